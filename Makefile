@@ -9,6 +9,9 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
   $(p) -c 'import sys; print("$(p)") if sys.version_info >= (3, 11) else None' 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
+# The formatter and linter of JavaScript and CSS, from npm. The platform itself needs no Node.js.
+BIOME := requirements/biome/node_modules/.bin/biome
+WITH_NODE = PATH="$(abspath $(BIN)):$$PATH"
 LOCKS := requirements/build.txt requirements/workers.txt requirements/cuda.txt
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 # Files that have a hash of the lock, and nothing that is not in it; what comes as source is built by what is installed.
@@ -36,17 +39,21 @@ test: lint chromium  ## Check and test everything, a real browser included (ARGS
 check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not e2e and not slow"
 
-lint: $(VENV)/.installed-dev  ## Style, types, import layers, missing migrations
+lint: $(VENV)/.installed-dev $(BIOME)  ## Style, types, import layers, missing migrations
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/djlint templates --check --quiet
+	$(WITH_NODE) $(BIOME) check --error-on-warnings
 	$(BIN)/mypy
 	PYTHONPATH=platform:. $(BIN)/lint-imports
 	@home=$$(mktemp -d); trap 'rm -rf "$$home"' EXIT; \
 	  MEKIKI_HOME="$$home" $(BIN)/python -W ignore manage.py makemigrations --check --dry-run
 
-format: $(VENV)/.installed-dev  ## Put the code into its form
+format: $(VENV)/.installed-dev $(BIOME)  ## Put the code into its form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/djlint templates --reformat --quiet
+	$(WITH_NODE) $(BIOME) check --write
 
 lock: $(VENV)/.installed-dev  ## Resolve requirements/*.in into *.txt (ARGS=--upgrade, --cuda: requirements/lock.py)
 	$(BIN)/python requirements/lock.py $(ARGS)
@@ -102,6 +109,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements/dev.txt
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev requirements/bench.txt
 	$(LOCKED) -r requirements/bench.txt | { grep -vE '^Requirement already' || true; }
+	@touch $@
+
+$(BIOME): $(VENV)/.installed-dev requirements/biome/package-lock.json
+	@$(WITH_NODE) npm ci --prefix requirements/biome --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 chromium:

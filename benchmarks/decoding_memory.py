@@ -210,17 +210,17 @@ def main() -> None:
             path = str(Path(folder) / str(number))
             _child("--make", name, str(side), path)
             files.append(path)
-            found = json.loads(_child("--examine", path))
+            memory = json.loads(_child("--examine", path))
             size = Path(path).stat().st_size
             print(
-                f"{name:<32}{size / 1024:>9,.0f} kB{found['peak_mb']:>7,} MB{found['kept_mb']:>7,} MB"
-                f"{found['estimated_mb']:>7,} MB",
+                f"{name:<32}{size / 1024:>9,.0f} kB{memory['peak_mb']:>7,} MB{memory['kept_mb']:>7,} MB"
+                f"{memory['estimated_mb']:>7,} MB",
                 flush=True,
             )
-            figures |= {f"{name}: {key}": value for key, value in found.items()}
-        found = json.loads(_child("--examine", *files, *files))
-        print(f"{'all in turn, twice':<32}{'':>12}{found['peak_mb']:>7,} MB{found['kept_mb']:>7,} MB")
-        figures |= {f"in turn: {key}": found[key] for key in ("peak_mb", "kept_mb")}
+            figures |= {f"{name}: {key}": value for key, value in memory.items()}
+        memory = json.loads(_child("--examine", *files, *files))
+        print(f"{'all in turn, twice':<32}{'':>12}{memory['peak_mb']:>7,} MB{memory['kept_mb']:>7,} MB")
+        figures |= {f"in turn: {key}": memory[key] for key in ("peak_mb", "kept_mb")}
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -171,8 +171,8 @@ def memory(encoder: Any, files: list[Path], count: int) -> dict[str, float]:
 
 def cosines(vectors: Any, reference: Any) -> dict[str, float]:
     """Return the cosines of a variant's vectors to those of fp32: {cosine_min, cosine_mean}."""
-    found = (vectors * reference).sum(1)
-    return {"cosine_min": round(float(found.min()), 5), "cosine_mean": round(float(found.mean()), 5)}
+    cosines = (vectors * reference).sum(1)
+    return {"cosine_min": round(float(cosines.min()), 5), "cosine_mean": round(float(cosines.mean()), 5)}
 
 
 def measure(encoder: Any, files: list[Path], rounds: int, cache: Path, slow: int) -> dict[str, float]:
@@ -261,14 +261,16 @@ def main() -> None:
             heavy = name != "pocket" and device == "cpu"
             some = files[: max(64, len(files) // 8)] if heavy else files
             slow = len(some) if heavy else min(len(some), 512)
-            found = measure(encoder, some, 1 if heavy and arguments.quick else rounds, folder / "cache", slow)
+            measured = measure(
+                encoder, some, 1 if heavy and arguments.quick else rounds, folder / "cache", slow
+            )
             if name == "pocket":
-                found |= memory(encoder, some, 2_000 if arguments.quick else 20_000)
+                measured |= memory(encoder, some, 2_000 if arguments.quick else 20_000)
             prefix = "" if "pipeline_ips" not in figures else f"{name}_"
             figures |= {"encoder": name} if not prefix else {}
-            figures |= {f"{prefix}{key}": value for key, value in found.items()}
+            figures |= {f"{prefix}{key}": value for key, value in measured.items()}
             print(f"\n{name}: {len(some)} images on {figures['device']}")
-            for key, value in found.items():
+            for key, value in measured.items():
                 print(f"{key:>22}  {value:,}")
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

@@ -32,10 +32,10 @@ def kinds(dataset: Any, head: Any) -> dict[str, dict[str, str]]:
     rows = Prediction.objects.filter(head=head)
     label = str(head.label_ids[0])
 
-    def halfway(found: Any) -> str:
-        confidence, image = found.order_by("confidence", "image_id").values_list("confidence", "image_id")[
-            found.count() // 2
-        ]
+    def halfway(predictions: Any) -> str:
+        confidence, image = predictions.order_by("confidence", "image_id").values_list(
+            "confidence", "image_id"
+        )[predictions.count() // 2]
         return f"{confidence!r}:{image}"
 
     middle = (
@@ -77,12 +77,14 @@ def read_for(client: Any, query: dict[str, str], plans: bool) -> int:
     with CaptureQueriesContext(connection) as caught:
         client.get(ADDRESS, query)
     statement = next(
-        each["sql"]
-        for each in caught.captured_queries
-        if '"datasets_image"."sha256"' in each["sql"] and "LIMIT 61" in each["sql"]
+        entry["sql"]
+        for entry in caught.captured_queries
+        if '"datasets_image"."sha256"' in entry["sql"] and "LIMIT 61" in entry["sql"]
     )
-    for each in sorted(caught.captured_queries, key=lambda each: -float(each["time"]))[:2] if plans else []:
-        print(each["time"], each["sql"][:300], file=sys.stderr)
+    for entry in (
+        sorted(caught.captured_queries, key=lambda entry: -float(entry["time"]))[:2] if plans else []
+    ):
+        print(entry["time"], entry["sql"][:300], file=sys.stderr)
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON, TIMING OFF, BUFFERS OFF) " + statement)
         plan = cursor.fetchone()[0][0]["Plan"]
@@ -106,11 +108,11 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
 
     from mekiki.accounts.models import User
     from mekiki.learning.services import promote
-    from workers.steps.predictions import store_missing
+    from workers.steps.predictions import store_missing_predictions
 
     dataset, (head,) = fill(images, heads=1)
     scores, mirror = what_it_says(dataset, head)
-    store_missing(head, scores, mirror, lambda **_facts: None)
+    store_missing_predictions(head, scores, mirror, lambda **_facts: None)
     promote(head=head, reason={"code": "first_head"})
     with connection.cursor() as cursor:
         cursor.execute("VACUUM")  # autovacuum would do this within minutes

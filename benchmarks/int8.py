@@ -64,11 +64,12 @@ def probed(vectors: np.ndarray, labels: np.ndarray) -> float:
 def emulated(file: Path, pixels: np.ndarray, model: str) -> np.ndarray:
     """Return the vectors of an ONNX file on an emulated processor."""
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "in.npy", Path(folder) / "out.npy"
+        given, output = Path(folder) / "in.npy", Path(folder) / "out.npy"
         np.save(given, pixels)
-        command = ["qemu-x86_64", "-cpu", model, sys.executable, "-c", RUN, str(file), str(given), str(found)]
+        command = ["qemu-x86_64", "-cpu", model, sys.executable, "-c", RUN]
+        command += [str(file), str(given), str(output)]
         subprocess.run(command, check=True, capture_output=True)
-        return np.load(found)
+        return np.load(output)
 
 
 def previous_recipe(encoder: Any, folder: Path) -> Path:

@@ -32,7 +32,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from benchmarks.efficiency import curves, data, plots, summary  # noqa: E402
 
 LABELS = (12, 25, 50, 100, 200, 400)
-EACH = 240  # drawn pictures per label, 80 of them held out
+PER_LABEL = 240  # drawn pictures per label, 80 of them held out
 CONDITIONS = ("balanced", "balanced + wrong", "imbalanced", "imbalanced + wrong")
 
 
@@ -40,7 +40,7 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
     """Yield every combination of data set, condition and seed to measure."""
     seeds = range(given.first_seed, given.first_seed + (2 if given.quick else given.seeds))
     labels = (10, 40) if given.quick else LABELS
-    each = 12 if given.quick else EACH
+    per_label = 12 if given.quick else PER_LABEL
     sets: list[tuple[data.Data, tuple[str, ...]]] = []
     if "digits" in given.data:
         sets.append((data.digits(300 if given.quick else None), CONDITIONS[:2]))
@@ -50,8 +50,8 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
         else:
             print("photographs: skipped, no --photos FOLDER was given")
     if "pictures" in given.data:
-        drawn = data.pictures(data.picture_counts(each), given.cache)
-        sets.append((data.balanced(drawn, each), CONDITIONS[: 1 if given.quick else 2]))
+        drawn = data.pictures(data.picture_counts(per_label), given.cache)
+        sets.append((data.balanced(drawn, per_label), CONDITIONS[: 1 if given.quick else 2]))
         sets.append((drawn, CONDITIONS[3 if given.quick else 2 :]))
     for what, conditions in sets:
         for condition in conditions:
@@ -61,23 +61,23 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
 
 def measure(todo: list[curves.Job], processes: int) -> list[dict[str, Any]]:
     """Return all curves, computed in the given number of processes."""
-    begun, found = time.perf_counter(), []
+    begun, results = time.perf_counter(), []
 
-    def told() -> None:
+    def report() -> None:
         passed = time.perf_counter() - begun
-        print(f"\r{len(found)} of {len(todo)} runs, {passed:.0f} s", end="", flush=True, file=sys.stderr)
+        print(f"\r{len(results)} of {len(todo)} runs, {passed:.0f} s", end="", flush=True, file=sys.stderr)
 
     if processes == 1:
         for job in todo:
-            found.append(curves.run(job))
-            told()
+            results.append(curves.run(job))
+            report()
     else:
         with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
             for done in as_completed([pool.submit(curves.run, job) for job in todo]):
-                found.append(done.result())
-                told()
+                results.append(done.result())
+                report()
     print(file=sys.stderr)
-    return found
+    return results
 
 
 def table(rows: list[dict[str, Any]]) -> str:

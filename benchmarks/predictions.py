@@ -4,8 +4,8 @@
 
 Budget (design, section 8): stored and visible in the gallery within 30 s.
 
-- `store_s`: what the worker does when the scores are ready (workers.steps.predictions.store_missing: chunks
-  of 50,000, each committed, then the indexes);
+- `store_s`: what the worker does when the scores are ready (store_missing_predictions of
+  workers.steps.predictions: chunks of 50,000, each committed, then the indexes);
 - `visible_s`: the same, plus the promotion, until a gallery page has answered with the new head's rows
   through Django's whole stack; the page is filtered by predicted label and sorted by confidence;
 - `drop_s`: the drop of the old head's predictions;
@@ -81,8 +81,8 @@ def watch(what: str) -> None:
     times: list[float] = []
 
     def read() -> None:
-        found = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
-        assert found, "there is a moment without predictions"
+        predicted = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
+        assert predicted, "there is a moment without predictions"
 
     def bring_in() -> None:
         Image.objects.create(
@@ -148,7 +148,7 @@ def measure(images: int) -> dict[str, Any]:
     from mekiki.learning.models import Prediction
     from mekiki.learning.services import drop_replaced_predictions, promote
     from mekiki.learning.services.predictions import table_of
-    from workers.steps.predictions import store_missing
+    from workers.steps.predictions import store_missing_predictions
 
     say = lambda text: print(  # noqa: E731
         f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True
@@ -164,7 +164,7 @@ def measure(images: int) -> dict[str, Any]:
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.get(username="reader"))
     scores, mirror = what_it_says(dataset, old)
-    store_missing(old, scores, mirror, quiet)
+    store_missing_predictions(old, scores, mirror, quiet)
     promote(head=old, reason={"code": "first_head"})
     say("the old head's are there")
     label = old.label_ids[0]
@@ -181,7 +181,7 @@ def measure(images: int) -> dict[str, Any]:
     wal = ask("SELECT pg_current_wal_insert_lsn()")
     with Watch("storing") as storing:
         begun = time.perf_counter()
-        stored = store_missing(new, scores, mirror, quiet)
+        stored = store_missing_predictions(new, scores, mirror, quiet)
         figures["store_s"] = round(time.perf_counter() - begun, 2)
         promote(head=new, reason={"code": "better_than_prompts"})
         page = client.get(address, query)
@@ -209,7 +209,7 @@ def measure(images: int) -> dict[str, Any]:
     assert not Prediction.objects.exclude(head=new).exists()
 
     scores, mirror = what_it_says(dataset, next_one)
-    store_missing(next_one, scores, mirror, quiet)
+    store_missing_predictions(next_one, scores, mirror, quiet)
     promote(head=next_one, reason={"code": "better_than_prompts"})
     reading = threading.Event()
     reader = threading.Thread(target=long_read, args=(new, 2.0, reading))

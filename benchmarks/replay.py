@@ -75,8 +75,8 @@ def main() -> None:
     controls = {}
     for name, network in (("pocket", pocket), ("untrained", untrained(pocket))):
         batch = network.encode_images(files)
-        found = [control(batch.vectors, labels[batch.ok_indices], budget, seed) for seed in range(seeds)]
-        controls[name] = round(median(found), 4)
+        accuracies = [control(batch.vectors, labels[batch.ok_indices], budget, seed) for seed in range(seeds)]
+        controls[name] = round(median(accuracies), 4)
     result = {
         "folder": given.folder.name,
         "images": runs[0]["images"],
@@ -123,8 +123,8 @@ def answers_to(runs: list[dict[str, Any]], accuracy: float) -> float | None:
     first = [
         next((r["answers"] for r in run["rounds"] if r["accuracy"] >= accuracy), float("inf")) for run in runs
     ]
-    found = median(first)
-    return None if found == float("inf") else found
+    middle = median(first)
+    return None if middle == float("inf") else middle
 
 
 if __name__ == "__main__":

@@ -38,26 +38,26 @@ STRATEGIES = ("margin", "entropy", "least_confidence", "k_center", "typiclust", 
 
 def repeated(call: Callable[[int], Any], repeats: int) -> tuple[measures.Taken, Any, int]:
     """Return (median, last value, number of runs) of call(number of the repeat)."""
-    found = []
+    runs = []
     for number in range(repeats):
-        each, value = measures.taken(lambda number=number: call(number))  # type: ignore[misc]
-        found.append(each)
-        if each.seconds > LONG:
+        run, value = measures.taken(lambda number=number: call(number))  # type: ignore[misc]
+        runs.append(run)
+        if run.seconds > LONG:
             break
-    return measures.median(found), value, len(found)
+    return measures.median(runs), value, len(runs)
 
 
 def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[dict[str, Any], Any]:
     """Return one row of figures, and the input for choosing by other strategies."""
     rows = pool.confirmed(confirmed, 0)
     X, y = np.asarray(pool.X[rows], np.float32), pool.y[rows].astype(np.int64)
-    refit, taught, often = repeated(
+    refit, training, often = repeated(
         lambda number: train_head(
             X, y, class_embeddings=pool.text, logit_scale=data.LOGIT_SCALE, seed=number
         ),
         repeats,
     )
-    head = taught.head
+    head = training.head
     rescore, scores, _ = repeated(lambda _number: score(head, pool.X), repeats)
     candidate = np.ones(len(pool.X), bool)
     candidate[rows] = False
@@ -100,7 +100,7 @@ def kinds(pool: data.Pool, confirmed: int, repeats: int, held: Any) -> list[dict
     rows = []
     for strategy in (*STRATEGIES, "cold start"):
         how = {"cold": True} if strategy == "cold start" else {"strategy": strategy}
-        each, _, often = repeated(
+        run, _, often = repeated(
             lambda number, how=how: choose(  # type: ignore[misc]
                 scores=scores, seed=number, **{**given, **how}
             ),
@@ -113,9 +113,9 @@ def kinds(pool: data.Pool, confirmed: int, repeats: int, held: Any) -> list[dict
                 "images": len(pool.X),
                 "labels": pool.n_labels,
                 "confirmed": confirmed,
-                "choose_s": round(each.seconds, 3),
-                "choose_cpu_s": round(each.cpu, 3),
-                "choose_grown_mb": round(each.grown_mb),
+                "choose_s": round(run.seconds, 3),
+                "choose_cpu_s": round(run.cpu, 3),
+                "choose_grown_mb": round(run.grown_mb),
                 "repeats": often,
             }
         )
@@ -127,18 +127,18 @@ def beside(folder: Path, n: int, labels: int, sizes: list[int], batch: int) -> l
     place = (folder, n, labels)
     rows: list[dict[str, Any]] = []
 
-    def tell(peer: str, size: int, found: Any) -> bool:
+    def tell(peer: str, size: int, result: Any) -> bool:
         row: dict[str, Any] = {"kind": "peer", "peer": peer, "images": size, "labels": labels}
-        if isinstance(found, str):
-            row["stopped"] = found
-        elif isinstance(found, float):
-            row["choose_s"] = round(found, 3)
+        if isinstance(result, str):
+            row["stopped"] = result
+        elif isinstance(result, float):
+            row["choose_s"] = round(result, 3)
         else:
-            row |= {name: round(value, 3) for name, value in found.items()}
+            row |= {name: round(value, 3) for name, value in result.items()}
         rows.append(row)
-        print(f"  {peer}, {size:,}: {found}", file=sys.stderr, flush=True)
+        print(f"  {peer}, {size:,}: {result}", file=sys.stderr, flush=True)
         return (
-            not isinstance(found, str) and max(v for k, v in row.items() if k.endswith("_s")) <= peers.LIMIT
+            not isinstance(result, str) and max(v for k, v in row.items() if k.endswith("_s")) <= peers.LIMIT
         )
 
     confirmed = min(1000, n // 20)
@@ -179,8 +179,8 @@ def table(rows: list[dict[str, Any]]) -> str:
                 f"processor), {r['choose_grown_mb']} MB"
             )
         elif r["kind"] == "peer":
-            told = r.get("stopped") or ", ".join(f"{k} {v}" for k, v in r.items() if k.endswith("_s"))
-            lines.append(f"{r['peer']:22}{r['images']:>10,} images: {told}")
+            figures = r.get("stopped") or ", ".join(f"{k} {v}" for k, v in r.items() if k.endswith("_s"))
+            lines.append(f"{r['peer']:22}{r['images']:>10,} images: {figures}")
     return "\n".join(lines)
 
 

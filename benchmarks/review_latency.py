@@ -91,7 +91,7 @@ def main() -> None:
             page.fill("[name=username]", "reviewer")
             page.fill("[name=password]", password)
             page.press("[name=password]", "Enter")
-            page.wait_for_url(lambda found: "login" not in found)
+            page.wait_for_url(lambda address: "login" not in address)
             page.goto("/d/latency/review/")
             page.wait_for_selector("[data-station][data-item] [data-canvas] img")
             times = []

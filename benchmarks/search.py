@@ -208,9 +208,9 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
     truths = {"image": exact_neighbours(encoder, asked, AT), "text": exact_neighbours(encoder, texts, AT)}
     say("truth known")
 
-    def recall(found: list[Any], truth: list[set[int]]) -> float:
+    def recall(results: list[Any], truth: list[set[int]]) -> float:
         shares = [
-            len({i for i, _s in one.hits[:AT]} & true) / AT for one, true in zip(found, truth, strict=True)
+            len({i for i, _s in one.hits[:AT]} & true) / AT for one, true in zip(results, truth, strict=True)
         ]
         return round(statistics.mean(shares), 4)
 
@@ -219,23 +219,23 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         usual = neighbours.WIDTH
         for width in (50, 100, 200, 400, 600, 800, 1000):
             neighbours.WIDTH = width
-            times, found = timed(search, list(asked))
+            times, results = timed(search, list(asked))
             more, by_text = timed(search, list(texts))
-            line = (recall(found, truths["image"]), recall(by_text, truths["text"]))
+            line = (recall(results, truths["image"]), recall(by_text, truths["text"]))
             both = times + more
             print(
                 f"{width:9} {line[0]:9.4f} {line[1]:9.4f} {percentile(both, 0.5):7} "
                 f"{percentile(both, 0.95):7}"
             )
         neighbours.WIDTH = usual
-    times, found = timed(search, list(asked))
+    times, results = timed(search, list(asked))
     more, by_text = timed(search, list(texts))
     figures |= {
         "selector_p50_ms": percentile(times + more, 0.5),
         "selector_p95_ms": percentile(times + more, 0.95),
-        "recall_at_50": recall(found, truths["image"]),
+        "recall_at_50": recall(results, truths["image"]),
         "text_recall_at_50": recall(by_text, truths["text"]),
-        "by_index": round(statistics.mean(not one.exact for one in found + by_text), 3),
+        "by_index": round(statistics.mean(not one.exact for one in results + by_text), 3),
     }
     # Filters: a tenth of the dataset, a hundredth, and a small dataset among the others. Then exact search
     # over all.
@@ -244,10 +244,10 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
         "hundredth": images.filter(name__endswith="07"),
         "small_dataset": Image.objects.filter(dataset__slug="small"),
     }.items():
-        times, _found = timed(lambda v, of=of: search(v, of), list(asked[:20]))
+        times, _results = timed(lambda v, of=of: search(v, of), list(asked[:20]))
         figures[f"{name}_p95_ms"] = percentile(times, 0.95)
     say("filters measured")
-    times, _found = timed(
+    times, _results = timed(
         lambda v: neighbours._exact(
             encoder,
             "[" + ",".join(map(str, v)) + "]",

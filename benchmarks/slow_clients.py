@@ -153,12 +153,12 @@ class Clients:
         base = f"/api/v1/datasets/{SLUG}/review/"
         while not self.ended.is_set():
             begun = time.perf_counter()
-            found = self.ask("POST", base + "next", {"count": 3}, session)
-            if found:
+            leased = self.ask("POST", base + "next", {"count": 3}, session)
+            if leased:
                 self.times.append(time.perf_counter() - begun)
             time.sleep(0.25)
-            if found and found["items"]:
-                item = found["items"][0]
+            if leased and leased["items"]:
+                item = leased["items"][0]
                 body = {"item": item["item"], "lease": item["lease"], "client_key": str(uuid.uuid4())}
                 body |= {"kind": "correct", "label": self.label, "milliseconds": 900}
                 self.ask("POST", base + "answer", body, session)
@@ -218,8 +218,8 @@ def measure(platform: Any, counts: list[int], seconds: float) -> dict[str, Any]:
     try:
         for _ in range(60):  # wait until the processes are warm
             time.sleep(0.5)
-            found = clients.take()
-            if found["answered"] >= REVIEWERS and not found["unanswered"]:
+            taken = clients.take()
+            if taken["answered"] >= REVIEWERS and not taken["unanswered"]:
                 break
         time.sleep(seconds)
         figures |= {f"alone_{name}": value for name, value in clients.take().items()}
@@ -229,9 +229,9 @@ def measure(platform: Any, counts: list[int], seconds: float) -> dict[str, Any]:
                 time.sleep(1)
                 clients.take()
                 time.sleep(seconds)
-                found = clients.take()
+                taken = clients.take()
                 slow.stop()
-                figures |= {f"{kind}_{count}_{name}": value for name, value in found.items()}
+                figures |= {f"{kind}_{count}_{name}": value for name, value in taken.items()}
                 time.sleep(1)
         master = psutil.Process(platform.pids()["web"])
         rss = max(p.memory_info().rss for p in [master, *master.children()])

@@ -3,15 +3,15 @@
     python benchmarks/solvers.py [--quick] [--json PATH] [--folder FOLDER] [--pairs N]
 
 The calls of one training (`train_head`) and of one choice of 2,000 images (`choose`) on a generated pool
-(benchmarks/reranking/data.py) are recorded and then run again by both sides. Both get the same starts, subset of
-rows, dtype, scaling of variables, memory (8), stopping rule and largest number of steps, on one BLAS thread, as
-the product computes. The two sides run in pairs in one process, and the order changes from pair to pair. Times
-are medians over the pairs, and ratios are medians of the ratio within a pair (library / ours). `*_cpu` are
-processor seconds, which other programs on the machine disturb less than the clock.
+(benchmarks/reranking/data.py) are recorded. Both sides then run them again with the same starts, subset of
+rows, dtype, scaling of variables, memory (8), stopping rule and maximum number of steps, on one BLAS thread.
+The two sides run in pairs in one process, and the order changes from pair to pair. Times are medians over the
+pairs, and ratios are medians of the ratio within a pair (library / ours). `*_cpu` are processor seconds,
+which other programs on the machine disturb less than the clock.
 
 `fit` is all L-BFGS runs of a training. `lloyd` is all k-means runs of a choice from the same first centres.
-`kmeans` is the same with k-means++ of each side. `refit` and `choose` are the whole steps, with the library in
-place of our code.
+`kmeans` is the same with k-means++ of each side. `refit` and `choose` are the whole steps, with the library
+in place of our code.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def _by_scipy(
 
 
 def subset(V: NDArray[Any], w: NDArray[Any], k: int, seed: int) -> tuple[Any, Any, Any]:
-    """Return V about its mean, its weights, and the rows for the first passes (None: all), as `kmeans` does."""
+    """Return V about its mean, its weights, and the rows of the first passes (None: all rows)."""
     rng = np.random.default_rng(seed)
     V = V.astype(np.float32) - V.mean(axis=0, dtype=np.float64).astype(np.float32)
     w = (np.asarray(w, np.float64) / np.mean(w)).astype(np.float32)
@@ -250,7 +250,7 @@ def heads(pool: data.Pool, confirmed: int, number: int, name: str) -> tuple[dict
 
 
 def _gap(arguments: Any, named: Any) -> NDArray[np.float64]:
-    """Return (P,) how much higher, relative, the objective of scipy's solution of each problem is than ours."""
+    """Return (P,) the relative difference of the objective of scipy's solutions from ours."""
     rows, problems = arguments
     wide = Rows(rows.Z.astype(np.float64), rows.B.astype(np.float64), rows.Y.astype(np.float64))
     ends = []

@@ -79,8 +79,8 @@ class Worker:
 
     def chunks(self, dataset: int) -> tuple[int, int]:
         """Return (images embedded, images that had been embedded before) of a dataset."""
-        found = [(int(m[2]), int(m[3])) for m in CHUNK_LINE.finditer(self.text()) if int(m[1]) == dataset]
-        return sum(n for n, _ in found), sum(n for _, n in found)
+        chunks = [(int(m[2]), int(m[3])) for m in CHUNK_LINE.finditer(self.text()) if int(m[1]) == dataset]
+        return sum(n for n, _ in chunks), sum(n for _, n in chunks)
 
     def leads(self, job: Any) -> bool:
         """Return whether this worker began the job."""

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,106 +23,106 @@ sys.path.insert(0, str(ROOT))
 from workers.hardware import processor  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
-INTRO = """# What was measured
+INTRO = """# Benchmarks
 
-Written by `python benchmarks/write.py` from the figures in `benchmarks/results/`; each section names the
-command that made it. Budgets are those of the design, on two cores. \
-Accuracies here are on a hidden truth that
-only a simulation has: the product itself claims accuracy from its audit stream alone, with an interval.
+Written by `python benchmarks/write.py` from the figures in `benchmarks/results/`. Each section names its
+command. Budgets are those of the design, on two cores. Accuracies on this page are measured on a hidden
+truth that only a simulation has. The product measures accuracy on its audit stream alone, with an interval.
 
-A figure of speed is a figure of the processor it was measured on. The line under each section names it since
-2026-11-29; before, only the number of cores was recorded.
+Speeds depend on the processor. Since 2026-11-29 the line under each section names the processor. Earlier
+results name only the number of cores.
 """
 # result → (title, command, explanation)
 SECTIONS: dict[str, tuple[str, str, str]] = {
     "demo": (
         "The demo",
         "MEKIKI_HOME=$(mktemp -d) mekiki demo --no-serve --json benchmarks/results/demo.json",
-        "2,400 drawn pictures of eight labels under capture conditions the encoder never saw; the "
-        "simulated reviewer answers over HTTP. How hard the pictures are was set by us (severity of the "
-        "defects, a dirty window on one camera), so this shows that the loop works, not how well it would "
-        "do on yours. Targets: at least 15 points above zero-shot and at least 93 % after at most 300 "
-        "answers.",
+        "2,400 drawn pictures of eight labels, under capture conditions that were not in the encoder's "
+        "training. The simulated reviewer answers over HTTP. We chose the difficulty of the pictures "
+        "(severity of the defects, a dirty window on one camera), so this shows that the loop works, and "
+        "not the accuracy on other images. Targets: at least 15 points above zero-shot and at least 93 % "
+        "after at most 300 answers.",
     ),
     "replay": (
         "Real photographs: the NEU surface defects",
         "python benchmarks/replay.py FOLDER --json benchmarks/results/replay.json",
         "1,799 different photographs of hot-rolled steel, six labels, prompts made from the folder names. "
-        "The encoder never saw them. Medians over the seeds. Target: at least 92 % after 300 answers. The "
-        "controls are a plain logistic regression on 300 labels drawn at random. Two shares of the "
-        "question-chooser were set on features of an untrained network over these photographs (decision "
-        "7), so the curve is slightly optimistic in that respect.",
+        "The photographs were not in the encoder's training. Medians over the seeds. Target: at least 92 % "
+        "after 300 answers. The controls are a plain logistic regression on 300 labels drawn at random. "
+        "Two shares of the acquisition function were chosen on features of an untrained network over these "
+        "photographs (decision 7), so the curve is slightly optimistic in that respect.",
     ),
     "replay_pocket_0": (
-        "The same photographs before: `pocket` version 0",
+        "The same photographs with `pocket` version 0",
         "python benchmarks/replay.py FOLDER --json benchmarks/results/replay_pocket_0.json",
-        "Measured with the weights of version 0, the same command, before they were replaced: what the "
-        "better encoder changes in labels needed (`answers_to_85`, `_90`, `_95`).",
+        "Measured by the same command with the weights of version 0, before they were replaced. It shows "
+        "how the better encoder changes the number of labels needed (`answers_to_85`, `_90`, `_95`).",
     ),
     "pocket": (
         "The bundled encoder",
         "make pocket-eval PHOTOS=FOLDER",
         "Zero-shot among eight candidate labels on drawn pictures: pairs of part and defect never drawn in "
         "training, unseen capture conditions (chance 12.5 %). Zero-shot in both languages (chance 16.7 %) "
-        "and linear probes on the NEU photographs. Beside each an untrained network of the same shape. "
-        "Targets: 80 % on the drawings, Japanese within 3 points of English; on the photographs 40 % "
-        "zero-shot, 97 % from 80 % of the labels and 5 points above the untrained network from 10 %; 150 "
+        "and linear probes on the NEU photographs, each compared with an untrained network of the same "
+        "shape. Targets: 80 % on the drawings, Japanese within 3 points of English; on the photographs 40 "
+        "% zero-shot, 97 % from 80 % of the labels and 5 points above the untrained network from 10 %; 150 "
         "pictures a second; loaded in a second.",
     ),
     "embedding": (
         "Embedding",
         "python benchmarks/embedding.py --photos FOLDER --json benchmarks/results/embedding.json",
-        "Images a second: open_clip's own loop over one image at a time (`loop`), through a DataLoader in "
-        "batches of 32 (`batched_loop`), the bare network on tensors that lie ready (`forward`), our "
-        "pipeline with decoding (`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with "
-        "8-bit weights (`int8`), with the cosine of their vectors to fp32's. First `pocket`, then ViT-B-32 "
-        "with random weights (ViT-B-16 on a GPU), whose cosines say little about trained weights. The "
-        "memory is that of the process (all the variants above are loaded in it) after a tenth of a long "
-        "stream, and at its end. Budget: on a CPU the pipeline at least 1.5 times the loop, and `pocket` "
-        "150 images a second; on a GPU 90 % of the bare network. `int8` was measured here with the recipe "
-        "before `int8 2`, on a processor with VNNI; the next section has today's.",
+        "Images a second: open_clip's loop over one image at a time (`loop`), through a DataLoader in "
+        "batches of 32 (`batched_loop`), the bare network on tensors in memory (`forward`), our pipeline "
+        "with decoding (`pipeline`) and the same through ONNX Runtime in fp32 (`onnx`) and with 8-bit "
+        "weights (`int8`), with the cosine of their vectors to those of fp32. First `pocket`, then "
+        "ViT-B-32 with random weights (ViT-B-16 on a GPU), whose cosines say little about trained weights. "
+        "The memory is that of the process (all the variants above are loaded in it) after a tenth of a "
+        "long stream, and at its end. Budget: on a CPU the pipeline at least 1.5 times the loop, and "
+        "`pocket` 150 images a second; on a GPU 90 % of the bare network. `int8` was measured here with "
+        "the recipe before `int8 2`, on a processor with VNNI. The next section has the present recipe.",
     ),
     "int8": (
         "8-bit vectors",
         "python benchmarks/int8.py FOLDER --emulated 8 --json benchmarks/results/int8.json",
         "`pocket` on the NEU photographs in fp32 (torch), through ONNX Runtime (`onnx`) and in 8 bits "
         "(`int8`): images a second of the network alone on one thread, accuracy of zero-shot by prompts "
-        "made of the folders' names, accuracy of a logistic regression on 60 labels drawn at random, "
-        "cosines of the vectors to fp32's. `haswell` and `nehalem` compare what the same file gives on "
-        "emulated processors (AVX2 without VNNI; no AVX2) with what it gives here; `before_haswell` is the "
-        "recipe of before (`int8 1`) on the emulated Haswell, compared with fp32 (decision 20). The "
-        "machine was shared with other work: read the speeds as ratios.",
+        "made from the folder names, accuracy of a logistic regression on 60 labels drawn at random, "
+        "cosines of the vectors to those of fp32. `haswell` and `nehalem` compare the vectors of the same "
+        "file on emulated processors (AVX2 without VNNI; no AVX2) with those on this machine. "
+        "`before_haswell` is the earlier recipe (`int8 1`) on the emulated Haswell, compared with fp32 "
+        "(decision 20). The machine was shared with other work: read the speeds as ratios.",
     ),
     "slow_clients": (
         "Reviewers beside slow clients",
         "python benchmarks/slow_clients.py --json benchmarks/results/slow_clients.json",
         "Eight reviewers over HTTP and a probe of /healthz, alone and beside 32 and 200 clients that send "
-        "half a request line, a header or a body a byte a second, or do not read. `unanswered` are "
-        "requests without an answer within five seconds. A slow reader asks for a thousand pages, so 200 "
+        "half a request line, a header or a body at a byte a second, or do not read. `unanswered` counts "
+        "requests without an answer within five seconds. A slow reader requests a thousand pages, so 200 "
         "of them are also load. Budget: none.",
     ),
     "two_workers": (
         "Two workers on one dataset",
         "python benchmarks/two_workers.py --json benchmarks/results/two_workers.json",
-        "Real Celery workers on the same two cores, so the second shows what sharing costs there, not what "
-        "a second machine gains. `embedded_twice` counts images computed and stored a second time; "
-        "`killed_finished_s` runs from `kill -9` of the leading worker until all is embedded and "
-        "predicted, 25 s of it until a silent worker is taken for dead. `rss_mb` includes what earlier "
-        "jobs left in the worker's memory.",
+        "Real Celery workers on the same two cores. So the second worker shows the cost of sharing on one "
+        "machine, not the gain of a second machine. `embedded_twice` counts images computed and stored a "
+        "second time. `killed_finished_s` is the time from `kill -9` of the leading worker until all "
+        "images are embedded and predicted, including 25 s until a silent worker is considered dead. "
+        "`rss_mb` includes memory that earlier jobs left in the worker.",
     ),
     "mirror": (
         "The mirror of embeddings",
         "python benchmarks/mirror.py --json benchmarks/results/mirror.json",
         "Embeddings of 512 dimensions. Budget at a million: 15 s the first time, 0.2 s afterwards. "
-        "`floor_s` reads the same bytes by binary COPY and throws them away.",
+        "`floor_s` reads the same bytes by binary COPY and discards them.",
     ),
     "solvers": (
         "Our L-BFGS and k-means beside the libraries",
         "python benchmarks/solvers.py --json benchmarks/results/solvers.json",
-        "The calls of one training and of one choice of images, by our code and by scipy and scikit-learn, from "
-        "the same starts, on the same subset, dtype and scaling of variables, on one thread. Medians over pairs "
-        "in one process. `*_ratio` is library / ours, `*_ratio_cpu` that of processor seconds (decisions 13 and "
-        "14). `fit` and `kmeans` are those calls alone, `refit` and `choose` the whole steps.",
+        "The calls of one training and of one choice of images, by our code and by scipy and "
+        "scikit-learn, from the same starts, on the same subset, dtype and scaling of variables, on one "
+        "thread. Medians over pairs in one process. `*_ratio` is library / ours, `*_ratio_cpu` that of "
+        "processor seconds (decisions 13 and 14). `fit` and `kmeans` are those calls alone, `refit` and "
+        "`choose` the whole steps.",
     ),
     "search": (
         "Search in the gallery",
@@ -133,20 +134,21 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Predictions of a new head",
         "python benchmarks/predictions.py --json benchmarks/results/predictions.json",
         "Budget at a million: stored and visible in the gallery within 30 s, the old ones dropped without "
-        "a slow DELETE. `store_s` until all is stored and indexed, `visible_s` until the gallery has shown "
-        "the new head's; `floor_s` copies the same rows into a table without an index. `read_*` are the "
-        "waits of a process that reads predictions of the head in use, `import_*` of one that brings "
-        "images in: with nothing going on (`idle`), while it is stored, while the old ones are dropped, "
-        "and while the drop has to wait for somebody who reads them for two seconds (`long_read`). Those "
-        "two processes share the two cores with the database and the one that stores.",
+        "a slow DELETE. `store_s` is the time until all are stored and indexed, `visible_s` the time until "
+        "the gallery shows those of the new head. `floor_s` copies the same rows into a table without an "
+        "index. `read_*` are the waits of a process that reads predictions of the head in use, `import_*` "
+        "those of a process that imports images: without load (`idle`), while predictions are stored, "
+        "while the old ones are dropped, and while the drop has to wait for a process that reads them for "
+        "two seconds (`long_read`). These two processes share the two cores with the database and the "
+        "process that stores.",
     ),
     "gallery": (
         "Pages of the gallery",
         "python benchmarks/gallery.py --json benchmarks/results/gallery.json",
         "Whole pages, each kind twenty times; `page_*` over all kinds. `deep` begins halfway through the "
-        "million; `label_old` is a label that only the oldest twentieth of the images has, seen newest "
-        "first; `rare` is a band of confidence that few images are in. `most_rows_read` is the most rows "
-        "the database looked at to find one page's images.",
+        "million. `label_old` is a label that only the oldest twentieth of the images has, sorted newest "
+        "first. `rare` is a range of confidence with few images. `most_rows_read` is the largest number of "
+        "rows the database read for one page.",
     ),
     "import_images": (
         "Import",
@@ -156,22 +158,21 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     "review_load": (
         "Many reviewers at once",
         "python benchmarks/review_load.py --json …",
-        "Budget: p99 of the next item under 50 ms, no item handed to two people. The reviewers and the "
+        "Budget: p99 of the next item under 50 ms, no item given to two people. The reviewers and the "
         "server share the same two cores.",
     ),
     "sealing": (
         "Sealing events and checking the seals",
         "python benchmarks/sealing.py --json benchmarks/results/sealing.json",
-        "Budget: a million events sealed in 60 s and checked in 60 s; whoever writes meanwhile "
+        "Budget: a million events sealed in 60 s and checked in 60 s. A process that writes meanwhile "
         "(`writer_*`: one event after another) does not wait for the seal.",
     ),
     "decoding_memory": (
         "Memory of decoding",
         "python benchmarks/decoding_memory.py",
-        "By how many MB examining one image (decoding, thumbnail, display file) raises the memory of a "
-        "process. The images have 100 million pixels of one gradient, so the files are small: what a "
-        "person with a hostile file would send. `*_before_mb` is the decoder before it worked in strips. "
-        "Measured on a busy machine.",
+        "The memory in MB that examining one image (decoding, thumbnail, display file) adds to a process. "
+        "The images have 100 million pixels of one gradient, so the files are small, like those of an "
+        "attacker. `*_before_mb` is the decoder before it worked in strips. Measured on a busy machine.",
     ),
     "chaos": (
         "Faults under a working platform",
@@ -179,19 +180,19 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Faults while eight reviewers answer, images are imported, heads trained and label sets frozen: "
         "`kill -9` of each part, of the processes it works with and of the supervisor; SIGSTOP for some "
         "seconds; a disk without a free byte; a folder of the files that cannot be written; the clock of "
-        "all processes, the database's too, set ahead and back by up to a day while they run. Only the "
-        "time of day is shifted: the monotonic clock and the times of files stay those of the machine. "
+        "all processes, including the database's, set ahead and back by up to a day while they run. Only "
+        "the time of day is shifted: the monotonic clock and the times of files stay those of the machine. "
         "Promise: every acknowledged answer is stored once, as acknowledged; no job is lost, stuck or "
-        "doubled. A job counts as lost where an import or a label set was acknowledged and is not there; "
-        "as stuck where it has not ended within five minutes after the last fault; as doubled where its "
-        "end was recorded twice. `answers_again_after_*` are the seconds from the end of a fault to the "
-        "first answer that was sent after it and acknowledged, without those where none came within ten "
-        "seconds and the next fault began: among them are all of `kill web`. The machine was shared with "
-        "other work, and the platform's own load comes on top (`load_average`, over one minute, at each "
-        "fault): these are not the recovery times of a quiet machine.",
+        "doubled. A job counts as lost if an import or a label set was acknowledged and does not exist, as "
+        "stuck if it has not ended within five minutes after the last fault, and as doubled if its end was "
+        "recorded twice. `answers_again_after_*` are the seconds from the end of a fault to the first "
+        "answer that was sent after it and acknowledged. Cases without an answer within ten seconds before "
+        "the next fault began are left out; these include all of `kill web`. The machine was shared with "
+        "other work, in addition to the platform's own load (`load_average`, over one minute, at each "
+        "fault): these are not the recovery times of an idle machine.",
     ),
     "review_latency": (
-        "From the key to the next image",
+        "Time from a key to the next image",
         "python benchmarks/review_latency.py --json …",
         "Budget: under 100 ms, in Chromium on the same two cores as the whole platform.",
     ),
@@ -210,16 +211,16 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
 
 def stamped(file: Path) -> dict[str, Any]:
     """Return the figures with their date and machine; add both to the file if they are missing."""
-    found: dict[str, Any] = json.loads(file.read_text())
-    if "measured" not in found:
+    figures: dict[str, Any] = json.loads(file.read_text())
+    if "measured" not in figures:
         when = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        found["measured"] = when.strftime("%Y-%m-%d")
-        found["machine"] = (
+        figures["measured"] = when.strftime("%Y-%m-%d")
+        figures["machine"] = (
             f"{os.cpu_count()} cores of {processor()}, {platform.machine()}, "
             f"Python {platform.python_version()}"
         )
-        file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    return found
+        file.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    return figures
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
@@ -234,20 +235,20 @@ def shown(value: Any) -> str:
     return "not reached" if value is None else str(value)
 
 
-def scalars(found: dict[str, Any]) -> str:
-    rows = [(f"`{k}`", shown(v)) for k, v in found.items() if not isinstance(v, list | dict)]
+def scalars(figures: dict[str, Any]) -> str:
+    rows = [(f"`{k}`", shown(v)) for k, v in figures.items() if not isinstance(v, list | dict)]
     return table([("figure", "value"), *[r for r in rows if r[0] not in {"`measured`", "`machine`"}]])
 
 
-def curve(found: dict[str, Any]) -> str:
+def curve(figures: dict[str, Any]) -> str:
     """Return the learning curve of a replay, or the rounds of a demo."""
-    if "curve" in found:
+    if "curve" in figures:
         rows = [
-            (str(p["answers"]), f"{p['accuracy']:.1%}", f"{p['macro_recall']:.1%}") for p in found["curve"]
+            (str(p["answers"]), f"{p['accuracy']:.1%}", f"{p['macro_recall']:.1%}") for p in figures["curve"]
         ]
         return table([("answers", "accuracy on truth", "macro recall"), *rows])
     rows = []
-    for r in found["rounds"]:
+    for r in figures["rounds"]:
         a = r["audit"]
         estimate = f"{a['estimate']:.1%} [{a['low']:.1%} – {a['high']:.1%}], n = {a['n']}" if a["n"] else "–"
         rows.append((str(r["answers"]), f"{r['accuracy']:.1%}", f"{r['macro_recall']:.1%}", estimate))
@@ -256,15 +257,18 @@ def curve(found: dict[str, Any]) -> str:
 
 def main() -> None:
     parts = [INTRO]
-    for name, (title, command, says) in SECTIONS.items():
+    for name, (title, command, text) in SECTIONS.items():
         file = RESULTS / f"{name}.json"
         if not file.exists():
             continue
-        found = stamped(file)
-        parts.append(f"## {title}\n\n{says}\n\n    {command}\n\n{found['measured']}, {found['machine']}.\n")
-        parts.append(scalars(found) + "\n")
-        if "curve" in found or "rounds" in found:
-            parts.append(curve(found) + "\n")
+        figures = stamped(file)
+        explanation = textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+        parts.append(
+            f"## {title}\n\n{explanation}\n\n    {command}\n\n{figures['measured']}, {figures['machine']}.\n"
+        )
+        parts.append(scalars(figures) + "\n")
+        if "curve" in figures or "rounds" in figures:
+            parts.append(curve(figures) + "\n")
     from benchmarks.efficiency.page import section as learning
     from benchmarks.reranking.page import section as rerank
 

@@ -1,7 +1,7 @@
-"""Shared by all tests: one embedded PostgreSQL for the session, a broker on demand, a home that is thrown away.
+"""Fixtures that all tests share: one embedded PostgreSQL, a broker on request, a temporary home.
 
-Settings are read from the environment when Django loads, so the server is started and the environment set
-in `pytest_configure`, before Django is set up. pyproject.toml names no settings module for that reason.
+Settings are read from the environment when Django loads. Therefore `pytest_configure` starts the server and
+sets the environment before Django is set up. pyproject.toml names no settings module for that reason.
 """
 
 import contextlib
@@ -19,11 +19,11 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from mekiki.embedded.postgres import Postgres
 
-# How fast a machine draws examples says nothing about the code.
+# The speed at which a machine generates examples is no property of the code.
 settings.register_profile("mekiki", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mekiki")
 
-# Never the home, database or broker of the person who runs the tests.
+# Never use the home, database or broker of the person who runs the tests.
 for name in [n for n in os.environ if n.startswith("MEKIKI_") and not n.startswith("MEKIKI_TEST_")]:
     del os.environ[name]
 
@@ -32,7 +32,7 @@ _session: dict[str, object] = {}
 
 
 def _sweep_dead_sessions() -> None:
-    """Delete what a killed test run left: its home carries the number of a process that is gone."""
+    """Delete the homes of killed test runs. The name of a home contains the number of its process."""
     from mekiki.embedded import places
 
     for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -45,16 +45,17 @@ def _sweep_dead_sessions() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the database and point Django at it."""
+    """Start the database and configure Django to use it."""
     if config.getoption("help", False) or config.getoption("version", 0):
         return
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        return  # this process only hands out tests to others (pytest-xdist); each of them has its own database
+        # This process only hands out tests to other processes (pytest-xdist), which have their own databases.
+        return
     from mekiki.embedded.postgres import Postgres
 
     _sweep_dead_sessions()
     home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    # The data is thrown away: nothing waits for the disk.
+    # The data is temporary, so nothing has to wait for the disk.
     unsafe = {
         "fsync": "off",
         "full_page_writes": "off",
@@ -69,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         DATABASE_URL=_make_test_role(server),
         MEKIKI_TEST_SUPERUSER_URL=server.superuser_url,
         MEKIKI_TEST_OWNER_URL=server.owner_url,
-        # Messages go nowhere unless a test asks for `broker`: jobs are durable without them.
+        # Messages go nowhere unless a test requests `broker`. Jobs are durable without messages.
         BROKER_URL="memory://",
         DJANGO_SETTINGS_MODULE="mekiki.config.settings",
     )
@@ -81,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what took long in a whole run: `make check` leaves it out."""
+    """Mark the tests that took long in a complete run. `make check` leaves them out."""
     from tests.slow import names_of_slow_tests
 
     slow = names_of_slow_tests()
@@ -91,7 +92,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _make_test_role(server: "Postgres") -> str:
-    """The URL of the role that tests connect as: the application's rights, and by SET ROLE the superuser's."""
+    """Create the role that tests connect as, and return its URL.
+
+    It has the rights of the application and may become the superuser by SET ROLE.
+    """
     import psycopg
 
     from mekiki.embedded.roles import APPLICATION, OWNER, SUPERUSER
@@ -99,18 +103,18 @@ def _make_test_role(server: "Postgres") -> str:
     from tests.roles import TEST_ROLE
 
     with psycopg.connect(server.superuser_url, autocommit=True) as connection:
-        connection.execute(f"ALTER ROLE {OWNER} CREATEDB")  # of the test database, which it owns as any other
+        connection.execute(f"ALTER ROLE {OWNER} CREATEDB")  # of the test database
         connection.execute(f"CREATE ROLE {TEST_ROLE} LOGIN PASSWORD 'test' IN ROLE {APPLICATION}")
         connection.execute(f"GRANT {OWNER}, {SUPERUSER} TO {TEST_ROLE} WITH INHERIT FALSE, SET TRUE")
     with psycopg.connect(
         server.superuser_url.replace("/mekiki?", "/template1?"), autocommit=True
     ) as connection:
-        connection.execute("CREATE EXTENSION vector")  # which the owner may not
+        connection.execute("CREATE EXTENSION vector")  # the owner may not
     return as_role(server.url, TEST_ROLE, "test")
 
 
 def connect_as(url: str) -> None:
-    """Give this process's connection another role; the database stays."""
+    """Give this process's connection another role on the same database."""
     from django.db import connection
 
     from mekiki.embedded.endpoints import database
@@ -121,7 +125,7 @@ def connect_as(url: str) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
-    """The owner makes the test database and migrates it."""
+    """Let the owner create the test database and migrate it."""
     from tests.roles import OWNER_URL
 
     connect_as(os.environ[OWNER_URL])
@@ -163,7 +167,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _language_of_the_site() -> Iterator[None]:
-    """A request leaves its reader's language and the site's zone active in this thread; the next test begins anew."""
+    """Reset the language and the time zone, which a request leaves active in this thread."""
     from django.utils import timezone, translation
 
     translation.deactivate()
@@ -175,7 +179,7 @@ def _language_of_the_site() -> Iterator[None]:
 
 @pytest.fixture
 def keeper(transactional_db: None) -> Iterator[None]:
-    """The thread that builds search indexes, as `mekiki up` runs it. No index is left to the next test."""
+    """Run the thread that builds search indexes, as `mekiki up` does, and delete the indexes afterwards."""
     from mekiki.learning.search import index
     from mekiki.learning.search.keeper import Keeper
     from tests.roles import OWNER_URL, test_database_url
@@ -207,15 +211,17 @@ def _connect_to(broker_url: str) -> None:
     from mekiki.config.celery import app
 
     app.conf.broker_url = app.conf.broker_read_url = app.conf.broker_write_url = broker_url
-    # Connections are pooled by kombu for the whole process; celery keeps one pool of each kind in hand.
+    # kombu pools connections for the whole process, and celery keeps one pool of each kind.
     pools.reset()
     app._pool = app.amqp._producer_pool = None
 
 
 @pytest.fixture
 def broker(_valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A real broker, empty: its URL. The Celery application of this process sends to it; child processes
-    reach it by BROKER_URL."""
+    """Start a real, empty broker and return its URL.
+
+    The Celery application of this process sends to it. Child processes get BROKER_URL.
+    """
     from mekiki.config.celery import app
 
     before = app.conf.broker_url
@@ -229,7 +235,7 @@ def broker(_valkey: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def silent_broker() -> Iterator[None]:
-    """A broker that takes every connection and answers nothing, as one whose process is stopped."""
+    """Start a broker that accepts every connection and never answers, like a stopped process."""
     import socket
 
     from mekiki.config.celery import app
@@ -250,7 +256,7 @@ def silent_broker() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def photographs() -> Path:
-    """The folder of real NEU photographs (MEKIKI_TEST_PHOTOS); the test is skipped, loudly, without it."""
+    """Return the folder of the real NEU photographs (MEKIKI_TEST_PHOTOS), or skip the test with a reason."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "neu-surface-defects"
     folder = Path(os.environ.get("MEKIKI_TEST_PHOTOS") or beside)
     if not folder.is_dir():

@@ -1,6 +1,7 @@
-"""Objects for tests: valid by default, made through the ORM so that a test can set up any state quickly.
+"""Factories of objects for tests.
 
-`DatasetFactory(admin=user)` and friends give roles; `ImageFactory(stored=True)` stores a real small PNG.
+Objects are valid by default and saved through the ORM, so that a test can set up any state quickly.
+`DatasetFactory(admin=user)` and the like give roles. `ImageFactory(stored=True)` stores a real small PNG.
 """
 
 import hashlib
@@ -28,12 +29,12 @@ from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from tests.roles import set_fixed
 
 PASSWORD = "a long enough password"
-# Hashing is slow on purpose: once is enough for tests.
+# Hashing is slow by design, so the hash is computed once.
 _HASHED = make_password(PASSWORD)
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """A person whose password is PASSWORD."""
+    """A user whose password is PASSWORD."""
 
     class Meta:
         model = User
@@ -52,7 +53,7 @@ class MembershipFactory(factory.django.DjangoModelFactory):
 
 
 class DatasetFactory(factory.django.DjangoModelFactory):
-    """`admin=`, `reviewer=`, `viewer=` make the user a member."""
+    """A dataset. `admin=`, `reviewer=` and `viewer=` make the user a member."""
 
     class Meta:
         model = Dataset
@@ -87,7 +88,7 @@ class LabelFactory(factory.django.DjangoModelFactory):
 
 
 class PromptSetFactory(factory.django.DjangoModelFactory):
-    """A frozen prompt set with one prompt for each label the dataset has."""
+    """A frozen prompt set with one prompt for each label of the dataset."""
 
     class Meta:
         model = PromptSet
@@ -98,7 +99,7 @@ class PromptSetFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[PromptSet], *args: Any, **values: Any) -> PromptSet:
-        with transaction.atomic():  # a set takes prompts in its own transaction only
+        with transaction.atomic():  # a set accepts prompts in its own transaction only
             made: PromptSet = super()._create(model_class, *args, **values)
             for label in Label.objects.filter(dataset=made.dataset, archived_at__isnull=True):
                 Prompt.objects.create(
@@ -108,7 +109,7 @@ class PromptSetFactory(factory.django.DjangoModelFactory):
 
 
 def picture(number: int = 0, size: tuple[int, int] = (96, 96)) -> PillowImage.Image:
-    """A grey surface with a mark, different for each number."""
+    """Return a grey surface with a mark that differs by number."""
     grey = 110 + number * 37 % 90
     drawn = PillowImage.new("RGB", size, (grey, grey, grey - number % 7))
     width, height = size
@@ -120,14 +121,14 @@ def picture(number: int = 0, size: tuple[int, int] = (96, 96)) -> PillowImage.Im
 
 
 def png(number: int = 0, size: tuple[int, int] = (96, 96)) -> bytes:
-    """The picture of that number as a PNG file."""
+    """Return the picture of this number as a PNG file."""
     buffer = io.BytesIO()
     picture(number, size).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 class ImageFactory(factory.django.DjangoModelFactory):
-    """An image row; with stored=True its file and thumbnail lie in the storage too."""
+    """An image row. With stored=True its file and thumbnail are in the storage too."""
 
     class Meta:
         model = Image
@@ -168,7 +169,7 @@ class EncoderFactory(factory.django.DjangoModelFactory):
 
 
 class HeadFactory(factory.django.DjangoModelFactory):
-    """A head of the dataset's labels. Its weights are no real weights: nothing can predict with it."""
+    """A head of the dataset's labels. It cannot predict, because it has no real weights."""
 
     class Meta:
         model = Head
@@ -243,7 +244,10 @@ class QueueItemFactory(factory.django.DjangoModelFactory):
 
 
 class DecisionFactory(factory.django.DjangoModelFactory):
-    """A row only: the confirmed label that follows is made by review.services.answer, or by the factory below."""
+    """A decision row only.
+
+    review.services.answer, or the factory below, creates the confirmed label that follows from it.
+    """
 
     class Meta:
         model = Decision
@@ -257,7 +261,7 @@ class DecisionFactory(factory.django.DjangoModelFactory):
 
 
 class ConfirmedLabelFactory(factory.django.DjangoModelFactory):
-    """A confirmed label with the decision behind it."""
+    """A confirmed label with its decision."""
 
     class Meta:
         model = ConfirmedLabel
@@ -280,7 +284,7 @@ class ConfirmedLabelFactory(factory.django.DjangoModelFactory):
 
 
 class JobFactory(factory.django.DjangoModelFactory):
-    """A queued job; `running=True` for one that a worker holds."""
+    """A queued job. With `running=True` a worker has claimed it."""
 
     class Meta:
         model = Job

@@ -1,10 +1,14 @@
-"""Labelled vectors whose truth is known, for tests of heads."""
+"""Labelled vectors with known classes, for tests of heads."""
 
 import numpy as np
 
 
 def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
-    """(X (n, d), y (n,), T (labels, d)): unit vectors around one direction a class, and those directions as the text."""
+    """Return unit vectors around one direction for each class.
+
+    The result is (X (n, d), y (n,), T (labels, d)). The rows of T are those directions, used as class
+    embeddings.
+    """
     rng = np.random.default_rng(seed)
     T = rng.normal(size=(labels, d))
     T /= np.linalg.norm(T, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""A bound on the memory of a process that the kernel keeps by ending it, as when the machine has no more memory."""
+"""A memory limit that the kernel enforces by killing a process, as on a machine without free memory."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# folder of the groups, file of the bound, file that counts the ends (cgroup v1, v2)
+# folder of the groups, file of the limit, file that counts the kills (cgroup v1, v2)
 HIERARCHIES = (
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.oom_control"),
     (Path("/sys/fs/cgroup"), "memory.max", "memory.events"),
@@ -17,24 +17,24 @@ HIERARCHIES = (
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """A control group with a bound; processes join it by `join`."""
+    """A control group with a memory limit. Processes join it by `join`."""
 
     folder: Path
     counter: str
 
     def join(self) -> None:
-        """Put this process into the group: for `preexec_fn`."""
+        """Put this process into the group. Used as `preexec_fn`."""
         (self.folder / "cgroup.procs").write_text(str(os.getpid()))
 
     def kills(self) -> int:
-        """How many of its processes the kernel has ended for want of memory."""
+        """Return how many of its processes the kernel has killed because of the limit."""
         lines = (self.folder / self.counter).read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.split()[0] == "oom_kill")
 
 
 @contextmanager
 def limited(megabytes: int) -> Iterator[MemoryLimit]:
-    """A group of this size. Skips the test where this user, or this kernel, can make none."""
+    """Create a group with this limit, or skip the test if this user or kernel cannot create one."""
     for parent, bound, counter in HIERARCHIES:
         folder = parent / f"mekiki-test-{os.getpid()}"
         try:

@@ -1,4 +1,4 @@
-"""A real OpenID provider (oidc-provider-mock) on this machine, whose answers a test may falsify."""
+"""A real OpenID provider (oidc-provider-mock) on this machine. A test may falsify its answers."""
 
 import json
 import threading
@@ -27,22 +27,25 @@ class Provider:
         self.asked: list[str] = []  # paths, in order
 
     def register(self, site: str, method: str = "client_secret_basic") -> tuple[str, str]:
-        """Register the site as a client; return its id and secret."""
+        """Register the site as a client and return its id and secret."""
         body = {"redirect_uris": [f"{site}{CALLBACK}"], "token_endpoint_auth_method": method}
         given = self.http.post("/oauth2/clients", json=body)
         assert given.status_code == 201, given.text
         return given.json()["client_id"], given.json()["client_secret"]
 
     def user(self, subject: str, **claims: Any) -> None:
-        """Store what the provider says about a subject. Claims of the token itself (iss, exp …) are overridden too."""
+        """Store the provider's claims about a subject.
+
+        Claims of the token itself (iss, exp …) are overridden too.
+        """
         assert self.http.put(f"/users/{subject}", json=claims).status_code == 204
 
     def sign_on(self, address: str, subject: str) -> str:
-        """Log in at the provider as this subject; return the address it leads back to, without the host."""
+        """Log in at the provider as this subject and return the address of the redirect, without the host."""
         return self._answer(address, {"sub": subject})
 
     def cancel(self, address: str) -> str:
-        """Press "Deny" at the provider; return the address it leads back to, without the host."""
+        """Press "Deny" at the provider and return the address of the redirect, without the host."""
         return self._answer(address, {"action": "deny"})
 
     def _answer(self, address: str, form: dict[str, str]) -> str:
@@ -80,7 +83,10 @@ def running_provider() -> Iterator[Provider]:
 def use(
     provider: Provider, settings: Any, folder: Path, site: str = "http://testserver", **more: Any
 ) -> None:
-    """Set this site up for the provider, as an admin does: the secret is in a file, which an editor ended with a line."""
+    """Configure this site for the provider, as an admin does.
+
+    The secret is in a file that ends with a newline, as editors write it.
+    """
     client_id, secret = provider.register(site, more.pop("method", "client_secret_basic"))
     file = folder / "client_secret"
     file.write_text(secret + "\n")

@@ -1,7 +1,7 @@
 """Real photographs for tests: the NEU surface defects, which are never copied into the project.
 
-MEKIKI_TEST_PHOTOS names the folder; the default lies beside the checkout. Tests that need them are skipped,
-loudly, where they are absent.
+MEKIKI_TEST_PHOTOS names the folder. The default lies next to the checkout. Tests that need the photographs
+are skipped with a reason where they are missing.
 """
 
 import os
@@ -15,9 +15,9 @@ KINDS = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale",
 
 
 def photographs(kind: str, count: int) -> list[Path]:
-    """The first `count` photographs of one kind, by name."""
+    """Return the first `count` photographs of one kind, by name."""
     if not FOLDER.is_dir():
         pytest.skip(f"NO PHOTOGRAPHS at {FOLDER}: set MEKIKI_TEST_PHOTOS to the NEU surface defect database")
-    found = sorted((FOLDER / kind).glob("*.jpg"))[:count]
-    assert len(found) == count, f"{FOLDER / kind} holds only {len(found)} photographs"
-    return found
+    files = sorted((FOLDER / kind).glob("*.jpg"))[:count]
+    assert len(files) == count, f"{FOLDER / kind} holds only {len(files)} photographs"
+    return files

@@ -18,7 +18,7 @@ from tests.factories import (
 
 
 class Station:
-    """A dataset with `items` images in its queue, all predicted as the first label with confidence 0.8."""
+    """A dataset with `items` queued images, all predicted as the first label with confidence 0.8."""
 
     def __init__(self, items: int = 0, labels: int = 3, overlap: int = 1, **settings: Any) -> None:
         self.dataset = DatasetFactory(overlap=overlap, **{"retrain_every": 0, **settings})

@@ -1,8 +1,8 @@
-"""Which tests are left out of `make check`: those that took long, by the times of a whole run.
+"""Which tests `make check` leaves out: the tests that took long, by the times of a complete run.
 
     python -m pytest -n 2 -m "not e2e" --junitxml=times.xml && python -m tests.slow times.xml
 
-writes tests/slow_tests.txt anew. A test that is not in the file counts as fast.
+writes tests/slow_tests.txt again. A test that is not in the file counts as fast.
 """
 
 import sys
@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from pathlib import Path
 
-SECONDS = 1.0  # of all cases of a test together, with what is set up for them
+SECONDS = 1.0  # of all cases of a test together, with their setup
 LIST = Path(__file__).with_name("slow_tests.txt")
 
 

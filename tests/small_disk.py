@@ -1,4 +1,4 @@
-"""A disk of a few megabytes that can really be full: a tmpfs, mounted for one test."""
+"""A disk of a few megabytes that can be full: a tmpfs, mounted for one test."""
 
 import os
 import subprocess
@@ -11,7 +11,10 @@ import pytest
 
 @contextmanager
 def mounted(folder: Path, megabytes: int) -> Iterator[Path]:
-    """`folder` as a disk of this size. Skips the test where this kernel, or this user, may not mount one."""
+    """Mount a disk of this size on `folder`.
+
+    Skips the test if this kernel or user may not mount one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "mekiki-test", str(folder)],
@@ -29,7 +32,10 @@ def mounted(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill(folder: Path, *, leave: int = 0) -> Path:
-    """Fill the disk to the last byte but `leave`; the file that takes the place. Delete it to make room again."""
+    """Fill the disk except for `leave` bytes and return the filling file.
+
+    Delete the file to free the space again.
+    """
     path = folder / "filler"
     with path.open("ab", buffering=0) as file:
         while (free := room(folder) - leave) > 0:
@@ -41,6 +47,6 @@ def fill(folder: Path, *, leave: int = 0) -> Path:
 
 
 def room(folder: Path) -> int:
-    """The bytes that are free."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    """Return the number of free bytes."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize

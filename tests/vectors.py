@@ -1,4 +1,4 @@
-"""Images with embeddings nobody computed: random unit vectors, stored as a worker would."""
+"""Images with random unit vectors as embeddings, stored as a worker would."""
 
 from typing import Any
 

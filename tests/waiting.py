@@ -7,7 +7,7 @@ from django.db import connection
 
 
 def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Wait for a condition; False when the time is over."""
+    """Wait for a condition and return whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -16,6 +16,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -199,8 +200,9 @@ class _Writer:
 
     def __exit__(self, kind: type[BaseException] | None, *_rest: object) -> None:
         try:
-            for file in self._files.values():
-                file.close()  # this writes the buffer and raises on a full disk
+            with ExitStack() as files:  # closes every file, also after one that cannot be closed
+                for file in self._files.values():
+                    files.callback(file.close)  # this writes the buffer and raises on a full disk
         except OSError:
             self._throw_away()
             raise

@@ -35,20 +35,21 @@ from mekiki.jobs.services import (
     put_back,
     succeed,
 )
-from workers import encoder_problems, holder
+from workers import holder
 from workers.encoders.errors import EncoderError, OtherVectorsError
 from workers.errors import StageError
 from workers.hardware import host
+from workers.messages import encoder_problem
 
 logger = logging.getLogger(__name__)
 
-BEAT_EVERY = 5.0  # seconds
-ROOM_EVERY = 2.0  # seconds between two checks of the disk
+HEARTBEAT_INTERVAL = 5.0  # seconds
+DISK_CHECK_INTERVAL = 2.0  # seconds between two checks of the disk
 WRITE_EVERY = 0.5  # seconds between two progress writes
-DATABASE_PATIENCE = 20.0  # seconds to wait for a lost database; below jobs.sweeping.SILENT_AFTER
+DATABASE_TIMEOUT = 20.0  # seconds to wait for a lost database; below jobs.sweeping.SILENT_AFTER
 # Seconds that a stopping worker lets a job continue, because it may finish. The supervisor kills after 20
 # seconds.
-LAST_SECONDS = 5.0
+STOP_GRACE_SECONDS = 5.0
 
 Stage = Callable[[Job, "Report"], "dict[str, Any] | None"]
 
@@ -87,7 +88,7 @@ class Report:
         now = self._clock()
         if self._stops_at is not None and now >= self._stops_at:
             raise WorkerStopsError
-        if now - self._looked >= ROOM_EVERY:
+        if now - self._looked >= DISK_CHECK_INTERVAL:
             self._looked = now
             if reason := waiting.must_wait(self._job.kind):
                 raise disk.NoRoomError(reason)
@@ -112,7 +113,7 @@ class Report:
     def note(self, job: Job) -> None:
         """Read from a sign of life whether the worker was asked to stop."""
         if job.holder_stops and self._stops_at is None:
-            self._stops_at = self._clock() + LAST_SECONDS
+            self._stops_at = self._clock() + STOP_GRACE_SECONDS
 
 
 class _Heartbeat:
@@ -134,7 +135,7 @@ class _Heartbeat:
 
     def _beat(self) -> None:
         try:
-            while not self._ended.wait(BEAT_EVERY):
+            while not self._ended.wait(HEARTBEAT_INTERVAL):
                 try:
                     beat(self._job)
                     self._report.note(self._job)
@@ -143,6 +144,9 @@ class _Heartbeat:
                     return
                 except (OperationalError, InterfaceError) as error:
                     logger.warning("Job %s: no sign of life could be written (%s).", self._job.pk, error)
+                    connection.close()
+                except Exception:  # without this thread the sweeper would take the job for dead
+                    logger.exception("Job %s: no sign of life could be written.", self._job.pk)
                     connection.close()
         finally:
             connection.close()
@@ -203,7 +207,7 @@ def _end(job: Job, error: Exception) -> str:
         logger.warning("Job %s will be tried again: %s", job.pk, error)
     else:
         logger.error("Job %s failed", job.pk, exc_info=error)
-    deadline = time.monotonic() + DATABASE_PATIENCE
+    deadline = time.monotonic() + DATABASE_TIMEOUT
     while True:
         try:
             return _record_end(job, error, message, texts, retry)
@@ -255,7 +259,7 @@ def explain(error: Exception) -> tuple[str, bool]:
     if isinstance(error, ValidationError):
         return " ".join(error.messages), False
     if isinstance(error, (OperationalError, InterfaceError)):
-        return _("The database could not be reached; the work goes on when it is back."), True
+        return _("The database could not be reached; the work continues when it can be reached again."), True
     if isinstance(error, MemoryError):
         return (
             _(
@@ -265,9 +269,9 @@ def explain(error: Exception) -> tuple[str, bool]:
             False,
         )
     if isinstance(error, EncoderError):
-        return encoder_problems.sentence(error), False
+        return encoder_problem(error), False
     return (
-        _("Something unexpected happened (%(kind)s: %(text)s). What was stored is kept; start it again.")
+        _("An unexpected error occurred (%(kind)s: %(text)s). Stored results are kept; start the job again.")
         % {"kind": type(error).__name__, "text": str(error)[:500]},
         False,
     )

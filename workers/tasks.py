@@ -1,4 +1,4 @@
-"""The Celery tasks. Each takes one id and is idempotent.
+"""The Celery tasks: one task for each kind of job, and a few others. They are idempotent.
 
 Imports are inside the functions: this module is read before Django is set up, and it must not import torch
 into the parent of the worker processes.
@@ -9,25 +9,19 @@ import logging
 from celery.signals import worker_init, worker_ready, worker_shutting_down
 
 from mekiki.config.celery import app
+from mekiki.jobs.kinds import Kind
 from workers import holder
 
 
-def _run(job_id: str) -> str:
+def run(job_id: str) -> str:
+    """Run the stage of a job: workers.stages.<kind>. Return the job's outcome."""
     from workers.runner import run_job
 
     return run_job(job_id)
 
 
-@app.task(name="workers.tasks.import_images")
-def import_images(job_id: str) -> str:
-    """Store the files of an import."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.encode")
-def encode(job_id: str) -> str:
-    """Compute the missing embeddings."""
-    return _run(job_id)
+for kind in Kind:
+    app.task(name=f"workers.tasks.{kind}")(run)
 
 
 @app.task(name="workers.tasks.help_encode")
@@ -36,72 +30,6 @@ def help_encode(job_id: str, encoder_id: int) -> int:
     from workers.stages.encode import help_with
 
     return help_with(job_id, encoder_id)
-
-
-@app.task(name="workers.tasks.predict")
-def predict(job_id: str) -> str:
-    """Predict by the prompts, or by the head in use where predictions are missing."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.train")
-def train(job_id: str) -> str:
-    """Train a head on the confirmed labels."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.refill")
-def refill(job_id: str) -> str:
-    """Choose the next images to review."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.freeze")
-def freeze(job_id: str) -> str:
-    """Write a label set."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.change_encoder")
-def change_encoder(job_id: str) -> str:
-    """Prepare another encoder, switch over to it, or roll the change back."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.remove_embeddings")
-def remove_embeddings(job_id: str) -> str:
-    """Delete the embeddings of an encoder that is not in use."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.index")
-def index(job_id: str) -> str:
-    """Build an encoder's search index."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.verify_head")
-def verify_head(job_id: str) -> str:
-    """Train a head again from its own inputs and compare the bytes."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.rebuild_pictures")
-def rebuild_pictures(job_id: str) -> str:
-    """Render display images with the current pixel windows, and request their embeddings."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.seal")
-def seal(job_id: str) -> str:
-    """Seal the events and decisions since the last seal."""
-    return _run(job_id)
-
-
-@app.task(name="workers.tasks.check_seals")
-def check_seals(job_id: str) -> str:
-    """Check every sealed row against its seal."""
-    return _run(job_id)
 
 
 @app.task(name="workers.tasks.embed_text")
@@ -113,19 +41,19 @@ def embed_text(text_id: int) -> str:
 
 
 @worker_init.connect
-def take_a_name(**_details: object) -> None:
+def assign_worker_name(**_details: object) -> None:
     """Set the name of this worker, which its forked processes inherit and which its jobs store."""
     holder.take_name()
 
 
 @worker_shutting_down.connect
-def put_jobs_back(**_details: object) -> None:
+def announce_planned_stop(**_details: object) -> None:
     """Announce the planned stop of this worker, so that its jobs do not count it as a death."""
     holder.announce_stop()
 
 
 @worker_ready.connect
-def say_what_machine_this_is(**_details: object) -> None:
+def store_machine(**_details: object) -> None:
     """Store the machine of this worker, for the recommendation of encoders on pages."""
     from django.db import connection
 

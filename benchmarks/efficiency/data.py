@@ -86,9 +86,9 @@ def digits(limit: int | None = None) -> Data:
     """Return handwritten digits: 8 × 8 grey values, normalised to length one, without class embeddings."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    X = found.data[:limit] / np.linalg.norm(found.data[:limit], axis=1, keepdims=True)
-    return Data("digits", X.astype(np.float32), found.target[:limit].astype(np.int64), None, 100.0, 10)
+    digits = load_digits()
+    X = digits.data[:limit] / np.linalg.norm(digits.data[:limit], axis=1, keepdims=True)
+    return Data("digits", X.astype(np.float32), digits.target[:limit].astype(np.int64), None, 100.0, 10)
 
 
 def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
@@ -156,20 +156,20 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
     return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS))
 
 
-def picture_counts(each: int) -> list[int]:
+def picture_counts(per_label: int) -> list[int]:
     """Return the number of pictures of each label for both pools: `each`, or more for the imbalanced one.
 
     The imbalanced pool holds roughly 2/3 as many images as the balanced one, so its most common label has 2.5
     × `each`.
     """
-    held = each // 3
-    imbalanced = np.ceil(2.5 * each * shares(8)).astype(int)
-    return [int(max(each, held + count)) for count in imbalanced]
+    held = per_label // 3
+    imbalanced = np.ceil(2.5 * per_label * shares(8)).astype(int)
+    return [int(max(per_label, held + count)) for count in imbalanced]
 
 
-def balanced(data: Data, each: int) -> Data:
+def balanced(data: Data, per_label: int) -> Data:
     """Return the first `each` rows of every label."""
-    rows = np.concatenate([np.flatnonzero(data.y == label)[:each] for label in range(data.n_labels)])
+    rows = np.concatenate([np.flatnonzero(data.y == label)[:per_label] for label in range(data.n_labels)])
     return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels)
 
 
@@ -185,5 +185,5 @@ def _cached(folder: Path, key: str, make: Any) -> tuple[NDArray[np.float32], NDA
         draft = file.with_suffix(".draft.npz")
         np.savez(draft, X=X.astype(np.float32), y=y.astype(np.int64))
         draft.replace(file)
-    with np.load(file) as found:
-        return found["X"], found["y"]
+    with np.load(file) as arrays:
+        return arrays["X"], arrays["y"]

@@ -7,44 +7,39 @@ from benchmarks.efficiency.summary import verdicts
 
 TITLE = "Label efficiency"
 COMMAND = "make bench-learning PHOTOS=FOLDER"
-SAYS = """What accuracy costs in labels. Every method sees the same pool, the same answers and, \
-where it draws at random,
-the same images; all are measured on a third of the images that no question and no head looks at. \
-`area` is the mean
-accuracy over log₂ of the labels between the first and the last point; \
-`ours − it` is how far ours (head and question) is
-above that method, paired over the seeds, with a 95 % interval (positive: ours is better); \
-`to 95 %` are the labels at
-which the median seed reaches 95 % of the accuracy of the better head with all labels of the pool; \
-`macro` is the area
-under macro recall; `nll` and `ece` are log-loss and expected calibration error after 100 labels; \
-`s` are the median
-seconds of one round of asking and fitting. `plain` is scikit-learn's LogisticRegression on \
+EXPLANATION = """\
+Accuracy as a function of the number of labels. Every method has the same pool, the same answers and, if it
+draws at random, the same images. All are measured on a third of the images that no acquisition function and
+no head uses. `area` is the mean accuracy over log₂ of the labels between the first and the last point.
+`ours − it` is the difference of ours (head and acquisition) to that method, paired over the seeds, with a
+95 % interval (positive: ours is better). `to 95 %` is the number of labels at which the median seed reaches
+95 % of the accuracy of the better head with all labels of the pool. `macro` is the area under macro recall.
+`nll` and `ece` are log-loss and expected calibration error after 100 labels. `s` is the median time in
+seconds of one round of acquisition and fitting. `plain` is scikit-learn's LogisticRegression on
 standardised features.
 
-Digits are grey values without words for the labels. Photographs are the NEU surface defects by `pocket`, \
-which never
-saw them; two shares of our question-chooser were once set on features of an untrained network \
-over them (decision 7).
-Pictures are drawn, eight labels on three kinds of part, under capture conditions that `pocket` never saw; \
-`imbalanced`
-has 50 times as many of the commonest label as of the rarest, and is measured on as many of each, \
-weighted back to the
-pool's mixture. With `wrong`, a tenth of the answers is another label. Audits are left out: \
-they measure and are not
-trained on, so that the product's reviewers give about 18 % more answers than are counted here. Settings are
-chosen on seeds from 500 on, which draw other splits of the same images; the seeds reported start at 0."""
+Digits are grey values without words for the labels. Photographs are the NEU surface defects by `pocket`,
+which was not trained on them. Two shares of our acquisition function were once chosen on features of an
+untrained network over them (decision 7). Pictures are drawn, eight labels on three kinds of part, under
+capture conditions that were not in the training of `pocket`. `imbalanced` has 50 times as many of the most
+common label as of the rarest, and is measured on equal numbers of each, weighted back to the pool's
+mixture. With `wrong`, a tenth of the answers is another label. Audits are left out, because they measure
+and are not used for training. So the product's reviewers give about 18 % more answers than are counted
+here. Settings are chosen on seeds from 500 on, which draw other splits of the same images. The reported
+seeds start at 0."""
 
 
 def section(rows: list[dict[str, Any]]) -> str:
     """Return the section in Markdown, without a final newline."""
     first = rows[0]
     parts = [
-        f"## {TITLE}\n\n{SAYS}\n\n    {COMMAND}\n\n{first['measured']}, {first['machine']}, "
+        f"## {TITLE}\n\n{EXPLANATION}\n\n    {COMMAND}\n\n{first['measured']}, {first['machine']}, "
         f"{first['seeds']} seeds.\n"
     ]
     lines = ["| target | met | figures |", "|---|---|---|"]
-    lines += [f"| {target} | {'yes' if met else '**no**'} | {told} |" for target, met, told in verdicts(rows)]
+    lines += [
+        f"| {target} | {'yes' if met else '**no**'} | {figures} |" for target, met, figures in verdicts(rows)
+    ]
     parts.append("\n".join(lines) + "\n")
     for data, condition in dict.fromkeys((row["data"], row["condition"]) for row in rows):
         mine = [row for row in rows if (row["data"], row["condition"]) == (data, condition)]
@@ -57,7 +52,7 @@ def section(rows: list[dict[str, Any]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| head + question | area | ours − it | to 95 % | macro | nll | ece | s |",
+        "| head + acquisition | area | ours − it | to 95 % | macro | nll | ece | s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: -row["area"]):

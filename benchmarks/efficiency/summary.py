@@ -17,16 +17,16 @@ CALIBRATED_AFTER = 100
 
 def rows(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row per (data, condition, head, acquisition)."""
-    found = []
+    results = []
     for key in sorted({(run["data"], run["condition"]) for run in runs}):
         mine = sorted(
             (run for run in runs if (run["data"], run["condition"]) == key), key=lambda run: run["seed"]
         )
         ours = _areas(mine, "ours/ours", "accuracy") if "ours/ours" in mine[0]["curves"] else None
-        found += [_row(mine, method, ours) for method in mine[0]["curves"]]
+        results += [_row(mine, method, ours) for method in mine[0]["curves"]]
         if mine[0]["zero_shot"]:
-            found.append(_zero_shot_row(mine))
-    return found
+            results.append(_zero_shot_row(mine))
+    return results
 
 
 def _areas(runs: list[dict[str, Any]], method: str, measure: str) -> NDArray[np.float64]:
@@ -133,17 +133,17 @@ def _median(values: Any) -> float | None:
 def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     def short(value: Any) -> Any:
         if isinstance(value, list):
-            return [short(each) for each in value]
+            return [short(item) for item in value]
         return round(float(value), 5) if isinstance(value, float | np.floating) else value
 
     return {name: short(value) for name, value in row.items()}
 
 
-def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
+def verdicts(rows: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
     """Return each target, whether it is met, and the figures behind it."""
     answer = []
-    for key in sorted({(row["data"], row["condition"]) for row in found}):
-        mine = [row for row in found if (row["data"], row["condition"]) == key and row["head"] != "zero_shot"]
+    for key in sorted({(row["data"], row["condition"]) for row in rows}):
+        mine = [row for row in rows if (row["data"], row["condition"]) == key and row["head"] != "zero_shot"]
         ours = next((row for row in mine if row["acquisition"] == "ours"), None)
         if ours is None:
             continue
@@ -180,7 +180,7 @@ def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
                     f"worst {-100 * ours['below_zero_shot']:+.1f} points, after {ours['below_zero_shot_at']}",
                 )
             )
-    ratios = _ratios(found)
+    ratios = _ratios(rows)
     if ratios:
         middle = float(np.median(ratios))
         answer.append(
@@ -193,17 +193,17 @@ def verdicts(found: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
     return answer
 
 
-def _ratios(found: list[dict[str, Any]]) -> list[float]:
+def _ratios(rows: list[dict[str, Any]]) -> list[float]:
     """Return the ratios of our labels to 95 % to those of random + plain; infinite if ours never does.
 
     If a plain regression never reaches 95 %, it needs more than the labels of the last point. The ratio is
     then an upper bound of the true ratio.
     """
     need = {
-        (row["data"], row["condition"], row["head"], row["acquisition"]): row["labels_to_95"] for row in found
+        (row["data"], row["condition"], row["head"], row["acquisition"]): row["labels_to_95"] for row in rows
     }
     ratios = []
-    for row in found:
+    for row in rows:
         if (row["head"], row["acquisition"]) != ("ours", "ours"):
             continue
         plain = need.get((row["data"], row["condition"], "plain", "random"))

@@ -73,13 +73,13 @@ class Clock:
 
         The database is asked for its time; the other processes must have the library loaded.
         """
-        found = {}
+        seen = {}
         for name, pid in platform.pids().items():
             try:
-                found[name] = str(self._library) in Path(f"/proc/{pid}/maps").read_text(errors="replace")
+                seen[name] = str(self._library) in Path(f"/proc/{pid}/maps").read_text(errors="replace")
             except OSError:  # the process has ended
                 continue
         with psycopg.connect(platform.database_url, connect_timeout=10) as connection:
             row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float").fetchone()
-        found["postgres"] = row is not None and abs(row[0] - time.time() - self.seconds) < 60
-        return found
+        seen["postgres"] = row is not None and abs(row[0] - time.time() - self.seconds) < 60
+        return seen

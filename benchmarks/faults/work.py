@@ -137,9 +137,9 @@ class Acts:
         source = self.folder / f"{slug}-{number}"
         if not source.exists():
             draw_pictures(source, 30, seed=1000 + number)
-        said = self.site._manage("import", slug, str(source), "--user", "admin", "--json")
+        output = self.site._manage("import", slug, str(source), "--user", "admin", "--json")
         self.pictures[slug] += 30
-        self.jobs.append(json.loads(said)["job"])
+        self.jobs.append(json.loads(output)["job"])
 
     def _train(self, _number: int) -> None:
         self._press("models/train/", {})

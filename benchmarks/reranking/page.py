@@ -5,33 +5,27 @@ from typing import Any
 from benchmarks.reranking.plots import NAME
 
 COMMAND = "python benchmarks/rerank.py --json benchmarks/results/rerank.json --docs"
-SAYS = """Confirmed labels come in; the head is fitted again, every image scored again, \
-and the next 2,000 questions
-chosen. Budget: a million cached embeddings of 512 dimensions, 10 labels, 1,000 confirmed, in 5 s, \
-of which re-scoring
-1 s. The pool is made up: a common direction, labels, twelve looks a label, \
-noise whose energy falls as 1/i, a tenth
-near-copies, in a mapped float16 file like the mirror's (`benchmarks/reranking/data.py`). Medians; \
-a step above half a
-minute was run once. *processor* are seconds of all threads, \
-which other programs on the machine disturb less than
-they do the clock (but waiting for cache and for each other still counts); \
-*load* is the machine's load average when
-the row was written, of which the benchmark itself is at most two. The *floor* of re-scoring: \
-all bytes of the pool read
-once, plus all products with the labels on blocks in the cache, \
-each at the quickest block's pace of one thread; that of choosing: every uncertainty
-looked at once, the sample gathered, one assignment to the clusters. \
-*memory* is the most that one of the steps held
-of its own beyond what was there before, mapped files left out; \
-the whole pool in float32 would be 2,048 MB."""
+EXPLANATION = """\
+New confirmed labels arrive. The head is fitted again, every image is scored again, and the next 2,000
+images to review are chosen. Budget: a million cached embeddings of 512 dimensions, 10 labels, 1,000
+confirmed, in 5 s, of which re-scoring 1 s. The pool is generated: a common direction, labels, twelve
+appearances for each label, noise whose energy falls as 1/i, a tenth near-copies, in a mapped float16 file
+like the mirror's (`benchmarks/reranking/data.py`). Medians; a step above half a minute was run once.
+*processor* is the time in seconds of all threads, which other programs on the machine disturb less than the
+elapsed time (waiting for cache and for each other still counts). *load* is the machine's load average when
+the row was written; the benchmark itself causes at most two of it. The *floor* of re-scoring: all bytes of
+the pool read once, and all products with the labels on blocks in the cache, each at the speed of the
+fastest block of one thread. The floor of choosing: every uncertainty read once, the sample gathered, one
+assignment to the clusters. *memory* is the largest additional memory of one of the steps, without mapped
+files. The whole pool in float32 would be 2,048 MB."""
 
 
 def section(rows: list[dict[str, Any]]) -> str:
     """Return the section in Markdown, without a final newline."""
     first = rows[0]
     parts = [
-        f"## Re-ranking a million\n\n{SAYS}\n\n    {COMMAND}\n\n{first['measured']}, {first['machine']}.\n",
+        f"## Re-ranking a million\n\n{EXPLANATION}\n\n    {COMMAND}\n\n"
+        f"{first['measured']}, {first['machine']}.\n",
         f"![Seconds against images](images/{NAME})\n",
     ]
     lines = [
@@ -58,8 +52,8 @@ def section(rows: list[dict[str, Any]]) -> str:
     if kinds:
         lines = [
             (
-                f"What is asked next, by each way to ask, at {kinds[0]['images']:,} images and "
-                f"{kinds[0]['labels']} labels:\n"
+                f"Choosing the next images by each acquisition function, at {kinds[0]['images']:,} images "
+                f"and {kinds[0]['labels']} labels:\n"
             ),
             "| acquisition | choose s | processor s | memory MB |",
             "|---|---|---|---|",
@@ -72,9 +66,9 @@ def section(rows: list[dict[str, Any]]) -> str:
     peers = [row for row in rows if row["kind"] == "peer"]
     if peers:
         lines = [
-            "The same by libraries people would use, in the same run, each in a process of its own: "
+            "The same steps by common libraries, in the same run, each in a separate process: "
             "scikit-learn's LogisticRegression (fit, then all probabilities at once) and scikit-activeml's "
-            "queries for the same batch, on ever larger pools until one takes over a minute:\n",
+            "queries for the same batch, on growing pools until one takes over a minute:\n",
             "| library | images | refit s | re-score s | choose s | |",
             "|---|---|---|---|---|---|",
         ]

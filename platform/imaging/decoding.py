@@ -1,6 +1,5 @@
 """Decodes a file to one picture: upright, sRGB, 8 bits per channel, transparency on neutral grey."""
 
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,7 @@ from PIL import Image
 from imaging import colour, exif, jpeg, needs, png, strips, tiff
 from imaging.deep import CLIPPED_SHARE, DeepValues, deep_values, eight_bit_alpha, of_page
 from imaging.depth import Window
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, wrap_library_errors
 from imaging.headers import pillow
 from imaging.limits import check_pixels
 from imaging.memory import budget
@@ -25,8 +24,6 @@ __all__ = ["BACKDROP", "FORMATS", "Decoded", "Finding", "decode", "decoded"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 _EXACT_MODES = {"1", "L", "RGB", "P", "LA", "La", "PA", "RGBA", "RGBa"}  # browsers show the same pixels
-# Parts of the libraries' error messages for a file that ends too early.
-_ENDS_EARLY = "truncat|unexpected end|broken data|requires a buffer|index out of range|premature"
 
 
 @dataclass(frozen=True)
@@ -107,15 +104,9 @@ def _guarded(
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _decode(data, kind, window, limit, side, held)
-    except (ImagingError, MemoryError):
-        raise
-    except Exception as error:  # decoders raise many kinds of errors for damaged data
-        short = isinstance(error, EOFError) or re.search(_ENDS_EARLY, str(error))
-        raise ImagingError("truncated" if short else "damaged") from None
+    with wrap_library_errors(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _decode(data, kind, window, limit, side, held)
 
 
 def _decode(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from imaging import jpeg, png, tiff
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, wrap_library_errors
 from imaging.limits import check_pixels
 from imaging.sniff import format_of, refusal
 
@@ -32,6 +32,11 @@ def inspect(data: bytes, *, max_pixels: int | None = None) -> Header:
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
+    with wrap_library_errors():
+        return _header(data, kind, max_pixels)
+
+
+def _header(data: bytes, kind: str, max_pixels: int | None) -> Header:
     if kind == "TIFF":
         with tiff.opened(data, max_pixels) as file:
             page = file.page

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from imaging import needs, tiff
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, wrap_library_errors
 from imaging.limits import check_pixels
 from imaging.memory import budget
 from imaging.sniff import format_of
@@ -17,11 +17,11 @@ def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple
     """Yield (page number from 1, a TIFF of this page alone or the error for this page).
 
     A file with one page yields nothing. Values are stored without loss, and the same page always gives the
-    same bytes.
+    same bytes. Raises ImagingError if the file cannot be opened.
     """
     if format_of(data) != "TIFF":
         return
-    with tiff.opened(data, None if max_pixels is None else max_pixels) as file:
+    with wrap_library_errors(), tiff.opened(data, max_pixels) as file:
         if len(file.pages) > 1:
             for number, page in enumerate(file.pages, start=1):
                 yield number, _one(page, max_pixels)
@@ -31,34 +31,33 @@ def split_pages(data: bytes, *, max_pixels: int | None = None) -> Iterator[tuple
 
 def _one(page: Any, max_pixels: int | None) -> bytes | ImagingError:
     try:
-        check_pixels(page.imagewidth, page.imagelength, max_pixels)
-        # The memory is for the values, a contiguous copy, and the file itself. Nothing is reserved while a
-        # page is yielded, because the caller may wait for memory of the same budget.
-        with budget.reserved(3 * needs.of_page(page)):
-            return _written(page, tiff.array(page))
+        with wrap_library_errors():
+            check_pixels(page.imagewidth, page.imagelength, max_pixels)
+            # The memory is for the values, a contiguous copy, and the file itself. Nothing is reserved while
+            # a page is yielded, because the caller may wait for memory of the same budget.
+            with budget.reserved(3 * needs.of_page(page)):
+                return _written(page, tiff.array(page))
     except ImagingError as error:
         return error
-    except NotImplementedError:
-        return ImagingError("damaged")
+    except MemoryError:
+        return ImagingError("no_memory")
 
 
 def _planes(file: tiff.Tiff, max_pixels: int | None) -> Iterator[tuple[int, bytes | ImagingError]]:
     """Yield the planes of an ImageJ stack or a volume that has a single page for all planes."""
     page = file.page
     try:
-        check_pixels(page.imagewidth, page.imagelength * file.frames, max_pixels)
-        of_stack = needs.of_page(page) * (file.frames if int(page.imagedepth or 1) == 1 else 1)
-        with budget.reserved(3 * of_stack):
-            series = np.asarray(page.parent.series[0].asarray(maxworkers=1))
-            planes = series.reshape(
-                -1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:]
-            )
-            files = [_written(page, plane) for plane in planes]
-    except ImagingError as error:
-        yield 1, error
-        return
-    except Exception:
-        yield 1, ImagingError("damaged")
+        with wrap_library_errors():
+            check_pixels(page.imagewidth, page.imagelength * file.frames, max_pixels)
+            of_stack = needs.of_page(page) * (file.frames if int(page.imagedepth or 1) == 1 else 1)
+            with budget.reserved(3 * of_stack):
+                series = np.asarray(page.parent.series[0].asarray(maxworkers=1))
+                planes = series.reshape(
+                    -1, *page.keyframe.shape[-2:] if page.axes[-1] != "S" else page.shape[-3:]
+                )
+                files = [_written(page, plane) for plane in planes]
+    except (ImagingError, MemoryError) as error:
+        yield 1, error if isinstance(error, ImagingError) else ImagingError("no_memory")
         return
     yield from enumerate(files, start=1)
 

@@ -51,6 +51,8 @@ def parse(data: bytes) -> Png:
         if name == b"IHDR":
             if size != 13:
                 raise ImagingError("damaged")
+            if len(body) < size:
+                raise ImagingError("truncated")
             png.width, png.height, png.bits, png.colour_type = struct.unpack(">IIBB", body[:10])
         if name in _KEPT:
             kept.append(whole)
@@ -63,10 +65,10 @@ def parse(data: bytes) -> Png:
                 png.profile_problem = True
         elif name == b"eXIf" and size <= _MAX_EXIF:
             png.exif = bytes(body)
-        elif name == b"acTL" and size >= 8:
+        elif name == b"acTL" and len(body) >= 8:
             png.frames = max(1, struct.unpack_from(">I", body)[0])
             png.animated_only = True
-        elif name == b"fcTL" and len(kept) and not any(bytes(k[4:8]) == b"IDAT" for k in kept[1:]):
+        elif name == b"fcTL" and not any(bytes(k[4:8]) == b"IDAT" for k in kept[1:]):
             png.animated_only = False
         elif name[:1].isupper():
             png.unknown_critical = True

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from imaging import jpeg, needs, png, tiff
 from imaging.depth import sample_values
-from imaging.errors import ImagingError
+from imaging.errors import ImagingError, wrap_library_errors
 from imaging.limits import check_pixels
 from imaging.memory import budget
 from imaging.sniff import format_of, refusal
@@ -21,6 +21,11 @@ def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.flo
     kind = format_of(data)
     if kind is None:
         raise refusal(data)
+    with wrap_library_errors():
+        return _values(data, kind, max_pixels)
+
+
+def _values(data: bytes, kind: str, max_pixels: int | None) -> NDArray[np.float64]:
     if kind == "TIFF":
         with tiff.opened(data, max_pixels) as file:
             if tiff.sample_type(file.page) is None:
@@ -33,7 +38,7 @@ def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.flo
         check_pixels(parts.width, parts.height, max_pixels)
         if parts.bits == 16:
             with budget.reserved(needs.of_png(parts, 1)):
-                return sample_values(_png(parts))
+                return sample_values(png.deep_array(parts)[0])
     if kind == "JPEG":
         segments = jpeg.parse(data)
         if segments.precision > 8:
@@ -41,15 +46,6 @@ def deep_values(data: bytes, *, max_pixels: int | None = None) -> NDArray[np.flo
             with budget.reserved(needs.of_jpeg(segments, (segments.width, segments.height), 1)):
                 return sample_values(jpeg_array(data))
     return np.empty(0)
-
-
-def _png(parts: png.Png) -> NDArray[Any]:
-    try:
-        return png.deep_array(parts)[0]
-    except ImagingError:
-        raise
-    except Exception:
-        raise ImagingError("damaged") from None
 
 
 def jpeg_array(data: bytes) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Format and check of the file of `mekiki audit export`: a zip of seals, rows, keys and time stamps.
 
-The check does not trust the file: the lengths of lines and the sizes of numbers are limited before they are used.
+The check does not trust the file: the lengths of lines and the sizes of numbers are limited before they are
+used.
 `python -m verification.audit_file FILE [KEY]` runs the check alone.
 """
 
@@ -18,8 +19,9 @@ from verification.canonical import canonical
 from verification.checking import Head, Stamp, check_seals
 from verification.findings import CheckReport, Finding
 from verification.key_list import PublicKey, read_keys
-from verification.messages import gettext_noop
 from verification.proof_file import MAX_BYTES, NotAProofError, check_proof
+from verification.sentences import gettext_noop
+from verification.signing import load_public
 from verification.statements import SealFacts
 
 FORMAT = "mekiki-audit"
@@ -168,12 +170,15 @@ def check_file(
 ) -> CheckReport:
     """Check an exported audit file or a proof. The arguments are those of check_seals.
 
-    The contents of the file never cause an exception: problems are in the report.
+    The contents of the file never cause an exception: problems are in the report. Raises ValueError if one of
+    `keys` is no public key in PEM form.
     """
+    for pem in keys:
+        load_public(pem)
     report = CheckReport()
     try:
         if not path.is_file():
-            raise OSError(gettext_noop("it does not exist, or is no ordinary file"))
+            raise OSError(gettext_noop("it does not exist, or is not a regular file"))
         if is_proof(path):
             with path.open("rb") as file:
                 return check_proof(file.read(MAX_BYTES), keys=keys, heads=heads)
@@ -203,12 +208,21 @@ def _tables(archive: zipfile.ZipFile) -> set[str]:
 def main(arguments: list[str]) -> int:
     """Run `python -m verification.audit_file FILE [KEY…]`: print the findings and the result.
 
-    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong.
+    Return 0 if there are no findings, 1 if there are some, and 2 if the arguments are wrong or a key cannot
+    be used.
     """
     if not arguments:
         print("usage: python -m verification.audit_file FILE [PUBLIC_KEY.pem …]", file=sys.stderr)
         return 2
-    report = check_file(Path(arguments[0]), keys=[Path(name).read_bytes() for name in arguments[1:]])
+    keys = []
+    for name in arguments[1:]:
+        try:
+            keys.append(Path(name).read_bytes())
+            load_public(keys[-1])
+        except (OSError, ValueError) as error:
+            print(f"{name}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+            return 2
+    report = check_file(Path(arguments[0]), keys=keys)
     for finding in report.findings:
         print(finding.sentence())
     print(canonical({"ok": report.ok, "seals": report.seals, "rows": report.rows}).decode())

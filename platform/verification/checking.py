@@ -201,9 +201,9 @@ class _Check:
 
     def _kept(self, seal: SealFacts) -> dict[int, bytes] | None:
         """Return id → leaf hash as stored for the seal, or None if the hashes do not give its root."""
-        found = self.source.leaves(seal)
-        if found is not None:
-            ids, hashes = found
+        stored = self.source.leaves(seal)
+        if stored is not None:
+            ids, hashes = stored
             count = seal.rows
             if len(ids) == 8 * count and len(hashes) == 32 * count:
                 leaves = [hashes[at : at + 32] for at in range(0, len(hashes), 32)]

@@ -51,10 +51,10 @@ class Tree:
         """Return the root over all leaves so far."""
         if not self._peaks:
             return EMPTY
-        found = self._peaks[-1]
+        root = self._peaks[-1]
         for peak in reversed(self._peaks[:-1]):
-            found = node_hash(peak, found)
-        return found
+            root = node_hash(peak, root)
+        return root
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
@@ -97,18 +97,18 @@ def is_included(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root
     """
     if not 0 <= index < size:
         return False
-    node, last, found = index, size - 1, leaf
+    node, last, computed = index, size - 1, leaf
     for step in proof:
         if last == 0:
             return False
         if node & 1 or node == last:
-            found = node_hash(step, found)
+            computed = node_hash(step, computed)
             while not node & 1 and node:
                 node, last = node >> 1, last >> 1
         else:
-            found = node_hash(found, step)
+            computed = node_hash(computed, step)
         node, last = node >> 1, last >> 1
-    return last == 0 and found == root
+    return last == 0 and computed == root
 
 
 def consistency_proof(leaves: Sequence[bytes], size: int) -> list[bytes]:
@@ -148,18 +148,18 @@ def is_consistent(first: int, second: int, roots: tuple[bytes, bytes], proof: Se
     node, last = first - 1, second - 1
     while node & 1:
         node, last = node >> 1, last >> 1
-    found_older = found_newer = steps[0]
+    older_root = newer_root = steps[0]
     for step in steps[1:]:
         if last == 0:
             return False
         if node & 1 or node == last:
-            found_older, found_newer = node_hash(step, found_older), node_hash(step, found_newer)
+            older_root, newer_root = node_hash(step, older_root), node_hash(step, newer_root)
             while not node & 1 and node:
                 node, last = node >> 1, last >> 1
         else:
-            found_newer = node_hash(found_newer, step)
+            newer_root = node_hash(newer_root, step)
         node, last = node >> 1, last >> 1
-    return last == 0 and found_older == older and found_newer == newer
+    return last == 0 and older_root == older and newer_root == newer
 
 
 def _split(size: int) -> int:

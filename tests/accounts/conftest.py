@@ -1,4 +1,4 @@
-"""Fixtures of accounts: a mail server in the settings, and the OpenID provider that tests of single sign-on share."""
+"""Fixtures for the tests of accounts: a mail server in the settings and a shared OpenID provider."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.oidc import Provider, running_provider
 
 @pytest.fixture
 def with_mail() -> Iterator[None]:
-    """A platform that can send mail."""
+    """Set the platform up so that it can send mail."""
     with override_settings(EMAIL_HOST="mail.example", PUBLIC_URL="https://mekiki.example"):
         yield
 
@@ -23,7 +23,7 @@ def shared_provider() -> Iterator[Provider]:
 
 @pytest.fixture
 def idp(shared_provider: Provider) -> Iterator[Provider]:
-    """The provider, honest again after each test."""
+    """Return the OpenID provider, with its falsified answers removed before each test."""
     shared_provider.asked.clear()
     yield shared_provider
     shared_provider.tamper = None

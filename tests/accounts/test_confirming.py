@@ -1,4 +1,7 @@
-"""Sensitive acts ask for the password again, keep what was typed, and slow guessing down; admins can be demoted."""
+"""Sensitive actions: the password is asked again, input is kept, guessing is slowed down.
+
+Admins can also lose the admin role.
+"""
 
 import re
 import threading
@@ -29,7 +32,7 @@ def boss() -> User:
 
 @pytest.fixture
 def old(boss: User, client: Client) -> Client:
-    """The admin, who has logged in a while ago."""
+    """Return an admin who logged in a while ago."""
     client.force_login(boss)
     let_pass()
     return client
@@ -67,7 +70,7 @@ def test_a_sensitive_act_asks_and_goes_on_with_what_was_typed(old: Client) -> No
     assert (hana.language, hana.may_create_datasets) == ("ja", True)
     kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
     assert kinds == ["user.login_failed", "user.confirmed", "user.created"]
-    # Within the next minutes nothing asks again; later it does.
+    # The password is not asked again within the next minutes. Later it is.
     assert old.post(reverse("user-active", args=[hana.pk]), {"active": "0"}).status_code == 302
     let_pass()
     assert old.post(reverse("user-active", args=[hana.pk]), {"active": "1"}).status_code == 403
@@ -78,9 +81,15 @@ def test_every_sensitive_act_asks(old: Client) -> None:
     dataset = factories.DatasetFactory(slug="parts", reviewer=person)
     before = list(Event.objects.values_list("kind", flat=True))
     acts = [
-        *(reverse(name, args=[person.pk]) for name in ("user-active", "user-may-create", "user-password", "user-admin")),
+        *(
+            reverse(name, args=[person.pk])
+            for name in ("user-active", "user-may-create", "user-password", "user-admin")
+        ),
         reverse("user-create"), reverse("members", args=["parts"]), reverse("user-mail", args=[person.pk]),
-        *(reverse(name) for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")),
+        *(
+            reverse(name)
+            for name in ("second-factor-app", "passkey-add", "recovery-codes", "second-factor-required")
+        ),
         reverse("second-factor-remove", args=[1]), reverse("user-factors", args=[person.pk]),
         reverse("user-sign-on", args=[person.pk]),
         *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),
@@ -119,7 +128,7 @@ def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client:
     assert "at least one admin" in client.post(own, {"admin": "0"}, follow=True).content.decode()
     boss.refresh_from_db()
     assert boss.is_superuser
-    # A deactivated admin is none to rely on.
+    # A deactivated admin does not count as an admin.
     factories.UserFactory(is_superuser=True, is_active=False)
     with pytest.raises(ValidationError):
         services.set_admin(user=boss, is_admin=False, actor=None)
@@ -194,6 +203,6 @@ def test_admins_see_who_guesses_and_what_is_slowed(boss: User, client: Client) -
     Client().post("/accounts/login/", {"username": "my-secret-word", "password": "x"})
     client.force_login(boss)
     html = client.get(reverse("logins")).content.decode()
-    for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Slowed down"):
+    for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Limited"):
         assert part in html, part
     assert "my-secret-word" not in html

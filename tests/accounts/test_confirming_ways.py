@@ -1,4 +1,4 @@
-"""Confirming a sensitive act without a password: by a second factor, and by signing on again."""
+"""Confirming a sensitive action without a password: by a second factor or by a new sign-on."""
 
 import re
 import time
@@ -26,7 +26,7 @@ NEW = {"name": "kei", "password": "", "language": "ja"}
 
 @pytest.fixture
 def boss() -> User:
-    """An admin of the platform without a password."""
+    """Return an admin of the platform who has no password."""
     user = User(username="boss", is_superuser=True)
     user.set_unusable_password()
     user.save()
@@ -89,7 +89,7 @@ class TestSigningOnAgain:
         idp.user("boss-1", preferred_username="boss")
 
     def ask(self, old: Client) -> str:
-        """Send a form from the page of users; return the address that the confirmation goes back to."""
+        """Send a form from the page of users and return the address that the confirmation leads back to."""
         page = old.post(
             reverse("user-create"), NEW, HTTP_REFERER="http://testserver/accounts/users/?q=k"
         ).content.decode()
@@ -105,7 +105,7 @@ class TestSigningOnAgain:
         assert asked["prompt"] == ["login"] and asked["max_age"] == ["0"]
         idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
         answer = old.get(idp.sign_on(address, "boss-1"))
-        assert answer["Location"] == back and "Confirmed. Now do it again" in words(old, answer)
+        assert answer["Location"] == back and "Confirmed. Now repeat the action" in words(old, answer)
         event = latest("user.confirmed")
         assert event.data["method"] == "sign_on" and event.data["address"] == "127.0.0.1"
         assert old.post(reverse("user-create"), NEW).status_code == 200
@@ -119,7 +119,9 @@ class TestSigningOnAgain:
     ) -> None:
         idp.user("boss-1", preferred_username="boss", auth_time=auth_time)
         answer = old.get(idp.sign_on(begin(old, "sign-on-confirm", next="/accounts/users/"), "boss-1"))
-        assert answer["Location"] == "/accounts/users/" and "confirms nothing" in words(old, answer)
+        assert answer["Location"] == "/accounts/users/" and "the confirmation is not valid" in words(
+            old, answer
+        )
         assert latest("user.sign_on_failed").data["reason"] == "auth_time"
         assert old.post(reverse("user-create"), NEW).status_code == 403
 
@@ -136,7 +138,7 @@ class TestSigningOnAgain:
     def test_a_login_that_was_begun_before_confirms_nothing(
         self, idp: Provider, boss: User, old: Client
     ) -> None:
-        """A sign-on to log in, in the same browser, is a new login: only then is the session a new one."""
+        """A sign-on to log in, in the same browser, is a new login. Only then is the session a new one."""
         idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
         began = begin(Client())
         assert old.get(idp.sign_on(began, "boss-1")).status_code == 302
@@ -155,7 +157,7 @@ class TestSigningOnAgain:
         settings: Any,
         client: Client,
     ) -> None:
-        """Who finds an open browser logs out and in again: the session at the provider goes on."""
+        """A person with an open browser can log in again while the session at the provider continues."""
         settings.OIDC_SECOND_FACTOR = ["mfa"]
         auth_time = None if asked_before is None else int(time.time()) - asked_before
         idp.user("boss-1", preferred_username="boss", auth_time=auth_time, amr=amr)

@@ -1,5 +1,8 @@
-"""Every address and who may pass: nobody without a login, no stranger into a dataset, no reviewer into an admin's
-acts. A new address that is not entered below fails the first test: whoever adds one says who may use it."""
+"""Who may open which address.
+
+Nobody passes without a login, no stranger opens a dataset, and no reviewer opens an admin's page. A new
+address that is not listed below fails the first test, so its author has to state who may use it.
+"""
 
 import re
 from typing import Any
@@ -14,29 +17,37 @@ from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
 from tests import factories
 
-# Names under /d/<slug>/ and the API, by the least role that may use them; (name, method) where methods differ.
+# Names under /d/<slug>/ and of the API, listed under the lowest role that may use them. An entry is (name,
+# method) where the methods differ.
 VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
-    "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports", "label-set-key", "label-set-download",
+    "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
+    "label-set-key", "label-set-download",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
 }  # fmt: skip
 REVIEWER = {
-    "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew", "api:review-release",
+    "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
+    "api:review-release",
     "image-correct", "image-ask-again", "image-take-back",
 }  # fmt: skip
 ADMIN = {
-    "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start", "import-batch",
-    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire", "review-put-back",
+    "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
+    "import-batch",
+    "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
+    "review-put-back",
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
-    "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel", "api:encoder-remove",
+    "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel",
+    "api:encoder-remove",
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
-    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window", "dataset-window-go-on",
+    "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
+    "dataset-window-go-on",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
-    "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required", "user-factors",
+    "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required",
+    "user-factors",
     "user-sign-on",
     "seals-ask", "seal-time-stamp", "api:quota",
     "user-admin", "logins", "user-mail", "user-sessions", "seal-mail",
@@ -60,14 +71,15 @@ LOGGED_IN = {
     "home", "account", "logout", "dataset-create", "dataset-suggest-address", "metrics", "second-factor",
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
-    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail", "own-mail-link",
+    "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail",
+    "own-mail-link",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
 
 
 def every_address() -> dict[str, str]:
-    """Name of each address → its pattern."""
+    """Return the pattern of every address by its name."""
     found: dict[str, str] = {}
 
     def walk(patterns: Any, prefix: str, space: str) -> None:
@@ -94,7 +106,7 @@ def test_every_address_says_who_may_use_it() -> None:
 
 @pytest.fixture
 def world(db: None) -> dict[str, Any]:
-    """A dataset with one of everything that an address can name, and people of each role."""
+    """Create a dataset with one object for each argument of an address, and one user of each role."""
     people = {role: factories.UserFactory(username=str(role)) for role in Role.values}
     dataset = factories.DatasetFactory(slug="parts", **people)
     label = factories.LabelFactory(dataset=dataset)
@@ -112,7 +124,8 @@ def world(db: None) -> dict[str, Any]:
     settle_key()
     from mekiki.learning.models import EncoderChange
 
-    # One number names a batch, a change, a run, a window and a label, so that every address finds something.
+    # One number is the id of a batch, a change, a run, a window and a label, so that every address finds an
+    # object.
     EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
     factories.TrainingRunFactory(pk=batch.pk, dataset=dataset)
     PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
@@ -157,7 +170,7 @@ BODIES = {
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
-    """What GET and POST answer, less "method not allowed"."""
+    """Return the statuses of GET and POST, without "method not allowed"."""
     url = address(name, world)
     body = BODIES.get(name, {})
     answers = {
@@ -224,12 +237,13 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
 def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
-    # This world's label set is not frozen: there is no file to take; nor is anything embedded that could be searched.
+    # The label set of this dataset is not frozen, so there is no file to download. No image is embedded, so
+    # there is nothing to search.
     assert answer.status_code == {
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,
-        "run-log": 286,  # as htmx is told that there is no more to come
+        "run-log": 286,  # the status that tells htmx to stop polling
     }.get(name, 200)
 
 

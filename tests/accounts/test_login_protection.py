@@ -1,4 +1,8 @@
-"""Guessing is slowed down by account, address and password; nobody can lock a colleague out; every try is recorded."""
+"""Protection of the login.
+
+Guessing is slowed down by account, address and password. Nobody can lock another user out. Every attempt is
+recorded.
+"""
 
 import threading
 from datetime import timedelta
@@ -73,7 +77,7 @@ def test_one_address_that_tries_many_accounts_is_slowed() -> None:
     outcomes = [log_in(f"worker{n}", f"guess {n}", address=ATTACKER) for n in range(4)]
     outcomes += [log_in(f"nobody{n}", f"word {n}", address=ATTACKER) for n in range(throttle.FREE_ADDRESS)]
     assert outcomes.count("wrong") == throttle.FREE_ADDRESS and outcomes[-1] == "wait"
-    # Refusals of ever new names leave one event, not one each.
+    # Refusals of changing user names create one event, not one for each name.
     assert Event.objects.filter(kind="user.login_slowed").count() == 1
 
 
@@ -88,7 +92,7 @@ def test_one_password_for_many_accounts_is_slowed(spread: bool) -> None:
     ]
     assert outcomes == ["wrong"] * throttle.FREE_SPRAY + ["wait"] * (11 - throttle.FREE_SPRAY)
     assert log_in("worker9", "another password", address="203.0.113.99") == "wrong"
-    # Whoever has that very password gets in from a known address.
+    # A user with the right password can log in from a known address.
     user = User.objects.get(username="worker11")
     user.set_password("Summer2026!")
     user.save()
@@ -112,7 +116,10 @@ def test_waits_grow_and_end_and_asking_meanwhile_costs_nothing() -> None:
 
 
 def test_guesses_a_day_stay_within_a_hundred() -> None:
-    """NIST SP 800-63B: no more than 100 failed tries in a row, here for a day from new addresses."""
+    """NIST SP 800-63B allows at most 100 failed attempts in a row.
+
+    Here they come from new addresses in one day.
+    """
     seconds, tries = 0, throttle.FREE_ACCOUNT
     while (seconds := seconds + throttle.wait_after(tries, throttle.FREE_ACCOUNT)) < 24 * 3600:
         tries += 1
@@ -172,7 +179,7 @@ def test_logins_failures_and_logouts_are_events_with_address_and_browser() -> No
 
 
 def test_what_was_typed_for_a_name_is_not_kept() -> None:
-    """Who types the password into the field of the name must not find it in the audit log or a table."""
+    """A user may type the password into the name field. It must not appear in the audit log or in a table."""
     secret = "my-real-password-77"
     for _n in range(throttle.FREE_NEW + 2):
         log_in(secret, "x")
@@ -192,7 +199,7 @@ def test_a_device_cookie_works_for_whom_it_was_given_and_cannot_be_chosen() -> N
     log_in("ren", client=browser, address=ATTACKER)
     cookie = browser.cookies[DEVICE_COOKIE]
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
-    # ren's browser is not known for hana.
+    # The browser of ren is not known for hana.
     browser.post(reverse("logout"))
     for n in range(throttle.FREE_NEW):
         log_in("hana", f"guess {n}", client=browser, address=ATTACKER)
@@ -201,7 +208,7 @@ def test_a_device_cookie_works_for_whom_it_was_given_and_cannot_be_chosen() -> N
     chosen.cookies[DEVICE_COOKIE] = "A" * 43
     log_in("hana", client=chosen)
     assert chosen.cookies[DEVICE_COOKIE].value != "A" * 43
-    # One shared tablet keeps its cookie and is known for both.
+    # A shared tablet keeps its cookie and is known for both users.
     log_in("hana", client=browser)
     assert browser.cookies[DEVICE_COOKIE].value == cookie.value
     keys = KnownPlace.objects.filter(key__startswith="device:").values_list("user__username", "key")
@@ -217,7 +224,7 @@ def test_one_network_of_ipv6_counts_as_one_address() -> None:
 
 
 def test_no_other_backend_takes_a_password() -> None:
-    """A second backend that checks passwords would be a door without these rules."""
+    """A second backend that checks passwords would allow a login without these rules."""
     factories.UserFactory(username="hana")
     request = RequestFactory().post(LOGIN)
     takers = [

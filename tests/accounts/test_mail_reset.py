@@ -1,6 +1,11 @@
-"""A lost password: by mail where it is set up, with one answer for everybody and links that work once."""
+"""Resetting a lost password by mail.
+
+The reply is the same for every name, and a link works once.
+"""
 
 import re
+from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 
 import pytest
 from django.conf import settings as django_settings
@@ -12,6 +17,7 @@ from django.urls import reverse
 from mekiki.accounts import mail_reset
 from mekiki.accounts.models import PasswordReset, User
 from mekiki.audit.models import Event
+from mekiki.config import clock
 from tests import factories
 from tests.factories import PASSWORD
 
@@ -69,6 +75,32 @@ def test_asking_is_bounded(hana: User) -> None:
     for n in range(30):
         ask(f"nobody{n}")
     assert PasswordReset.objects.count() == mail_reset.PER_ADDRESS
+
+
+def test_a_recipient_that_is_refused_does_not_delay_the_others(
+    hana: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.UserFactory(username="bad", email="bad@example.com")
+    refused = []
+
+    def send(subject: str, body: str, sender: str | None, to: list[str]) -> None:
+        if to == ["bad@example.com"]:
+            refused.append(to)
+            raise SMTPRecipientsRefused({to[0]: (550, b"no such user")})
+        mail.send_mail(subject, body, sender, to)
+
+    monkeypatch.setattr(mail_reset, "send_mail", send)
+    ask("bad")
+    ask("hana")
+    assert mail_reset.send_waiting() == 1 and mail.outbox[0].to == ["hana@example.com"]
+    assert mail_reset.send_waiting() == 0 and len(refused) == 1  # it waits before the next try
+    row = PasswordReset.objects.get(user__username="bad")
+    assert row.sent_at is None and row.tries == 1 and row.next_at > clock.now()
+    PasswordReset.objects.update(next_at=clock.now() - timedelta(seconds=1))
+    assert mail_reset.send_waiting() == 0 and len(refused) == 2
+    PasswordReset.objects.update(next_at=clock.now() + timedelta(hours=3))  # the clock was set back
+    monkeypatch.setattr(mail_reset, "send_mail", mail.send_mail)
+    assert mail_reset.send_waiting() == 1 and mail.outbox[1].to == ["bad@example.com"]
 
 
 def test_without_mail_an_admin_helps(hana: User) -> None:

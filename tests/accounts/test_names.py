@@ -1,4 +1,7 @@
-"""User names: one account for a name in any case or width, none for a name that only looks like another's."""
+"""User names: names that differ only in case or width are one account.
+
+A name that only looks like another name is refused.
+"""
 
 import threading
 from importlib import import_module
@@ -39,7 +42,7 @@ def person(**fields) -> User:
 
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings) -> None:
-    """Hash quickly: these tests log in a hundred times."""
+    """Hash passwords quickly, because these tests log in a hundred times."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -97,7 +100,8 @@ def test_scripts_that_no_language_combines_are_refused(boss_client: Client, name
     "hostile",
     [
         "a\0b", "a\nb", "a\u200bb", "\u202eanah", "x" * 5000, "㍿" * 150, "#", "",
-        "boss\u3164", "boss\uffa0", "bo\u115fss", "\u1160", "김\u3164",  # Hangul fillers: letters that show nothing
+        # Hangul fillers are letters that show nothing.
+        "boss\u3164", "boss\uffa0", "bo\u115fss", "\u1160", "김\u3164",
     ],
 )  # fmt: skip
 def test_hostile_names_are_refused_without_an_error_page(boss_client: Client, hostile: str) -> None:
@@ -177,7 +181,7 @@ def test_a_renamed_user_keeps_keys_in_step() -> None:
 
 def test_existing_duplicates_keep_their_accounts_and_names_and_are_listed(capsys) -> None:
     with as_owner(), connection.cursor() as cursor:
-        # As they were before names were compared.
+        # These rows were created before names were compared.
         found = connection.introspection.get_constraints(cursor, "accounts_user")
         for name, constraint in found.items():
             if {"name_key", "look_key"} & set(constraint["columns"]) and not constraint["index"]:

@@ -1,4 +1,4 @@
-"""The own mail address, mails about changes of an account, and the sessions an admin ends."""
+"""A user's own mail address, mails about changes of an account, and sessions that an admin ends."""
 
 import re
 from collections.abc import Callable
@@ -12,8 +12,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client, override_settings
 from django.urls import reverse
 
-from mekiki.accounts import mail_reset, notices, outbox, own_mail, services
+from mekiki.accounts import mail_reset, outbox, own_mail, services
 from mekiki.accounts.clients import Client as Place
+from mekiki.accounts.messages import ACCOUNT_CHANGES
 from mekiki.accounts.models import OutgoingMail, Session, User
 from mekiki.accounts.second_factor import services as factors
 from mekiki.audit.models import Event
@@ -63,7 +64,7 @@ def test_a_new_address_counts_when_its_link_was_used(hana: User) -> None:
     assert client.post(address).status_code == 302
     hana.refresh_from_db()
     assert hana.email == "new@example.com"
-    assert client.post(address).status_code == 410  # used
+    assert client.post(address).status_code == 410  # already used
     outbox.send_waiting()
     assert {m.to[0] for m in mail.outbox[1:]} == {"hana@example.com", "new@example.com"}
     kinds = Event.objects.filter(kind__startswith="user.mail").order_by("pk").values_list("kind", flat=True)
@@ -105,7 +106,7 @@ def test_links_are_bounded_and_need_mail(hana: User) -> None:
     with override_settings(EMAIL_HOST=""):
         answer = client.post(reverse("own-mail"), {"email": "other@example.com"})
         assert answer.status_code == 422 and "sends no mail" in answer.content.decode()
-    client.post(reverse("own-mail"), {"email": ""})  # taking it away needs no link
+    client.post(reverse("own-mail"), {"email": ""})  # removing the address needs no link
     hana.refresh_from_db()
     assert hana.email == ""
 
@@ -175,7 +176,7 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
     from django.utils import translation
 
     with translation.override(language):
-        sentence = str(translation.gettext(notices.SENTENCES[kind]))
+        sentence = ACCOUNT_CHANGES.render(kind)
     mails = [m for m in mail.outbox if sentence in m.body]
     assert len(mails) == (2 if kind == "user.mail_changed" else 1), [m.body for m in mail.outbox]
     for message in mails:
@@ -183,8 +184,8 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
 
 
 def test_every_notice_has_an_act() -> None:
-    others = {kind for kind in notices.SENTENCES if kind.startswith("user.sign_on_")}  # their own tests
-    assert set(ACTS) == set(notices.SENTENCES) - others
+    others = {kind for kind in ACCOUNT_CHANGES if kind.startswith("user.sign_on_")}  # their own tests
+    assert set(ACTS) == set(ACCOUNT_CHANGES) - others
 
 
 def test_nothing_is_mailed_where_there_is_no_mail_or_no_address(hana: User) -> None:

@@ -1,4 +1,7 @@
-"""What a password may be, and what a user can do whose password an admin has given: change it, nothing else."""
+"""Rules for passwords, and what a user with a password set by an admin can do.
+
+Such a user can only change the password.
+"""
 
 import pytest
 from django.contrib.auth import authenticate
@@ -23,7 +26,8 @@ NEW = "four words of my own"
 def test_no_composition_is_asked_for_and_long_ones_are_taken() -> None:
     letters = "".join(chr(97 + (n * n * 7 + n // 3) % 26) for n in range(LONGEST))
     for password in (
-        "correct horse battery staple", "wwwgguppisdkrlw", "ゆうひがきれいなまちにすむ", "𝔞 🦊 jumps over a 🐕!", letters[:64],
+        "correct horse battery staple", "wwwgguppisdkrlw", "ゆうひがきれいなまちにすむ",
+        "𝔞 🦊 jumps over a 🐕!", letters[:64],
         letters,
     ):  # fmt: skip
         validate_password(password, User(username="hana"))
@@ -32,10 +36,14 @@ def test_no_composition_is_asked_for_and_long_ones_are_taken() -> None:
 @pytest.mark.parametrize(
     "password",
     [
-        "tiny2", "x" * 11, "eleven char", "q" * (LONGEST + 1), "aaaaaaaaaaaaaaaa", "abababababab", "123412341234",
-        "abcdefghijklm", "qwertyuiopqwerty", "98765432109876", "password1234", "P@ssw0rd!2026", "Password!!!!!",
-        "iloveyou202620", "Kensa20262026", "mekiki-2026-mekiki", "検査検査検査検査2026", "ﾊﾟｽﾜｰﾄﾞ1234567", "ｐａｓｓｗｏｒｄ１２３４",
-        "Quality2026!!", "hinshitsukanri", "kojo.kensa.2026", "hana.tanaka.2026", "Hana-Tanaka-12", "weldseams2026",
+        "tiny2", "x" * 11, "eleven char", "q" * (LONGEST + 1), "aaaaaaaaaaaaaaaa", "abababababab",
+        "123412341234",
+        "abcdefghijklm", "qwertyuiopqwerty", "98765432109876", "password1234", "P@ssw0rd!2026",
+        "Password!!!!!",
+        "iloveyou202620", "Kensa20262026", "mekiki-2026-mekiki", "検査検査検査検査2026", "ﾊﾟｽﾜｰﾄﾞ1234567",
+        "ｐａｓｓｗｏｒｄ１２３４",
+        "Quality2026!!", "hinshitsukanri", "kojo.kensa.2026", "hana.tanaka.2026", "Hana-Tanaka-12",
+        "weldseams2026",
         "Weld seams Hana", "renrenren2026!", "",
     ],
 )  # fmt: skip
@@ -60,7 +68,7 @@ def test_the_same_letters_in_another_width_or_composition_are_one_password() -> 
 
 @pytest.fixture
 def given(world: dict) -> Client:
-    """A viewer whose password an admin has given, logged in."""
+    """Log a viewer in whose password was set by an admin."""
     user = world["viewer"]
     services.give_password(user=user, password=PASSWORD, actor=None)
     client = Client()

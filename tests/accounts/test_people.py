@@ -1,10 +1,10 @@
-"""Logging in, the own account, users and members, over HTTP; and the last admin under concurrency."""
+"""Logging in, a user's own account, users and members over HTTP, and the last admin under concurrency."""
 
 import threading
 
 import pytest
 from django.contrib.auth import authenticate
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -142,6 +142,29 @@ def test_deactivated_users_are_out_at_once_and_stay_in_the_records(boss: User, c
     assert set(Event.objects.values_list("kind", flat=True)) >= {"user.deactivated", "user.reactivated"}
 
 
+def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Client) -> None:
+    """A user who leaves must be locked out at once, so nothing refuses it.
+
+    Admins of the platform can help.
+    """
+    hana, mika = factories.UserFactory(username="hana"), factories.UserFactory(username="mika")
+    for name, others in (("Alone", {}), ("Shared", {mika: Role.ADMIN}), ("Reviewed", {mika: Role.REVIEWER})):
+        dataset = factories.DatasetFactory(name=name)
+        for user, role in {hana: Role.ADMIN, **others}.items():
+            services.set_role(dataset=dataset, user=user, role=role, actor=None)
+    client.force_login(boss)
+    page = client.post(reverse("user-active", args=[hana.pk]), {"active": "0"}, follow=True).content.decode()
+    assert "hana is logged out" in page
+    assert "no active admin now: Alone, Reviewed" in page
+    hana.refresh_from_db()
+    assert not hana.is_active
+    # The second admin of the shared dataset is the last one now.
+    page = client.post(reverse("user-active", args=[mika.pk]), {"active": "0"}, follow=True).content.decode()
+    assert "no active admin now: Shared" in page
+    page = client.post(reverse("user-active", args=[hana.pk]), {"active": "1"}, follow=True).content.decode()
+    assert "no active admin" not in page
+
+
 def test_the_platform_keeps_an_admin(boss: User, client: Client) -> None:
     client.force_login(boss)
     client.post(reverse("user-active", args=[boss.pk]), {"active": "0"})
@@ -211,7 +234,7 @@ def test_the_last_admin_stays(client: Client) -> None:
         answer = client.post(reverse(name, args=[dataset.slug, admin.pk]), data, follow=True)
         assert "at least one admin" in answer.content.decode()
     assert Membership.objects.get(user=admin).role == Role.ADMIN
-    # A deactivated admin is none to rely on.
+    # A deactivated admin does not count as an admin.
     gone = factories.UserFactory(is_active=False)
     factories.MembershipFactory(dataset=dataset, user=gone, role=Role.ADMIN)
     with pytest.raises(ValidationError):
@@ -232,7 +255,7 @@ def test_two_admins_who_demote_each_other_leave_one() -> None:
             try:
                 services.set_role(dataset=dataset, user=other, role=Role.VIEWER, actor=actor)
                 outcomes.append("done")
-            except ValidationError:
+            except (ValidationError, PermissionDenied):
                 outcomes.append("refused")
             finally:
                 connection.close()

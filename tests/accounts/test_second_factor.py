@@ -1,4 +1,4 @@
-"""Two-step login: authenticator apps, recovery codes, what is stored, and who may remove what."""
+"""Two-step login: authenticator apps, recovery codes, stored values, and who may remove a factor."""
 
 import re
 import time
@@ -22,13 +22,13 @@ PAGE, APP = "/accounts/second-factor/", "/accounts/second-factor/app/"
 
 
 class App:
-    """An authenticator app with a clock of its own."""
+    """An authenticator app with its own clock."""
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
 
     def code(self, steps: int = 0) -> str:
-        """Return the code it shows, some steps of 30 seconds from now."""
+        """Return the code that the app shows a number of 30-second steps from now."""
         return totp.format_hotp_value(totp.hotp_value(self.secret, int(time.time()) // 30 + steps))
 
 
@@ -38,7 +38,10 @@ def hana() -> User:
 
 
 def set_up(user: User) -> tuple[App, list[str]]:
-    """Give the user an app. Its first code is of the step before this one, so that the next ones are new."""
+    """Set up an authenticator app for the user.
+
+    Its first code belongs to the step before the current one, so the next codes are new.
+    """
     app = App(totp.generate_totp_secret())
     return app, services.add_app(user=user, secret=app.secret, code=app.code(-1))
 
@@ -56,7 +59,7 @@ def test_an_app_is_set_up_and_the_next_login_asks_for_its_code(hana: User) -> No
     client.force_login(hana)
     page = client.get(APP).content.decode()
     assert 'src="data:image/svg+xml;base64,' in page
-    app = App(re.search(r"<code>([A-Z2-7 ]+)</code>", page).group(1).replace(" ", ""))  # type: ignore[union-attr]
+    app = App(re.search(r"<code>([A-Z2-7 ]+)</code>", page).group(1).replace(" ", ""))
     wrong = client.post(APP, {"code": "000000"})
     assert wrong.status_code == 422 and not selectors.has_second_factor(hana)
     answer = client.post(APP, {"code": app.code(-1)})
@@ -88,7 +91,7 @@ def test_a_code_is_taken_once(hana: User) -> None:
     code = app.code()
     assert first.post(STEP, {"code": code}).status_code == 302
     assert second.post(STEP, {"code": code}).status_code == 422 and not is_in(second)
-    # Nor an older one that the app showed before.
+    # An older code of the app is refused too.
     assert services.use_code(user=hana, code=app.code(-1)) is None
     assert services.use_code(user=hana, code=app.code(1)) is not None
     assert services.use_code(user=hana, code=app.code(3)) is None
@@ -192,7 +195,7 @@ def test_only_the_owner_removes_a_factor(hana: User) -> None:
     codes = selectors.factors_of(hana).codes
     assert codes is not None and client.post(f"{PAGE}{codes.pk}/remove/").status_code == 404
     assert client.post(f"{PAGE}{row.pk}/remove/").status_code == 302
-    assert not Authenticator.objects.exists()  # the recovery codes went with it
+    assert not Authenticator.objects.exists()  # the recovery codes are removed with it
     assert Event.objects.filter(kind="user.app_removed").count() == 1
     with pytest.raises(ValidationError):
         services.make_recovery_codes(user=hana)
@@ -232,18 +235,18 @@ def test_only_an_admin_of_the_platform_with_a_factor_requires_it(boss: User, han
     factories.DatasetFactory(admin=hana)
     set_up(hana)
     with pytest.raises(PermissionDenied):
-        services.set_required(required=True, actor=hana)
+        services.set_required(required=True, user=hana)
     with pytest.raises(ValidationError):
-        services.set_required(required=True, actor=boss)
+        services.set_required(required=True, user=boss)
     assert not selectors.is_required_for_admins()
     set_up(boss)
-    services.set_required(required=True, actor=boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
+    services.set_required(required=True, user=boss)
     assert Event.objects.filter(kind="site.second_factor_required").count() == 1
 
 
 def open_to(client: Client, addresses: Any) -> list[str]:
-    """The addresses that lead neither to the page of second factors nor to 403 by the API's rule."""
+    """Return the addresses that neither redirect to the page of second factors nor return the API's 403."""
     found = []
     for address in addresses:
         for answer in (client.get(address), client.post(address)):
@@ -263,7 +266,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     if role == "platform":
         User.objects.filter(pk=hana.pk).update(is_superuser=True)
     set_up(boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
     client = Client()
     first_step(client)
     written = Event.objects.count()
@@ -286,7 +289,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     assert Event.objects.count() == written
     page = client.get(PAGE)
     assert page.status_code == 200 and "every page opens again" in page.content.decode()
-    # A reviewer is not concerned; the admin who sets a factor up is let in again at once.
+    # The rule does not apply to a reviewer. An admin who sets up a factor can continue at once.
     reviewer = Client()
     reviewer.force_login(other)
     assert reviewer.get("/").status_code == 200
@@ -295,7 +298,7 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     row = selectors.factors_of(hana).app
     assert row is not None
     client.post(f"{PAGE}{row.pk}/remove/")
-    assert selectors.has_second_factor(hana)  # the last one stays while admins need one
+    assert selectors.has_second_factor(hana)  # the last factor stays while admins need one
 
 
 def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
@@ -304,7 +307,7 @@ def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
     from django.core.management import CommandError, call_command
 
     set_up(boss)
-    services.set_required(required=True, actor=boss)
+    services.set_required(required=True, user=boss)
     said = StringIO()
     call_command("reset_second_factor", "ＢＯＳＳ", stdout=said)
     assert "boss" in said.getvalue() and not selectors.has_second_factor(boss)

@@ -1,4 +1,7 @@
-"""Sessions: keys are stored as digests, they end by age, idle time, a new password and deactivation."""
+"""Sessions: keys are stored as digests.
+
+A session ends by age, by idle time, with a new password and with deactivation.
+"""
 
 from datetime import timedelta
 
@@ -31,7 +34,7 @@ def is_in(client: Client, **headers: str) -> bool:
 
 
 def age(**columns: float) -> None:
-    """Let minutes pass for these columns of every session."""
+    """Move these columns of every session into the past by some minutes."""
     changed = {name: F(name) - timedelta(minutes=minutes) for name, minutes in columns.items()}
     Session.objects.update(**changed)
 

@@ -1,4 +1,4 @@
-"""Single sign-on against a real OpenID provider: logging in, first sign-on, linking, and who is refused."""
+"""Single sign-on with a real OpenID provider: login, first sign-on, linking, and refused users."""
 
 import re
 from html import unescape
@@ -30,7 +30,7 @@ AGENT = "Mozilla/5.0 (Windows NT 10.0) Firefox/130.0"
 
 @pytest.fixture(autouse=True)
 def site(idp: Provider, settings: Any, tmp_path: Path) -> Any:
-    """A site with single sign-on that makes accounts."""
+    """Configure single sign-on that creates accounts."""
     oidc.use(idp, settings, tmp_path, OIDC_NEW_ACCOUNTS=True)
     return settings
 
@@ -41,7 +41,7 @@ def visitor() -> Client:
 
 
 def begin(client: Client, name: str = "sign-on", **form: str) -> str:
-    """Press the button; return the address at the provider that the page leads to."""
+    """Press the sign-on button and return the provider's address that the page leads to."""
     page = client.post(reverse(name), form)
     assert page.status_code == 200, page.get("Location")
     found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.content.decode())
@@ -62,7 +62,7 @@ def is_in(client: Client) -> bool:
 
 
 def words(client: Client, answer: Any) -> str:
-    """What the page says that a redirect leads to."""
+    """Return the text of the page that a redirect leads to."""
     return unescape(client.get(answer["Location"]).content.decode())
 
 
@@ -136,7 +136,7 @@ def test_a_first_sign_on_makes_an_account_without_any_right(idp: Provider, visit
     event = latest("user.created_at_sign_on")
     assert event.data["name"] == "Keiko" and event.data["issuer"] == idp.issuer
     assert event.data["address"] == "127.0.0.1" and event.data["agent"] == AGENT
-    # The same subject again is the same user, whatever the provider calls it now.
+    # The same subject is the same user, even if the provider reports another name now.
     idp.user("sub-3", preferred_username="renamed")
     assert sign_on(Client(), idp, "sub-3").status_code == 302
     assert User.objects.count() == 1
@@ -250,7 +250,7 @@ def test_cancelling_is_no_failure(idp: Provider, visitor: Client) -> None:
     assert answer["Location"] == reverse("login") and "was cancelled" in words(visitor, answer)
     event = latest("user.sign_on_cancelled")
     assert event.data == {"name": "", "reason": "cancelled", "address": "127.0.0.1", "agent": AGENT}
-    # Providers send the state along, this one does not.
+    # Providers send the state back. This test leaves it out.
     state = parse_qs(urlsplit(begin(visitor)).query)["state"][0]
     visitor.get(reverse("sign-on-callback"), {"error": "access_denied", "state": state})
     assert Event.objects.filter(kind="user.sign_on_cancelled").count() == 2
@@ -258,7 +258,11 @@ def test_cancelling_is_no_failure(idp: Provider, visitor: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example.com/", "//evil.example.com", "/\\evil.example.com", "javascript:alert(1)", "x" * 9000]
+    "target",
+    [
+        "https://evil.example.com/", "//evil.example.com", "/\\evil.example.com",
+        "javascript:alert(1)", "x" * 9000,
+    ],
 )  # fmt: skip
 def test_nobody_is_led_elsewhere_after_a_sign_on(target: str, idp: Provider, client: Client) -> None:
     linked(factories.UserFactory(), "sub-12", idp.issuer)
@@ -365,7 +369,8 @@ def test_the_second_factor_of_this_site_is_asked_for(idp: Provider, client: Clie
     ("trusted", "claims", "asked"),
     [
         (["mfa"], {"amr": ["pwd", "mfa"]}, False), (["phrh"], {"acr": "phrh"}, False), (["mfa"], {}, True),
-        (["mfa"], {"amr": ["pwd"]}, True), (["mfa"], {"amr": [["mfa"]]}, True), (["mfa"], {"amr": "mfa"}, False),
+        (["mfa"], {"amr": ["pwd"]}, True), (["mfa"], {"amr": [["mfa"]]}, True),
+        (["mfa"], {"amr": "mfa"}, False),
         ([], {"amr": ["mfa"], "acr": ""}, True),
     ],
 )  # fmt: skip
@@ -398,7 +403,7 @@ def test_an_admin_who_needs_a_second_factor_may_have_it_at_the_provider(
     trusted = Client()
     sign_on(trusted, idp, "sub-19")
     assert trusted.get(reverse("users")).status_code == 200
-    # It belongs to that session alone: the password shows no second factor.
+    # The second factor belongs to that session only. A login by password shows none.
     by_password = Client()
     by_password.post(reverse("login"), {"username": "boss", "password": PASSWORD})
     assert by_password.get(reverse("users"))["Location"] == reverse("second-factor")
@@ -433,7 +438,7 @@ def test_admins_see_who_is_linked_and_who_has_no_password(idp: Provider, client:
 
 
 def test_an_admin_removes_the_links_of_a_user(idp: Provider, settings: Any, client: Client) -> None:
-    """Somebody has linked an identity to the account of another person: a new password does not shut it out."""
+    """A stranger linked an identity to another person's account. A new password does not remove that link."""
     settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example.com", "https://mekiki.example.com"
     boss = factories.UserFactory(username="boss", is_superuser=True)
     hana = factories.UserFactory(username="hana", email="hana@example.com")

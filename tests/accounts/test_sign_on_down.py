@@ -1,4 +1,4 @@
-"""A provider that is down or hangs, a secret that is missing, and failures of sign-ons without end."""
+"""A provider that is down or hangs, a missing secret, and unlimited failures of sign-ons."""
 
 import contextlib
 import socket
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def site(idp: Provider, settings: Any, tmp_path: Path) -> Any:
-    """A site with single sign-on."""
+    """Configure single sign-on."""
     oidc.use(idp, settings, tmp_path)
     return settings
 
@@ -80,7 +80,7 @@ def test_a_provider_that_hangs_does_not_take_all_threads_of_the_site(
         before = time.monotonic()
         answer = client.post(reverse("sign-on"))
         assert time.monotonic() - before < 3 and "did not answer" in words(client, answer)
-    begin(client)  # and there is room again
+    begin(client)  # and a new sign-on is accepted again
 
 
 def test_a_missing_secret_is_said_and_names_no_path(

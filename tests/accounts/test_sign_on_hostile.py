@@ -1,4 +1,4 @@
-"""Answers of a provider that must not be believed, and callbacks that nobody began."""
+"""Answers of a provider that must not be accepted, and callbacks that no sign-on started."""
 
 import base64
 import hmac
@@ -32,7 +32,7 @@ SUBJECT = "hana-1"
 
 @pytest.fixture(autouse=True)
 def hana(idp: Provider, settings: Any, tmp_path: Path) -> User:
-    """A user whose identity somebody pretends to have."""
+    """Return a user whose identity an attacker claims."""
     oidc.use(idp, settings, tmp_path)
     idp.user(SUBJECT, preferred_username="hana")
     user = factories.UserFactory(username="hana")
@@ -89,7 +89,7 @@ def part(value: Any) -> str:
 
 
 def forged(token: str, how: str) -> str:
-    """Return a token with the same claims, made without the provider's key."""
+    """Return a token with the same claims, signed without the provider's key."""
     header, claims = jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
     named = {"kid": header["kid"]} if "kid" in header else {}
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -113,7 +113,8 @@ def forged(token: str, how: str) -> str:
     ("how", "reason"),
     [
         ("another key", "signature"), ("changed", "signature"), ("none", "token"), ("shared secret", "token"),
-        ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"), ("ﾆｾ.モノ.x", "token"),
+        ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"),
+        ("ﾆｾ.モノ.x", "token"),
     ],
 )  # fmt: skip
 def test_a_token_without_the_signature_of_the_provider_is_refused(
@@ -133,7 +134,7 @@ def test_a_token_without_the_signature_of_the_provider_is_refused(
 def test_a_key_that_others_know_signs_no_token(
     key_of: str, idp: Provider, settings: Any, client: Client
 ) -> None:
-    """HS256 with the client secret, or with the public key of the provider as if it were a secret."""
+    """HS256 with the client secret, or with the provider's public key used as a secret."""
     jwks: dict[str, Any] = {}
 
     def tamper(path: str, answer: Any) -> Any:
@@ -179,7 +180,7 @@ def test_answers_that_make_no_sense_are_refused(
     idp.tamper = lambda asked, answer: oidc.changed(answer, **values) if asked == path else answer
     answer = client.get(back)
     if values == {"access_token": None}:
-        assert answer.status_code == 302  # used for nothing but claims that the token lacks
+        assert answer.status_code == 302  # used only for claims that the token lacks
         return
     refused(client, answer, reason)
 
@@ -202,7 +203,10 @@ def test_what_is_no_answer_is_refused(path: str, body: bytes, idp: Provider, cli
 
 
 def test_of_several_keys_the_named_one_counts(idp: Provider, client: Client) -> None:
-    """Providers publish the next key before they use it; keys for encryption and shared secrets never count."""
+    """The key that the token names is used.
+
+    Providers publish the next key before they use it. Keys for encryption and shared secrets are never used.
+    """
     other = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048).public_key()))
 
     def tamper(path: str, answer: Any) -> Any:
@@ -257,7 +261,7 @@ def test_a_state_is_used_once_and_in_its_own_browser(idp: Provider, client: Clie
 
 
 def test_a_code_of_another_browser_does_not_log_in(idp: Provider, client: Client) -> None:
-    """PKCE: whoever catches a code has no verifier for it."""
+    """PKCE: a person who intercepts a code does not have its verifier."""
     caught = parse_qs(urlsplit(idp.sign_on(begin(Client()), SUBJECT)).query)["code"][0]
     state = parse_qs(urlsplit(begin(client)).query)["state"][0]
     answer = client.get(reverse("sign-on-callback"), {"code": caught, "state": state})
@@ -319,14 +323,14 @@ def test_a_sign_on_is_begun_by_a_form_of_this_site_only(idp: Provider) -> None:
 
 
 def test_a_stranger_who_knows_the_name_links_nothing(idp: Provider, hana: User, client: Client) -> None:
-    """A sign-on that was begun to log in never links, whatever its state says."""
+    """A sign-on that started as a login never links an identity, whatever its state says."""
     idp.user("thief", preferred_username="hana", email=hana.email)
     refused(client, sign_on(client, idp, "thief", process="link", user=str(hana.pk)), "not_linked")
     assert SocialAccount.objects.get().uid == SUBJECT
 
 
 def test_a_login_that_another_user_began_in_this_browser_changes_no_session(idp: Provider) -> None:
-    """A colleague begins a sign-on on a shared computer, and later sends its last address to the next user."""
+    """A person starts a sign-on on a shared computer and later sends its last address to the next user."""
     browser, kei = Client(), factories.UserFactory(username="kei")
     back, own = idp.sign_on(begin(browser), SUBJECT), begin(browser, next="/accounts/sessions/")
     browser.post(reverse("login"), {"username": "kei", "password": PASSWORD})

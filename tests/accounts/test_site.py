@@ -1,4 +1,4 @@
-"""The site's time zone: one source for pages and schedules."""
+"""The time zone of the site: one source for pages and schedules."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def client_of(user, language: str = "en") -> Client:
 def test_a_changed_zone_moves_stored_schedules_and_pages() -> None:
     admin = UserFactory(is_superuser=True)
     dataset = DatasetFactory(admin=admin)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     set_schedule(dataset=dataset, cron="0 3 * * *", user=admin)
     assert CrontabSchedule.objects.get(hour="3", minute="0").timezone.key == "Asia/Tokyo"
     before = PeriodicTasks.last_change()
@@ -66,7 +66,7 @@ def test_a_changed_zone_moves_stored_schedules_and_pages() -> None:
 @pytest.mark.django_db
 def test_times_on_pages_are_in_the_site_zone_and_name_it() -> None:
     admin = UserFactory(is_superuser=True, last_login=datetime(2026, 11, 29, 16, 30, tzinfo=UTC))
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     client = Client(headers={"accept-language": "en"})
     client.force_login(UserFactory(is_superuser=True))
     page = client.get(reverse("user", args=[admin.pk])).content.decode()
@@ -82,7 +82,7 @@ def test_only_admins_of_the_platform_change_the_zone() -> None:
     assert client_of(member).get(reverse("site-settings")).status_code == 403
     assert Client().get(reverse("site-settings")).status_code == 302
     with pytest.raises(PermissionDenied):
-        site.set_time_zone(name="Asia/Tokyo", actor=member)
+        site.set_time_zone(name="Asia/Tokyo", user=member)
     assert not SiteSettings.objects.exists()
 
 
@@ -94,7 +94,7 @@ def test_a_zone_that_is_none_is_refused(name: str) -> None:
     admin = UserFactory(is_superuser=True)
     assert client_of(admin).post(reverse("site-settings"), {"time_zone": name}).status_code == 422
     with pytest.raises(ValidationError):
-        site.set_time_zone(name=name, actor=admin)
+        site.set_time_zone(name=name, user=admin)
     assert not site.take_zone_of_browser(name=name, user=admin)
     assert site.zone_name() == "UTC"
 
@@ -131,21 +131,22 @@ def test_a_zone_that_no_browser_reports_does_not_keep_anybody_from_logging_in(zo
 @pytest.mark.django_db
 def test_the_variable_holds_and_the_page_says_so(settings) -> None:
     admin = UserFactory(is_superuser=True)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
     assert site.zone_name() == "Europe/Berlin"
     page = client_of(admin).get(reverse("site-settings")).content.decode()
     assert "MEKIKI_TIME_ZONE" in page and "Europe/Berlin" in page and "disabled" in page
     with pytest.raises(ValidationError, match="MEKIKI_TIME_ZONE"):
-        site.set_time_zone(name="Asia/Tokyo", actor=admin)
+        site.set_time_zone(name="Asia/Tokyo", user=admin)
 
 
 @pytest.mark.django_db
 def test_beat_moves_what_another_zone_left_behind(settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = DatasetFactory()
-    set_schedule(dataset=dataset, cron="0 3 * * *", user=None)
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
+    set_schedule(dataset=dataset, cron="0 3 * * *", user=user)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
-    # Beat's own reading of the database would close the test's connection.
+    # Beat reads the database itself, which would close the connection of the test.
     monkeypatch.setattr(DatabaseScheduler, "setup_schedule", lambda self: None)
     SiteScheduler.setup_schedule(object.__new__(SiteScheduler))
     assert {str(row.timezone) for row in CrontabSchedule.objects.all()} == {"Europe/Berlin"}
@@ -157,7 +158,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 @pytest.mark.parametrize(
     ("cron", "after", "expected"),
     [
-        # 29 March 2026: 02:00 to 03:00 is left out. 25 October 2026: 02:00 to 03:00 comes twice.
+        # On 29 March 2026, 02:00 to 03:00 does not exist. On 25 October 2026, 02:00 to 03:00 occurs twice.
         ("30 2 * * *", "2026-03-28T00:00Z", ["2026-03-28T01:30Z", "2026-03-29T01:30Z", "2026-03-30T00:30Z"]),
         ("30 2 * * *", "2026-10-24T00:00Z", ["2026-10-24T00:30Z", "2026-10-25T00:30Z", "2026-10-26T01:30Z"]),
         ("0 3 * * *", "2026-03-28T12:00Z", ["2026-03-29T01:00Z", "2026-03-30T01:00Z", "2026-03-31T01:00Z"]),
@@ -187,7 +188,7 @@ def test_the_next_runs_are_those_of_beat_with_daylight_saving(
 def test_the_schedule_form_shows_the_next_three_runs() -> None:
     admin = UserFactory(is_superuser=True)
     dataset = DatasetFactory(admin=admin)
-    site.set_time_zone(name="Asia/Tokyo", actor=admin)
+    site.set_time_zone(name="Asia/Tokyo", user=admin)
     client = client_of(admin)
     address = reverse("models", args=[dataset.slug])
     assert "Next runs" not in client.get(address).content.decode()
@@ -261,10 +262,13 @@ def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> No
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("MEKIKI_TIME_ZONE", "JST"), ("MEKIKI_PORT", "eighty"), ("MEKIKI_PORT", "-1"), ("MEKIKI_LANGUAGE", "fr"),
+        ("MEKIKI_TIME_ZONE", "JST"), ("MEKIKI_PORT", "eighty"), ("MEKIKI_PORT", "-1"),
+        ("MEKIKI_LANGUAGE", "fr"),
         ("MEKIKI_LOG_LEVEL", "loud"), ("MEKIKI_LEASE_SECONDS", "0"), ("MEKIKI_MAX_PIXELS", "1e8"),
-        ("MEKIKI_DEVICE", "gpu"), ("MEKIKI_HTTPS", "maybe"), ("DATABASE_URL", "mysql://x"), ("MEKIKI_HOST", "a b"),
-        ("BROKER_URL", "amqp://x"), ("DATABASE_URL", "postgresql://h:99999999/x"), ("MEKIKI_ENCODER_SOURCES", "web"),
+        ("MEKIKI_DEVICE", "gpu"), ("MEKIKI_HTTPS", "maybe"), ("DATABASE_URL", "mysql://x"),
+        ("MEKIKI_HOST", "a b"),
+        ("BROKER_URL", "amqp://x"), ("DATABASE_URL", "postgresql://h:99999999/x"),
+        ("MEKIKI_ENCODER_SOURCES", "web"),
         ("MEKIKI_OIDC_ISSUER", "http://login.example.com"), ("MEKIKI_OIDC_ISSUER", "login.example.com"),
         ("MEKIKI_OIDC_ISSUER", "https://a:b@login.example.com"), ("MEKIKI_OIDC_ISSUER", "https://x/?y"),
         ("MEKIKI_OIDC_ISSUER", "https://x/.well-known/openid-configuration"), ("MEKIKI_OIDC_NAME", "x" * 41),
@@ -274,6 +278,25 @@ def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> No
 def test_known_mistakes_name_the_variable(name: str, value: str) -> None:
     line = env.problem_of(name, value)
     assert line is not None and line.startswith(f"{name} must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_shown"),
+    [
+        ("MEKIKI_PUBLIC_URL", "mekiki.example.com", True),
+        ("MEKIKI_TRUSTED_ORIGINS", "mekiki.example.com", True),
+        ("MEKIKI_OIDC_ISSUER", "mekiki.example.com", True),
+        ("DATABASE_URL", "mysql://mekiki.example.com", False),
+        ("DATABASE_OWNER_URL", "mysql://mekiki.example.com", False),
+        ("BROKER_URL", "amqp://mekiki.example.com", False),
+        ("MEKIKI_MAIL_URL", "imap://mekiki.example.com", False),
+    ],
+)
+def test_a_message_repeats_a_value_unless_it_may_hold_a_password(
+    name: str, value: str, is_shown: bool
+) -> None:
+    line = env.problem_of(name, value)
+    assert line is not None and ("mekiki.example.com'" in line) == is_shown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""The API's description is a file under review: a change of the API shows in the diff.
+"""The description of the API is a reviewed file, so a change of the API is visible in the diff.
 
-To write it anew after a meant change: MEKIKI_TEST_WRITE_OPENAPI=1 python -m pytest tests/api/test_openapi.py
+To write the file again after an intended change:
+
+    MEKIKI_TEST_WRITE_OPENAPI=1 python -m pytest tests/api/test_openapi.py
 """
 
 import json

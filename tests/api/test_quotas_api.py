@@ -1,4 +1,4 @@
-"""Quotas for programs: read and set by the API and by `mekiki quota`, through the service of the pages."""
+"""Quotas for programs: the API and `mekiki quota` use the same service as the pages."""
 
 import json
 from collections.abc import Iterator
@@ -88,7 +88,7 @@ def test_an_admin_of_the_dataset_reads_its_quota_and_changes_none(dataset: Datas
 
 @pytest.fixture
 def one_connection() -> Iterator[None]:
-    """Requests through WSGI keep the connection of the test, as they do through Django's own client."""
+    """Keep the test's connection open in requests through WSGI, as Django's own client does."""
     signals.request_started.disconnect(close_old_connections)
     signals.request_finished.disconnect(close_old_connections)
     yield
@@ -98,7 +98,7 @@ def one_connection() -> Iterator[None]:
 
 @pytest.mark.usefixtures("one_connection")
 def test_every_answer_is_as_the_description_of_the_api_says(dataset: Dataset) -> None:
-    """schemathesis sends what the description allows, and what it forbids."""
+    """schemathesis sends values that the description allows and values that it forbids."""
     client = client_of(UserFactory(is_superuser=True))
     token = _get_new_csrf_string()
     cookies = {
@@ -133,11 +133,11 @@ def mekiki(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, st
 
 
 def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    status, said = mekiki(capsys, "show")
-    assert status == 0 and "no limit" in said
-    status, said = mekiki(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
-    assert status == 0, said
-    assert json.loads(said)["bytes"]["limit"] == 1_610_612_736
+    status, output = mekiki(capsys, "show")
+    assert status == 0 and "no limit" in output
+    status, output = mekiki(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
+    assert status == 0, output
+    assert json.loads(output)["bytes"]["limit"] == 1_610_612_736
     assert mekiki(capsys, "set", "parts", "--images", "none")[0] == 0
     dataset.refresh_from_db()
     assert (dataset.max_images, dataset.max_bytes) == (None, 1_610_612_736)
@@ -162,6 +162,6 @@ def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.C
 def test_the_command_line_refuses_what_cannot_be(
     arguments: list[str], status: int, words: str, dataset: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    got, said = mekiki(capsys, *arguments)
-    assert got == status and words in said, said
+    got, output = mekiki(capsys, *arguments)
+    assert got == status and words in output, output
     assert not Event.objects.filter(kind__endswith=".limits_changed").exists()

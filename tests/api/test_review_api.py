@@ -1,4 +1,4 @@
-"""The review over HTTP, as a browser does it: roles, shapes, what a blind item gives away, hostile bodies."""
+"""The review over HTTP as a browser uses it: roles, shapes, fields of a blind item, invalid bodies."""
 
 import json
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Browser:
-    """A logged-in reviewer's session."""
+    """The session of a logged-in reviewer."""
 
     def __init__(self, station: Station, role: str | None = "reviewer") -> None:
         self.user = station.reviewer(role) if role else UserFactory()
@@ -40,7 +40,7 @@ class Browser:
         return self.post("answer", body | more, status)
 
 
-def test_the_whole_way_of_an_image():
+def test_image_goes_from_queue_to_confirmed_label():
     station = Station(items=2)
     browser = Browser(station)
     reply = browser.post("next", {"count": 1})
@@ -96,7 +96,7 @@ def test_a_blind_item_gives_nothing_away():
     assert item["prediction"] is None
     text = json.dumps(reply)
     assert station.labels[0].name not in text
-    assert not re.search(r"(?<!\d)0\.8", text)  # the confidence; seconds of a time may end so
+    assert not re.search(r"(?<!\d)0\.8", text)  # digits of the confidence can also be the end of a time
     assert browser.answer(item, status=409)["code"] == "blind"
 
 
@@ -215,7 +215,7 @@ def test_an_empty_queue_says_why():
     dataset.jobs.all().delete()
     dataset.queue_target = 0
     dataset.save()
-    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, running=True)  # brings no images to wait for
+    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, running=True)  # returns no images to wait for
     assert browser.post("next", {"count": 1})["empty"]["code"] == "all_reviewed"
     Label.objects.filter(dataset=dataset).update(archived_at="2026-01-01T00:00:00Z")
     assert browser.post("next", {"count": 1})["empty"]["code"] == "no_labels"

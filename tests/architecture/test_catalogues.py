@@ -1,4 +1,4 @@
-"""The catalogues are complete: every string a person sees is there in English and in Japanese."""
+"""The catalogues are complete: every string that a person sees exists in English and in Japanese."""
 
 from pathlib import Path
 
@@ -15,11 +15,13 @@ def test_the_catalogues_are_complete_and_compiled():
 
 
 def test_messages_are_found_in_python_and_in_templates():
-    found = {message.msgid: message for message in catalogues.extract().values()}
-    assert "templates/base.html" in found["Skip to the page"].files
-    assert found["about %(n)s second left"].plural == "about %(n)s seconds left"
+    extracted = {message.msgid: message for message in catalogues.extract().values()}
+    assert "templates/base.html" in extracted["Skip to the page"].files
+    assert extracted["about %(n)s second left"].plural == "about %(n)s seconds left"
     assert ("section", "Overview") in catalogues.extract()
-    assert "95 %% interval" in found, "templates double the per cent sign, as Django does when it looks up"
+    assert "95 %% interval" in extracted, (
+        "templates double the per cent sign, as Django does when it looks up"
+    )
 
 
 def test_japanese_pages_are_japanese():
@@ -30,7 +32,7 @@ def test_japanese_pages_are_japanese():
 
 @pytest.fixture
 def copy(tmp_path: Path, settings) -> Path:
-    """The catalogues in a place where they may be harmed."""
+    """Copy the catalogues to a folder where a test may damage them."""
     for language in catalogues.LANGUAGES:
         for suffix in (".po", ".mo"):
             source = catalogues.po_path(language).with_suffix(suffix)
@@ -57,7 +59,7 @@ def test_each_kind_of_fault_is_found(copy: Path):
         catalogue.find("Datasets").flags.append("fuzzy")
 
     def misplace(catalogue):
-        catalogue.find("%(user)s is no member any more").msgstr = "%(usr)s"
+        catalogue.find("%(user)s is no longer a member").msgstr = "%(usr)s"
 
     def obsolete(catalogue):
         catalogue.append(polib.POEntry(msgid="used nowhere", msgstr="x"))

@@ -1,4 +1,4 @@
-"""What is installed: every version pinned, every file by its hash, from one index."""
+"""Installed packages: every version pinned, every file with its hash, one index."""
 
 import re
 import subprocess
@@ -6,23 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_house import ROOT, run
+from tests.architecture.test_structure import ROOT, run
 
 FOLDER = ROOT / "requirements"
 LOCKS = sorted(file.stem for file in FOLDER.glob("*.txt"))
 
 
 def pins(name: str) -> dict[str, list[str]]:
-    """name==version → hashes, of every requirement of a lock file. Anything else on a line fails."""
-    found = {}
+    """Return the hashes of each requirement "name==version" of a lock file.
+
+    Fails if a line holds anything else.
+    """
+    pinned = {}
     text = (FOLDER / f"{name}.txt").read_text().replace(" \\\n", " ")
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
             requirement, *hashes = line.split("  #")[0].split()
             assert re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*", requirement), line
             assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), line
-            found[requirement] = hashes
-    return found
+            pinned[requirement] = hashes
+    return pinned
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -51,7 +54,7 @@ def test_torch_has_the_files_of_pypi_and_of_the_cpu_build() -> None:
 
 
 def test_the_package_names_the_same_versions() -> None:
-    """The build reads the lock files, hashes and all, as its dependencies."""
+    """The build reads the lock files, with their hashes, as the dependencies."""
     program = """
 from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
@@ -66,7 +69,7 @@ print(*core.dependencies, *core.optional_dependencies["workers"], sep="\\n")
 
 
 def test_no_second_index_and_no_install_without_hashes() -> None:
-    """With --extra-index-url pip takes a package from whichever index has the higher version."""
+    """With --extra-index-url, pip installs a package from the index with the higher version."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     files = [
         ROOT / name for name in listed.stdout.split("\0") if name and Path(name).suffix not in {".mo", ".png"}
@@ -91,5 +94,6 @@ def test_no_second_index_and_no_install_without_hashes() -> None:
                 and "=" not in line.split("$(")[0]
             ):
                 hashed = "--require-hashes" in line or "$(LOCKED)" in line
-                # Without: our own source. torch: requirements/install_torch.py.
+                # The other installations: this project's own source, and torch
+                # (requirements/install_torch.py).
                 assert hashed or "--no-index" in line, line

@@ -1,4 +1,7 @@
-"""Fixtures of seals. What imports models is imported late: Django is set up after this file is read."""
+"""Fixtures for the tests of seals.
+
+Models are imported inside the functions, because Django is set up after this file is read.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def signing_key(db: None, settings: Any, tmp_path: Path) -> Any:
-    """A signing key of a home of its own."""
+    """Create a signing key in a home of its own."""
     from mekiki.audit.private_key import make_first_key
 
     settings.HOME = tmp_path

@@ -1,4 +1,7 @@
-"""Evidence only ever grows: the application's role is refused by its rights, the owner by triggers."""
+"""Evidence is append-only.
+
+The application's role is refused by its rights, and the owner by triggers.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,44 +16,53 @@ from django.utils import timezone
 from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
-from mekiki.review.models import Decision
+from mekiki.datasets.models import AuditShareChange, ChangedFile
+from mekiki.learning.models import EmbeddingRemoval
+from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner, made_at
 
 pytestmark = pytest.mark.django_db
 
-# Every table of the platform is in one of the three. Evidence is added to and never changed.
+# Every table of the platform belongs to one of the three sets. Rows of evidence are only added.
 EVIDENCE = {
     "audit_event": "what happened, by whom",
     "audit_seal": "what was there, signed",
     "audit_sealleaves": "the hashes of the sealed rows",
     "audit_sealtimestamp": "when an authority saw a seal",
     "audit_signingkey": "which keys signed",
+    "datasets_auditsharechange": "which images belong to the audit reserve",
+    "datasets_changedfile": "which stored files had another hash",
     "datasets_datasetaddress": "which dataset an address belongs to",
     "exports_labelsetentry": "the labels of a label set",
     "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
+    "learning_embeddingremoval": "which heads cannot be repeated from the same vectors",
     "learning_encoder": "which weights made an embedding",
     "learning_encoderprobe": "what these weights compute",
     "learning_evaluation": "the accuracy that was stated",
     "learning_head": "the head behind a prediction",
     "learning_headtraininglabel": "what it was trained on",
+    "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
-# Rows that stay, with columns that are fixed from the beginning or from a moment on.
+# Rows that stay. Some of their columns are fixed from the start or from a certain moment.
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
-# State, and what can be derived or asked for again; who changed it is in the events.
+# State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
-    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail", "accounts_passwordreset", "accounts_session",
+    "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail",
+    "accounts_passwordreset", "accounts_session",
     "accounts_sitesettings", "accounts_user", "accounts_user_groups", "accounts_user_user_permissions",
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
-    "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota", "jobs_job",
+    "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota",
+    "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
-    "learning_encoderchange", "learning_encodingproblem", "learning_prediction", "learning_textembedding",
+    "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
+    "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand",
     "review_lease",
@@ -64,23 +76,29 @@ STATEMENTS = [
     "TRUNCATE {table}",
     "TRUNCATE {table} CASCADE",
     "WITH gone AS (DELETE FROM {table} RETURNING *) SELECT count(*) FROM gone",
-    "INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}",
+    (
+        "INSERT INTO {table} SELECT * FROM {table}"
+        " ON CONFLICT ({key}) DO UPDATE SET {column} = excluded.{column}"
+    ),
     "MERGE INTO {table} t USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE",
 ]
-# What would take the protection itself away.
+# Statements that would remove the protection itself.
 POWER = [
     "SET session_replication_role = replica",
     "ALTER TABLE {table} DISABLE TRIGGER ALL",
     "ALTER TABLE {table} OWNER TO CURRENT_USER",
     "DROP TABLE {table} CASCADE",
     "CREATE RULE forget AS ON INSERT TO {table} DO INSTEAD NOTHING",
-    "CREATE TRIGGER mine BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    (
+        "CREATE TRIGGER mine BEFORE INSERT ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    ),
     "ALTER TABLE {table} ADD COLUMN mine int",
 ]
 
 
 def tables_with(trigger: str) -> set[str]:
-    """The tables of models with this trigger."""
+    """Return the tables of the models with this trigger."""
     return {
         model._meta.db_table
         for model in apps.get_models()
@@ -98,7 +116,7 @@ def test_every_table_is_classified() -> None:
 
 @pytest.fixture
 def rows(signing_key: Any) -> None:
-    """One row of every table of evidence, without which nothing could be refused."""
+    """Create one row in every table of evidence, so that there is something to protect."""
     from mekiki.audit.models import Seal, SealTimeStamp
     from mekiki.audit.sealing import seal_new_rows
     from mekiki.exports.services import freeze
@@ -117,6 +135,10 @@ def rows(signing_key: Any) -> None:
     EncoderProbe.objects.create(
         encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
     )
+    AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
+    AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
+    ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
+    EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
@@ -169,7 +191,7 @@ def test_the_owner_is_refused_by_triggers(rows: None) -> None:
 
 
 def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
-    """pgtrigger's own way to leave triggers out, which anybody could use."""
+    """pgtrigger can be told by a session setting to ignore triggers, and any session can change settings."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(tgname, ',') FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%'")
         cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [f"{{{cursor.fetchone()[0]}}}"])
@@ -195,7 +217,8 @@ def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
         ("UPDATE datasets_image SET created_at = created_at - interval '1 year'", "Cannot update"),
         ("UPDATE datasets_dataset SET seed = 'mine'", "Cannot update"),
         (
-            "INSERT INTO exports_labelsetentry (label_set_id, position, image_id, label_id, decision_id, opinions) "
+            "INSERT INTO exports_labelsetentry"
+            " (label_set_id, position, image_id, label_id, decision_id, opinions) "
             "SELECT id, 999, 1, 1, 1, 1 FROM exports_labelset",
             "frozen label set",
         ),
@@ -210,23 +233,39 @@ DATED = {
     "audit_event": "at",
     "audit_sealtimestamp": "at",
     "audit_signingkey": "at",
+    "datasets_auditsharechange": "changed_at",
+    "datasets_changedfile": "noticed_at",
     "datasets_datasetaddress": "created_at",
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
     "labeling_promptset": "created_at",
+    "learning_embeddingremoval": "removed_at",
     "learning_encoder": "created_at",
     "learning_encoderprobe": "created_at",
     "learning_evaluation": "created_at",
     "learning_head": "created_at",
+    "review_auditretirement": "retired_at",
     "review_decision": "created_at",
 }
 
 
 def test_the_database_sets_the_times() -> None:
-    """A row that is sent with another time gets the time of its own insertion."""
+    """An inserted row with another time gets the time of its insertion."""
     long_ago, ahead = datetime(2001, 1, 1, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
     makers: dict[str, Callable[..., object]] = {
         "audit_event": lambda **time: Event.objects.create(kind="test.happened", **time),
+        "datasets_auditsharechange": lambda **time: AuditShareChange.objects.create(
+            dataset=factories.DatasetFactory(), before=0.1, after=0.2, **time
+        ),
+        "datasets_changedfile": lambda **time: ChangedFile.objects.create(
+            dataset=factories.DatasetFactory(), kind="k", object_id="o", expected="a", actual="b", **time
+        ),
+        "learning_embeddingremoval": lambda **time: EmbeddingRemoval.objects.create(
+            dataset=factories.DatasetFactory(), encoder=factories.EncoderFactory(), removed=1, **time
+        ),
+        "review_auditretirement": lambda **time: AuditRetirement.objects.create(
+            dataset=factories.DatasetFactory(), labels=1, **time
+        ),
         "audit_signingkey": lambda **time: SigningKey.objects.create(
             fingerprint=uuid4().hex, act="made", **time
         ),
@@ -248,7 +287,8 @@ def test_the_database_sets_the_times() -> None:
     assert isinstance(event.at, datetime) and abs(event.at - timezone.now()) < timedelta(minutes=10)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT t.relname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid WHERE g.tgname LIKE 'pgtrigger_set_time_%'"
+            "SELECT t.relname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid"
+            " WHERE g.tgname LIKE 'pgtrigger_set_time_%'"
         )
         assert {name for (name,) in cursor.fetchall()} >= set(DATED)
 
@@ -277,7 +317,7 @@ def test_the_orm_is_refused(model: type) -> None:
 
 
 def test_deleting_what_decisions_hang_on_is_refused_too() -> None:
-    """A cascade from an image or a dataset ends at the decisions."""
+    """A cascade from an image or a dataset stops at the decisions."""
     decision = factories.DecisionFactory()
     for victim in (decision.image, decision.dataset, decision.user, decision.label):
         with as_owner(), pytest.raises(DatabaseError), transaction.atomic():

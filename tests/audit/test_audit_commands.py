@@ -1,4 +1,4 @@
-"""`mekiki audit …` and `mekiki key …` as real processes: exit statuses, and what a person reads."""
+"""`mekiki audit …` and `mekiki key …` as real processes: exit statuses and messages."""
 
 import json
 import zipfile
@@ -31,7 +31,7 @@ def home(settings: Any, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(home: Path, tmp_path: Path) -> Run:
-    """Run commands, one after the other, in one new process on this home and the database of the test."""
+    """Run commands one after the other in one new process, on this home and the database of the test."""
     work = tmp_path / "work"
     work.mkdir()
 
@@ -44,13 +44,13 @@ def run(home: Path, tmp_path: Path) -> Run:
 
 @pytest.fixture
 def work(tmp_path: Path, run: Run) -> Path:
-    """Where the commands run."""
+    """Return the folder where the commands run."""
     return tmp_path / "work"
 
 
 @pytest.fixture
 def sealed(home: Path) -> list[int]:
-    """Ten sealed events; their ids."""
+    """Create ten sealed events and return their ids."""
     make_first_key()
     ids = [record(kind="test.happened", data={"n": n}).pk for n in range(10)]
     assert seal_new_rows().rows
@@ -121,7 +121,7 @@ def test_what_is_as_it_was_sealed(run: Run, work: Path, sealed: list[int]) -> No
     )
     assert [status for status, _said in answers] == [0, 0, 1, 2, 2, 2, 2, 2, 0, 2, 1, 2], answers
     assert json.loads(answers[1][1])["ok"] is True
-    assert "not the one whose head was given" in answers[2][1] and "is no head" in answers[3][1]
+    assert "does not match the given head" in answers[2][1] and "is no head" in answers[3][1]
     assert (work / "a.tsq").stat().st_size > 30 and "nothing was replaced" in answers[9][1]
     assert not any("Traceback" in said for _status, said in answers)
 
@@ -144,7 +144,7 @@ def test_each_row_that_differs_is_named(run: Run, sealed: list[int]) -> None:
     assert f"row {changed} was changed" in said
     assert f"row {removed} of seal 1 was removed" in said
     assert f"row {inserted} was inserted" in said
-    assert f"row {one} holds what was sealed as row {other}" in said and "re-ordered" in said
+    assert f"row {one} has the content that was sealed as row {other}" in said and "re-ordered" in said
     codes = {finding["code"] for finding in json.loads(as_json)["findings"]}
     assert codes == {"row_changed", "row_removed", "row_inserted", "row_moved"}
 
@@ -198,7 +198,7 @@ def test_keys_are_made_replaced_and_listed(run: Run, home: Path) -> None:
     file.rename(file.with_suffix(".away"))
     answers = run("key rotate", "key make --if-none", "key rotate --lost", "key list", "key list --json")
     assert [status for status, _said in answers] == [1, 1, 0, 0, 0], answers
-    assert "mekiki key rotate --lost" in answers[0][1] and "no new key was made" in answers[1][1]
+    assert "mekiki key rotate --lost" in answers[0][1] and "no new key was created" in answers[1][1]
     assert "lost" in answers[3][1].splitlines()[0]
     assert [key["act"] for key in json.loads(answers[4][1])] == ["replaced", "rotated", "made"]
 

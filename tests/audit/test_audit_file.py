@@ -1,4 +1,4 @@
-"""The exported file: checked without the platform, and a hostile one does no harm."""
+"""The exported audit file: checked without the platform, and a hostile file does no harm."""
 
 import json
 import zipfile
@@ -14,8 +14,9 @@ from mekiki.audit.models import Event, Seal
 from mekiki.audit.private_key import rotate_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
-from mekiki.audit.verification import export_file
+from mekiki.audit.verification import check_database, export_file
 from tests import factories
+from tests.audit.test_seals import owner_of_the_database
 from tests.offline import run_former, run_verifier
 from verification import audit_file
 from verification.audit_file import check_file
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """An audit file of two keys, three seals, and an event that is not sealed."""
+    """Write an audit file of two keys, three seals and one event that is not sealed."""
     factories.DecisionFactory(note="傷")
     for n in range(6):
         record(kind="test.happened", data={"n": n, "text": "改行\n"})
@@ -65,6 +66,43 @@ def test_it_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["seals"] == 3
     assert run_former("mekiki.audit.audit_file", file, key).stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM audit_sealleaves WHERE seal_id = 2",
+        "UPDATE audit_sealleaves SET ids = substring(ids FROM 9) WHERE seal_id = 2",
+        "UPDATE audit_sealleaves SET hashes = hashes || hashes WHERE seal_id = 1",
+        "DELETE FROM audit_sealleaves WHERE seal_id = 2; DELETE FROM audit_seal WHERE number = 2",
+        "DELETE FROM audit_sealleaves WHERE seal_id = 1; DELETE FROM audit_seal WHERE number = 1",
+    ],
+    ids=["no leaves", "leaves cut", "leaves doubled", "no second seal", "no first seal"],
+)
+def test_harm_to_one_seal_is_found_in_the_file_as_in_the_database(
+    file: Path, harm: str, tmp_path: Path
+) -> None:
+    with owner_of_the_database() as execute:
+        execute(harm)
+    export_file(tmp_path / "harmed.zip")
+    expected = [finding.as_json() for finding in check_database().findings]
+    assert expected
+    assert [finding.as_json() for finding in check_file(tmp_path / "harmed.zip").findings] == expected
+
+
+def test_a_key_that_cannot_be_used_is_no_fault_of_the_file(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.pem"
+    bad.write_bytes(b"no key")
+    with pytest.raises(ValueError, match="no public key in PEM form"):
+        check_file(file, keys=[b"no key"])
+    for key, why in ((bad, "no public key in PEM form"), (tmp_path / "gone.pem", "No such file")):
+        assert audit_file.main([str(file), str(key)]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == "" and str(key) in shown.err and why in shown.err
+    assert audit_file.main([str(tmp_path / "gone.zip")]) == 1
+    assert audit_file.main([str(file)]) == 0
 
 
 def test_nothing_is_replaced(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The head of the seals by mail: who gets it, when, what it says, and what a mail that fails does."""
+"""The newest seal by mail: recipients, times, contents, and what happens after a failed mail."""
 
 import json
 from collections.abc import Iterator
@@ -51,8 +51,8 @@ def client_of(user: User) -> Client:
 
 
 def test_the_head_is_mailed_once_a_day_and_only_when_it_is_new(root: User, seal: Seal) -> None:
-    assert head_mail.mail_due_head() == 0  # nobody gets it
-    head_mail.set_recipients(addresses=TWO, actor=root)
+    assert head_mail.mail_due_head() == 0  # there is no recipient
+    head_mail.set_recipients(addresses=TWO, user=root)
     assert head_mail.mail_due_head() == 2 and head_mail.mail_due_head() == 0
     assert outbox.send_waiting() == 2 and outbox.send_waiting() == 0
     assert [message.to for message in mail.outbox] == [[address] for address in TWO]
@@ -70,7 +70,7 @@ def test_the_head_is_mailed_once_a_day_and_only_when_it_is_new(root: User, seal:
 
 
 def test_mailing_alone_asks_for_no_seal(root: User, seal: Seal) -> None:
-    head_mail.set_recipients(addresses=TWO[:1], actor=root)
+    head_mail.set_recipients(addresses=TWO[:1], user=root)
     seal_new_rows()
     head_mail.mail_due_head()
     outbox.send_waiting()
@@ -79,10 +79,10 @@ def test_mailing_alone_asks_for_no_seal(root: User, seal: Seal) -> None:
 
 @override_settings(LANGUAGE_CODE="ja")
 def test_the_mail_is_in_the_language_of_the_site(root: User, seal: Seal) -> None:
-    head_mail.set_recipients(addresses=TWO[:1], actor=root)
+    head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
     outbox.send_waiting()
-    assert "封印 1 の先頭" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
+    assert "封印 1 の照合値" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
 
 
 def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
@@ -92,10 +92,10 @@ def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
         raise ConnectionRefusedError(111, "Connection refused")
 
     monkeypatch.setattr(outbox, "send_mail", refuse)
-    head_mail.set_recipients(addresses=TWO[:1], actor=root)
+    head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
     record(kind="test.happened")
-    assert seal_new_rows().seals  # sealing goes on
+    assert seal_new_rows().seals  # sealing continues
     assert outbox.send_waiting() == 0
     row = OutgoingMail.objects.get()
     assert row.tries == 1 and row.next_at > clock.now() and outbox.send_waiting() == 0
@@ -107,12 +107,12 @@ def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
     row.refresh_from_db()
     assert row.given_up_at is not None and row.body == ""
     event = Event.objects.get(kind="site.mail_failed")
-    assert "given up" in sentence(event) and "qa@example.com" in detail(event)
-    assert "given up" in client_of(root).get(reverse("seals")).content.decode()
+    assert "not tried again" in sentence(event) and "qa@example.com" in detail(event)
+    assert "not tried again" in client_of(root).get(reverse("seals")).content.decode()
 
 
 def test_a_wait_from_before_the_clock_was_set_back_is_over(root: User, seal: Seal) -> None:
-    head_mail.set_recipients(addresses=TWO[:1], actor=root)
+    head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
     OutgoingMail.objects.update(next_at=clock.now() + timedelta(days=400))
     assert outbox.send_waiting() == 1
@@ -123,11 +123,11 @@ def test_a_wait_from_before_the_clock_was_set_back_is_over(root: User, seal: Sea
 )
 def test_addresses_are_checked(wrong: str, root: User, seal: Seal) -> None:
     with pytest.raises(ValidationError):
-        head_mail.set_recipients(addresses=[TWO[0], wrong], actor=root)
+        head_mail.set_recipients(addresses=[TWO[0], wrong], user=root)
     with pytest.raises(ValidationError):
-        head_mail.set_recipients(addresses=[f"a{n}@example.com" for n in range(21)], actor=root)
+        head_mail.set_recipients(addresses=[f"a{n}@example.com" for n in range(21)], user=root)
     with pytest.raises(PermissionDenied):
-        head_mail.set_recipients(addresses=TWO, actor=factories.UserFactory())
+        head_mail.set_recipients(addresses=TWO, user=factories.UserFactory())
     assert head_mail.recipients() == []
 
 
@@ -148,7 +148,7 @@ def test_the_page_says_where_mail_is_not_set_up(root: User, seal: Seal) -> None:
     with override_settings(EMAIL_HOST=""):
         page = client_of(root).get(reverse("seals")).content.decode()
         assert "MEKIKI_MAIL_URL" in page
-        head_mail.set_recipients(addresses=TWO, actor=root)
+        head_mail.set_recipients(addresses=TWO, user=root)
         assert head_mail.mail_due_head() == 0
         with pytest.raises(ValidationError, match="MEKIKI_MAIL_URL"):
             head_mail.mail_head(user=root)
@@ -158,7 +158,7 @@ def test_the_command_mails_it_and_says_what_failed(
     root: User, seal: Seal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(["audit", "head", "--mail"]) == 1 and "Enter addresses" in capsys.readouterr().err
-    head_mail.set_recipients(addresses=TWO, actor=root)
+    head_mail.set_recipients(addresses=TWO, user=root)
     assert run(["audit", "head", "--mail"]) == 0 and "Mailed to qa@example.com." in capsys.readouterr().out
 
     def refuse(*args: Any) -> None:

@@ -1,4 +1,4 @@
-"""The signing key: made once by a recorded act, never replaced silently, rotated with its history."""
+"""The signing key: created once by a recorded action, replaced only by a recorded rotation."""
 
 import os
 import stat
@@ -97,6 +97,39 @@ def test_a_rotation_that_was_killed_before_its_last_step_is_finished(
     assert not (home / "keys" / "signing.pem.next").exists()
 
 
+@pytest.mark.parametrize("left", ["a folder", "damaged", "of another passphrase"])
+def test_a_draft_that_cannot_be_read_leaves_the_key_in_use(
+    home: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    key = make_first_key()
+    draft = home / "keys" / "signing.pem.next"
+    if left == "a folder":
+        draft.mkdir()
+    elif left == "damaged":
+        draft.write_bytes(b"no key")
+    else:
+        monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "another passphrase")
+        draft.write_bytes(private_key._pem(Ed25519PrivateKey.generate()))
+        monkeypatch.delenv("MEKIKI_SIGNING_PASSPHRASE")
+    assert load_key()[0] == key
+    assert draft.exists()
+
+
+def test_the_key_of_a_rotation_that_cannot_be_read_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation with a passphrase was killed, and the passphrase is not set any more."""
+    make_first_key()
+    monkeypatch.setattr(private_key, "_finish_rotation", lambda path, row: None)
+    monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "a passphrase")
+    second = rotate_key()
+    monkeypatch.undo()
+    with pytest.raises(SigningKeyError, match=r"signing\.pem\.next is encrypted"):
+        load_key()
+    monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "a passphrase")
+    assert load_key()[0] == second
+
+
 def test_a_lost_key_is_replaced_by_an_act_that_says_so(home: Path) -> None:
     make_first_key()
     with pytest.raises(SigningKeyError, match="without --lost"):
@@ -112,7 +145,7 @@ def test_with_a_passphrase_the_file_is_encrypted(home: Path, monkeypatch: pytest
     file = home / "keys" / "signing.pem"
     assert b"ENCRYPTED" not in file.read_bytes()
     monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "曲がりくねった道 over the hill")
-    assert settle_key() == key  # a start with the passphrase encrypts what is there
+    assert settle_key() == key  # a start with the passphrase encrypts the existing key
     assert b"ENCRYPTED" in file.read_bytes() and stat.S_IMODE(file.stat().st_mode) == 0o600
     assert load_key()[0] == key
     assert rotate_key() and b"ENCRYPTED" in file.read_bytes()

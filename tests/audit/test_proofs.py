@@ -1,4 +1,4 @@
-"""Proofs of single rows and older heads: they hold for what was sealed, and for nothing else."""
+"""Proofs of single rows and of older seals: they are valid only for sealed values."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def decision(signing_key: Any) -> Any:
-    """A sealed decision; five seals, the last two under another key."""
+    """Create a sealed decision and five seals. The last two are signed by another key."""
     made = factories.DecisionFactory(note="傷")
     for n in range(7):
         record(kind="test.happened", data={"n": n})
@@ -159,7 +159,7 @@ JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(data=st.data())
 def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.DataObject) -> None:
-    """One value of the file is replaced by any other."""
+    """The test replaces one value of the file by any other value."""
     proof = json.loads(make_proof(rows=[("decisions", decision.pk)], heads=[2]))
     before = json.dumps(proof)
     node: Any = proof
@@ -174,7 +174,7 @@ def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.Da
         report = check_proof(json.dumps(proof).encode())
     except NotAProofError:
         return
-    # What is left holds only for fewer rows or heads, or for keys that are not needed.
+    # A shortened proof is valid only for fewer rows or seals, or for keys that are not needed.
     assert not report.ok or proof.get("head") == json.loads(before)["head"]
 
 
@@ -201,6 +201,6 @@ def test_the_commands_write_and_check_a_proof(decision: Any, tmp_path: Path, sig
     assert isinstance(done.exception, UnusableFileError), "nothing is replaced"
     head = f"2:{bytes(Seal.objects.get(number=2).log_root).hex()}"
     done = run("verify", file, "--key", key, "--head", head)
-    assert done.exit_code == 0 and "1 rows under the head of seal 5" in done.output
+    assert done.exit_code == 0 and "the head of seal 5 covers 1 rows" in done.output
     done = run("verify", file, "--head", f"2:{'00' * 32}")
     assert done.exit_code == 1

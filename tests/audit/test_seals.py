@@ -1,4 +1,4 @@
-"""Sealing and checking: nothing can be changed behind a seal without being named, and no row is missed."""
+"""Sealing and checking: a change below a seal is reported, and no row is missed."""
 
 import json
 import threading
@@ -12,10 +12,11 @@ from django.db import connection, transaction
 
 from mekiki.audit.models import Event, Seal, SealLeaves
 from mekiki.audit.sealed_tables import EVENTS, sealed_tables
-from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows
+from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows, unsealed_count
 from mekiki.audit.services import record
 from mekiki.audit.verification import check_database
-from mekiki.review.models import Decision
+from mekiki.datasets.models import AuditShareChange
+from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner
 from verification import merkle
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
 @contextmanager
 def owner_of_the_database() -> Iterator[Callable[[str], None]]:
-    """What somebody can do who may switch the triggers off."""
+    """Run the block with the rights of a database owner who switches the triggers off."""
     with as_owner(triggers=False), connection.cursor() as cursor:
         yield cursor.execute
 
@@ -39,7 +40,7 @@ def findings() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def sealed() -> list[int]:
-    """Ids of five events under one seal, and a decision under another."""
+    """Create five events under one seal and a decision under another, and return the ids of the events."""
     factories.DecisionFactory(note="a scratch at the edge", shown={"confidence": 0.25, "label_name": "傷"})
     ids = [record(kind="test.happened", data={"n": n}).pk for n in range(5)]
     seal_new_rows()
@@ -49,8 +50,9 @@ def sealed() -> list[int]:
 
 def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> None:
     assert not anything_to_seal() and seal_new_rows().seals == []
+    assert unsealed_count() == 0
     record(kind="test.happened", data={"later": 1})
-    assert anything_to_seal()
+    assert anything_to_seal() and unsealed_count() == 1
     done = seal_new_rows()
     assert (done.rows, len(done.seals)) == (1, 1)
     seals = list(Seal.objects.order_by("number"))
@@ -60,7 +62,7 @@ def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> 
     hashes = [facts_of(seal).hash() for seal in seals]
     assert [bytes(seal.previous) for seal in seals] == [b"", *hashes[:2]]
     assert bytes(seals[-1].log_root) == merkle.root_of(hashes)
-    # RFC 9162: the newest root contains each seal, and continues each older one.
+    # RFC 9162: the newest root contains every seal and is consistent with every older root.
     newest = bytes(seals[-1].log_root)
     for index, seal in enumerate(seals):
         assert merkle.is_included(hashes[index], index, 3, merkle.inclusion_proof(hashes, index), newest)
@@ -80,7 +82,12 @@ def test_events_of_sealing_itself_ask_for_no_seal(sealed: list[int]) -> None:
 
 @pytest.mark.parametrize("table", sealed_tables(), ids=lambda table: table.name)
 def test_each_column_is_in_the_record(table: Any) -> None:
-    model = {"events": Event, "decisions": Decision}[table.name]
+    model = {
+        "events": Event,
+        "decisions": Decision,
+        "audit_share_changes": AuditShareChange,
+        "audit_retirements": AuditRetirement,
+    }[table.name]
     columns = {field.column for field in model._meta.concrete_fields} - {"note"}  # its hash is there
     assert columns <= set(table.columns)
 
@@ -109,6 +116,22 @@ def test_a_changed_decision_is_named(sealed: list[int], change: str) -> None:
     with owner_of_the_database() as execute:
         execute(f"UPDATE review_decision SET {change}")
     assert findings() == [("row_changed", str(decision.pk))]
+
+
+def test_the_rows_that_decide_about_the_audit_sample_are_sealed() -> None:
+    dataset = factories.DatasetFactory()
+    share = AuditShareChange.objects.create(dataset=dataset, before=0.1, after=0.5)
+    retired = AuditRetirement.objects.create(dataset=dataset, labels=3)
+    seal_new_rows()
+    assert findings() == []
+    with owner_of_the_database() as execute:
+        execute("UPDATE datasets_auditsharechange SET before = 0.4")
+        execute("DELETE FROM review_auditretirement")
+    found = [(f.code, f.detail["table"], f.detail["id"]) for f in check_database().findings]
+    assert sorted(found) == [
+        ("row_changed", "audit_share_changes", str(share.pk)),
+        ("row_removed", "audit_retirements", str(retired.pk)),
+    ]
 
 
 def test_an_image_put_in_place_of_another_is_named(sealed: list[int]) -> None:
@@ -157,7 +180,7 @@ def test_a_changed_or_missing_seal_is_named(sealed: list[int]) -> None:
     seal_new_rows()
     with owner_of_the_database() as execute:
         execute("UPDATE audit_seal SET sealed_at = sealed_at - interval '1 day' WHERE number = 1")
-    # Its signature fits no more, the tree of seals has another root, and the next one names another seal.
+    # Its signature is wrong, the tree of seals has another root, and the next seal names another seal.
     assert ("seal_changed", "1") in findings() and ("seal_chain", "2") in findings()
     with owner_of_the_database() as execute:
         execute("DELETE FROM audit_sealleaves WHERE seal_id = 1")
@@ -166,7 +189,10 @@ def test_a_changed_or_missing_seal_is_named(sealed: list[int]) -> None:
 
 
 def test_seals_made_again_do_not_fit_a_head_kept_elsewhere(sealed: list[int]) -> None:
-    """Whoever owns database and key can make every seal anew; a printed head shows it."""
+    """A person who controls the database and the key can create every seal again.
+
+    A printed head of the seals shows it.
+    """
     from verification.checking import Head
 
     newest = Seal.objects.order_by("-number").first()
@@ -239,7 +265,10 @@ def test_seals_cannot_be_changed_through_the_application(sealed: list[int]) -> N
 
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_commits_late_is_missed_by_no_seal_and_waits_for_nobody(tmp_path: Path) -> None:
-    """A transaction that holds a lower id keeps the run back until it ends; others go on writing meanwhile."""
+    """A transaction that holds a lower id delays the seal until it ends.
+
+    Other transactions can write meanwhile.
+    """
     held, free = threading.Event(), threading.Event()
 
     def write_late() -> None:
@@ -253,10 +282,10 @@ def test_a_row_that_commits_late_is_missed_by_no_seal_and_waits_for_nobody(tmp_p
     writer.start()
     try:
         assert held.wait(10)
-        early = record(kind="test.early")  # a higher id, there first
+        early = record(kind="test.early")  # a higher id, committed first
         waiting = seal_new_rows(patience=0.2)
         assert waiting.seals == [] and waiting.waiting == ["events"]
-        record(kind="test.meanwhile")  # no lock stands in the way of whoever writes
+        record(kind="test.meanwhile")  # no lock blocks the writers
     finally:
         free.set()
         writer.join()

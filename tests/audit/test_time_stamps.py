@@ -1,5 +1,6 @@
-"""Time stamps by a real authority: OpenSSL's, with certificates made here."""
+"""Time stamps by a real authority: OpenSSL, with certificates created here."""
 
+import contextlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from mekiki.audit.models import Event, Seal, SealTimeStamp
 from mekiki.audit.sealing import facts_of, seal_new_rows
 from mekiki.audit.services import record
 from mekiki.audit.stamping import add_time_stamp
-from mekiki.audit.time_stamps import check_stamp, request_for
+from mekiki.audit.time_stamps import check_stamp, read_reply, request_for
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
 from verification.audit_file import check_file
@@ -41,16 +42,19 @@ def openssl(folder: Path, *command: str) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an authority: ca.pem certified tsa.pem, which may stamp."""
+    """Create the folder of an authority: ca.pem certifies tsa.pem, which may create time stamps."""
     folder = tmp_path_factory.mktemp("tsa")
     (folder / "tsa.cnf").write_text(CONFIGURATION.format(folder=folder))
     (folder / "serial").write_text("01\n")
     (folder / "usage").write_text(
-        "extendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\nbasicConstraints=CA:FALSE\n"
+        "extendedKeyUsage=critical,timeStamping\n"
+        "keyUsage=critical,digitalSignature\n"
+        "basicConstraints=CA:FALSE\n"
     )
     for name in ("ca", "other"):
         openssl(
-            folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem",
+            folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
+            f"{name}.pem",
             "-subj", f"/CN=Test {name}", "-days", "30", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
     openssl(
@@ -75,7 +79,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def answer(authority: Path, tmp_path: Path) -> Answer:
-    """The authority's reply to a request."""
+    """Return the authority's reply to a request."""
 
     def reply_to(request: bytes) -> bytes:
         (tmp_path / "seal.tsq").write_bytes(request)
@@ -101,7 +105,7 @@ def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
     request = request_for(facts_of(seal).statement())
     reply, roots = answer(request), (authority / "ca.pem").read_bytes()
     record(kind="test.later")
-    seal_new_rows()  # the reply comes when there are newer seals
+    seal_new_rows()  # the reply arrives after newer seals
     stamp = add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory(is_superuser=True))
     assert stamp.seal_id == seal.number and "Test TSA" in stamp.authority
     assert Event.objects.get(kind="seal.time_stamped").data["seal"] == seal.number
@@ -144,6 +148,39 @@ def test_replies_that_are_for_nothing_here_are_refused(seal: Seal, answer: Answe
     with pytest.raises(PermissionDenied):
         add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory())
     assert not SealTimeStamp.objects.exists()
+
+
+@pytest.mark.parametrize("comment", [b"caf\xe9", b"\xff\xfe", b"a\0b"], ids=["latin", "utf-16", "nul"])
+def test_certificates_with_a_comment_in_another_encoding(
+    seal: Seal, answer: Answer, authority: Path, comment: bytes
+) -> None:
+    roots = b"# " + comment + b"\n" + (authority / "ca.pem").read_bytes()
+    stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())), roots_pem=roots)
+    stamp.refresh_from_db()
+    report = check_database()
+    assert report.ok and report.time_stamps == 1
+
+
+def test_a_reply_for_an_old_seal(seal: Seal, answer: Answer, authority: Path) -> None:
+    reply = answer(request_for(facts_of(seal).statement()))
+    fields = {field.attname: getattr(seal, field.attname) for field in Seal._meta.fields}
+    # A seal every ten minutes for eight days.
+    Seal.objects.bulk_create(
+        Seal(**fields | {"number": number, "last_id": seal.last_id + number}) for number in range(2, 1154)
+    )
+    stamp = add_time_stamp(reply=reply, roots_pem=(authority / "ca.pem").read_bytes())
+    assert stamp.seal_id == seal.number
+
+
+def test_a_damaged_reply_is_refused_with_a_reason(seal: Seal, answer: Answer, authority: Path) -> None:
+    statement, roots = facts_of(seal).statement(), (authority / "ca.pem").read_bytes()
+    reply = answer(request_for(statement))
+    for at in range(len(reply)):
+        for value in (reply[at] ^ 1, reply[at] ^ 0x60):
+            changed = reply[:at] + bytes([value]) + reply[at + 1 :]
+            for given in (roots, b""):
+                with contextlib.suppress(ValueError):
+                    read_reply(changed, statement, given)
 
 
 def test_without_certificates_who_signed_is_not_claimed(seal: Seal, answer: Answer) -> None:

@@ -1,4 +1,4 @@
-"""How `make chaos` counts: recovery of each fault by itself, and what was not acknowledged."""
+"""How `make chaos` counts: automatic recovery from each fault, and answers without an acknowledgement."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,12 +19,12 @@ def test_recovery_is_counted_by_kind_and_without_the_faults_of_others() -> None:
         Fault("clock", "+3600 s", 26, 26),
         Fault("clock", "+0 s", 50, 50),
     ]
-    # An answer that was sent during a fault tells nothing of its end.
+    # An answer that was sent during a fault does not show when the fault ended.
     clients = [client((0.5, 3.0), (2.0, 2.5)), client((12.0, 14.0), (21.0, 22.0), (27.0, 29.0))]
     assert recovery_figures(faults, clients) == {
         "answers_again_after_kill_web_s": "n 2, median 2.2, largest 3.0",
         "answers_again_after_clock_s": "n 1, median 3.0, largest 3.0",
-        # The clock was shifted before the first answer after the disk had room again.
+        # The clock was shifted before the first answer after the disk had space again.
         "answers_again_with_the_next_fault_between_s": "n 1, median 4.0, largest 4.0",
         "faults_without_an_answer_after": 1,
         "answers_while_disk_full": 1,
@@ -40,8 +40,8 @@ def test_an_answer_counts_as_stored_only_as_it_was_acknowledged() -> None:
     site = cast(Any, SimpleNamespace(query=lambda *_: rows))
     answers = [given("a", 7), given("b", 7), given("c", 7)]
     reviewer = client(answers=answers, sent={"a", "b", "c", "d"}, sent_again=2, broken=None, logins=1)
-    found = answer_figures(site, [reviewer], "reviewed")
-    assert (found["answers_sent"], found["answers_acknowledged"], found["answers_stored"]) == (4, 3, 3)
-    assert found["answers_stored_as_acknowledged"] == 1
-    assert found["answers_acknowledged_but_not_stored"] == 2
-    assert found["answers_stored_but_never_sent"] == 1
+    figures = answer_figures(site, [reviewer], "reviewed")
+    assert (figures["answers_sent"], figures["answers_acknowledged"], figures["answers_stored"]) == (4, 3, 3)
+    assert figures["answers_stored_as_acknowledged"] == 1
+    assert figures["answers_acknowledged_but_not_stored"] == 2
+    assert figures["answers_stored_but_never_sent"] == 1

@@ -1,4 +1,4 @@
-"""The benchmark of label efficiency measures what it says, and runs."""
+"""The benchmark of label efficiency measures what it reports, and it runs."""
 
 import json
 import subprocess
@@ -68,7 +68,7 @@ def test_the_imbalanced_pool_is_fifty_to_one() -> None:
     assert np.bincount(balanced.y).tolist() == [240] * 8
 
 
-def test_no_question_sees_the_test_part_and_none_asks_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acquisition_never_selects_test_images_or_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     what = made_up()
     job = curves.Job(what, "balanced", 1, (8, 20))
     parts = job.split()
@@ -90,7 +90,7 @@ def test_no_question_sees_the_test_part_and_none_asks_twice(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("question", sorted(methods.QUESTIONS))
-def test_every_question_asks_once_each_among_the_free(question: str) -> None:
+def test_acquisition_selects_distinct_unlabelled_images(question: str) -> None:
     what = made_up()
     known = np.arange(0, 40, 2)
     head = methods.fit_ours(what, known, what.y[known], 0)
@@ -100,7 +100,7 @@ def test_every_question_asks_once_each_among_the_free(question: str) -> None:
             np.random.default_rng(0).permutation(360), 0,
         )  # fmt: skip
         if fitted is None and question == "ours":
-            continue  # asked before any answer only: `choose` needs scores afterwards
+            continue  # chosen before any answer, because `choose` needs scores afterwards
         asked = methods.QUESTIONS[question](now, 15)
         assert len(set(asked)) == 15 and np.isin(asked, now.free).all()
         assert asked.tolist() == methods.QUESTIONS[question](now, 15).tolist()
@@ -138,14 +138,14 @@ def test_badge_goes_on_when_no_gradient_is_left() -> None:
 
 def test_random_draws_are_the_same_for_both_heads() -> None:
     job = curves.Job(made_up(), "balanced", 5, (12, 24))
-    found = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
-    assert set(found["curves"]) == {"plain/random", "plain/margin", "ours/random"}
-    first = {name: points[0] for name, points in found["curves"].items()}
-    # margin has no head before the first answers, and so begins with the same draw
+    result = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
+    assert set(result["curves"]) == {"plain/random", "plain/margin", "ours/random"}
+    first = {name: points[0] for name, points in result["curves"].items()}
+    # margin has no head before the first answers, so it starts with the same random draw
     assert first["plain/random"]["nll"] == first["plain/margin"]["nll"]
 
 
-def test_area_and_labels_to_by_hand() -> None:
+def test_area_and_labels_to_target_match_computed_examples() -> None:
     assert curves.area(np.array([10, 20, 40]), np.array([0.5, 0.7, 0.9])) == pytest.approx(0.7)
     assert curves.area(np.array([10, 20, 80]), np.array([0.0, 1.0, 1.0])) == pytest.approx(2.5 / 3)
     labels = np.array([10, 20, 40])
@@ -169,16 +169,16 @@ def run_of(seed: int, ours: list[float], other: list[float], prompts: float) -> 
 
 
 def test_differences_are_paired_and_targets_can_be_missed() -> None:
-    # Seeds differ far more than methods; the difference is always 0.1.
+    # Seeds differ far more than methods. The difference is always 0.1.
     better = [run_of(s, [0.5 + s / 10] * 3, [0.4 + s / 10] * 3, 0.45 + s / 10) for s in range(3)]
-    found = summary.rows(better)
-    other = next(row for row in found if row["acquisition"] == "random")
+    rows = summary.rows(better)
+    other = next(row for row in rows if row["acquisition"] == "random")
     assert other["behind_ours"] == pytest.approx(0.1)
     assert other["behind_ours_low"] == pytest.approx(0.1) == other["behind_ours_high"]
     assert other["below_zero_shot"] == pytest.approx(0.05)
-    verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(found)}
+    verdict = {target.split(": ")[-1].split(",")[0]: met for target, met, _ in summary.verdicts(rows)}
     assert verdict["area best"] and verdict["never more than 1 point below zero-shot"]
-    assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # ours never arrives
+    assert not verdict["labels to 95 % of full accuracy ≤ 0.6 × (random + plain)"]  # never reaches it
     worse = summary.rows([run_of(s, [0.4 + s / 10] * 3, [0.5 + s / 10] * 3, 0.45 + s / 10) for s in range(3)])
     missed = [target for target, met, _ in summary.verdicts(worse) if not met]
     assert any("area best" in target for target in missed)
@@ -187,9 +187,9 @@ def test_differences_are_paired_and_targets_can_be_missed() -> None:
 
 def test_the_ratio_of_labels_is_that_of_the_medians() -> None:
     runs = [run_of(s, [0.9, 1.0, 1.0], [0.5, 0.9, 1.0], 0.5) for s in range(3)]
-    found = summary.rows(runs)
-    need = {row["acquisition"]: row["labels_to_95"] for row in found if row["head"] != "zero_shot"}
+    rows = summary.rows(runs)
+    need = {row["acquisition"]: row["labels_to_95"] for row in rows if row["head"] != "zero_shot"}
     assert need["ours"] == pytest.approx(50 * 2**0.5, abs=1e-3)
     assert need["random"] == pytest.approx(100 * 2**0.5, abs=1e-3)
-    met = [met for target, met, _ in summary.verdicts(found) if "median" in target]
+    met = [met for target, met, _ in summary.verdicts(rows) if "median" in target]
     assert met == [True]

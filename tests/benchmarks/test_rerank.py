@@ -1,4 +1,4 @@
-"""The benchmark of re-ranking measures what it says, and runs."""
+"""The benchmark of re-ranking measures what it reports, and it runs."""
 
 import json
 import subprocess
@@ -22,7 +22,8 @@ def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())
     named = {
-        "images", "dims", "labels", "confirmed", "refit_s", "rescore_s", "choose_s", "total_s", "floor_read_s",
+        "images", "dims", "labels", "confirmed", "refit_s", "rescore_s", "choose_s", "total_s",
+        "floor_read_s",
     }  # fmt: skip
     ours = [row for row in rows if row["kind"] == "rerank"]
     assert all(named <= set(row) for row in ours)
@@ -38,7 +39,7 @@ def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path
     assert {"margin", "k_center", "typiclust", "random", "cold start"} <= kinds
     beside = [row for row in rows if row["kind"] == "peer"]
     assert beside[0]["peer"] == "LogisticRegression" and beside[0]["rescore_s"] > 0
-    # either measured, or said to be absent, and how to have it
+    # either measured, or reported as absent together with how to install it
     assert len(beside) > 1 or "scikit-activeml is not installed" in done.stdout
     drawn = plots.write(rows, tmp_path)
     ElementTree.fromstring(drawn.read_text())
@@ -52,7 +53,7 @@ def test_the_pool_is_what_the_page_says(tmp_path: Path) -> None:
     assert pool.X.tobytes() == again.X.tobytes() and pool.y.tolist() == again.y.tolist()
     V = np.asarray(pool.X, np.float32)
     np.testing.assert_allclose(np.linalg.norm(V, axis=1), 1.0, atol=2e-3)
-    # a tenth near-copies, each of the label of what it copies
+    # a tenth are near-copies, which have the label of their original
     near = V @ V.T
     np.fill_diagonal(near, -1.0)
     twin = near.argmax(axis=1)
@@ -61,13 +62,16 @@ def test_the_pool_is_what_the_page_says(tmp_path: Path) -> None:
     assert (pool.y[copies] == pool.y[twin[copies]]).mean() > 0.99
     rows = pool.confirmed(200, 0)
     assert len(set(rows)) == 200 and not pool.reserve[rows].any()
-    # the prompts know something, and not everything
+    # the prompts carry some information, but not all
     seen = ((V @ pool.text.T).argmax(axis=1) == pool.y).mean()
     assert 0.3 < seen < 0.95
 
 
-def test_memory_of_its_own_is_seen_while_it_is_held() -> None:
-    """In a process of its own: one that has given much memory back may find 40 MB without asking for more."""
+def test_memory_of_a_call_is_measured_while_allocated() -> None:
+    """The test uses a new process.
+
+    A process that has freed much memory may allocate 40 MB without asking the system for more.
+    """
     program = """
 import time
 import numpy as np

@@ -1,4 +1,4 @@
-"""The site as it is served, with short deadlines, so that tests need not wait for long ones."""
+"""The site as it is served, with short deadlines so that tests do not wait for long ones."""
 
 from mekiki.config.server import limits
 

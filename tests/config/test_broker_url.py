@@ -1,4 +1,4 @@
-"""A broker behind TLS has a valid certificate, unless the URL says otherwise."""
+"""A broker behind TLS needs a valid certificate, unless the URL says otherwise."""
 
 import ssl
 

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, started in an empty folder."""
+"""The command line as a user sees it: real processes, started in an empty folder."""
 
 import json
 import os
@@ -13,6 +13,8 @@ import pytest
 from mekiki.config import env
 from mekiki.config.cli.app import app
 from mekiki.config.cli.bodies import BODIES, body
+from mekiki.embedded import endpoints
+from mekiki.embedded.lock import HomeLock
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = sorted(app.commands)
@@ -21,7 +23,7 @@ COMMANDS = sorted(app.commands)
 def mekiki(
     *arguments: str | Path, cwd: Path, program: tuple[str, ...] = ("-m", "mekiki"), **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in `cwd` as a fresh shell would: nothing of the test session's home or servers."""
+    """Run a command in `cwd` as a new shell would, without the home and the servers of the test session."""
     own = {"HOME", "PATH", "TMPDIR"}
     environment = {name: value for name, value in os.environ.items() if name in own}
     environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "LANG": "C.UTF-8", **variables}
@@ -42,7 +44,7 @@ def left_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-# Runs many commands in one process, one after the other, as `mekiki` would each: starting Python is what costs.
+# Runs many commands in one process, each as `mekiki` would run it. Starting Python is the slow part.
 MANY = """
 import contextlib, io, json, sys
 from mekiki.config.cli import run
@@ -57,20 +59,20 @@ print(json.dumps(answers))
 
 
 def many(commands: list[list[str]], cwd: Path, **variables: str) -> list[tuple[int, str]]:
-    """(exit status, what it said) of each command."""
+    """Return (exit status, output) of each command."""
     done = mekiki(json.dumps(commands), cwd=cwd, program=("-c", MANY), **variables)
     assert done.returncode == 0, done.stderr
-    return [(status, said) for status, said in json.loads(done.stdout)]
+    return [(status, output) for status, output in json.loads(done.stdout)]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["nonsense"], ["verify", "missing.zip"]], ids=" ".join)
-def test_a_command_that_needs_no_home_makes_none(arguments: list[str], tmp_path: Path) -> None:
+def test_commands_without_a_home_create_none(arguments: list[str], tmp_path: Path) -> None:
     done = mekiki(*arguments, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert left_in(tmp_path) == []
 
 
-def test_no_command_without_need_of_a_home_makes_one(tmp_path: Path) -> None:
+def test_help_and_refused_commands_create_no_home(tmp_path: Path) -> None:
     commands = [
         [],
         ["--version"],
@@ -85,8 +87,8 @@ def test_no_command_without_need_of_a_home_makes_one(tmp_path: Path) -> None:
     ]
     answers = dict(zip(map(" ".join, commands), many(commands, tmp_path), strict=True))
     assert left_in(tmp_path) == []
-    assert all(said for _status, said in answers.values())
-    helps = [status for name, (status, _said) in answers.items() if name.endswith("--help")]
+    assert all(output for _status, output in answers.values())
+    helps = [status for name, (status, _output) in answers.items() if name.endswith("--help")]
     assert set(helps) == {0}
 
 
@@ -99,7 +101,7 @@ def test_verify_and_manage_py_make_no_home_either(tmp_path: Path) -> None:
     assert left_in(tmp_path) == ["set.zip"]
 
 
-def test_the_first_need_of_the_secret_makes_it_once_and_keeps_it(tmp_path: Path) -> None:
+def test_secret_is_created_once_at_first_use(tmp_path: Path) -> None:
     program = (
         "import django; from django.conf import settings; django.setup(); "
         "from django.core import signing; print(signing.dumps(1, salt='s'), str(settings.SECRET_KEY))"
@@ -178,13 +180,13 @@ MISTAKES = (
 )
 
 
-def test_a_mistake_is_answered_in_words_and_by_the_exit_status(tmp_path: Path) -> None:
+def test_command_line_mistakes_give_a_message_and_an_exit_status(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    answers = many([arguments for arguments, _status, _told in MISTAKES], tmp_path)
-    for (arguments, status, told), (found, said) in zip(MISTAKES, answers, strict=True):
-        assert (arguments, found) == (arguments, status), said
-        assert told in said, arguments
-        assert "Traceback" not in said, arguments
+    answers = many([arguments for arguments, _status, _message in MISTAKES], tmp_path)
+    for (arguments, status, message), (exit_status, output) in zip(MISTAKES, answers, strict=True):
+        assert (arguments, exit_status) == (arguments, status), output
+        assert message in output, arguments
+        assert "Traceback" not in output, arguments
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_it_speaks_the_language_of_the_terminal(
 ) -> None:
     """The frame that click draws, our texts, and the errors of commands that load Django."""
     answers = many([["--help"], ["verify"], ["retrain", "x"]], tmp_path, PYTHONUTF8="1", **variables)
-    shown, mistake, refusal = (said for _status, said in answers)
+    shown, mistake, refusal = (output for _status, output in answers)
     assert ("使い方" in shown, "Usage" in shown) == (japanese, not japanese)
     assert ("コマンド" in shown) is japanese
     assert ("引数" in mistake) is japanese
@@ -235,14 +237,14 @@ def test_colour_only_on_a_terminal_that_wants_it(tmp_path: Path) -> None:
             environment = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "LANG": "C.UTF-8"}
             environment |= {"PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", **variables}
             os.execve(sys.executable, [sys.executable, "-m", "mekiki", "nonsense"], environment)
-        said = b""
+        output = b""
         try:
             while piece := os.read(handle, 4096):
-                said += piece
+                output += piece
         except OSError:
             pass
         os.waitpid(pid, 0)
-        return said.decode()
+        return output.decode()
 
     assert "\x1b[3" in on_a_terminal()
     assert "\x1b[3" not in on_a_terminal(NO_COLOR="1")
@@ -265,9 +267,21 @@ def test_status_answers_a_script_when_nothing_runs(tmp_path: Path) -> None:
     assert (done.returncode, answer["running"], answer["home"]) == (1, False, str(tmp_path / "var"))
 
 
+def test_status_of_a_platform_that_ends_at_this_moment(tmp_path: Path) -> None:
+    """Its process is gone, but its lock was still taken when the addresses were read."""
+    home = tmp_path / "var"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    with HomeLock(home):
+        endpoints.write(home, endpoints.Endpoints(pid=ended.pid))
+        done = mekiki("status", "--json", cwd=tmp_path)
+    assert done.stderr == ""
+    assert (done.returncode, json.loads(done.stdout)["running"]) == (1, False)
+
+
 @pytest.mark.parametrize("name", sorted(BODIES))
 def test_a_command_has_the_flags_of_its_body(name: str) -> None:
-    """The Django command does the work and is what other programs call; both must know the same options."""
+    """The Django command does the work, and other programs call it. Both must accept the same options."""
     parser = body(name).create_parser("mekiki", name)
     ours = {action.dest: action for action in parser._actions}
     django = {

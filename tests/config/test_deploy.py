@@ -1,4 +1,4 @@
-"""The files of deploy/: the same limits before the site as in it, and TLS that the site knows of."""
+"""The files of deploy/: they set the same limits as the site, and TLS in a way that the site knows."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ SERVICES = COMPOSE["services"]
 
 
 def directive(name: str, text: str = NGINX) -> list[str]:
-    """The values of a directive, in order."""
+    """Return the values of a directive, in order."""
     return re.findall(rf"^\s*{name}\s+(.+);", text, re.MULTILINE)
 
 
@@ -40,8 +40,8 @@ def location(start: str) -> str:
 def test_nginx_has_the_limits_of_the_site() -> None:
     assert directive("client_header_timeout") == [f"{limits.HEAD_SECONDS:.0f}s"]
     assert directive("client_body_timeout") == directive("send_timeout") == [f"{limits.STALL_SECONDS:.0f}s"]
-    count, each = directive("large_client_header_buffers")[0].split()
-    assert int(count) * size(each) == limits.HEAD_BYTES
+    count, buffer_size = directive("large_client_header_buffers")[0].split()
+    assert int(count) * size(buffer_size) == limits.HEAD_BYTES
     assert size(directive("client_max_body_size")[0]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert size(directive("client_max_body_size", location("/accounts/"))[0]) == limits.ANONYMOUS_BYTES
     files = location("~ ^/d/[^/]+/import/")
@@ -52,11 +52,11 @@ def test_nginx_has_the_limits_of_the_site() -> None:
     assert int(directive("keepalive_timeout", upstream)[0][:-1]) < limits.IDLE_SECONDS
 
 
-def test_nginx_says_who_asks_and_nothing_a_client_made_up() -> None:
-    said = dict(value.split(maxsplit=1) for value in directive("proxy_set_header"))
-    assert said["X-Forwarded-For"] == "$remote_addr"
-    assert said["X-Forwarded-Proto"] == "$scheme"
-    assert said["Host"] == "$http_host"
+def test_nginx_passes_the_client_address_and_no_forged_headers() -> None:
+    headers = dict(value.split(maxsplit=1) for value in directive("proxy_set_header"))
+    assert headers["X-Forwarded-For"] == "$remote_addr"
+    assert headers["X-Forwarded-Proto"] == "$scheme"
+    assert headers["Host"] == "$http_host"
 
 
 def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> None:
@@ -82,7 +82,7 @@ def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> Non
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the headers it got."""
+    """A server that answers with the headers of the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -97,7 +97,7 @@ class Echo(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def free_port() -> int:
@@ -125,7 +125,7 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
     )
     text = text.replace("http {\n", f"http {{\n{temporary}\n", 1)
     file = tmp_path / "nginx.conf"
-    # As root, nginx serves as a user who may not read the folder of a test.
+    # When root runs the test, nginx serves as a user who may not read the folder of a test.
     file.write_text(f"daemon off;\npid {tmp_path}/pid;\nerror_log stderr;\nuser root;\n" + text)
     server = subprocess.Popen(
         ["nginx", "-c", str(file), "-p", str(tmp_path), "-e", "stderr"], stderr=subprocess.PIPE
@@ -136,10 +136,10 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
             one = trust.wrap_socket(raw, server_hostname="localhost") if port == secure else raw
             one.sendall(data)
-            found = b""
+            received = b""
             while part := one.recv(65536):
-                found += part
-        return found.decode()
+                received += part
+        return received.decode()
 
     try:
         end = time.monotonic() + 20

@@ -1,4 +1,4 @@
-"""Who sent a request, and the headers every answer has."""
+"""Who sent a request, and the headers that every answer has."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ def seen(peer: str, **headers: str) -> HttpRequest:
     ("peer", "forwarded", "expected"),
     [
         ("10.0.0.5", "203.0.113.9", "203.0.113.9"),
-        ("10.0.0.5", "198.51.100.66, 203.0.113.9", "203.0.113.9"),  # the client wrote the first
+        ("10.0.0.5", "198.51.100.66, 203.0.113.9", "203.0.113.9"),  # the client wrote the first address
         ("10.0.0.5", "198.51.100.66, 203.0.113.9, 10.1.0.7", "203.0.113.9"),  # two proxies
         ("10.0.0.5", "10.1.0.7, 10.0.0.5", "10.1.0.7"),
         ("10.0.0.5", "2001:db8::7", "2001:db8::7"),
         ("::ffff:10.0.0.5", "203.0.113.9", "203.0.113.9"),
         ("10.0.0.5", "not an address", "10.0.0.5"),
         ("10.0.0.5", "", "10.0.0.5"),
-        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # no proxy of ours
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # not a proxy of ours
         ("", "203.0.113.9", ""),
     ],
 )
@@ -41,7 +41,7 @@ def test_the_address_is_what_trusted_proxies_have_seen(
 
 
 @pytest.mark.parametrize(("peer", "secure"), [("10.0.0.5", True), ("192.0.2.1", False)])
-def test_https_is_believed_from_trusted_proxies_alone(peer: str, secure: bool, settings: Any) -> None:
+def test_https_header_is_trusted_from_proxies_only(peer: str, secure: bool, settings: Any) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.5"]
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     assert seen(peer, **{"X-Forwarded-Proto": "https"}).is_secure() is secure
@@ -86,7 +86,7 @@ def test_the_variables_are_checked(name: str, good: str, bad: str) -> None:
     assert env.problem_of(name, bad)
 
 
-def test_a_taken_variable_is_in_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_variables_are_not_passed_to_children(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_ADMIN_PASSWORD", "a-long-secret-1")
     assert env.take("MEKIKI_ADMIN_PASSWORD") == "a-long-secret-1"
     assert "MEKIKI_ADMIN_PASSWORD" not in env.inherited({})

@@ -1,4 +1,7 @@
-"""The server of the site against slow, large and broken requests: the real one, on the database of the tests."""
+"""The web server against slow, large and malformed requests.
+
+The tests start the real server on the database of the tests.
+"""
 
 import contextlib
 import socket
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[int]:
-    """A web server as `mekiki up` starts it, but of one process and with short deadlines (quick_site.py)."""
+    """Start a web server as `mekiki up` does, with one process and short deadlines (quick_site.py)."""
     home = tmp_path_factory.mktemp("server")
     database = connection.settings_dict
     person = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}"
@@ -54,13 +57,13 @@ def connect(port: int) -> socket.socket:
 
 
 def read(one: socket.socket, seconds: float = 20) -> bytes:
-    """Everything until the server closes."""
+    """Read until the server closes the connection."""
     one.settimeout(seconds)
-    found = b""
+    received = b""
     with contextlib.suppress(ConnectionError):
         while data := one.recv(65536):
-            found += data
-    return found
+            received += data
+    return received
 
 
 def say(port: int, data: bytes, seconds: float = 20) -> bytes:
@@ -86,7 +89,7 @@ def cookies(user: object) -> str:
 
 
 def test_slow_clients_hold_no_thread_and_are_closed(port: int) -> None:
-    """Ten times as many as there are threads, of each kind; meanwhile the site answers at once."""
+    """Ten times as many connections of each kind as there are threads. The site still answers at once."""
     slow = [connect(port) for _ in range(240)]
     for number, one in enumerate(slow):
         one.sendall(
@@ -102,7 +105,7 @@ def test_slow_clients_hold_no_thread_and_are_closed(port: int) -> None:
         answers.append(read(one, 40))
         assert answers[-1] == b"" or (number % 3 == 2 and b" 408 " in answers[-1])
         one.close()
-    # On a busy machine some connections are reset before the answer is read.
+    # On a busy machine some connections are reset before the client reads the answer.
     assert sum(b" 408 " in answer for answer in answers) > 40
 
 
@@ -116,16 +119,16 @@ def test_bodies_before_the_login_are_a_few_kilobytes(port: int) -> None:
                 assert b"HTTP/1.1 413" in read(one), path
     japanese = say(port, post("/accounts/login/", large, "Accept-Language: ja\r\n"))
     assert "大きすぎ".encode() in japanese
-    # Without a length, and with one that lies.
+    # One request without a length, and one with a wrong length.
     chunked = post("/accounts/login/", 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
     assert b"HTTP/1.1 413" in say(port, chunked + (b"4000\r\n" + b"x" * 0x4000 + b"\r\n") * 3)
     both = post("/accounts/login/", 5, "Transfer-Encoding: chunked\r\n")
     assert b" 400 " in say(port, both + b"0\r\n\r\n").split(b"\r\n")[0]
-    # What a login needs still arrives: refused by the form's token, not by its size.
+    # A login form of normal size arrives: it is refused because of its token, not because of its size.
     assert b"HTTP/1.1 403" in say(port, post("/accounts/login/", 1000) + b"x" * 1000)
 
 
-def test_heads_are_bounded(port: int) -> None:
+def test_request_headers_are_limited(port: int) -> None:
     many = b"".join(b"X-%d: a\r\n" % number for number in range(3000))
     for head in (
         b"GET /" + b"a" * 60000,
@@ -140,10 +143,10 @@ def test_members_send_forms_and_files_with_limits_of_their_own(port: int) -> Non
     dataset = factories.DatasetFactory(slug="parts", admin=(user := factories.UserFactory()))
     headers = cookies(user)
     path = "/d/parts/import/"
-    # Beyond a form at an address without files; beyond an archive at one with.
+    # Larger than a form, at an address without files. Larger than an archive, at an address with files.
     assert b"HTTP/1.1 413" in say(port, post("/accounts/me/", 6 * 2**20, headers))
     assert b"HTTP/1.1 413" in say(port, post(path, settings.MAX_ARCHIVE_BYTES * 2, headers))
-    # A file arrives through the thread that works on it, whole, and memory stays flat.
+    # The complete file arrives through the thread that handles it, and memory stays flat.
     begin = (
         b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n'
         b"Content-Type: image/png\r\n\r\n"
@@ -186,10 +189,13 @@ def test_answers_keep_their_form(port: int) -> None:
     head, body = page.split(b"\r\n\r\n", 1)
     assert b"csrftoken=" in head and f"Content-Length: {len(body)}".encode() in head
     static = f"/{settings.STATIC_URL.strip('/')}/mekiki/css/base.css"
-    found = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    reply = say(port, f"GET {static} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     file = Path(__file__).parents[2] / "platform/mekiki/web/static/mekiki/css/base.css"
-    assert found.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
-    stream = f"GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{cookies(user)}\r\n"
+    assert reply.split(b"\r\n\r\n", 1)[1] == file.read_bytes()
+    stream = (
+        "GET /d/parts/activity/events.csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"{cookies(user)}\r\n"
+    )
     head, body = say(port, stream.encode()).split(b"\r\n\r\n", 1)
     assert b" 200 " in head and b"chunked" in head and body.endswith(b"0\r\n\r\n")
     unicode = say(
@@ -198,7 +204,7 @@ def test_answers_keep_their_form(port: int) -> None:
     assert unicode.split()[1] in (b"302", b"400", b"404")
 
 
-def test_a_reader_that_never_reads_holds_no_page_up(port: int) -> None:
+def test_client_that_never_reads_delays_no_other_page(port: int) -> None:
     page = b"GET /accounts/login/ HTTP/1.1\r\nHost: localhost\r\n\r\n"
     slow = []
     for _ in range(20):

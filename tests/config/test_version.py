@@ -1,4 +1,4 @@
-"""The version is written in one place, and the commit is named where it is known."""
+"""The version is written in one place, and the commit is shown where it is known."""
 
 import subprocess
 from importlib.metadata import version

@@ -1,6 +1,6 @@
-"""A dataset with its people, and an upload that runs to its end."""
+"""Fixtures for the tests of datasets: a dataset with its users, and an upload that is imported."""
 
-# Models are imported inside: this file is loaded before the root conftest has set Django up.
+# Models are imported inside the functions: this file is loaded before the root conftest sets Django up.
 from __future__ import annotations
 
 import io
@@ -50,13 +50,13 @@ def stranger(db: None) -> User:
 
 @pytest.fixture
 def upload(dataset: Dataset, admin: User) -> Callable[[Files], ImportBatch]:
-    """Upload files and run the import to its end."""
+    """Return a function that uploads files and runs the import."""
     from mekiki.datasets import services
 
     def run(files: Files, into: Dataset = dataset) -> ImportBatch:
         batch = services.start_upload(dataset=into, user=admin)
         for name, data in files.items():
-            services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+            services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
         services.finish_upload(batch=batch, user=admin)
         return services.run_import(batch=batch, progress=lambda done, total: None)
 

@@ -1,4 +1,4 @@
-"""Small files made on the spot, and what an import left behind."""
+"""Small files created for tests, and what an import stored."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ Files = dict[str, bytes]
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 30), kind: str = "JPEG", mode: str = "RGB") -> bytes:
-    """The bytes of a small image; another seed is another image."""
+    """Return the bytes of a small image. Another seed gives another image."""
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     out = io.BytesIO()
     Pillow.fromarray(noise).convert(mode).save(out, kind)
@@ -23,7 +23,7 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30), kind: str = "JPEG",
 
 
 def animation() -> bytes:
-    """A GIF of three frames."""
+    """Return a GIF of three frames."""
     noise = np.random.default_rng(0).integers(0, 256, (3, 10, 20), dtype=np.uint8)
     first, *others = [Pillow.fromarray(frame).convert("P") for frame in noise]
     out = io.BytesIO()
@@ -32,7 +32,7 @@ def animation() -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG of a few dozen bytes that claims to be huge."""
+    """Return a PNG of a few dozen bytes that claims to be huge."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -47,7 +47,7 @@ def png_header(width: int, height: int) -> bytes:
 
 
 def zipped(files: Files) -> bytes:
-    """A zip of files."""
+    """Return a zip archive of files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
@@ -56,20 +56,20 @@ def zipped(files: Files) -> bytes:
 
 
 def codes(batch: ImportBatch) -> dict[str, str]:
-    """Name → code of what was refused or taken in part."""
+    """Return the code of each file that was refused or accepted in part, by name."""
     return dict(batch.problems.filter(outcome__in=["refused", "partly"]).values_list("name", "code"))
 
 
 def lines(batch: ImportBatch, outcome: str) -> dict[str, str]:
-    """Name → code of the report's lines of one outcome."""
+    """Return the code of each line of the report with one outcome, by name."""
     return dict(batch.problems.filter(outcome=outcome).values_list("name", "code"))
 
 
 def stored(dataset: Dataset, kind: str = "originals") -> list[str]:
-    """File names under datasets/<id>/<kind>/, drafts included."""
-    found: list[str] = []
+    """Return the file names under datasets/<id>/<kind>/, drafts included."""
+    names: list[str] = []
     base = f"datasets/{dataset.pk}/{kind}"
     if default_storage.exists(base):
         for folder in default_storage.listdir(base)[0]:
-            found += default_storage.listdir(f"{base}/{folder}")[1]
-    return found
+            names += default_storage.listdir(f"{base}/{folder}")[1]
+    return names

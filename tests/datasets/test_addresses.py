@@ -112,7 +112,7 @@ def test_old_addresses_lead_to_the_new_one_for_members() -> None:
     api = client.post("/api/v1/datasets/dataset-2/review/next", content_type="application/json", data="{}")
     assert (api.status_code, api["Location"]) == (307, "/api/v1/datasets/kizu/review/next")
     assert Event.objects.get(kind="dataset.address_changed").data == {"from": "dataset-2", "to": "kizu"}
-    # And back: its own former address is free for it alone.
+    # A dataset may change back to its own former address, which no other dataset can take.
     other = DatasetFactory(slug="other", admin=admin)
     with pytest.raises(ValidationError):
         services.change_address(dataset=other, user=admin, slug="dataset-2")

@@ -1,4 +1,4 @@
-"""What people send by mistake or in malice: each refused by name and reason, and the rest goes on."""
+"""Files sent by mistake or by an attacker: refused by name and reason, while the rest is imported."""
 
 import io
 import stat
@@ -7,16 +7,26 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from django.utils import translation
 
 import imaging
+from mekiki.accounts.models import User
 from mekiki.datasets import problems, services
+from mekiki.datasets.messages import PROBLEMS
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
+from tests.imaging.files import png16, tiff
 
 Upload = Callable[[Files], ImportBatch]
 GOOD = picture(1)
+DEEP = np.arange(48, dtype=np.uint16).reshape(6, 8) * 900
+
+
+def changed(data: bytes, at: int, value: int) -> bytes:
+    return data[:at] + bytes([value]) + data[at + 1 :]
+
 
 BAD_FILES = {
     "text": (b"I am no picture.\n" * 50, "not_an_image"),
@@ -31,7 +41,11 @@ BAD_FILES = {
     "7z": (b"7z\xbc\xaf\x27\x1c" + b"\0" * 100, "archive_kind"),
     "truncated-gif": (animation()[:-400], "truncated"),
     "header-only": (png_header(50, 50)[:40], "truncated"),
-    # PostScript: Pillow would hand it to an interpreter were it not for the list of formats.
+    # The type of the values of these files is read before they are decoded.
+    "cut-header-of-16-bits": (png16(DEEP)[:25], "truncated"),
+    "tiff-width-of-another-type": (changed(tiff(DEEP), 12, 1), "damaged"),
+    "tiff-without-compression": (changed(tiff(DEEP), 50, 0), "damaged"),
+    # PostScript: without the list of formats, Pillow would pass the file to an interpreter.
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
 }
 
@@ -47,6 +61,18 @@ def test_bad_file_is_reported_and_the_rest_is_taken(
     assert (batch.added, batch.duplicates, batch.rejected) == (1, 0, 1)
     assert list(Image.objects.values_list("name", flat=True)) == ["good.jpg"]
     assert len(stored(dataset)) == len(stored(dataset, "thumbs")) == 1
+
+
+def test_a_page_that_cannot_be_read_is_reported_and_the_rest_is_taken(dataset: Dataset, admin: User) -> None:
+    pages = tiff(np.stack([DEEP, DEEP + 1]), compression="zlib")
+    batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+    # The first page has an unknown photometric interpretation.
+    for name, data in (("pages.tif", changed(pages, 66, 129)), ("good.jpg", GOOD)):
+        services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+    services.finish_upload(batch=batch, user=admin)
+    batch = services.run_import(batch=batch, progress=lambda done, total: None)
+    assert codes(batch) == {"pages (page 1).tif": "damaged"}
+    assert set(Image.objects.values_list("name", flat=True)) == {"pages (page 2).tif", "good.jpg"}
 
 
 def test_the_bomb_is_never_decoded(upload: Upload) -> None:
@@ -114,7 +140,7 @@ def test_zip_bomb_is_refused_before_anything_is_unpacked(upload: Upload, dataset
 
 
 def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
-    """The directory claims 10 bytes; the entry holds 100 million."""
+    """The directory declares 10 bytes. The entry holds 100 million."""
     data = bytearray(zipped({"a.bmp": b"\0" * 100_000_000, "good.jpg": GOOD}))
     first = data.index(b"PK\x01\x02")
     data[first + 24 : first + 28] = struct.pack("<L", 10)
@@ -125,7 +151,10 @@ def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
 
 
 def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) -> None:
-    """Python's zipfile reads LZMA, and lets its own kind of error through; the second asks for 4 GB of memory."""
+    """Python's zipfile reads LZMA and raises an error of another type.
+
+    The second entry requests 4 GB of memory.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("broken.jpg", picture(3))
@@ -136,7 +165,7 @@ def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) 
     body = headers[0] + 30 + len("broken.jpg")
     data[body + 12 : body + 60] = b"\xff" * 48
     body = headers[1] + 30 + len("greedy.jpg")
-    data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary's size, after version, length and properties
+    data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary size, after version, length and properties
     batch = upload({"a.zip": bytes(data)})
     found = codes(batch)
     assert found.pop("a.zip/broken.jpg") == "entry_damaged"
@@ -188,11 +217,11 @@ def test_nothing_at_all(upload: Upload) -> None:
 
 
 def test_every_problem_is_told_in_full(db) -> None:
-    """Each message says what happened and what to do, with its numbers filled in, in both languages."""
+    """Each message says what happened and what to do, with its numbers, in both languages."""
     samples = {"limit": 1_048_576, "pixels": 900_000_000, "format": "HEIC", "reason": "no_file_column"}
     for language in ("en", "ja"):
         with translation.override(language):
-            for code in problems.MESSAGES:
+            for code in PROBLEMS:
                 told = problems.explain(code, samples)
                 assert told.what and told.advice
                 assert "%(" not in told.what + told.advice
@@ -203,7 +232,7 @@ def test_every_problem_is_told_in_full(db) -> None:
 def test_a_picture_that_needs_too_much_memory_is_refused_and_the_rest_goes_on(
     upload, dataset: Dataset
 ) -> None:
-    """A PNG of a few bytes may unpack to gigabytes: the header alone decides."""
+    """A PNG of a few bytes may unpack to gigabytes. The header is enough to refuse it."""
     before = imaging.memory_budget.limit
     imaging.memory_budget.set_limit(100 * 1024 * 1024)
     try:

@@ -1,4 +1,4 @@
-"""Files without the words in them: what is dropped, that the picture stays, and that no file is refused."""
+"""Files without their text: the picture stays, and no file is refused."""
 
 import io
 from typing import Any
@@ -106,7 +106,7 @@ def test_other_formats_are_packed_again_without_loss(kind: str) -> None:
 
 @pytest.mark.parametrize("make", [jpeg_with_words, png_with_words, webp_with_words])
 def test_a_structure_that_breaks_off_never_hands_out_the_words(make: Any) -> None:
-    """Whatever is cut off: the picture again, or an error, but no end-less loop and no word."""
+    """Wherever the file is cut, the result is the picture or an error, never a word or an endless loop."""
     data = make()
     kind = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"RI": "WEBP"}[data[:2]]
     for end in range(20, len(data), max(1, len(data) // 60)):
@@ -119,7 +119,7 @@ def test_a_structure_that_breaks_off_never_hands_out_the_words(make: Any) -> Non
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
 def test_an_orientation_in_xmp_turns_nothing(kind: str) -> None:
-    """Pillow reads it, browsers and the decoder do not: the reviewer would see a turned picture."""
+    """Pillow applies it, but browsers and the decoder do not. The reviewer would see a turned picture."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
     data = saved(kind, xmp=xmp)
     bare, _kind = without_words(data, kind)

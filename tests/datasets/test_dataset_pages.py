@@ -1,4 +1,4 @@
-"""Datasets through HTTP: create, upload, files of images, settings; who may and who may not."""
+"""Datasets over HTTP: creation, upload, image files, settings, and who may use them."""
 
 import io
 import json
@@ -59,7 +59,7 @@ def test_creating_is_for_those_who_may(stranger: User) -> None:
 
 
 def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
-    """As js/upload.js does: start, a part of many files with their paths, a streamed zip, finish."""
+    """The requests of js/upload.js: start, a part of many files with their paths, a streamed zip, finish."""
     client = client_of(admin)
     urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
     part = {
@@ -75,7 +75,7 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     }
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
     part["files"] = [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")]
-    # The reply was lost and the part is sent again: nothing is counted twice.
+    # The reply was lost and the part is sent again. Nothing is counted twice.
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 0}
     archive = zipped({"inside.jpg": picture(3)})
     response = client.post(
@@ -97,14 +97,17 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     }
     assert set(Image.objects.values_list("name", flat=True)) == {"left/a.jpg", "右/a.jpg", "inside.jpg"}
     page = client.get(url).content.decode()
-    assert "This is not an image, whatever its name says." in page and "bad.jpg" in page
+    assert "This file is not an image, although its name suggests one." in page and "bad.jpg" in page
     late = client.post(urls["files"] + "?part=2", part)
     assert late.status_code == 409 and "has ended" in late.json()["detail"]
     assert client.post(urls["files"] + "?part=x", part).status_code == 400
 
 
 def test_a_body_cut_short_is_taken_back(admin: User, dataset: Dataset) -> None:
-    """A proxy or server may hand on what a broken connection left: no half file may count as sent."""
+    """A proxy or server may pass on the rest of a broken connection.
+
+    An incomplete file must not count as sent.
+    """
     client = client_of(admin)
     urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
     archive = zipped({"inside.jpg": picture(3)})
@@ -144,7 +147,7 @@ def test_a_stopped_import_can_go_on_or_be_given_up(
 ) -> None:
     client = client_of(admin)
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     page = client.get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
     assert "This upload was not finished." in page
     client.post(reverse("import-finish", args=[dataset.slug, batch.pk]))
@@ -161,20 +164,20 @@ def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
     whole = client.get(url)
-    assert whole.content.count(b"not an image") == 25 and b"Not taken (150)" in whole.content
+    assert whole.content.count(b"not an image") == 25 and b"Not imported (150)" in whole.content
     first = client.get(url + "?outcome=refused")
     assert first.content.count(b"not an image") == 100
     second = client.get(url + first.context["older_url"])
     assert second.content.count(b"not an image") == 50
     assert second.context["older_url"] == ""
-    # Names of entries are the sender's words.
+    # The sender chooses the names of the entries.
     hostile = upload({'<script>alert(1)</script>".txt': b"x"})
     page = client.get(reverse("import-batch", args=[dataset.slug, hostile.pk])).content
     assert b"<script>alert" not in page and b"&lt;script&gt;alert" in page
 
 
 def every_address(dataset: Dataset, image: Image, batch: ImportBatch) -> dict[str, list[tuple[str, str]]]:
-    """Role needed → (method, address)."""
+    """Return the (method, address) pairs by the role that they need."""
     s = dataset.slug
     return {
         "viewer": [
@@ -244,7 +247,7 @@ def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> Non
     original = get("image-original")
     assert b"".join(original.streaming_content) == data
     assert original["content-type"] == "image/tiff"
-    # The ending follows the content, not the name it came with.
+    # The file ending follows the content, not the uploaded name.
     assert original["content-disposition"] == f"attachment; filename*=utf-8''{quote('部品 <1>.tif')}"
     for name in ("image-thumb", "image-display"):
         response = get(name)
@@ -316,5 +319,5 @@ def test_an_original_that_was_changed_on_the_disk_is_neither_given_out_nor_shown
         path.write_bytes(good[:-1] + b"X")
         answer = client.get(reverse(name, args=[dataset.slug, image.sha256]))
         assert answer.status_code == 409 and answer["cache-control"] == "private, no-store"
-        assert "recorded hash" in answer.content.decode()
+        assert "differs from the record" in answer.content.decode()
     assert Event.objects.get(kind="image.file_changed").data["expected"] == image.sha256

@@ -1,4 +1,4 @@
-"""Making datasets, changing settings, archiving."""
+"""Creating datasets, changing settings, archiving."""
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -8,7 +8,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.models import Event
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import AuditShareChange, Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
 
@@ -61,6 +61,10 @@ def test_settings_leave_a_record(dataset: Dataset, admin: User) -> None:
     assert event.data == {"before": {"queue_target": 100}, "after": {"queue_target": 40}}
     services.update_settings(dataset=dataset, user=admin, queue_target=40)
     assert Event.objects.filter(kind="dataset.settings_changed").count() == 1
+    assert not AuditShareChange.objects.exists()
+    services.update_settings(dataset=dataset, user=admin, audit_fraction=0.3, queue_target=40)
+    change = AuditShareChange.objects.get()
+    assert (change.dataset, change.before, change.after) == (dataset, 0.0, 0.3)
     with pytest.raises(ValidationError):
         services.update_settings(dataset=dataset, user=admin, audit_fraction=1.5)
     with pytest.raises(TypeError):

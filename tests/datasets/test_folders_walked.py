@@ -1,4 +1,7 @@
-"""What an import finds in a folder: system folders, links, pipes, names in other encodings. Nothing vanishes."""
+"""What an import meets in a folder: system folders, links, pipes, names in other encodings.
+
+Every entry is reported.
+"""
 
 import os
 import socket
@@ -24,7 +27,7 @@ Import = Callable[[Path], ImportBatch]
 
 @pytest.fixture
 def imported(dataset: Dataset, admin: User) -> Import:
-    """Import a folder of the server to its end."""
+    """Import a folder of the server."""
 
     def run(path: Path) -> ImportBatch:
         services.import_folder(dataset=dataset, path=path, user=admin)
@@ -114,7 +117,7 @@ def test_a_link_that_is_named_itself_is_followed(imported: Import, tmp_path: Pat
 
 @pytest.fixture
 def special(tmp_path: Path) -> Path:
-    """A folder with one image, a named pipe and a socket."""
+    """Create a folder with one image, a named pipe and a socket."""
     folder = put(tmp_path / "special", {"a.png": picture(1)})
     os.mkfifo(folder / "pipe.png")
     os.mkfifo(folder / "metadata.csv")

@@ -1,4 +1,7 @@
-"""What is kept of good files: hashes, derivatives, metadata, counts that stay right through kills and races."""
+"""What an import stores of valid files: hashes, derivatives, metadata, and counts.
+
+The counts stay right when processes are killed or run at the same time.
+"""
 
 import io
 import threading
@@ -17,7 +20,7 @@ import imaging
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
-from mekiki.datasets.importing import pictures, pipeline
+from mekiki.datasets.importing import pictures, pipeline, report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.datasets.problems import Note
 from mekiki.jobs.models import Job, Kind
@@ -38,8 +41,6 @@ def test_formats_are_told_by_content(upload: Upload, dataset: Dataset, kind: str
     image = Image.objects.get()
     assert (image.format, image.width, image.height, image.size) == (kind, 300, 200, len(data))
     assert storage.open_original(image).read() == data
-    path = storage.local_path(image)
-    assert path is not None and path.read_bytes() == data
     thumb = shown(image, storage.thumb_name)
     assert (thumb.format, thumb.size) == ("WEBP", (256, 171))
     assert storage.has(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
@@ -56,7 +57,7 @@ def test_orientation_is_applied_for_people_and_encoders(upload: Upload) -> None:
     left_white = Pillow.new("L", (60, 40), 0)
     left_white.paste(255, (0, 0, 20, 40))
     exif = Pillow.Exif()
-    exif[0x0112] = 6  # shown turned by 90° clockwise: the left side becomes the top
+    exif[0x0112] = 6  # shown turned clockwise by 90°: the left side becomes the top
     out = io.BytesIO()
     left_white.save(out, "JPEG", exif=exif, quality=95)
     upload({"turned.jpg": out.getvalue()})
@@ -122,7 +123,10 @@ def test_audit_key_is_what_workers_compute(upload: Upload, dataset: Dataset) -> 
 
 
 def test_names_in_zips(upload: Upload) -> None:
-    """UTF-8 with the flag, UTF-8 without, Shift-JIS without; a character whose second byte is a backslash."""
+    """Names in UTF-8 with and without the flag, and in Shift-JIS without it.
+
+    One character has a backslash as its second byte.
+    """
     out = io.BytesIO()
     placeholders = {}
     with zipfile.ZipFile(out, "w") as archive:
@@ -130,7 +134,7 @@ def test_names_in_zips(upload: Upload) -> None:
         for i, raw in enumerate(
             ["傷/ライン3.jpg".encode("cp932"), "表面.jpg".encode("cp932"), "がぎ.jpg".encode()], 2
         ):
-            name = chr(ord("v") + i) * len(raw)  # not a digit: JPEG tables hold runs of "2"
+            name = chr(ord("v") + i) * len(raw)  # not a digit, because JPEG tables contain runs of "2"
             placeholders[name.encode()] = raw
             archive.writestr(name, picture(i))
     data = out.getvalue()
@@ -197,14 +201,14 @@ def test_the_end_of_an_import(upload: Upload, dataset: Dataset, admin: User) -> 
     assert (event.actor_id, event.dataset_id, event.object_id) == (admin.pk, dataset.pk, str(batch.pk))
     assert not Path(batch.location).exists()
     assert Job.objects.filter(kind=Kind.ENCODE, dataset=dataset).count() == 1
-    # The worker may be told twice.
+    # A worker may get the same message twice.
     again = services.run_import(batch=batch, progress=lambda done, total: None)
     assert (again.added, again.rejected) == (1, 1)
     assert Event.objects.filter(kind="images.imported").count() == 1
 
 
 class KilledError(Exception):
-    """Stands for kill -9: nothing of the import's own code runs after it."""
+    """An exception in place of kill -9: none of the import's own code runs after it."""
 
 
 def test_killed_and_run_again_counts_nothing_twice(
@@ -213,8 +217,8 @@ def test_killed_and_run_again_counts_nothing_twice(
     monkeypatch.setattr(pipeline, "WINDOW_FILES", 4)
     files = {f"{i:02d}.jpg": picture(i % 15) for i in range(20)} | {"bad.jpg": b"bad", "first-bad.jpg": b""}
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="first-bad.jpg", file=io.BytesIO(b""))
-    services.add_file(batch=batch, name="all.zip", file=io.BytesIO(zipped(files)))
+    services.add_file(batch=batch, user=admin, name="first-bad.jpg", file=io.BytesIO(b""))
+    services.add_file(batch=batch, user=admin, name="all.zip", file=io.BytesIO(zipped(files)))
 
     def die_at(limit: int) -> Callable[[int, int | None], None]:
         def progress(done: int, total: int | None) -> None:
@@ -238,14 +242,14 @@ def test_killed_and_run_again_counts_nothing_twice(
     assert (done.added, done.duplicates, done.rejected) == (15, 5, 3)
     assert Image.objects.count() == 15 == len(stored(dataset)) == len(stored(dataset, "thumbs"))
     assert calls[0] == (0, 23) and calls[-1] == (23, 23)
-    # What was stored is not decoded again.
+    # Stored files are not decoded again.
     assert len(decoded) <= 15 - stored_before + 5 + 2
 
 
 def test_killed_between_file_and_row(
     upload: Upload, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file is stored, the row is not: the next run writes the row and leaves one file."""
+    """The file is stored and the row is not. The next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(pipeline._Run, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
@@ -262,7 +266,7 @@ def test_two_imports_of_the_same_files_at_once(dataset: Dataset, admin: User, tm
     for _ in range(2):
         services.import_folder(dataset=dataset, path=tmp_path, user=admin)
         batches.append(ImportBatch.objects.latest("pk"))
-    # A third worker runs the second import again, as after a broker's repeated message.
+    # A third worker runs the second import again, as after a repeated message of the broker.
     runs = [batches[0], batches[1], batches[1]]
     start = threading.Barrier(len(runs))
     errors: list[BaseException] = []
@@ -308,10 +312,10 @@ def test_uploads_that_ended_take_no_more(upload: Upload, dataset: Dataset, admin
     batch = services.start_upload(dataset=dataset, user=admin)
     services.finish_upload(batch=batch, user=admin)
     with pytest.raises(ValidationError, match="imported already"):
-        services.add_file(batch=batch, name="late.jpg", file=io.BytesIO(picture(1)))
+        services.add_file(batch=batch, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
     done = upload({"a.jpg": picture(1)})
     with pytest.raises(ValidationError, match="has ended"):
-        services.add_file(batch=done, name="late.jpg", file=io.BytesIO(picture(1)))
+        services.add_file(batch=done, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
     with pytest.raises(ValidationError, match="finished"):
         services.finish_upload(batch=done, user=admin)
 
@@ -332,7 +336,7 @@ def test_discarding_an_upload_leaves_nothing(
     dataset: Dataset, admin: User, django_capture_on_commit_callbacks
 ) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     assert oct(Path(batch.location).stat().st_mode & 0o777) == "0o700"
     with django_capture_on_commit_callbacks(execute=True):
         services.discard_import(batch=batch, user=admin)
@@ -342,10 +346,10 @@ def test_discarding_an_upload_leaves_nothing(
 
 def test_names_file_cut_short_by_a_kill(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=batch, name="a.jpg", file=io.BytesIO(picture(1)))
+    services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     with (Path(batch.location) / "names.jsonl").open("ab") as lines:
         lines.write(b'{"file": 99, "na')
-    services.add_file(batch=batch, name="b.jpg", file=io.BytesIO(picture(2)))
+    services.add_file(batch=batch, user=admin, name="b.jpg", file=io.BytesIO(picture(2)))
     services.finish_upload(batch=batch, user=admin)
     assert services.run_import(batch=batch, progress=lambda done, total: None).added == 2
 
@@ -366,7 +370,7 @@ def test_only_refused_files_count_as_not_taken(upload: Upload) -> None:
     batch = upload({"a.jpg": picture(1), "bad.jpg": b"no image"})
     batch.finished_at = None
     batch.save()
-    pipeline.record_problems(batch, [("a.jpg", Note("frames", "partly", {"frames": 3}))])
+    report.Report(batch).add([("a.jpg", Note("frames_left_out", "partly", {"frames": 3}))])
     services.discard_import(batch=batch, user=None)
     batch.refresh_from_db()
     assert batch.rejected == 1

@@ -1,4 +1,4 @@
-"""The report of an import: every line by outcome, on the page, as CSV, through the API and on the command line."""
+"""The report of an import: lines by outcome, on the page, as CSV, by the API and by the command line."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def test_duplicates_across_zips_and_imports_are_listed(upload: Upload) -> None:
 def test_an_import_that_runs_again_lists_no_image_as_its_own_duplicate(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     for name, seed in (("a.png", 1), ("b.png", 2), ("c.png", 1)):
-        services.add_file(batch=batch, name=name, file=io.BytesIO(picture(seed)))
+        services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(picture(seed)))
 
     def killed(done: int, total: int | None) -> None:
         if done:
@@ -78,11 +78,11 @@ def test_the_page_groups_lines_by_outcome(admin: User, dataset: Dataset, upload:
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
     page = client.get(url).content.decode()
-    for title in ("Not taken (1)", "Taken in part (1)", "Passed over (1)"):
+    for title in ("Not imported (1)", "Imported in part (1)", "Ignored (1)"):
         assert title in page
     assert "kept already, under the name a.png" in page
     only = client.get(url + "?outcome=skipped").content.decode()
-    assert "kept already" in only and "Not taken (1)" not in only
+    assert "already stored" in only and "Not imported (1)" not in only
     assert client.get(url + "?outcome=else").status_code == 404
     assert client.get(url + "?outcome=skipped&after=x").status_code == 200
 
@@ -99,6 +99,16 @@ def test_the_report_is_a_csv_file_for_spreadsheets(admin: User, dataset: Dataset
     assert {row[1] for row in rows[1:]} == {"'=cmd()|x.txt", "b.png"}
     duplicate = next(row for row in rows if row[4] == "duplicate")
     assert "傷,「1」.png" in duplicate[2] and "名前" in duplicate[2]
+
+
+def test_no_name_in_the_report_is_a_formula_in_a_spreadsheet(
+    admin: User, dataset: Dataset, upload: Upload
+) -> None:
+    names = [f"{start}1.txt" for start in "=+-@＝＋－＠'"]
+    batch = upload(dict.fromkeys(names, b"x"))
+    response = client_of(admin).get(reverse("import-report", args=[dataset.slug, batch.pk]))
+    rows = list(csv.reader(io.StringIO(response.getvalue().decode("utf-8-sig"))))
+    assert {row[1] for row in rows[1:]} == {f"'{name}" for name in names}
 
 
 def test_the_api_gives_imports_and_their_lines(
@@ -145,9 +155,7 @@ def test_the_command_prints_the_report_by_outcome(
     monkeypatch.setattr("mekiki.datasets.management.commands.import.Command._watch", run_now)
     call_command("import", dataset.slug, str(tmp_path), "--wait")
     out = capsys.readouterr().out
-    assert (
-        "Passed over (1):" in out and "b.png: The same picture is kept already, under the name a.png." in out
-    )
+    assert "Ignored (1):" in out and "b.png: The same picture is already stored under the name a.png." in out
     assert "Metadata of known images" not in out
     (tmp_path / "metadata.csv").write_text("file,lot\na.png,7\n")
     call_command("import", dataset.slug, str(tmp_path), "--wait")
@@ -156,7 +164,7 @@ def test_the_command_prints_the_report_by_outcome(
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait")
     assert ended.value.code == 3
-    assert "Not taken (1):" in capsys.readouterr().out
+    assert "Not imported (1):" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         call_command("import", dataset.slug, str(tmp_path), "--wait", "--json")
     assert ended.value.code == 3

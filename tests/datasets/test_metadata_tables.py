@@ -1,4 +1,7 @@
-"""metadata.csv: rows find their images where that is sure; a corrected table updates known images; nothing vanishes."""
+"""Tables metadata.csv: their rows match images only where the match is certain.
+
+A corrected table updates known images, and every row is reported.
+"""
 
 import io
 import time
@@ -42,7 +45,7 @@ def found() -> dict[str, dict[str, str]]:
 )
 @pytest.mark.parametrize("folder", ["", "line3/"])
 def test_rows_that_name_an_image_differently(upload: Upload, cells: tuple[str, str], folder: str) -> None:
-    """With a folder, the table lies beside the images, as a folder that is sent whole has it."""
+    """With a folder, the table lies next to the images, as in an uploaded folder."""
     table = f"file,line\n{cells[0]},3\n{cells[1]},4\n".encode()
     batch = upload({f"{folder}{name}": data for name, data in TWO.items()} | {f"{folder}metadata.csv": table})
     assert found() == {f"{folder}img_0001.png": {"line": "3"}, f"{folder}img_0002.png": {"line": "4"}}
@@ -126,7 +129,7 @@ def test_a_corrected_table_updates_known_images(
     client.force_login(admin)
     page = client.get(reverse("import-batch", args=[dataset.slug, batch.pk])).content.decode()
     assert "Metadata of known images changed" in page
-    # The same table once more changes nothing, and says nothing of a change.
+    # Importing the same table again changes nothing and reports no change.
     again = upload({"metadata.csv": corrected})
     assert (again.metadata_changed, codes(again)) == (0, {})
     assert Event.objects.filter(kind="images.metadata_changed").count() == 1
@@ -250,7 +253,7 @@ def test_encodings_and_separators(upload: Upload, data: bytes) -> None:
 
 
 def test_tables_of_one_folder_are_read_in_one_encoding(upload: Upload) -> None:
-    """The second alone could be UTF-8: its bytes are two half-width characters, or one Latin letter."""
+    """The second file alone could be UTF-8: its bytes are two half-width characters or one Latin letter."""
     upload(
         {
             "x/a.png": picture(1),
@@ -295,15 +298,17 @@ def test_tables_that_are_too_large_together(
 def test_rows_above_the_bound_are_listed(upload: Upload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_store, "MAX_ROWS", 3)
     table = b"file,k\na.png,1\n\nb.png,2\n"
-    batch = upload({"1/a.png": picture(1), "1/b.png": picture(2), "1/metadata.csv": table, "2/c.png": picture(3),
-                    "2/d.png": picture(4), "2/metadata.csv": b"file,k\nc.png,3\nd.png,4\n"})  # fmt: skip
+    batch = upload({
+        "1/a.png": picture(1), "1/b.png": picture(2), "1/metadata.csv": table, "2/c.png": picture(3),
+        "2/d.png": picture(4), "2/metadata.csv": b"file,k\nc.png,3\nd.png,4\n",
+    })  # fmt: skip
     assert codes(batch) == {"2/metadata.csv": "metadata_too_many_rows"}
     assert found() == {"1/a.png": {"k": "1"}, "1/b.png": {"k": "2"}, "2/c.png": {"k": "3"}, "2/d.png": {}}
     assert batch.problems.get().detail == {"count": 1, "rows": "3", "limit": tables.MAX_ROWS}
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    """40,000 rows as objects took 40 MB."""
+    """40,000 rows as objects used 40 MB."""
     table = b"file,line,lot\n" + b"".join(b"part-%06d.png,3,A%d\n" % (n, n) for n in range(40_000))
     store = TableStore(tmp_path)
     tracemalloc.start()
@@ -355,7 +360,7 @@ def test_an_import_killed_after_its_images_counts_changes_once(
     batch = services.start_upload(dataset=dataset, user=admin)
     table = b"file,line\nimg_0001.png,5\nimg_0002.png,6\n"
     for name, data in (TWO | {"metadata.csv": table, "new.png": picture(9)}).items():
-        services.add_file(batch=batch, name=name, file=io.BytesIO(data))
+        services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
 
     def killed(done: int, total: int | None) -> None:
         if done:
@@ -368,7 +373,7 @@ def test_an_import_killed_after_its_images_counts_changes_once(
 
 
 def test_many_folders_with_the_same_file_names(upload: Upload) -> None:
-    """Full paths of another machine: two parts of a path tell the images apart."""
+    """Full paths of another machine. Two parts of a path distinguish the images."""
     files = {f"c{i}/{j}.png": picture(10 * i + j) for i in range(8) for j in range(8)}
     rows = "".join(f"D:\\data\\{name.replace('/', chr(92))},{name}\n" for name in files)
     batch = upload(files | {"metadata.csv": f"file,k\n{rows}".encode()})

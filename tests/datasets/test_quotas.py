@@ -1,4 +1,7 @@
-"""Limits of storage: every door keeps them, together; what does not fit is listed; only platform admins change them."""
+"""Limits of storage: every way to import obeys them together.
+
+A file that does not fit is reported. Only platform admins change the limits.
+"""
 
 import io
 import threading
@@ -72,7 +75,7 @@ def test_images_beyond_the_limit_are_listed_and_nothing_of_them_is_kept(
 
 def test_a_full_dataset_still_takes_metadata_and_copies(dataset: Dataset, root: User, upload: Upload) -> None:
     upload(TEN)
-    limit(dataset, root, images=3)  # below what is stored: nothing is removed
+    limit(dataset, root, images=3)  # below the stored amount: nothing is removed
     batch = upload({"0.png": TEN["0.png"], "metadata.csv": b"file,line\n1.png,7\n", "new.png": picture(99)})
     assert (batch.duplicates, batch.metadata_changed, batch.rejected) == (1, 1, 1)
     assert codes(batch) == {"new.png": "dataset_full_images"}
@@ -131,7 +134,7 @@ def test_imports_at_the_same_time_keep_the_limit_together(
         batch = services.start_upload(dataset=target, user=admin)
         for n in range(8):
             data = picture(1000 * number + n, kind="PNG")
-            services.add_file(batch=batch, name=f"{number}-{n}.png", file=io.BytesIO(data))
+            services.add_file(batch=batch, user=admin, name=f"{number}-{n}.png", file=io.BytesIO(data))
         services.finish_upload(batch=batch, user=admin)
         batches.append(batch)
     ready = threading.Barrier(len(batches))
@@ -180,7 +183,7 @@ def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) 
     second = services.start_upload(dataset=dataset, user=admin)
     for batch in (first, second):
         for n in range(2):
-            services.add_file(batch=batch, name=f"{n}.png", file=io.BytesIO(TEN["0.png"]))
+            services.add_file(batch=batch, user=admin, name=f"{n}.png", file=io.BytesIO(TEN["0.png"]))
     waiting = [p for batch in (first, second) for p in Path(batch.location).iterdir() if p.name.isdigit()]
     assert len(waiting) == 2
     services.finish_upload(batch=second, user=admin)
@@ -191,7 +194,7 @@ def test_files_that_wait_are_limited(dataset: Dataset, admin: User, root: User) 
     services.set_platform_limits(user=root, max_images=None, max_bytes=size // 2 - 1)
     limit(dataset, root)
     third = services.start_upload(dataset=dataset, user=admin)
-    services.add_file(batch=third, name="0.png", file=io.BytesIO(TEN["0.png"]))
+    services.add_file(batch=third, user=admin, name="0.png", file=io.BytesIO(TEN["0.png"]))
     services.finish_upload(batch=third, user=admin)
     done = services.run_import(batch=third, progress=lambda done, total: None)
     assert codes(done) == {"0.png": "platform_waiting"}
@@ -205,7 +208,7 @@ def test_only_admins_of_the_platform_change_limits(dataset: Dataset, admin: User
         with pytest.raises(PermissionDenied):
             change(admin)
         change(root)
-        change(root)  # nothing changes: nothing is recorded
+        change(root)  # without a change nothing is recorded
     with pytest.raises(ValidationError):
         limit(dataset, root, images=0)
     events = Event.objects.filter(kind__endswith="limits_changed").order_by("pk")
@@ -257,6 +260,6 @@ def test_storage_takes_few_queries(root: User, django_assert_max_num_queries) ->
 
 
 def test_usage_of_images_stored_before(dataset: Dataset) -> None:
-    """The migration counts what is there; a dataset without any has no row."""
+    """The migration counts the stored images. A dataset without images has no row."""
     assert not DatasetUsage.objects.filter(dataset=dataset).exists()
     assert quotas.dataset_usage(dataset) == {"images": 0, "bytes": 0}

@@ -1,4 +1,7 @@
-"""Pixel windows: one for a camera, estimated once, changed by an admin, and never by a file's own maximum."""
+"""Pixel windows: one for each camera, estimated once, and changed only by an admin.
+
+A file's own maximum never changes a window.
+"""
 
 import io
 from collections.abc import Callable
@@ -17,7 +20,8 @@ from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import images_to_rebuild
-from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.services import claim, succeed
 from tests.datasets.helpers import Files, zipped
 from tests.imaging.files import COLOUR, apng, png16, saved, tiff
 
@@ -25,7 +29,7 @@ Upload = Callable[[Files], ImportBatch]
 
 
 def scene(number: int, spot: int = 0, hot: int = 0) -> np.ndarray:
-    """A grey scene of 10 bits, the same for each number but for one corner, with a bright spot or a hot pixel."""
+    """Return a grey scene of 10 bits that varies in one corner, with a bright spot or a hot pixel."""
     values = np.linspace(0, 890, 16_000).astype(np.uint16).reshape(100, 160)
     values[0, :8] = number
     if spot:
@@ -41,7 +45,7 @@ def shown(image: Image) -> np.ndarray:
 
 
 def codes(batch: ImportBatch) -> dict[str, str]:
-    """Name → code of every line of the report but those of duplicates."""
+    """Return the code of every line of the report by name, without duplicates."""
     return dict(batch.problems.exclude(code="duplicate").values_list("name", "code"))
 
 
@@ -50,7 +54,7 @@ def by_name() -> dict[str, Image]:
 
 
 def test_pictures_of_one_dataset_stay_comparable(upload: Upload) -> None:
-    """A spot a little brighter, or one hot pixel, does not change how the rest of the picture is shown."""
+    """A slightly brighter spot or one hot pixel does not change how the rest of the picture is displayed."""
     upload(
         {
             "a.tif": tiff(scene(1, spot=1000)),
@@ -143,8 +147,8 @@ def pages() -> bytes:
 def test_every_page_becomes_an_image_when_asked(dataset: Dataset, admin: User, pages: bytes) -> None:
     for _again in range(2):
         batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-        services.add_file(batch=batch, name="parts/stack.tif", file=io.BytesIO(pages))
-        services.add_file(batch=batch, name="one.tif", file=io.BytesIO(tiff(scene(9))))
+        services.add_file(batch=batch, user=admin, name="parts/stack.tif", file=io.BytesIO(pages))
+        services.add_file(batch=batch, user=admin, name="one.tif", file=io.BytesIO(tiff(scene(9))))
         services.finish_upload(batch=batch, user=admin)
         batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert sorted(by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
@@ -179,7 +183,7 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
         at = file.pages[1].dataoffsets[0]  # type: ignore[union-attr]
     data[at : at + 40] = b"\xff" * 40
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
-    services.add_file(batch=batch, name="stack.tif", file=io.BytesIO(bytes(data)))
+    services.add_file(batch=batch, user=admin, name="stack.tif", file=io.BytesIO(bytes(data)))
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert list(by_name()) == ["stack (page 1).tif"]
     assert list(codes(batch)) == ["stack (page 2).tif"] and batch.rejected == 1
@@ -201,12 +205,46 @@ def window(upload: Upload) -> PixelWindow:
 
 def test_a_change_is_recorded_and_makes_the_pictures_again(window: PixelWindow, admin: User) -> None:
     job = services.change_window(window=window, user=admin, black=100, white=500)
-    assert job is not None and (job.kind, job.payload) == (Kind.REBUILD_PICTURES, {"window": window.pk})
+    assert job is not None and job.kind == Kind.REBUILD_PICTURES
+    assert job.payload == {"window": window.pk, "estimate": False}
     event = Event.objects.get(kind="window.changed")
     assert event.data["before"] == {"black": 0, "white": 1023} and event.data["after"]["white"] == 500
     assert services.change_window(window=window, user=admin, black=100, white=500) is None
     window.refresh_from_db()
     assert (window.estimated_from, window.version) == (0, 2)
+
+
+def test_values_of_an_admin_replace_an_estimate_that_waits(window: PixelWindow, admin: User) -> None:
+    waiting = services.estimate_window_again(window=window, user=admin)
+    services.change_window(window=window, user=admin, black=100, white=500)
+    waiting.refresh_from_db()
+    assert not waiting.payload["estimate"]
+    services.estimate_window_again(window=window, user=admin)
+    waiting.refresh_from_db()
+    assert waiting.payload["estimate"] and not waiting.rerun_requested
+    # A request to resume says nothing about the estimate, so the estimate still takes place.
+    services.go_on_with_window(window=window, user=admin)
+    waiting.refresh_from_db()
+    assert waiting.payload["estimate"]
+
+
+def test_values_of_an_admin_replace_an_estimate_that_runs(window: PixelWindow, admin: User) -> None:
+    job = claim(str(services.estimate_window_again(window=window, user=admin).pk))
+    assert job is not None
+    read_at_start = PixelWindow.objects.get()
+    files = [tiff(scene(1)), tiff(scene(2, spot=4000))]
+    services.change_window(window=window, user=admin, black=100, white=500)
+    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    window.refresh_from_db()
+    assert (window.black, window.white, window.version) == (100, 500, 2)
+    assert (read_at_start.white, read_at_start.version) == (500, 2)
+    assert Event.objects.filter(kind="window.estimated").count() == 1  # of the import
+    succeed(job)
+    again = Job.objects.get(kind=Kind.REBUILD_PICTURES, state=State.QUEUED)
+    assert again.payload == {"window": window.pk, "estimate": False}
+    services.set_estimate(window=read_at_start, files=files, user=admin, max_pixels=10**6)
+    window.refresh_from_db()
+    assert (window.white, window.version, window.estimated_from) == (4095, 3, 2)
 
 
 @pytest.mark.parametrize(("black", "white"), [(5, 5), (float("nan"), 1), (0, float("inf")), (0, 1e300)])
@@ -246,7 +284,7 @@ def test_the_settings_show_it_and_ask_before_a_change(
     address = f"{base}windows/{window.pk}/"
     assert client.get(address).status_code == 200
     asked = client.post(address, {"black": "10", "white": "600"}).content.decode()
-    assert "What the change costs" in asked and "2 images" in asked
+    assert "Effects of the change" in asked and "2 images" in asked
     assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
     wrong = client.post(address, {"black": "10", "white": "10", "agreed": "1"}).content.decode()
     assert "different values" in wrong
@@ -256,10 +294,10 @@ def test_the_settings_show_it_and_ask_before_a_change(
     window.refresh_from_db()
     assert (window.black, window.white) == (10, 600)
     page = client.get(base).content.decode()
-    assert "still shown by the values before" in page and "set by an admin" in page
+    assert "still shown with the previous pixel window" in page and "set by an admin" in page
     assert client.get(f"{base}windows/{window.pk + 999}/").status_code == 404
     client.post(address, {"estimate": "1", "agreed": "1"})
-    assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first one is still active
+    assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first job is still active
 
 
 def test_a_browser_asks_again_for_what_may_change(window: PixelWindow, admin: User, client: Client) -> None:
@@ -284,7 +322,7 @@ def test_constraints(window: PixelWindow) -> None:
 
 
 def test_a_corrected_camera_moves_the_image_to_its_window(upload: Upload, admin: User) -> None:
-    """Seen: the metadata said camera b, and the picture stayed in the window of a, for ever and without a word."""
+    """A former defect: the metadata named camera b, but the picture stayed in the window of camera a."""
     table = "file,camera\n"
     files = {"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2) * 16), "c.tif": tiff(scene(3) * 16)}
     upload({**files, "metadata.csv": (table + "a.tif,a\nb.tif,b\nc.tif,a\n").encode()})

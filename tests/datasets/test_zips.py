@@ -1,4 +1,4 @@
-"""Zips as programs really write them: other compressions, names in other encodings, parts, repeated names."""
+"""Zip archives as programs write them: compressions, encodings of names, parts, repeated names."""
 
 import io
 import struct
@@ -17,7 +17,10 @@ Upload = Callable[[Files], ImportBatch]
 
 
 def raw_zip(entries: list[tuple[bytes, bytes, int, int, bytes]]) -> bytes:
-    """A zip of (raw name, packed data or plain data, method, flags, extra field); methods other than 9 are stored."""
+    """Return a zip of (raw name, packed or plain data, method, flags, extra field).
+
+    Entries with a method other than 9 are stored.
+    """
     out, directory = bytearray(), bytearray()
     for name, data, method, flags, extra in entries:
         packed = data
@@ -98,7 +101,7 @@ def test_the_unicode_path_field_goes_first(upload: Upload) -> None:
     entries = [
         (sjis, picture(1), 0, 0, unicode_path(sjis, "割痕_01.png")),
         (latin, picture(2), 0, 0, struct.pack("<HH", 0x5455, 1) + b"x" + unicode_path(latin, "Prüfling.png")),
-        # The entry was renamed after the field was written: its checksum no longer fits.
+        # The entry was renamed after the field was written, so its checksum is wrong.
         (b"renamed.png", picture(3), 0, 0, unicode_path(b"old.png", "alt.png")),
         (b"c.png", picture(4), 0, 0, struct.pack("<HH", 0x7075, 5) + b"short"),
     ]
@@ -124,7 +127,10 @@ def test_one_encoding_for_all_names_of_an_archive(upload: Upload, words: list[st
 
 
 def test_a_shift_jis_name_that_would_be_utf8_is_read_like_the_others(upload: Upload) -> None:
-    """The two bytes of the half-width characters are a letter in UTF-8; their neighbours are not."""
+    """The two bytes of the half-width characters are one letter in UTF-8.
+
+    The other names are not valid UTF-8.
+    """
     odd = "ﾂｿ.png".encode("cp932")
     odd.decode("utf-8")
     upload({"a.zip": stored((odd, 1), ("傷.png".encode("cp932"), 2), ("表面.png".encode("cp932"), 3))})

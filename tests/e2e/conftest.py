@@ -1,4 +1,4 @@
-"""A real Chromium for the tests marked e2e."""
+"""Fixtures for the tests marked e2e: a real Chromium."""
 
 import os
 import shutil
@@ -10,19 +10,19 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-# Playwright's synchronous interface runs an event loop in this thread; Django would refuse the ORM beside it.
+# Playwright's synchronous interface runs an event loop in this thread, in which Django refuses the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium, quiet; the test is skipped, loudly, without one."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
+    """Use the system's Chromium without output, or skip the test with a reason."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not program:
         pytest.skip("NO CHROMIUM: `apt-get install chromium fonts-noto-cjk` (make test does it)")
     return {
         **browser_type_launch_args,
-        "executable_path": found,
+        "executable_path": program,
         "headless": True,
         "args": [
             "--no-sandbox",
@@ -36,7 +36,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture
 def patience() -> Iterator[None]:
-    """A machine that others are using is no fault of the page."""
+    """Raise the time limits, because a busy machine is no defect of the page."""
     expect.set_options(timeout=15_000)
     yield
     expect.set_options(timeout=5_000)
@@ -44,7 +44,7 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture
 def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
-    """Open the station as a user, each in a browser context of their own."""
+    """Return a function that opens the station as a user in a new browser context."""
     contexts: list[BrowserContext] = []
 
     def open_station(station: Any, user: Any, language: str = "en", **options: Any) -> Page:

@@ -1,4 +1,4 @@
-"""What the kill tests stand on: one real platform, its processes, its database, and reviewers who never give up."""
+"""Tools of the kill tests: a real platform, its processes and database, and persistent reviewers."""
 
 import http.client
 import json
@@ -22,8 +22,9 @@ from mekiki.embedded.supervisor import Platform
 from mekiki.simulation.clients import HttpClient
 
 LABELS = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
-# By design a dead worker is noticed after 25 s of silence, by a sweep every 10 s, and a lost message after 30 s.
-TAKEN_UP, FINISHED = 60.0, 240.0  # seconds; the second leaves room for a machine busy with other things
+# A dead worker is noticed after 25 s without a heartbeat, by a sweep every 10 s. A lost message is noticed
+# after 30 s.
+TAKEN_UP, FINISHED = 60.0, 240.0  # seconds; the second value allows for a busy machine
 
 PREPARE = """
 import json, sys
@@ -40,7 +41,9 @@ for name in wanted["reviewers"]:
     people.passwords[name] = people.passwords["reviewer"]
     others.append(create_user(name=name, password=people.passwords[name]))
 for slug in wanted["datasets"]:
-    dataset = create_dataset(name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=wanted["queue_target"])
+    dataset = create_dataset(
+        name=slug, slug=slug, user=people.admin, retrain_every=0, queue_target=wanted["queue_target"]
+    )
     for user in (people.reviewer, *others):
         set_role(dataset=dataset, user=user, role=Role.REVIEWER, actor=people.admin)
     labels = [{"name": name, "prompts": [f"a photo of {name} on steel"]} for name in wanted["labels"]]
@@ -50,7 +53,10 @@ json.dump(people.passwords, sys.stdout)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.05) -> Any:
-    """Wait for a condition; its value. AssertionError, naming `what`, when the time is over."""
+    """Wait until a condition has a true value and return it.
+
+    Raises AssertionError, which names `what`, if the time is over.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
@@ -59,7 +65,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
 
 
 class Site:
-    """A platform with datasets that have labels and prompts, and no images yet."""
+    """A platform with datasets that have labels and prompts and no images yet."""
 
     def __init__(
         self,
@@ -90,13 +96,13 @@ class Site:
         return done.stdout
 
     def bring_in(self, slug: str, folder: Path) -> None:
-        """Queue the import of a folder. The worker goes on to embeddings, predictions and the queue."""
+        """Queue the import of a folder. The worker continues with embeddings, predictions and the queue."""
         self._manage("import", slug, str(folder), "--user", "admin")
 
-    # --- The truth ---------------------------------------------------------------------------------------
+    # --- The database ------------------------------------------------------------------------------------
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows straight from the database; waits while it is down."""
+        """Return rows of the database. Waits while the database is down."""
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -112,35 +118,37 @@ class Site:
                 time.sleep(0.1)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         if self._connection is not None:
             with suppress(psycopg.Error):
                 self._connection.close()
         self._connection = None
 
     def one(self, sql: str, *values: Any) -> Any:
-        """The first value of the first row."""
+        """Return the first value of the first row."""
         return self.query(sql, *values)[0][0]
 
     def active(self, slug: str = "") -> list[tuple[Any, ...]]:
-        """(kind, state, attempt) of the jobs that wait or run."""
+        """Return (kind, state, attempt) of the queued and running jobs."""
         return self.query(
-            "SELECT j.kind, j.state, j.attempt FROM jobs_job j LEFT JOIN datasets_dataset d ON d.id = j.dataset_id"
+            "SELECT j.kind, j.state, j.attempt"
+            " FROM jobs_job j LEFT JOIN datasets_dataset d ON d.id = j.dataset_id"
             " WHERE j.state IN ('queued', 'running') AND (d.slug = %s OR %s = '')",
             slug,
             slug,
         )
 
     def jobs(self, slug: str) -> list[tuple[str, str, int, str, dict[str, Any]]]:
-        """(kind, state, attempt, error, result) of every job of a dataset, oldest first."""
+        """Return (kind, state, attempt, error, result) of every job of a dataset, oldest first."""
         return self.query(
-            "SELECT j.kind, j.state, j.attempt, j.error, j.result FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
+            "SELECT j.kind, j.state, j.attempt, j.error, j.result"
+            " FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
             " WHERE d.slug = %s ORDER BY j.created_at",
             slug,
         )
 
     def embedded(self, slug: str) -> int:
-        """How many embeddings the dataset's images have."""
+        """Return the number of embeddings of the dataset's images."""
         return self.one(
             "SELECT count(*) FROM learning_embedding e JOIN datasets_image i ON i.id = e.image_id"
             " JOIN datasets_dataset d ON d.id = i.dataset_id WHERE d.slug = %s",
@@ -148,28 +156,34 @@ class Site:
         )
 
     def attempt(self, slug: str, kind: str) -> int:
-        """How often the newest job of a kind was begun."""
+        """Return the number of attempts of the newest job of a kind."""
         rows = [attempt for job, _state, attempt, *_rest in self.jobs(slug) if job == kind]
         return rows[-1] if rows else 0
 
     def finished(self, slug: str) -> bool:
-        """Was the dataset predicted, and is nothing left to do?"""
+        """Return whether the dataset was predicted and no work is left."""
         return not self.active(slug) and any(job[0] == "predict" and job[2] for job in self.jobs(slug))
 
     def check_complete(self, slug: str, images: int) -> None:
-        """Every job done; every image stored, embedded and predicted once by the champion; the queue filled."""
+        """Check that the dataset is complete.
+
+        Every job is done. Every image is stored, embedded and predicted once by the champion. The queue is
+        filled.
+        """
         assert [job for job in self.jobs(slug) if job[1] != "succeeded"] == []
         (stored, encoded, distinct, predicted, unreadable) = self.query(
             "SELECT count(*), count(e.image_id), count(DISTINCT e.image_id), count(p.image_id), count(x.id)"
             " FROM datasets_image i JOIN datasets_dataset d ON d.id = i.dataset_id"
-            " LEFT JOIN learning_champion c ON c.dataset_id = d.id LEFT JOIN learning_head h ON h.id = c.head_id"
+            " LEFT JOIN learning_champion c ON c.dataset_id = d.id"
+            " LEFT JOIN learning_head h ON h.id = c.head_id"
             " LEFT JOIN learning_embedding e ON e.image_id = i.id AND e.encoder_id = h.encoder_id"
             " LEFT JOIN learning_encodingproblem x ON x.image_id = i.id"
-            " LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = c.head_id WHERE d.slug = %s",
+            " LEFT JOIN learning_prediction p ON p.image_id = i.id AND p.head_id = c.head_id"
+            " WHERE d.slug = %s",
             slug,
         )[0]
-        found = {"stored": stored, "rows": encoded, "embedded": distinct, "predicted": predicted}
-        assert found == dict.fromkeys(found, images), f"{slug}: {found}, {self.jobs(slug)}"
+        counts = {"stored": stored, "rows": encoded, "embedded": distinct, "predicted": predicted}
+        assert counts == dict.fromkeys(counts, images), f"{slug}: {counts}, {self.jobs(slug)}"
         assert unreadable == 0
         waiting, twice = self.query(
             "SELECT count(*), count(*) - count(DISTINCT q.image_id) FROM review_queueitem q"
@@ -178,7 +192,7 @@ class Site:
         )[0]
         assert waiting > 0
         assert twice == 0
-        # Each job ended once: one event for each, whatever was sent twice.
+        # Each job ended once: it has one event, whatever was sent twice.
         ended = self.query(
             "SELECT e.object_id, count(*) FROM audit_event e JOIN datasets_dataset d ON d.id = e.dataset_id"
             " WHERE d.slug = %s AND e.kind LIKE 'job.%%' AND e.kind <> 'job.queued' GROUP BY 1",
@@ -189,12 +203,12 @@ class Site:
     # --- The processes -----------------------------------------------------------------------------------
 
     def kill(self, name: str) -> float:
-        """`kill -9` of a server's main process; when that was."""
+        """Kill the main process of a server (SIGKILL) and return the time."""
         os.kill(until(lambda: self.platform.pids().get(name), 60, f"{name} runs"), signal.SIGKILL)
         return time.monotonic()
 
     def kill_children(self, name: str) -> float:
-        """`kill -9` of the processes a server works with, not of itself; when that was."""
+        """Kill the child processes of a server (SIGKILL), not its main process, and return the time."""
         children = until(lambda: self.family(name)[1:], 60, f"{name} has children")
         for child in children:
             with suppress(psutil.Error):
@@ -202,19 +216,19 @@ class Site:
         return time.monotonic()
 
     def family(self, name: str) -> list[psutil.Process]:
-        """A server's main process and its children; nothing while it is down."""
+        """Return the main process of a server and its children, or nothing while it is down."""
         with suppress(psutil.Error, KeyError):
             main = psutil.Process(self.platform.pids()[name])
             return [main, *main.children()]
         return []
 
     def pause(self, name: str, number: int) -> None:
-        """SIGSTOP or SIGCONT to a server and its children."""
+        """Send SIGSTOP or SIGCONT to a server and its children."""
         for process in self.family(name):
             process.send_signal(number)
 
     def mended(self, name: str, before: int) -> bool:
-        """Does the server run under another process id than before?"""
+        """Return whether the server runs under another process id than before."""
         return self.platform.pids().get(name, before) != before
 
 
@@ -230,19 +244,20 @@ class Answer:
 
 
 class Reviewer(HttpClient):
-    """Answers in a thread of its own until told to stop. What fails is sent again with the same key."""
+    """A reviewer who answers in a thread until stopped. Failed requests are sent again with the same key."""
 
     def __init__(self, site: Site, slug: str, name: str) -> None:
         super().__init__(site.platform.url, slug, name, site.passwords[name])
         self._site = site
         self.answers: list[Answer] = []
         self.pace = 0.0  # seconds between two answers
-        self.longest = 0.0  # seconds between the first try of an answer and its acknowledgement
+        self.longest = 0.0  # seconds between the first attempt of an answer and its acknowledgement
         self.broken: BaseException | None = None
         self._labels = [
             row[0]
             for row in site.query(
-                "SELECT l.id FROM labeling_label l JOIN datasets_dataset d ON d.id = l.dataset_id WHERE d.slug = %s",
+                "SELECT l.id FROM labeling_label l JOIN datasets_dataset d ON d.id = l.dataset_id"
+                " WHERE d.slug = %s",
                 slug,
             )
         ]
@@ -257,20 +272,20 @@ class Reviewer(HttpClient):
         self.finish()
 
     def end(self, seconds: float = 120) -> None:
-        """Let the answer in hand arrive, then stop."""
+        """Wait for the current answer, then stop."""
         self._stop.set()
         self._thread.join(seconds)
         assert not self._thread.is_alive()
         self._site.given += self.answers
 
     def finish(self) -> None:
-        """As `end`; raises what stopped the reviewer earlier."""
+        """Stop like `end`, and raise the error that stopped the reviewer earlier."""
         self.end()
         if self.broken is not None:
             raise self.broken
 
     def insist(self, act: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
-        """(the reply, how many tries it took). Only what the site itself refuses (4xx) is an error."""
+        """Return (reply, number of attempts). Only a refusal by the site (4xx) is an error."""
         deadline = time.monotonic() + 90
         tries = 0
         while True:
@@ -306,18 +321,20 @@ class Reviewer(HttpClient):
 
 
 def check_answers(site: Site, slug: str) -> None:
-    """Everything acknowledged is recorded once, as acknowledged, and nothing else is."""
+    """Check that every acknowledged answer is recorded once, unchanged, and that nothing else is recorded."""
     given = site.given
     rows = site.query(
         "SELECT x.client_key, x.id, x.item_id, x.label_id,"
-        " (SELECT count(*) FROM audit_event e WHERE e.kind = 'decision.recorded' AND e.object_id = x.id::text)"
-        " FROM review_decision x JOIN datasets_dataset d ON d.id = x.dataset_id WHERE d.slug = %s ORDER BY x.id",
+        " (SELECT count(*) FROM audit_event e"
+        " WHERE e.kind = 'decision.recorded' AND e.object_id = x.id::text)"
+        " FROM review_decision x JOIN datasets_dataset d ON d.id = x.dataset_id"
+        " WHERE d.slug = %s ORDER BY x.id",
         slug,
     )
     assert len(rows) == len(given)
     recorded = {key: (decision, item, label, events) for key, decision, item, label, events in rows}
     assert recorded == {a.key: (a.reply["decision"], a.item, a.label, 1) for a in given}
-    # An image that was asked about once was answered once, and its confirmed label follows from the answer.
+    # An image in the queue once was answered once, and its confirmed label follows from that answer.
     assert len({answer.item for answer in given if not answer.reply["late"]}) == sum(
         not answer.reply["late"] for answer in given
     )

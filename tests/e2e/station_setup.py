@@ -1,4 +1,4 @@
-"""The review station in a browser: images to review, and what a test waits for on the page."""
+"""The review station in a browser: images to review, and the conditions that a test waits for."""
 
 import hashlib
 import io
@@ -18,7 +18,7 @@ from tests.roles import set_fixed
 
 
 def station_with(items: int, labels: int = 4, **more: Any) -> Station:
-    """A station whose images can be loaded."""
+    """Create a station with images that can be loaded."""
     station = Station(items=0, labels=labels, queue_target=0, **more)
     for _ in range(items):
         station.items.append(station.item(image=drawn(station)))
@@ -26,7 +26,7 @@ def station_with(items: int, labels: int = 4, **more: Any) -> Station:
 
 
 def drawn(station: Station) -> Image:
-    """An image with its files: grey steel with a scratch, different each time."""
+    """Create an image with its files: grey steel with a scratch that differs each time."""
     image = ImageFactory(dataset=station.dataset, width=200, height=200)
     dice = random.Random(image.pk)
     picture = PillowImage.effect_noise((200, 200), 40).convert("L")
@@ -43,13 +43,13 @@ def drawn(station: Station) -> Image:
 
 
 def item_of(page: Page) -> int:
-    """The item on screen, once it takes answers."""
+    """Return the item on the screen, once it accepts answers."""
     page.wait_for_selector("[data-station][data-item] [data-canvas] img")
     return int(page.get_attribute("[data-station]", "data-item") or 0)
 
 
 def press_and_wait(page: Page, key: str) -> None:
-    """Press a key and wait until another image takes answers, or the empty queue is shown."""
+    """Press a key and wait until another image accepts answers or the empty queue is shown."""
     before = item_of(page)
     page.keyboard.press(key)
     page.wait_for_selector(
@@ -66,7 +66,7 @@ def saved(page: Page) -> None:
 
 
 def holds(page: Page, least: int) -> None:
-    """Wait until at least so many images are held: the ones to come are asked for while one is looked at."""
+    """Wait until at least this many images are leased. The page leases the next images in advance."""
     for _ in range(150):
         if Lease.objects.filter(ended_at__isnull=True).count() >= least:
             return

@@ -1,4 +1,4 @@
-"""A sensitive act that asks for the password, and the pages of sessions and logins, in a real browser."""
+"""A sensitive action that asks for the password, and the pages of sessions and logins, in a browser."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Removing a label with answers on the labels page, and bringing it back, in a real browser."""
+"""Removing a label with answers on the labels page, and restoring it, in a real browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_the_page_asks_and_the_label_comes_back(
+def test_archived_label_is_restored_after_confirmation(
     enter: Callable[..., Page], live_server: Any, language: str
 ) -> None:
     station = station_with(1, labels=3)
@@ -50,7 +50,7 @@ def test_the_page_asks_and_the_label_comes_back(
     assert not Axe().run(page).response["violations"]
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=str(SHOTS / f"archiving-{language}.png"), full_page=True)
-    # Enter in a field saves as the first button does, which asks once more: it confirms nothing.
+    # Enter in a field saves like the first button, which asks again. It confirms nothing.
     rows.first.locator('[name$="-name"]').press("Enter")
     expect(notice).to_be_visible()
     assert active_labels(station.dataset).count() == 3

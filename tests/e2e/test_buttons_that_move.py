@@ -1,4 +1,4 @@
-"""A click must not hit what has replaced what the person saw: pages that load again, and double clicks."""
+"""A click must not reach a control that replaced the visible one: reloaded pages and double clicks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -66,7 +66,7 @@ def test_a_double_click_puts_one_image_back(enter: Callable[..., Page], live_ser
         station.answer(user, leased, "flag", note="blurred")
     page = enter(station, user)
     page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/queue/")
-    page.get_by_role("button", name="Put back").first.dblclick()
-    expect(page.get_by_role("button", name="Put back")).to_have_count(2)
+    page.get_by_role("button", name="Return to the queue").first.dblclick()
+    expect(page.get_by_role("button", name="Return to the queue")).to_have_count(2)
     page.wait_for_timeout(500)
     assert Decision.objects.filter(kind="undo").count() == 1

@@ -1,4 +1,4 @@
-"""Another encoder in a real Chromium against the real platform: chosen, prepared, compared, switched to, taken back."""
+"""Changing the encoder in a real Chromium: choose, prepare, compare, switch, roll back."""
 
 import subprocess
 import sys
@@ -25,8 +25,13 @@ from mekiki.datasets.services import create_dataset
 from mekiki.labeling.services import set_schema
 
 admin = User.objects.get(username="aiko")
-dataset = create_dataset(name="Colours", slug="colours", user=admin, retrain_every=0, queue_target=30, audit_fraction=0.3)
-labels = [{"name": n, "prompts": [f"a photo of something {n} that lies on a table under a lamp in a hall"]} for n in ("red", "green", "blue")]
+dataset = create_dataset(
+    name="Colours", slug="colours", user=admin, retrain_every=0, queue_target=30, audit_fraction=0.3
+)
+labels = [
+    {"name": n, "prompts": [f"a photo of something {n} that lies on a table under a lamp in a hall"]}
+    for n in ("red", "green", "blue")
+]
 set_schema(dataset=dataset, labels=labels, user=admin)
 hanako = create_user(name="hanako", password=PASSWORD)
 User.objects.filter(pk=hanako.pk).update(language="ja")
@@ -83,8 +88,10 @@ def predicted(page: Page, images: int, seconds: float = 300) -> None:
 
 
 def confirmed(page: Page, button: str, yes: str) -> None:
-    """Press a button that asks, and answer yes; the answer has arrived when this returns, so that leaving the page
-    cannot take it back."""
+    """Press a button that asks for confirmation, and confirm.
+
+    Returns after the answer has arrived, so that leaving the page cannot undo it.
+    """
     page.get_by_role("button", name=button).click()
     with page.expect_response(lambda response: response.request.method == "POST"):
         page.locator("#confirm-dialog").get_by_role("button", name=yes).click()
@@ -98,9 +105,7 @@ def shots(pages: dict[str, Page], name: str) -> None:
         assert width <= 0, f"{name} {size} scrolls sideways by {width} px"
 
 
-def test_another_encoder_from_choice_to_the_way_back(
-    platform: Platform, browser: Browser, tmp_path: Path
-) -> None:
+def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Browser, tmp_path: Path) -> None:
     SHOTS.mkdir(exist_ok=True)
     for number in range(60):
         name = list(COLOURS)[number % 3]
@@ -117,10 +122,10 @@ def test_another_encoder_from_choice_to_the_way_back(
         for language, locale, name in (("en", "en-US", "aiko"), ("ja", "ja-JP", "hanako"))
         for size in sizes
     }
-    for each in pages.values():
-        each.set_default_timeout(120_000)
+    for text in pages.values():
+        text.set_default_timeout(120_000)
 
-    # Chosen: from the folder the operator put there
+    # Chosen from the folder where the operator placed the model.
     go(page, "/d/colours/models/encoder/")
     expect(page.locator("main")).to_contain_text("recommended here")
     shots(pages, "1-choice")
@@ -128,23 +133,23 @@ def test_another_encoder_from_choice_to_the_way_back(
     page.get_by_role("button", name="line-camera").click()
     expect(page.locator("main")).to_contain_text("line-camera")
 
-    # Ready: the page loads itself again when the job ends
+    # The page reloads itself when the job ends.
     expect(page.get_by_role("button", name="Switch over…")).to_be_visible()
     main = page.locator("main")
     expect(main).to_contain_text("Accuracy, on the audit sample")
-    # From so few audited images the interval comes first.
-    expect(main).to_contain_text("more audited images make it narrower")
-    expect(main).to_contain_text("They are not the accuracy")
+    # With so few audited images the interval is shown first.
+    expect(main).to_contain_text("the interval becomes narrower with more audited images")
+    expect(main).to_contain_text("They do not estimate the accuracy")
     expect(main).to_contain_text("12 are read")
     shots(pages, "2-ready")
     go(page, "/d/colours/labels/")
     expect(page.locator("main")).to_contain_text("12 are read")
     page.screenshot(path=SHOTS / "encoder-3-labels.png", full_page=True)
 
-    # Switched over by one act, with one confirmation
+    # Switched with one confirmation.
     go(page, "/d/colours/models/encoder/")
     confirmed(page, "Switch over…", "Switch over")
-    wait_for_text(page, "/d/colours/models/encoder/", "Take the change back", 300)
+    wait_for_text(page, "/d/colours/models/encoder/", "Revert the change", 300)
     shots(pages, "4-switched")
     go(page, "/d/colours/models/")
     expect(page.locator("main")).to_contain_text("was switched over to the encoder")
@@ -153,9 +158,9 @@ def test_another_encoder_from_choice_to_the_way_back(
     go(page, "/d/colours/activity/")
     expect(page.locator("main")).to_contain_text("Encoder switched over")
 
-    # Taken back
+    # Rolled back.
     go(page, "/d/colours/models/encoder/")
-    confirmed(page, "Take the change back…", "Take the change back")
+    confirmed(page, "Revert the change…", "Revert the change")
     wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket", 300)
     shots(pages, "5-taken-back")
     go(page, "/d/colours/models/encoder/")

@@ -1,4 +1,4 @@
-"""The option of the import page reaches the import, in a real Chromium."""
+"""The option of the import page is used by the import, in a real Chromium."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page of an image in a browser: a label corrected by the keyboard alone, in both languages, on a phone."""
+"""The page of an image in a browser: correction by keyboard only, in both languages, on a phone."""
 
 import os
 from collections.abc import Callable

@@ -1,6 +1,8 @@
-"""The whole journey in a real Chromium on real photographs, against the real platform: an admin makes a dataset
-with Japanese and English prompts and drops a zip; a reviewer answers by keyboard; the admin retrains, sees the
-new head, freezes and downloads a label set; every lineage field of the file is checked.
+"""The complete workflow in a real Chromium, with real photographs, on the real platform.
+
+An admin creates a dataset with Japanese and English prompts and drops a zip. A reviewer answers by keyboard.
+The admin retrains, sees the new head, and freezes and downloads a label set. Every lineage field of the file
+is checked.
 """
 
 import base64
@@ -53,7 +55,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="module")
 def archive() -> tuple[bytes, dict[str, str]]:
-    """A zip of 120 photographs, 20 a kind, and the truth by hash."""
+    """Return a zip of 120 photographs, 20 of each kind, and their true labels by hash."""
     content, truth = io.BytesIO(), {}
     with zipfile.ZipFile(content, "w") as file:
         for kind in KINDS:
@@ -71,7 +73,7 @@ def log_in(browser: Browser, url: str, name: str, language: str = "en-US", **opt
     page.fill("[name=username]", name)
     page.fill("[name=password]", PASSWORD)
     page.press("[name=password]", "Enter")
-    page.wait_for_url(lambda found: "login" not in found)
+    page.wait_for_url(lambda address: "login" not in address)
     return page
 
 
@@ -91,7 +93,10 @@ def drop(page: Page, selector: str, name: str, content: bytes) -> None:
 
 
 def go(page: Page, address: str) -> int:
-    """Go to an address; its status. A page that reloads itself as a job ends may cut a first try short."""
+    """Open an address and return its status.
+
+    A page that reloads itself when a job ends may interrupt the first attempt.
+    """
     for _try in range(3):
         try:
             reply = page.goto(address)
@@ -99,14 +104,14 @@ def go(page: Page, address: str) -> int:
             if "ERR_ABORTED" not in str(error):
                 raise
             continue
-        if reply is None:  # overtaken by the page's own reloading
+        if reply is None:  # interrupted by the page's own reload
             continue
         return reply.status
     raise AssertionError(f"{address} was never reached")
 
 
 def wait_for_text(page: Page, address: str, text: str, seconds: float = 120) -> None:
-    """Load a page until it says `text`: background work has no fixed length."""
+    """Load a page until it shows `text`, because background work has no fixed duration."""
     end = time.monotonic() + seconds
     while True:
         go(page, address)
@@ -122,7 +127,7 @@ def test_the_whole_journey(
     content, truth = archive
     SHOTS.mkdir(exist_ok=True)
 
-    # --- The admin makes a dataset, says what can be seen, and drops a zip
+    # --- The admin creates a dataset, describes the labels and drops a zip
     admin = log_in(browser, platform.url, "aiko")
     admin.screenshot(path=SHOTS / "journey-1-home.png")
     go(admin, "/datasets/new/")
@@ -144,13 +149,13 @@ def test_the_whole_journey(
     wait_for_text(admin, "/d/strip/import/", f"{len(truth)} images so far")
     admin.screenshot(path=SHOTS / "journey-3-imported.png")
 
-    # --- Predictions appear by themselves
+    # --- Predictions appear automatically
     wait_for_text(admin, "/d/strip/models/", "zero-shot")
     go(admin, "/d/strip/images/")
     expect(admin.locator("main img").first).to_be_visible()
     admin.screenshot(path=SHOTS / "journey-4-gallery.png")
 
-    # --- A colleague is let in as reviewer
+    # --- A colleague becomes a reviewer
     go(admin, "/accounts/users/new/")
     admin.fill("[name=name]", "hanako")
     admin.fill("[name=password]", PASSWORD)
@@ -161,10 +166,10 @@ def test_the_whole_journey(
     admin.locator("main form .button--primary").first.click()
     expect(admin.locator("main")).to_contain_text("hanako")
 
-    # --- The reviewer answers thirty by keyboard, in Japanese
+    # --- The reviewer answers thirty images by keyboard, in Japanese
     reviewer = log_in(browser, platform.url, "hanako", "ja-JP")
     reviewer.goto("/d/strip/review/")
-    # The admin knows the password, so it must be changed first.
+    # The admin knows the password, so the reviewer must change it first.
     reviewer.wait_for_url("**/accounts/password/")
     for name, value in {"old_password": PASSWORD, "new_password1": OWN, "new_password2": OWN}.items():
         reviewer.fill(f"[name={name}]", value)
@@ -185,7 +190,7 @@ def test_the_whole_journey(
         blind += not shown
         if n == 3:
             reviewer.screenshot(path=SHOTS / "journey-5-station-ja.png")
-        # An answer is taken once the image has been on the screen long enough to be seen.
+        # The station accepts an answer after the image has been on the screen long enough.
         expect(reviewer.locator("[data-station]")).to_have_attribute("data-item", re.compile(r"\d+"))
         reviewer.keyboard.press("Enter" if truth[sha256] in shown else key_of[truth[sha256]])
         if n + 1 < ANSWERS:
@@ -193,7 +198,7 @@ def test_the_whole_journey(
     assert blind >= 1, "no audit image was among thirty"
     expect(reviewer.locator("[data-today]")).to_have_text(str(ANSWERS))
     expect(reviewer.locator("[data-sync]")).to_have_attribute("data-state", "saved")
-    # What a reviewer may not do, the server refuses.
+    # The server refuses actions that a reviewer may not do.
     assert go(reviewer, "/d/strip/settings/") == 403
 
     # --- The admin retrains, sees the new head, freezes and downloads
@@ -217,9 +222,9 @@ def test_the_whole_journey(
 
 
 def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str, str]) -> None:
-    """Its training is repeated, from the page and from the command line; who decided its labels is in its file."""
+    """Check that the training repeats on the page and the command line, and who decided its labels."""
     admin.get_by_role("button", name="Repeat the training").click()
-    wait_for_text(admin, "/d/strip/models/2/", "The training was repeated to the same digest")
+    wait_for_text(admin, "/d/strip/models/2/", "The repeated training gave the same digest")
     admin.screenshot(path=SHOTS / "journey-6-head-repeated.png", full_page=True)
     reviewer.set_viewport_size({"width": 390, "height": 844})
     assert go(reviewer, "/d/strip/models/2/") == 200
@@ -242,7 +247,7 @@ def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str,
 
 
 def check_label_set(file: Path, truth: dict[str, str], seen: list[str]) -> None:
-    """Every label with its lineage, every file with its hash, and the verifier's word, offline."""
+    """Check each label with its lineage, each file with its hash, and the verifier's result, offline."""
     offline = {**os.environ, "DATABASE_URL": "", "MEKIKI_HOME": str(file.parent / "elsewhere")}
     verified = subprocess.run(
         [sys.executable, "-m", "mekiki", "verify", str(file)], env=offline, capture_output=True, text=True

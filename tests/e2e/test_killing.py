@@ -1,6 +1,7 @@
-"""Whatever is killed by `kill -9`: no decision and no job is lost, and nothing is done twice with effect.
+"""After `kill -9` of any process no decision and no job is lost, and nothing has an effect twice.
 
-Real processes, real photographs, and the database as the witness. Each test says how long the recovery took.
+The tests use real processes and real photographs, and check the database. Each test reports the recovery
+time.
 """
 
 import hashlib
@@ -23,13 +24,13 @@ pytestmark = pytest.mark.slow
 
 PER_CLASS = 70
 LEASE_SECONDS = 12
-# The session's own servers are not the ones to use here.
+# These tests do not use the session's own servers.
 SETTINGS = {"DATABASE_URL": "", "BROKER_URL": "", "MEKIKI_LEASE_SECONDS": str(LEASE_SECONDS)}
 
 
 @pytest.fixture(scope="module")
 def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """420 of them: two chunks of embeddings."""
+    """Return 420 photographs, which are two chunks of embeddings."""
     folder = tmp_path_factory.mktemp("photographs")
     for of_class in sorted(path for path in photographs.iterdir() if path.is_dir()):
         for file in sorted(of_class.iterdir())[:PER_CLASS]:
@@ -39,13 +40,16 @@ def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(photos: Path) -> int:
-    """How many different ones: the collection has a few twice."""
+    """Return the number of different photographs. The collection contains a few twice."""
     return len({hashlib.sha256(file.read_bytes()).digest() for file in photos.iterdir()})
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) -> Iterator[Site]:
-    """One platform for all; "answers" is predicted and waits for people, the others are empty."""
+    """Start one platform for all tests.
+
+    The dataset "answers" is predicted and waits for reviewers. The other datasets are empty.
+    """
     platform = Platform(tmp_path_factory.mktemp("killing") / "home", quiet=True, env=SETTINGS)
     try:
         platform.start()
@@ -62,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) ->
 
 
 def encode_halfway(site: Site, slug: str, photos: Path, images: int) -> None:
-    """Begin a dataset and return while its embeddings are being computed, some of them stored."""
+    """Start a dataset and return while its embeddings are being computed, with some of them stored."""
     site.bring_in(slug, photos)
     stored = until(lambda: site.embedded(slug), FINISHED, "the first embeddings are stored", every=0.005)
     assert stored < images, "the embeddings were computed faster than one can look"
@@ -74,7 +78,7 @@ def say(what: str, since: float) -> None:
 
 @dataclass(frozen=True)
 class Hit:
-    """A dataset whose job was hit by a kill, and the attempt that shows that somebody has taken it up."""
+    """A dataset whose job was interrupted by a kill, and the attempt that shows that it was resumed."""
 
     slug: str
     since: float
@@ -83,7 +87,7 @@ class Hit:
 
 
 def follow(site: Site, images: int, *hits: Hit) -> None:
-    """What was hit is taken up within a minute, and everything after it is done."""
+    """Check that the interrupted job is resumed within a minute and that everything after it is done."""
     left = list(hits)
     while left:
         for hit in left[:]:
@@ -100,13 +104,16 @@ def follow(site: Site, images: int, *hits: Hit) -> None:
 
 
 def gone_on(reviewers: list[Reviewer], before: list[int], more: int) -> bool:
-    """Has each given so many further answers? Or is there no use in waiting?"""
+    """Return whether every reviewer has given this many more answers, or can give no more."""
     enough = all(len(r.answers) >= n + more for r, n in zip(reviewers, before))
     return enough or any(reviewer.broken for reviewer in reviewers)
 
 
 def test_web_killed_while_people_answer(site: Site) -> None:
-    """The master three times, its workers three times, with a reviewer who never comes back after the first."""
+    """The main process is killed three times and its workers three times.
+
+    One reviewer never returns after the first kill.
+    """
     vanishing = Reviewer(site, "answers", "vanishing")
     held = [question["item"] for question in vanishing.insist("next", {"count": 5})[0]["items"]]
     assert len(held) == 5
@@ -136,7 +143,7 @@ def test_web_killed_while_people_answer(site: Site) -> None:
         f" {sum(a.reply['duplicate'] for a in again)} of them recorded at the first try;"
         f" the longest took {max(r.longest for r in reviewers):.1f} s"
     )
-    # The same answer once more, long after: it is the same decision.
+    # The same answer much later gives the same decision.
     first = reviewers[0].answers[0]
     reply = reviewers[0].insist(
         "answer",
@@ -156,7 +163,7 @@ def test_database_killed_while_people_answer_and_a_job_computes(
 ) -> None:
     reviewers = [Reviewer(site, "answers", name) for name in ("admin", "reviewer")]
     for reviewer in reviewers:
-        reviewer.pace = 0.1  # images are left at the end, however fast the machine
+        reviewer.pace = 0.1  # some images are left at the end on any machine
     with reviewers[0], reviewers[1]:
         encode_halfway(site, "database", photos, images)
         before = [len(reviewer.answers) for reviewer in reviewers]
@@ -180,10 +187,13 @@ def test_worker_killed_in_the_middle_and_broker_losing_every_message(
     until(lambda: site.mended("worker", before["worker"]), 30, "the worker is started again")
     say("worker started again", killed)
 
-    # A job that is queued, whose message nobody has read, and a broker that forgets it.
+    # A queued job whose message no worker has read, and a broker that loses the message.
     site.pause("worker", signal.SIGSTOP)
     site.bring_in("broker", photos)
-    sent = "SELECT count(*) FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id WHERE d.slug = 'broker'"
+    sent = (
+        "SELECT count(*) FROM jobs_job j JOIN datasets_dataset d ON d.id = j.dataset_id"
+        " WHERE d.slug = 'broker'"
+    )
     until(
         lambda: site.one(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"), 30, "it is sent"
     )
@@ -207,7 +217,10 @@ def _answers(broker: redis.Redis) -> bool:
 
 
 def test_computing_process_killed_then_everything(site: Site, photos: Path, images: int) -> None:
-    """The processes that compute, under a main process that lives; then the supervisor, with another job."""
+    """First the computing processes are killed under a living main process.
+
+    Then the supervisor is killed, with another job.
+    """
     encode_halfway(site, "child", photos, images)
     site.kill_children("worker")
     assert 0 < site.embedded("child") < images
@@ -219,5 +232,6 @@ def test_computing_process_killed_then_everything(site: Site, photos: Path, imag
     assert site.platform.wait() == -signal.SIGKILL
     site.platform.start()
     say("platform started again", all_killed)
-    # The new sweeper has seen no beat of either job: for it both are silent since the platform was started again.
+    # The new sweeper has seen no heartbeat of either job, so both are silent since the restart of the
+    # platform.
     follow(site, images, Hit("child", all_killed), Hit("all", all_killed))

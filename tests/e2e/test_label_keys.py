@@ -1,4 +1,4 @@
-"""The keys of labels in a real browser: the station answers by the label's key, and the labels page keeps the keys."""
+"""The keys of labels in a browser: the station answers by the key, and the labels page keeps the keys."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""Every page, in both languages, wide and on a phone: no axe violation, no console error, no sideways scroll."""
+"""Every page in both languages, wide and on a phone.
+
+No axe violation, no console error, no sideways scroll.
+"""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +20,8 @@ from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.web import events
+from mekiki.learning.selectors import verification_key
+from mekiki.web.messages import EVENTS
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -43,7 +47,7 @@ SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 
 
 def scene() -> tuple[Any, Any]:
-    """An admin and a dataset in the middle of its life."""
+    """Create an admin and a dataset with data on every page."""
     admin = UserFactory(username="aiko", is_superuser=True, is_staff=True, may_create_datasets=True)
     dataset = DatasetFactory(
         slug="line-3",
@@ -55,7 +59,7 @@ def scene() -> tuple[Any, Any]:
     labels = [LabelFactory(dataset=dataset, name=name) for name in names]
     prompts = PromptSetFactory(dataset=dataset)
     images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
-    dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full: the pages say so
+    dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full, and the pages show it
     dataset.save()
     encoder = EncoderFactory()
     heads = [
@@ -96,8 +100,8 @@ def scene() -> tuple[Any, Any]:
 
 
 def addresses(slug: str) -> dict[str, str]:
-    """Name of a page → its address, for every page that needs no further object."""
-    found = {}
+    """Return the address of every page that needs no further object, by the name of the page."""
+    addresses = {}
     names = [
         "home",
         "account",
@@ -109,12 +113,12 @@ def addresses(slug: str) -> dict[str, str]:
         "site-storage",
     ]
     for name in names:
-        found[name] = _reverse(name)
+        addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
     for name in [*pages, "dataset-settings"]:
-        found[name] = _reverse(name, slug)
-        found[f"{name}-empty"] = _reverse(name, "empty")
-    return {name: address for name, address in found.items() if address} | {"not-found": "/d/nothing/"}
+        addresses[name] = _reverse(name, slug)
+        addresses[f"{name}-empty"] = _reverse(name, "empty")
+    return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
 
 
 def _reverse(name: str, *args: str) -> str:
@@ -159,7 +163,7 @@ def log_in(page: Page, live_server: Any, user: Any, language: str) -> None:
 
 
 def look(page: Page, url: str, name: str, language: str, expected: int = 200) -> list[str]:
-    """Open a page and return all that is wrong with it."""
+    """Open a page and return all problems."""
     wrong: list[str] = []
 
     def console(message: Any) -> None:
@@ -172,21 +176,23 @@ def look(page: Page, url: str, name: str, language: str, expected: int = 200) ->
     failed = lambda error: wrong.append(f"script: {error}")  # noqa: E731
     page.on("pageerror", failed)
     response = page.goto(url)
-    # The review station fetches its image after the page; elsewhere the pictures are part of it.
+    # The review station loads its image after the page. On other pages the pictures are part of the page.
     page.wait_for_timeout(700 if name.startswith("review") else 150)
     assert response is not None
     if response.status != expected:
         wrong.append(f"status {response.status}")
     SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
-    # Without "preload" axe would copy the style sheets into the page, which the strict CSP refuses, loudly.
+    page.screenshot(path=SHOTS / f"{name}-{language}-{page.size_name}.png", full_page=True)
+    # Without "preload", axe would copy the style sheets into the page, and the strict CSP would report
+    # errors.
     for violation in Axe().run(page, options={"preload": False}).response["violations"]:
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         wide = page.evaluate(
             """() => [...document.querySelectorAll('body *')]
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.table-scroll, .sections'))
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+            .filter(e => !e.closest('.table-scroll, .sections'))
             .slice(0, 3).map(e => e.outerHTML.slice(0, 120))"""
         )
         wrong.append(f"scrolls sideways: {wide}")
@@ -201,24 +207,24 @@ def test_every_page_is_sound(page: Page, live_server: Any, language: str):
     wrong = {}
     for name, address in addresses(dataset.slug).items():
         expected = 404 if name == "not-found" else 200
-        found = look(page, live_server.url + address, name, language, expected)
-        if found:
-            wrong[name] = found
+        problems = look(page, live_server.url + address, name, language, expected)
+        if problems:
+            wrong[name] = problems
     assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
 
 
-def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str):
-    """Failed work and the events of everything; flags with their notes; heads that can and cannot be used."""
+def test_pages_for_admins_are_sound(page: Page, live_server: Any, language: str):
+    """Failed work and all events, flags with their notes, heads that can and heads that cannot be used."""
     admin, dataset = scene()
     head = dataset.heads.get(version=1)
     HeadFactory(dataset=dataset, prompt_set=head.prompt_set, label_ids=head.label_ids)
-    dataset.max_images = None  # the flagged images come on top of a full dataset
+    dataset.max_images = None  # the flagged images are additional to a full dataset
     dataset.save()
     notes = ["", "暗くて見えない。\n照明を確認してください。", "too dark to judge " * 30, "x" * 400]
     for note in notes:
         image = ImageFactory(dataset=dataset, stored=True)
         DecisionFactory(dataset=dataset, image=image, user=admin, kind="flag", label=None, note=note)
-    for kind in sorted(events.known_kinds()):
+    for kind in sorted(EVENTS):
         of = None if kind.startswith("user.") else dataset
         record(kind=kind, actor=admin, dataset=of, data={"name": "name", "kind": "encode", "version": 2})
     log_in(page, live_server, admin, language)
@@ -240,7 +246,7 @@ def test_what_admins_act_on_is_sound(page: Page, live_server: Any, language: str
 def test_the_pages_of_the_platform_are_sound(
     page: Page, live_server: Any, language: str, mail: str, settings: Any, tmp_path: Path
 ) -> None:
-    """Seals with their mails, the own account, a user, the site's settings and the state of the system."""
+    """Seals with their mails, the account page, a user, the site's settings and the system page."""
     if mail == "with":
         settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example", "https://mekiki.example"
     settings.HOME = tmp_path
@@ -282,13 +288,16 @@ def test_the_pages_of_the_platform_are_sound(
         "activity-left-out": reverse("activity", args=[dataset.slug]),
     }.items():
         expected = 410 if name == "own-mail-link" else 200
-        found = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
-        wrong += [f"{name}: {line}" for line in found]
+        problems = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
+        wrong += [f"{name}: {line}" for line in problems]
     assert not wrong, "\n".join(wrong)
 
 
 def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_server: Any, language: str):
-    """Kinds compared, reliability, confusion, the curve, a repetition; of five labels, of eighty, of the prompts alone."""
+    """Compared kinds, reliability, confusion, curve and repetition.
+
+    Heads of five labels, of eighty labels, and of prompts only.
+    """
     admin, dataset = scene()
     full = dataset.heads.get(version=3)
     ids = full.label_ids
@@ -303,14 +312,24 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         "confidence": [(i + 0.5) / 15 if n else None for i, n in enumerate(counts)],
         "frequency": [(i + 1 - i % 3) / 15 if n else None for i, n in enumerate(counts)],
     }
-    taught = HeadFactory(
+    full_head = HeadFactory(
         dataset=dataset, prompt_set=full.prompt_set, encoder=full.encoder, kind="gaussian", calibrated=True,
-        n_labels=180, metrics={**METRICS, "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins}},
+        n_labels=180, metrics={
+            **METRICS,
+            "cross_validated_on_reviewed_labels": {**CROSS, "confusion": matrix, "reliability": bins},
+        },
     )  # fmt: skip
-    facts = {"version": 4, "digest": taught.digest, "code_before": "0.1+heads.1", "code_now": "0.1+heads.2"}
-    ended = {"state": State.SUCCEEDED, "finished_at": taught.created_at, "created_by": admin}
+    facts = {
+        "version": 4,
+        "digest": full_head.digest,
+        "code_before": "0.1+heads.1",
+        "code_now": "0.1+heads.2",
+    }
+    ended = {"state": State.SUCCEEDED, "finished_at": full_head.created_at, "created_by": admin}
     result = {**facts, "outcome": "different", "computed": "f" * 64}
-    JobFactory(dataset=dataset, kind=Kind.VERIFY_HEAD, payload={"head": taught.pk}, result=result, **ended)
+    JobFactory(
+        dataset=dataset, kind=Kind.VERIFY_HEAD, key=verification_key(full_head), result=result, **ended
+    )
     many = DatasetFactory(slug="many", admin=admin)
     for number in range(80):
         LabelFactory(dataset=many, name=f"ラベル {number} of a long name")
@@ -325,8 +344,8 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         wrong += [
             f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
         ]
-    page.locator("details:has(.confusion) > summary").click()  # the page is still that of eighty labels
-    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)  # type: ignore[attr-defined]
+    page.locator("details:has(.confusion) > summary").click()  # the page still shows eighty labels
+    page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)
     if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         wrong.append("a large table scrolls the page, not itself")
     page.emulate_media(color_scheme="dark")
@@ -342,7 +361,7 @@ def test_a_head_is_put_in_use_only_after_the_question(page: Page, live_server: A
     page.locator("form[action$='/use/'] button").click()
     dialog = page.locator("#confirm-dialog")
     assert "#1" in dialog.inner_text()
-    page.screenshot(path=SHOTS / f"head-question-{language}-{page.size_name}.png")  # type: ignore[attr-defined]
+    page.screenshot(path=SHOTS / f"head-question-{language}-{page.size_name}.png")
     dialog.locator("button[value=no]").click()
     assert not Job.objects.filter(kind=Kind.PREDICT).exists()
     page.locator("form[action$='/use/'] button").click()
@@ -368,7 +387,7 @@ def test_the_login_page_is_sound(page: Page, live_server: Any, language: str):
 
 
 def test_no_page_shows_an_untranslated_marker(live_server: Any):
-    """A page in Japanese has Japanese in every heading of its own."""
+    """A Japanese page has Japanese in each of its headings."""
     admin, dataset = scene()
     client = Client(headers={"accept-language": "ja"})
     client.force_login(admin)

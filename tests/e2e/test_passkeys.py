@@ -1,4 +1,4 @@
-"""A passkey is added, logs in alone and as the second step, in a real Chromium with a virtual authenticator."""
+"""A passkey is added and logs in, alone and as the second step, with a virtual authenticator."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ SHOTS = Path(__file__).parent / "screenshots"
 
 
 def is_clean(page: Page, name: str) -> None:
-    """No fault that axe finds, no sideways scrolling at 390 px; a picture of both widths."""
+    """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
         page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    assert found == [], json.dumps(found, indent=1)[:2000]
+    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
@@ -34,7 +34,10 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
     devices = context.new_cdp_session(page)
     devices.send("WebAuthn.enable")
     options = {
@@ -86,7 +89,7 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     expect(page).to_have_url(f"{live_server.url}/accounts/second-factor/")
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "passkey"]
 
-    # A sensitive act is confirmed with it, and done at once.
+    # The passkey confirms a sensitive action, which is done at once.
     let_pass()
     page.click("form[action='/accounts/second-factor/codes/'] button")
     page.locator("dialog[open] button").last.click()
@@ -96,7 +99,7 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     expect(page.locator("[data-codes]")).to_be_visible()
     assert Event.objects.get(kind="user.confirmed").data["method"] == "passkey"
 
-    # Another key for the same account does not open it; nor does one that is not accepted leave the page dead.
+    # Another key for the same account is refused, and the page stays usable after a refused key.
     devices.send("WebAuthn.clearCredentials", {"authenticatorId": device})
     log_out()
     page.click("[data-passkey=login] button")

@@ -1,4 +1,4 @@
-"""Finding a label by typing: letters are text, and what is typed belongs to the image that was on the screen."""
+"""Finding a label by typing: letters are text, and the text belongs to the image on the screen."""
 
 import re
 from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_the_commands_have_keys_of_their_own_that_the_buttons_show(enter: Callab
     page.keyboard.press("Shift+ArrowLeft")
     shows(page, first)
     page.keyboard.press("Shift+ArrowUp")
-    page.get_by_label("What is wrong with it?").fill("dust")
+    page.get_by_label("What is wrong with the image?").fill("dust")
     page.keyboard.press("Control+Enter")
     shows(page, station.items[1].pk)
     expect(page.locator("[data-history-list] .badge")).to_have_text("Shift+← ↶")
@@ -113,7 +113,7 @@ def test_with_few_labels_the_letters_act_and_the_finder_takes_them_while_it_is_o
     page.keyboard.press("/")
     expect(skip).to_have_attribute("aria-keyshortcuts", "Shift+ArrowRight")
     page.keyboard.type("zin")
-    page.locator("[data-canvas]").click()  # The keys go to the image again; the finder stays open.
+    page.locator("[data-canvas]").click()  # The keys apply to the image again while the finder stays open.
     page.keyboard.type("c")
     expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: zinc spot")
     page.keyboard.press("Enter")
@@ -148,7 +148,7 @@ def test_digits_stay_keys_of_the_first_nine_labels_on_the_image(enter: Callable[
 
 
 def lose(page: Page, station: Station) -> None:
-    """The holds of the page go to another reviewer; the page notices as after an absence."""
+    """Give the leases of the page to another reviewer. The page notices it as after an absence."""
     holds(page, 3)
     now = timezone.now()
     Lease.objects.filter(ended_at__isnull=True).update(ended_at=now, expires_at=now - timedelta(seconds=1))
@@ -190,7 +190,7 @@ def test_with_few_labels_the_rest_of_a_word_is_no_command_when_the_image_is_lost
 
 
 def slow_images(page: Page) -> list[Any]:
-    """Images wait from now on until the test lets them through."""
+    """Delay all images until the test releases them."""
     waiting: list[Any] = []
     page.route(re.compile(r"/images/[0-9a-f]{64}"), lambda route: waiting.append(route))
     return waiting
@@ -211,7 +211,7 @@ def test_letters_typed_while_an_image_loads_are_neither_commands_nor_text_for_it
     page.keyboard.type("scratch")
     page.keyboard.press("Enter")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
-    page.unroute(re.compile(r"/images/[0-9a-f]{64}"))  # Lets the waiting ones through.
+    page.unroute(re.compile(r"/images/[0-9a-f]{64}"))  # Releases the delayed images.
     second = item_of(page)
     assert page.input_value("[data-find]") == ""
     assert answered(page) == [(first, "correct", "patches")]
@@ -222,7 +222,7 @@ def test_letters_typed_while_an_image_loads_are_neither_commands_nor_text_for_it
 
 
 def compose(page: Page, *steps: str, commit: bool = True) -> None:
-    """Type by an input method: what is composed, step by step; then Enter takes it."""
+    """Type with an input method step by step, then accept the text with Enter."""
     session = page.context.new_cdp_session(page)
     for text in steps:
         session.send(
@@ -250,7 +250,7 @@ def test_a_japanese_name_is_composed_and_the_finder_keeps_the_keyboard(enter: Ca
     compose(page, "き", "きz", "きず")
     page.keyboard.press("Enter")
     shows(page, station.items[2].pk)
-    page.keyboard.press("Enter")  # Without a text: the prediction.
+    page.keyboard.press("Enter")  # Without a text it accepts the prediction.
     shows(page, station.items[3].pk)
     assert answered(page) == [
         (first, "correct", "打痕"),

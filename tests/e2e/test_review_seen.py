@@ -1,4 +1,4 @@
-"""An answer is taken only for an image that the reviewer has seen."""
+"""The station accepts an answer only for an image that the reviewer has seen."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.usefixtures("patience"),
 ]
 
-# Presses one key, and again as soon as the next image is painted, or after so many milliseconds.
+# Presses one key, and again when the next image is painted or after a number of milliseconds.
 TWICE = """([first, second, after]) => new Promise((done) => {
   const root = document.querySelector("[data-station]");
   const press = (what) => what.startsWith("click:")
@@ -54,7 +54,7 @@ def test_a_second_press_does_not_answer_the_image_that_has_just_come(
     shows(page, station.items[1].pk)
     saved(page)
     assert [d.item_id for d in Decision.objects.all()] == [item]
-    press_and_wait(page, "Enter")  # Seen by now.
+    press_and_wait(page, "Enter")  # The image has been seen by now.
     saved(page)
     assert Decision.objects.count() == 2
     assert all((d.milliseconds or 0) >= SEEN_AFTER for d in Decision.objects.all())
@@ -147,7 +147,7 @@ def test_an_image_that_does_not_load_is_not_judged_but_can_be_skipped(enter: Cal
 
 
 def test_a_press_that_began_on_another_image_answers_nothing(enter: Callable[..., Page]):
-    """The pointer goes down on one image, another takes its place, and the pointer comes up."""
+    """The pointer goes down on one image, another image replaces it, and the pointer goes up."""
     station = station_with(4)
     page = enter(station, station.reviewer())
     item = item_of(page)
@@ -173,14 +173,14 @@ def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[.
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("two parts")
+    page.get_by_label("What is wrong with the image?").fill("two parts")
     lose(page, station)
     page.wait_for_function(
         "(item) => document.querySelector('[data-station]').dataset.item === String(item)",
         arg=station.items[3].pk,
     )
     page.keyboard.press("Control+Enter")
-    expect(page.locator("[data-notice]")).to_contain_text("Another image came while you wrote the note")
+    expect(page.locator("[data-notice]")).to_contain_text("Another image appeared while you wrote the note")
     assert Decision.objects.count() == 0
 
 
@@ -197,7 +197,7 @@ def test_the_pace_leaves_pauses_out(enter: Callable[..., Page]):
         expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(before))
         item_of_by_clock(page)
     shown = int("".join(c for c in page.locator("[data-rate]").inner_text() if c.isdigit()))
-    assert 1000 < shown < 2000  # One in about 2 to 3 seconds, and not one in ten minutes.
+    assert 1000 < shown < 2000  # One after about 2 to 3 seconds, and none in ten minutes.
 
 
 def item_of_by_clock(page: Page) -> Any:

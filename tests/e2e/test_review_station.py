@@ -1,4 +1,4 @@
-"""The review station in a real Chromium: two people at once, the keyboard alone, lost connections, blind images."""
+"""The review station in a real Chromium: two users, keyboard only, lost connections, blind images."""
 
 import re
 import threading
@@ -63,7 +63,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     press_and_wait(page, "2")
     press_and_wait(page, "s")
     page.keyboard.press("f")
-    page.get_by_label("What is wrong with it?").fill("二つの部品が写っている")
+    page.get_by_label("What is wrong with the image?").fill("二つの部品が写っている")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -72,8 +72,8 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     page.keyboard.press("?")
     expect(page.locator("[data-help-dialog]")).to_be_visible()
     page.keyboard.press("Escape")
-    said = [(d.item_id, d.kind, d.note) for d in Decision.objects.order_by("pk")]
-    assert [(kind, note) for _item, kind, note in said] == [
+    decisions = [(d.item_id, d.kind, d.note) for d in Decision.objects.order_by("pk")]
+    assert [(kind, note) for _item, kind, note in decisions] == [
         ("confirm", ""),
         ("correct", ""),
         ("undo", ""),
@@ -81,7 +81,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
         ("skip", ""),
         ("flag", "二つの部品が写っている"),
     ]
-    assert said[0][0] == first
+    assert decisions[0][0] == first
     assert ConfirmedLabel.objects.get(image=station.items[1].image).label == station.labels[1]
     assert Decision.objects.filter(milliseconds__isnull=True).exclude(kind="undo").count() == 0
 
@@ -110,7 +110,7 @@ def test_a_blind_image_has_no_prediction_anywhere_in_the_page(enter: Callable[..
     Label.objects.filter(pk=station.labels[0].pk).update(name="predicted-by-the-model")
     page = enter(station, station.reviewer())
     item_of(page)
-    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this one")
+    expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this image")
     expect(page.locator('[data-act="confirm"]')).to_be_hidden()
     shown = page.evaluate(
         """() => { const copy = document.querySelector("[data-panel]").cloneNode(true);
@@ -212,7 +212,7 @@ def test_an_empty_queue_says_why_and_fills_by_itself(enter: Callable[..., Page])
 
 
 def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Page]):
-    """How fast it is painted is measured in benchmarks/review_latency.py; that it needs no network is held here."""
+    """The next image needs no network. benchmarks/review_latency.py measures how fast it is painted."""
     station = station_with(30)
     page = enter(station, station.reviewer())
     first = item_of(page)
@@ -225,7 +225,8 @@ def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Pag
     page.wait_for_function(
         """(before) => {
             const image = document.querySelector("[data-canvas] img");
-            return document.querySelector("[data-station]").dataset.item !== String(before) && image?.naturalWidth > 0;
+            const item = document.querySelector("[data-station]").dataset.item;
+            return item !== String(before) && image?.naturalWidth > 0;
         }""",
         arg=first,
     )

@@ -1,4 +1,4 @@
-"""Invariant 9 in a real Chromium: the pixels that a page shows are the pixels that an encoder gets."""
+"""Invariant 9 in a real Chromium: a page shows the same pixels that an encoder gets."""
 
 import base64
 from typing import Any
@@ -108,7 +108,9 @@ async (img) => {
   context.drawImage(img, 0, 0);
   const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
   let text = "";
-  for (let at = 0; at < data.length; at += 32768) text += String.fromCharCode(...data.subarray(at, at + 32768));
+  for (let at = 0; at < data.length; at += 32768) {
+    text += String.fromCharCode(...data.subarray(at, at + 32768));
+  }
   return [canvas.width, canvas.height, btoa(text)];
 }
 """
@@ -134,7 +136,7 @@ def test_people_and_encoders_see_the_same_pixels(
         assert path is not None
         with open_picture(path, side=4000) as shown:
             embedded = np.asarray(shown).astype(int)
-        assert (seen[..., 3] == 255).all(), image.name  # no background of the page shines through
+        assert (seen[..., 3] == 255).all(), image.name  # no background of the page is visible through it
         if embedded.shape != (height, width, 3):
             differences[image.name] = f"{embedded.shape} and {(height, width)}"
         elif (most := int(np.abs(seen[..., :3] - embedded).max())) > 2:

@@ -1,4 +1,4 @@
-"""Searching real pictures in a real browser, by words in two languages and by an image, with the bundled encoder."""
+"""Search in real pictures in a browser, by text in two languages and by image, with `pocket`."""
 
 import hashlib
 import threading
@@ -30,7 +30,7 @@ ENGLISH, JAPANESE = "rust on a metal surface", "金属表面の錆"
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A drawn sample with its embeddings by `pocket`, made once."""
+    """Create a drawn sample with its embeddings by `pocket`, once."""
     folder = tmp_path_factory.mktemp("sample")
     make_sample(folder, count=96)
     files = sorted(folder.rglob("*.jpg"))
@@ -46,7 +46,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The search worker's task in a thread of this process; the encoder is in its own child process, as always."""
+    """Run the search worker's task in a thread of this process. The encoder runs in its own child process."""
     reader = Reader()
     running: list[threading.Thread] = []
 
@@ -96,7 +96,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_words_in_two_languages_and_one_image_find_what_they_mean(
+def test_search_by_text_and_image_returns_matching_images(
     pictures: dict[str, Any], worker: Any, page: Page, live_server: Any
 ) -> None:
     user, _dataset = scene(pictures)
@@ -107,10 +107,10 @@ def test_words_in_two_languages_and_one_image_find_what_they_mean(
         log_in(page, live_server, user, language)
         page.goto(gallery)
         page.get_by_role("searchbox").fill(words)
-        page.keyboard.press("Enter")  # from the keyboard alone
+        page.keyboard.press("Enter")  # by keyboard only
         page.locator(
             ".gallery__item"
-        ).first.wait_for()  # after the encoder was loaded, without a reload by hand
+        ).first.wait_for()  # after the encoder was loaded, without a reload by the user
         expect(page.locator("#search-title")).to_contain_text(words)
         assert page.locator(".search-wait").count() == 0
         names = page.locator(".gallery__name").all_inner_texts()[:8]
@@ -121,14 +121,14 @@ def test_words_in_two_languages_and_one_image_find_what_they_mean(
         }
         assert len(rusty) >= 4 and len(rusty & set(names)) >= 3, (language, names)
     assert TextEmbedding.objects.count() == 2
-    # More like the first: by the keyboard, from its thumbnail.
+    # More images like the first, by keyboard, from its thumbnail.
     name = page.locator(".gallery__name").first.inner_text()
     page.locator(".gallery__like").first.focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**like=*")
     expect(page.locator("#search-title")).to_contain_text(name)
     assert name not in page.locator(".gallery__name").all_inner_texts()
-    # Without JavaScript: the same page, by plain reloads.
+    # The same page without JavaScript, by plain reloads.
     context = page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
     plain = context.new_page()
     log_in(plain, live_server, user, "en")
@@ -147,7 +147,7 @@ def test_the_pages_of_search_are_sound(
     language: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Results, waiting, a problem, partly embedded, an image's page: wide and on a phone, in both languages."""
+    """Results, waiting, a problem, a partly embedded dataset, and an image's page."""
     monkeypatch.setattr("mekiki.web.gallery.views.PATIENCE", 0.0)
     user, dataset = scene(pictures)
     encoder = Embedding.objects.first().encoder  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""What the shell's scripts do, in a real browser."""
+"""The scripts of the page shell in a real browser."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 @pytest.fixture
 def dataset(page: Page, live_server: Any) -> Any:
-    """A dataset whose admin is logged in in the page."""
+    """Create a dataset whose admin is logged in on the page."""
     user = UserFactory()
     client = Client()
     client.force_login(user)
@@ -30,7 +30,7 @@ def dataset(page: Page, live_server: Any) -> Any:
 
 @pytest.fixture
 def job(dataset: Any) -> Job:
-    """A job that a worker has claimed."""
+    """Create a job that a worker has claimed."""
     asked = services.enqueue(kind=Kind.ENCODE, dataset=dataset)
     claimed = services.claim(str(asked.pk))
     assert claimed is not None

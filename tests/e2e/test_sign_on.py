@@ -1,4 +1,4 @@
-"""Single sign-on in a real Chromium against a real provider: first sign-on, linking, confirming, cancelling."""
+"""Single sign-on in Chromium with a real provider: first sign-on, linking, confirming, cancelling."""
 
 import json
 import re
@@ -29,14 +29,14 @@ def idp() -> Iterator[oidc.Provider]:
 
 
 def is_clean(page: Page, name: str) -> None:
-    """No fault that axe finds, no sideways scrolling at 390 px; a picture of both widths."""
+    """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     SHOTS.mkdir(exist_ok=True)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
         page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    assert found == [], json.dumps(found, indent=1)[:2000]
+    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
@@ -48,7 +48,7 @@ def as_subject(page: Page, idp: oidc.Provider, subject: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])
-def test_single_sign_on_from_the_first_to_the_last(
+def test_single_sign_on_workflow(
     language: str,
     browser: Browser,
     live_server: Any,
@@ -62,10 +62,13 @@ def test_single_sign_on_from_the_first_to_the_last(
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if "Content Security" in said.text else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if "Content Security" in message.text else None,
+    )
     button = page.locator("form[action='/accounts/sign-on/'] button")
 
-    # Cancelled, then the first sign-on, by the keyboard, to the page that was asked for.
+    # A cancelled sign-on, then the first sign-on by keyboard, which leads to the requested page.
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
     is_clean(page, f"sign-on-login-{language}")
     button.press("Enter")
@@ -81,7 +84,7 @@ def test_single_sign_on_from_the_first_to_the_last(
     assert not kei.has_usable_password() and not kei.memberships.exists()
     is_clean(page, f"sign-on-account-{language}")
 
-    # The only way in stays; a sensitive act is confirmed by signing on again.
+    # The only login method cannot be removed. A new sign-on confirms a sensitive action.
     let_pass()
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("form[action$='/unlink/'] button")
@@ -100,7 +103,7 @@ def test_single_sign_on_from_the_first_to_the_last(
     page.goto(f"{live_server.url}/accounts/sessions/")
     is_clean(page, f"sign-on-sessions-{language}")
 
-    # Somebody with a password links on the own page, and logs in with it.
+    # A user with a password links an identity on the account page and logs in with it.
     context.clear_cookies()
     UserFactory(username="aiko")
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")

@@ -1,4 +1,7 @@
-"""Two real Celery workers on one dataset, and `kill -9` of the one that leads: the benchmark's figures, held."""
+"""Two real Celery workers on one dataset, and `kill -9` of the leading one.
+
+The test reads the figures of the benchmark.
+"""
 
 import json
 import os
@@ -22,11 +25,11 @@ def test_each_image_is_embedded_once_and_a_kill_loses_nothing(tmp_path: Path) ->
         "--json",
         str(out),
     ]
-    # The session's own servers are not the ones to use here.
+    # This test does not use the session's own servers.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "BROKER_URL")
     }
-    # It ends with an error by itself when rows are missing, a job failed, or only one of the two did anything.
+    # The benchmark fails if rows are missing, a job failed, or only one of the two workers did something.
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=1800)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     figures = json.loads(out.read_text())

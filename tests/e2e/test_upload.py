@@ -1,4 +1,4 @@
-"""Uploading in a real browser: files, a folder and a zip by dialog and by drop; a broken connection; stop."""
+"""Uploading in a browser: by dialog and by drop, over a broken connection, and stopped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def imports(page: Page, live_server: Any, dataset: Dataset) -> Iterator[Page]:
-    """The import page, logged in as its admin. Any error in the console fails the test."""
+    """Open the import page as its admin. Any error in the console fails the test."""
     client = Client()
     client.force_login(User.objects.get(username="ada"))
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -57,8 +57,8 @@ def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) 
     assert (batch.added, batch.duplicates, batch.rejected) == (100, 20, 1)
     imports.reload()
     expect(imports.get_by_text("傷.txt")).to_be_visible()
-    expect(imports.get_by_text("This is not an image, whatever its name says.")).to_be_visible()
-    # The pages that only exist after an import, wide and on a phone.
+    expect(imports.get_by_text("This file is not an image, although its name suggests one.")).to_be_visible()
+    # The pages that exist only after an import, wide and on a phone.
     root = imports.url.split("/import/")[0]
     image = Image.objects.latest("pk")
     for address in (
@@ -99,7 +99,8 @@ def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: P
     (tmp_path / "写真.zip").write_bytes(zipped(files))
     with imports.expect_request("**/files?part=0") as sent:
         imports.evaluate(
-            "() => document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'helper'}))"
+            "() => document.body.append("
+            "Object.assign(document.createElement('input'), {type: 'file', id: 'helper'}))"
         )
         imports.locator("#helper").set_input_files(str(tmp_path / "写真.zip"))
         imports.evaluate(
@@ -107,7 +108,8 @@ def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: P
                 const data = new DataTransfer();
                 data.items.add(document.getElementById("helper").files[0]);
                 const zone = document.querySelector("[data-upload]");
-                zone.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+                const options = {dataTransfer: data, bubbles: true, cancelable: true};
+                zone.dispatchEvent(new DragEvent("drop", options));
             }"""
         )
     assert sent.value.headers["content-type"] == "application/octet-stream"

@@ -8,13 +8,13 @@ import pytest
 
 from mekiki.embedded.supervisor import Platform
 
-# The session's own servers are not the ones to use here.
+# These tests do not use the session's own servers.
 EMBEDDED = {"DATABASE_URL": "", "BROKER_URL": ""}
 
 
 @pytest.fixture
 def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
-    """A function that makes a Platform on a new home; all are stopped and deleted at the end."""
+    """Return a function that creates a Platform on a new home. All are stopped and deleted at the end."""
     made: list[Platform] = []
 
     def make(name: str = "home", *, home: Path | None = None, **options: object) -> Platform:
@@ -29,15 +29,15 @@ def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
-    """Every living process that works on a home: its environment or command names it."""
-    found = []
+    """Return every living process whose environment or command names the home."""
+    processes = []
     for process in psutil.process_iter():
         try:
             named = process.environ().get("MEKIKI_HOME") == str(home) or str(home) in " ".join(
                 process.cmdline()
             )
             if named and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes

@@ -1,7 +1,8 @@
-"""Backups and restores: real databases, real files, real processes."""
+"""Backups and restores with real databases, real files and real processes."""
 
 import hashlib
 import http.cookiejar
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -35,12 +37,12 @@ NewPlatform = Callable[..., Platform]
 
 
 def url_of(name: str = "") -> str:
-    """The address of a database beside the one the tests write to, or of that."""
+    """Return the address of the tests' database, or of another database on the same server."""
     return superuser_url(name or connection.settings_dict["NAME"])
 
 
 def empty_database(name: str) -> str:
-    """The address of a new database."""
+    """Create an empty database and return its address."""
     with psycopg.connect(superuser_url(), autocommit=True) as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")
@@ -49,7 +51,10 @@ def empty_database(name: str) -> str:
 
 @pytest.fixture
 def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """The home of this session as a home of its own: its database is the tests', its files are few."""
+    """Copy the home of this session.
+
+    Its database is the tests' database, and it has few files.
+    """
     monkeypatch.setenv("DATABASE_URL", url_of())
     shutil.rmtree(settings.HOME / "files", ignore_errors=True)
     yield Path(settings.HOME)
@@ -60,7 +65,7 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From here on there is no DATABASE_URL."""
+    """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
 
@@ -146,7 +151,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
         assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             restored.execute("DELETE FROM audit_event")
-    # The login works, and the label set is the same, by the same key.
+    # The login works, and the label set is the same, signed by the same key.
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(jar := http.cookiejar.CookieJar())
     )
@@ -169,12 +174,12 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     assert (done.returncode, state["running"], state["url"]) == (0, True, platform.url)
     assert set(state["processes"]) == {"postgres", "valkey", "web"}
     assert state["database"]["images"] == 72
-    # The new home is a platform of its own; the old one may go on.
+    # The new home is an independent platform, and the old one may continue.
     assert identity.read(home) is not None
     assert identity.read(home) != identity.read(site)
 
 
-def test_what_is_missing_or_damaged_on_the_disk_is_named(site: Path, tmp_path: Path) -> None:
+def test_backup_reports_missing_and_damaged_files(site: Path, tmp_path: Path) -> None:
     from mekiki.datasets.storage import original_name
     from tests.factories import ImageFactory
 
@@ -207,7 +212,7 @@ def run_backup(file: Path, home: Path, *options: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_backup_replaces_nothing_and_does_not_hold_itself(site: Path, tmp_path: Path) -> None:
+def test_backup_overwrites_no_file_and_excludes_itself(site: Path, tmp_path: Path) -> None:
     (tmp_path / "there.tar").write_text("mine")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     (site / "files").mkdir(exist_ok=True)
@@ -246,7 +251,7 @@ def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
+def test_killed_backup_leaves_no_file_and_can_be_repeated(
     site: Path, tmp_path: Path, embedded: Callable[[], None]
 ) -> None:
     with (site / "models-large").open("wb") as large:
@@ -278,7 +283,7 @@ def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
         assert polite.wait(30) == 130
         assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
 
-        # A restore that is killed leaves a home that does not start, and the next one begins anew.
+        # A killed restore leaves a home that does not start, and the next restore begins again.
         embedded()
         environment.pop("DATABASE_URL")
         home = tmp_path / "home"
@@ -294,10 +299,10 @@ def test_killed_in_the_middle_nothing_half_is_left_and_the_next_one_works(
         shutil.rmtree(site / "models", ignore_errors=True)
 
 
-def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
+def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
     tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
 ) -> None:
-    """Both other ways: the server is started for the backup, and DATABASE_URL receives the restore."""
+    """The server is started for the backup, and the restore writes to DATABASE_URL."""
     from mekiki.audit.models import Event
     from tests.factories import UserFactory
 
@@ -317,15 +322,15 @@ def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
     monkeypatch.setenv("DATABASE_URL", theirs)
     restore(again.file, tmp_path / "third")
     assert people(theirs) == [("kept",)]
-    with psycopg.connect(theirs) as database:  # a restore keeps times that no insertion could have now
+    with psycopg.connect(theirs) as database:  # a restore keeps times that an insertion could not have now
         query = "SELECT count(*) FROM audit_event WHERE at = '2001-01-01T00:00:00Z'"
         assert database.execute(query).fetchone() == (1,)
     assert not (tmp_path / "third" / "postgres").exists()
-    # A database that is in use is never written to.
+    # A restore never writes to a database that is in use.
     with pytest.raises(PlainError, match="holds tables already"):
         restore(again.file, tmp_path / "fourth")
     assert not (tmp_path / "fourth").exists()
-    # A damaged backup leaves nothing in it either.
+    # A damaged backup leaves nothing in the database either.
     empty = empty_database("stays_empty")
     monkeypatch.setenv("DATABASE_URL", empty)
     cut = tmp_path / "cut.tar"
@@ -335,6 +340,58 @@ def test_a_stopped_home_is_backed_up_and_a_database_of_ones_own_restored_to(
     with psycopg.connect(empty) as database:
         assert database.execute("SELECT to_regclass('accounts_user')").fetchone() == (None,)
     assert not (tmp_path / "fifth").exists()
+
+
+def with_header(backup: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The backup with another description and a right list of sums."""
+    with tarfile.open(backup) as tar, path.open("w+b") as file:
+        writer = archive.Writer(file)
+        for info in tar.getmembers()[:-1]:
+            content = tar.extractfile(info).read()  # type: ignore[union-attr]
+            if info.name == archive.HEADER:
+                header = json.loads(content)
+                change(header)
+                content = json.dumps(header).encode()
+            writer.add(info.name, io.BytesIO(content), len(content), lambda count: None)
+        writer.finish()
+    return path
+
+
+@pytest.mark.parametrize("external", [True, False], ids=["external", "embedded"])
+def test_a_database_with_other_rows_than_stated_is_refused_and_nothing_stays(
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    embedded: Callable[[], None],
+    external: bool,
+) -> None:
+    from mekiki.review.models import Decision
+    from tests.factories import UserFactory
+
+    # Names that look like the end of a table's rows, and a user of two lines.
+    for name in ("\\.", "one\ntwo", "COPY public.accounts_user (id) FROM stdin;"):
+        user = UserFactory()
+        type(user).objects.filter(pk=user.pk).update(first_name=name)
+    assert not Decision.objects.exists()
+    made = back_up(site, tmp_path / "good.tar")
+
+    def one_more(header: dict[str, Any]) -> None:
+        header["database"]["counts"]["accounts_user"] += 1
+
+    bad = with_header(made.file, tmp_path / "bad.tar", one_more)
+    url = empty_database("other_rows")
+    if external:
+        monkeypatch.setenv("DATABASE_URL", url)
+    else:
+        embedded()
+    with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
+        restore(bad, tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+    # The same home and the same database take the good backup.
+    assert restore(made.file, tmp_path / "home").home == tmp_path / "home"
+    if external:
+        with psycopg.connect(url) as database:
+            assert database.execute("SELECT count(*) FROM accounts_user").fetchone() == (3,)
 
 
 def test_a_tampered_backup_is_refused_and_the_file_named(
@@ -356,12 +413,13 @@ def test_a_tampered_backup_is_refused_and_the_file_named(
     assert not (tmp_path / "home").exists()
 
 
-def test_uploads_that_wait_are_kept_and_found_at_a_new_place(site: Path, tmp_path: Path) -> None:
+def test_waiting_uploads_are_restored_to_a_new_path(site: Path, tmp_path: Path) -> None:
     from mekiki.datasets.models import ImportBatch
     from mekiki.datasets.services import relocate_uploads, start_upload
     from tests.factories import DatasetFactory, UserFactory
 
-    batch = start_upload(dataset=DatasetFactory(), user=UserFactory())
+    admin = UserFactory()
+    batch = start_upload(dataset=DatasetFactory(admin=admin), user=admin)
     (Path(batch.location) / "a").write_bytes(b"a picture")
     folder = ImportBatch.objects.create(
         dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"

@@ -1,4 +1,4 @@
-"""The file of a backup, good, damaged and hostile, and what a restore does with it."""
+"""The file of a backup, valid, damaged and hostile, and what a restore does with it."""
 
 import io
 import json
@@ -20,12 +20,12 @@ from mekiki.embedded.lock import AlreadyRunningError, HomeLock
 
 @pytest.fixture
 def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """From here on there is no DATABASE_URL."""
+    """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
 
 def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
-    """A backup with these entries and a right list of sums."""
+    """Write a backup with these entries and a correct list of checksums."""
     entries = (
         {archive.HEADER: b"{}", archive.DUMP: b"dump", "files/a": b"A" * 700} if entries is None else entries
     )
@@ -38,14 +38,14 @@ def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
 
 
 def read_all(path: Path) -> dict[str, bytes]:
-    found = {}
+    contents = {}
     with path.open("rb") as file:
         for entry in archive.Reader(file).entries():
-            found[entry.name] = entry.content(1 << 20)
-    return found
+            contents[entry.name] = entry.content(1 << 20)
+    return contents
 
 
-def test_what_is_written_is_read_and_by_other_programs_too(tmp_path: Path) -> None:
+def test_archive_is_read_by_us_and_by_other_programs(tmp_path: Path) -> None:
     entries = {
         archive.HEADER: b"{}",
         archive.DUMP: os.urandom(5000),
@@ -66,12 +66,12 @@ def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tm
         writer.add("files/shrunk", io.BytesIO(b"123"), 6000, lambda count: None)
         writer.add("files/unknown", io.BytesIO(b"x" * 1300), None, lambda count: None)
         writer.finish()
-    found = read_all(tmp_path / "b.tar")
-    assert (found["files/grown"], found["files/shrunk"]) == (b"123", b"123")
-    assert found["files/unknown"] == b"x" * 1300
+    contents = read_all(tmp_path / "b.tar")
+    assert (contents["files/grown"], contents["files/shrunk"]) == (b"123", b"123")
+    assert contents["files/unknown"] == b"x" * 1300
 
 
-def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
+def test_any_changed_byte_and_any_truncation_is_reported(tmp_path: Path) -> None:
     good = small_backup(tmp_path / "good.tar").read_bytes()
     content = read_all(tmp_path / "good.tar")
     bad = tmp_path / "bad.tar"
@@ -84,7 +84,7 @@ def test_every_changed_byte_and_every_cut_is_noticed(tmp_path: Path) -> None:
         changed[at] ^= 0x20
         bad.write_bytes(changed)
         try:
-            assert read_all(bad) == content  # bytes of a header that mean nothing, or padding
+            assert read_all(bad) == content  # bytes of a header that have no meaning, or padding
         except archive.DamagedError:
             continue
         assert at % 512 >= 100 or good[at] == 0
@@ -134,12 +134,26 @@ def member(name: str, **fields: Any) -> tarfile.TarInfo:
     ],
     ids=lambda info: info.name[:40],
 )
-def test_an_archive_that_wants_more_than_files_of_the_home_is_refused(
-    bad: tarfile.TarInfo, tmp_path: Path
-) -> None:
+def test_archive_with_paths_outside_the_home_is_refused(bad: tarfile.TarInfo, tmp_path: Path) -> None:
     path = hostile(tmp_path / "hostile.tar", bad)
     with pytest.raises(archive.DamagedError):
         read_all(path)
+
+
+@pytest.mark.parametrize("name", [archive.HEADER, archive.DUMP, "files/a"])
+def test_an_archive_with_an_entry_twice_leaves_nothing(
+    name: str, tmp_path: Path, embedded: Callable[[], None]
+) -> None:
+    embedded()
+    with (tmp_path / "b.tar").open("w+b") as file:
+        writer = archive.Writer(file)
+        content = {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"}
+        for entry in (*content, name):
+            writer.add(entry, io.BytesIO(content[entry]), len(content[entry]), lambda count: None)
+        writer.finish()
+    with pytest.raises(archive.DamagedError, match="twice"):
+        restore(tmp_path / "b.tar", tmp_path / "home")
+    assert not (tmp_path / "home").exists()
 
 
 def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
@@ -171,7 +185,7 @@ def header(**changes: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"[]", "description"),
         (b"[" * 100_000, "description"),
@@ -187,16 +201,16 @@ def header(**changes: Any) -> bytes:
     ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
 )
 def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
-    content: bytes, told: str, tmp_path: Path, embedded: Callable[[], None]
+    content: bytes, message: str, tmp_path: Path, embedded: Callable[[], None]
 ) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
-    with pytest.raises(PlainError, match=told):
+    with pytest.raises(PlainError, match=message):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
 
-def test_a_dump_that_is_none_leaves_nothing(tmp_path: Path, embedded: Callable[[], None]) -> None:
+def test_invalid_dump_leaves_no_home(tmp_path: Path, embedded: Callable[[], None]) -> None:
     embedded()
     file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
     with pytest.raises(PlainError, match="pg_restore failed"):

@@ -1,4 +1,4 @@
-"""The room that is kept for the database: given up on a full disk, made again when there is room."""
+"""The disk space that is reserved for the database: released on a full disk, reserved again later."""
 
 import time
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.small_disk import fill, mounted, room
 MB = 1024 * 1024
 
 
-def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
+def test_ballast_is_released_on_a_full_disk_and_reserved_again(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 16) as folder:
         ballast = Ballast(folder, 8 * MB)
         assert ballast.look() == "made"
@@ -27,7 +27,7 @@ def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
         filler = fill(folder)
         assert ballast.look() == "given up"
         assert room(folder) == 2 * MB
-        # Not made again before the reserve is free beside it.
+        # It is not reserved again before the other reserve is free as well.
         assert ballast.look() == ""
         filler.unlink()
         filler = fill(folder, leave=9 * MB)
@@ -36,7 +36,7 @@ def test_the_ballast_is_given_up_in_need_and_made_again(tmp_path: Path) -> None:
         assert ballast.look() == "made"
 
 
-def test_the_supervisor_says_what_is_short_and_starts_who_waited(
+def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with mounted(tmp_path / "disk", 16) as folder:
@@ -56,10 +56,10 @@ def test_the_supervisor_says_what_is_short_and_starts_who_waited(
         filler.unlink()
         supervisor._look_at_disk()
         assert worker.due <= time.monotonic()
-        said = (folder / "home" / "logs" / "mekiki.log").read_text()
-        for words in ("given up", "less than 8 MB is free", "There is room on the disk again"):
-            assert words in said
-    # A disk that is gone stops nobody either: it is reported.
+        log = (folder / "home" / "logs" / "mekiki.log").read_text()
+        for words in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
+            assert words in log
+    # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
     supervisor._look_at_disk()
     assert supervisor._shortage == disk.READ_ONLY

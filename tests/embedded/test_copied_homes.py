@@ -1,4 +1,4 @@
-"""A home that was copied or moved: real copies by `cp -a`, while it runs and while it is stopped."""
+"""A copied or moved home: real copies by `cp -a`, of a running and of a stopped home."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def copy(source: Path, target: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A home that was used, with a database outside it when root runs the tests."""
+    """Create a home that was used, with a database outside it when root runs the tests."""
     folder = tmp_path / "工場 A"
     folder.mkdir(mode=0o700)
     for name in ("run", "logs"):
@@ -64,6 +64,15 @@ def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Pa
             identity.settle(folder)
 
 
+@pytest.mark.parametrize("text", ["", "half {", "[1, 2]", "3", '{"pid": 7}', '"\\ud800"', "null"])
+def test_a_lock_file_with_other_contents_still_names_its_home(home: Path, text: str) -> None:
+    with HomeLock(home) as lock:
+        lock.path.write_text(text)
+        with pytest.raises(PlainError, match="already runs") as refused, HomeLock(home):
+            pass
+    assert str(home) in str(refused.value)
+
+
 def test_the_same_home_through_a_link_is_the_same_home(home: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(home)
     assert identity.settle(tmp_path / "link") is None
@@ -86,39 +95,39 @@ def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_pat
         subprocess.run(["umount", str(mounted)], check=True)
 
 
-def test_a_moved_home_goes_on_with_one_sentence(home: Path, tmp_path: Path) -> None:
+def test_moved_home_starts_with_one_message(home: Path, tmp_path: Path) -> None:
     moved = home.rename(tmp_path / "renamed")
-    said = identity.settle(moved)
-    assert said is not None
-    assert str(home) in said
+    message = identity.settle(moved)
+    assert message is not None
+    assert str(home) in message
     assert identity.settle(moved) is None
     # By copying and deleting, as to another disk.
     copied = copy(moved, tmp_path / "copied")
     shutil.rmtree(moved)
     (copied / "run" / "web.pid").write_text(f"{os.getpid()} 0\n")
-    said = identity.settle(copied)
-    assert said is not None
-    assert str(moved) in said
-    # The notes of processes are of the folder it was copied from.
+    message = identity.settle(copied)
+    assert message is not None
+    assert str(moved) in message
+    # The notes about processes belong to the original folder.
     assert not list((copied / "run").glob("*.pid"))
     if os.geteuid() == 0:
         assert places.database_owner(copied / "postgres") == copied / "postgres"
 
 
-def test_a_home_that_was_left_running_is_told_apart_when_it_was_copied(home: Path, tmp_path: Path) -> None:
-    if (home / "postgres").is_symlink():  # as an ordinary user's, whose database lies inside
+def test_copy_of_a_running_home_is_recognised(home: Path, tmp_path: Path) -> None:
+    if (home / "postgres").is_symlink():  # as for an ordinary user, whose database lies inside the home
         places.discard(home / "postgres")
         (home / "postgres" / "data").mkdir(parents=True)
     (home / "postgres" / "data" / "postmaster.pid").write_text("1\n/elsewhere\n")
     copied = copy(home, tmp_path / "copied")
     shutil.rmtree(home)
-    said = identity.settle(copied)
-    assert said is not None
-    assert "while its database was running" in said
+    message = identity.settle(copied)
+    assert message is not None
+    assert "while its database was running" in message
 
 
 def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_path: Path) -> None:
-    """The copy took the original's path: both would open one database as root."""
+    """The copy has the path of the original. As root, both would open one database."""
     twin = copy(home, tmp_path / "copy")
     away = home.rename(tmp_path / "away")
     twin.rename(home)
@@ -138,7 +147,7 @@ def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, 
     assert places.database_owner(twin / "postgres") == twin / "postgres"
 
 
-def test_a_damaged_or_hostile_note_is_no_obstacle(home: Path) -> None:
+def test_damaged_or_hostile_note_does_not_prevent_the_start(home: Path) -> None:
     for content in ("", "[]", "{}", "null", '{"id": 1, "path": 2, "device": 3, "inode": 4}', "\0" * 9):
         (home / identity.FILE).write_text(content)
         assert identity.settle(home) is None
@@ -146,13 +155,16 @@ def test_a_damaged_or_hostile_note_is_no_obstacle(home: Path) -> None:
 
 
 def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
-    """What an act says when another user does it; the process is forked, with everything loaded."""
+    """Return the output of a command of another user.
+
+    The process is forked, with all modules loaded.
+    """
     import pwd
 
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        said = "done"
+        message = "done"
         try:
             entry = pwd.getpwnam(user)
             os.setgroups([])
@@ -160,47 +172,47 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
             os.setuid(entry.pw_uid)
             act()
         except PlainError as problem:
-            said = str(problem)
+            message = str(problem)
         except BaseException as problem:
-            said = f"CRASH {problem!r}"
-        os.write(writer, said.encode(errors="replace"))
+            message = f"CRASH {problem!r}"
+        os.write(writer, message.encode(errors="replace"))
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
+        message = pipe.read().decode()
     os.waitpid(child, 0)
-    return said
+    return message
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_another_user_is_told_whose_home_it_is(home: Path, tmp_path: Path) -> None:
+def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> None:
     def take() -> None:
         with HomeLock(home):
             pass
 
-    # Parallel test runs add a folder of their own to the path.
+    # Parallel test runs add their own folder to the path.
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(
             Path(tempfile.gettempdir()) / "pytest-of-root"
         ):
             folder.chmod(0o755)
     home.chmod(0o755)
-    said = as_another_user(take)
-    assert str(home) in said
-    assert "root" in said
-    assert "MEKIKI_HOME" in said
-    # A copy of one's own, whose original can no longer be seen.
+    message = as_another_user(take)
+    assert str(home) in message
+    assert "root" in message
+    assert "MEKIKI_HOME" in message
+    # A copy whose original no longer exists.
     twin = copy(home, tmp_path / "theirs")
     if (twin / "postgres").is_symlink():
         (twin / "postgres").unlink()
     subprocess.run(["chown", "-R", "nobody", str(twin)], check=True)
     home.chmod(0o700)
-    said = as_another_user(lambda: identity.settle(twin))
-    assert str(home) in said
-    assert "cannot be seen" in said
+    message = as_another_user(lambda: identity.settle(twin))
+    assert str(home) in message
+    assert "cannot be seen" in message
 
 
-def test_the_addresses_in_a_copy_reach_nothing(home: Path, tmp_path: Path) -> None:
+def test_addresses_in_a_copied_home_are_not_used(home: Path, tmp_path: Path) -> None:
     with HomeLock(home):
         endpoints.write(
             home, endpoints.Endpoints("postgresql://original/", "redis://original", "", os.getpid())
@@ -233,7 +245,7 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
         text=True,
     )
     assert "not running" in done.stderr
-    # Stopped, it is refused as well; with the original gone it goes on, and has its data.
+    # A stopped copy is refused too. Without the original it starts and has its data.
     owner = connecting.owner_url(original.home, original.database_url)
     with psycopg.connect(owner, autocommit=True) as connection:
         connection.execute("CREATE TABLE proof (n int)")
@@ -262,7 +274,7 @@ def test_a_database_of_a_newer_version_is_refused() -> None:
         recorder.record_applied("datasets", "9999_from_the_future")
     with pytest.raises(NewerVersionError, match="9999_from_the_future"):
         first.bring_up_to_date(None)  # type: ignore[arg-type]
-    # Apps that are not ours, and were removed, do not matter.
+    # Removed apps of other projects do not matter.
     with as_owner():
         recorder.record_unapplied("datasets", "9999_from_the_future")
         recorder.record_applied("someone_elses", "0001_initial")

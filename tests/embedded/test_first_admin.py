@@ -1,4 +1,4 @@
-"""The first start of a home asks, on a terminal, for somebody who can log in."""
+"""The first start of a home asks on a terminal for the first admin."""
 
 import contextlib
 import os
@@ -14,45 +14,47 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from mekiki.accounts.models import User
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import first
+from mekiki.embedded.supervisor.console import Console
 from tests.embedded.conftest import EMBEDDED, processes_of
 
 
 class Terminal:
-    """`mekiki up` on a terminal of its own, as a person sees it."""
+    """`mekiki up` on its own terminal, as a user sees it."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.said = home, ""
+        self.home, self.output = home, ""
         environment = {**os.environ, **EMBEDDED, "MEKIKI_HOME": str(home)}
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
         command = [sys.executable, "-m", "mekiki", "up", "--port", "0", "--no-worker", "--no-beat"]
         self.pid, self.handle = pty.fork()
         if self.pid == 0:
-            # As a shell on a terminal leaves it: what runs these tests in the background may have had them ignored.
+            # The signals as a shell leaves them: the program that runs these tests may ignore them.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             signal.signal(signal.SIGHUP, signal.SIG_DFL)
             os.execve(command[0], command, environment)
 
     def until(self, text: str, seconds: float = 60.0) -> str:
-        """Read until `text` was said; what was said before it since the last call."""
+        """Read until `text` appears and return the output since the last call."""
         deadline = time.monotonic() + seconds
-        while text not in self.said:
-            assert time.monotonic() < deadline, f"{text!r} was never said:\n{self.said}"
+        while text not in self.output:
+            assert time.monotonic() < deadline, f"{text!r} did not appear:\n{self.output}"
             if select.select([self.handle], [], [], 0.2)[0]:
                 try:
-                    self.said += os.read(self.handle, 4096).decode(errors="replace")
+                    self.output += os.read(self.handle, 4096).decode(errors="replace")
                 except OSError:
                     break
-        assert text in self.said, self.said
-        before, self.said = self.said.split(text, 1)
+        assert text in self.output, self.output
+        before, self.output = self.output.split(text, 1)
         return before
 
     def type(self, text: str) -> None:
         os.write(self.handle, f"{text}\n".encode())
 
     def end(self) -> int:
-        """Wait for its end; the exit status."""
+        """Wait for the end of the process and return its exit status."""
         with contextlib.suppress(OSError):
             while os.read(self.handle, 4096):
                 pass
@@ -75,7 +77,7 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     assert shy.end() == 0
     assert processes_of(home) == []
 
-    # The next start asks again, says what is wrong with an answer, and goes on with a good one.
+    # The next start asks again, names the error of an answer, and continues with a valid answer.
     person = Terminal(home)
     person.until("Name [admin]: ")
     person.type("Mika")
@@ -103,6 +105,29 @@ def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
     person.until("PostgreSQL stopped")
     assert person.end() == 0
     assert processes_of(home) == []
+
+
+@pytest.mark.slow
+def test_the_end_of_the_input_stops_everything_in_order(home: Path) -> None:
+    shy = Terminal(home)
+    shy.until("Name [admin]: ")
+    os.write(shy.handle, b"\x04")  # Ctrl-D
+    assert "Traceback" not in shy.until("PostgreSQL stopped")
+    assert shy.end() == 0
+    assert processes_of(home) == []
+
+
+@pytest.mark.django_db
+def test_another_name_is_asked_for_when_that_of_the_environment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, passwords = ["Mika"], ["short"] * 2 + ["a long pass phrase"] * 4
+    monkeypatch.setattr("builtins.input", lambda _question: names.pop(0))
+    monkeypatch.setattr("getpass.getpass", lambda _question: passwords.pop(0))
+    # A Cyrillic letter among Latin ones. The first password is refused, which is no reason for another name.
+    first._ask(Console(tmp_path / "log"), "\u0430da")
+    assert [user.username for user in User.objects.all()] == ["Mika"]
+    assert (names, passwords) == ([], [])
 
 
 @pytest.mark.django_db

@@ -1,6 +1,7 @@
-"""The real platform on a disk that is really full: the site goes on, work waits with its reason, and resumes by itself.
+"""The real platform on a disk that is full.
 
-Needs a small disk that can be mounted (root); skipped elsewhere.
+The site continues, work waits with its reason, and it resumes automatically. The tests need root to mount a
+small disk. They are skipped elsewhere.
 """
 
 import json
@@ -37,7 +38,7 @@ MB = 1024 * 1024
 
 @contextmanager
 def small_disk(megabytes: int) -> Iterator[Path]:
-    """A disk that the database's system user can reach, unlike pytest's folders."""
+    """Mount a disk that the database's system user can reach, unlike pytest's folders."""
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     folder.chmod(0o755)
     try:
@@ -68,18 +69,18 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
             assert until(lambda: not server.keeps_messages)
             client.rpush("queue", "message")
 
-            # It starts on such a disk, too.
+            # The platform also starts on a full disk.
             os.kill(server.pid, signal.SIGKILL)
             assert until(lambda: not server.alive())
             server.start()
             client.rpush("queue", "later")
             assert not server.keeps_messages
 
-            # With room again it keeps what it has, and what comes.
+            # With free space again it keeps the old data and the new.
             filler.unlink()
             server.keep_messages(True)
             assert until(lambda: server.keeps_messages)
-            # It does not stop while it writes what it has.
+            # The platform does not stop while it writes.
             assert until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
             server.stop()
             server.start()
@@ -90,17 +91,17 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
 
 
 class Station:
-    """A running platform on a small disk, with a dataset that waits for answers, and its people."""
+    """A running platform on a small disk, with its users and a dataset that waits for answers."""
 
     def __init__(self, disk: Path) -> None:
         self.disk, home = disk, make_home(disk / "home")
         self.database = disk / "database"
-        if os.geteuid() == 0:  # root's database lies elsewhere: here, on the same disk
+        if os.geteuid() == 0:  # root's database lies in another folder; here it is on the same disk
             places.private_folder(self.database, places.system_account())
             (home / "postgres").symlink_to(self.database)
         else:
             self.database = home / "postgres"
-        # The database's log grows by 16 MB: the ballast must hold at least two steps.
+        # The database's log grows by 16 MB, so the ballast must hold at least two steps.
         few = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
         self.platform = Platform(home, quiet=True, env={**EMBEDDED, **few, "MEKIKI_RESERVE_MB": "160"})
         self.platform.start()
@@ -118,33 +119,33 @@ class Station:
         return HttpClient(self.platform.url, "parts", name, self.site.passwords[name])
 
     def answer(self) -> None:
-        """Answer one image; it is stored when this returns."""
+        """Answer one image. The answer is stored when this returns."""
         label = self.site.one("SELECT min(id) FROM labeling_label")
         self.reviewer.answer(self.reviewer.next(1)[0], "correct", label)
         self.answered += 1
         assert self.site.one("SELECT count(*) FROM review_decision") == self.answered
 
     def page(self, path: str) -> str:
-        """A page as an admin reads it."""
+        """Return a page as an admin sees it."""
         return self.admin._open(f"{self.admin.url}{path}").decode()
 
     def status(self) -> tuple[int, dict[str, Any]]:
-        """What `mekiki status` says, and its exit status."""
+        """Return the output of `mekiki status` and its exit status."""
         command = [sys.executable, "-m", "mekiki", "status", "--json"]
         done = subprocess.run(command, env=self.platform.env, capture_output=True, text=True, timeout=60)
         return done.returncode, json.loads(done.stdout)
 
     def ask_for_import(self, folder: str, slug: str = "more") -> str:
-        """Queue an import by the command line; the id of its job."""
-        said = self.site._manage("import", slug, str(self.disk / folder), "--user", "admin", "--json")
-        return json.loads(said)["job"]
+        """Queue an import by the command line and return the id of its job."""
+        output = self.site._manage("import", slug, str(self.disk / folder), "--user", "admin", "--json")
+        return json.loads(output)["job"]
 
     def job(self, job_id: str) -> tuple[str, str]:
-        """(state, what it waits for)."""
-        return self.site.query("SELECT state, waiting_for FROM jobs_job WHERE id = %s", job_id)[0]  # type: ignore[return-value]
+        """Return (state, reason for waiting) of a job."""
+        return self.site.query("SELECT state, waiting_for FROM jobs_job WHERE id = %s", job_id)[0]
 
     def works(self) -> bool:
-        """Does the site answer?"""
+        """Return whether the site answers."""
         try:
             with urllib.request.urlopen(self.platform.url, timeout=10) as answer:
                 return answer.status == 200
@@ -152,7 +153,7 @@ class Station:
             return False
 
     def kill(self, name: str) -> None:
-        """`kill -9`, and wait until the part runs again."""
+        """Kill a part (SIGKILL) and wait until it runs again."""
         before = self.platform.pids()[name]
         os.kill(before, signal.SIGKILL)
         assert until(lambda: self.platform.pids().get(name, before) != before, 60), name
@@ -178,7 +179,7 @@ def test_a_full_disk(station: Station) -> None:
     filler = fill(station.disk)
     assert until(lambda: not ballast.exists())
 
-    # Answers are stored in the room that was kept for them; imports wait, and everybody can read why.
+    # Answers use the reserved space. Imports wait, and every user can read why.
     station.answer()
     job = station.ask_for_import("more")
     assert until(lambda: station.job(job) == ("queued", "disk_full"), 60)
@@ -187,7 +188,7 @@ def test_a_full_disk(station: Station) -> None:
     assert "Less than the reserve" in station.page("/system/")
     assert "the disk is nearly full" in station.page("/d/more/activity/")
 
-    # Not a byte is left: an answer that fits nowhere is refused with the reason. What is killed now is started again.
+    # Without any free byte, an answer is refused with the reason. A killed part is started again.
     second = station.disk / "second"
     filler.rename(second)
     fill(station.disk)
@@ -200,7 +201,7 @@ def test_a_full_disk(station: Station) -> None:
         station.answer()
     assert until(lambda: state_of(station, "valkey") == "running")
 
-    # Room again: everything goes on by itself.
+    # With free space, everything continues automatically.
     second.unlink()
     (station.disk / "filler").unlink()
     assert until(lambda: station.job(job)[0] == "succeeded", 90), site.jobs("more")

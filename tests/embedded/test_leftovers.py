@@ -1,4 +1,7 @@
-"""What an earlier run left: ended when it is ours beyond doubt, and only then. What must be written on a full disk."""
+"""Processes of an earlier run: ended only if they certainly belong to this home.
+
+Also the files that must be written on a full disk.
+"""
 
 import json
 import os
@@ -24,7 +27,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 @pytest.fixture
 def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that works on the home and is not ours, in a group of its own."""
+    """Start a process that works on the home and does not belong to it, in its own group."""
     environment = {**os.environ, "MEKIKI_HOME": str(tmp_path)}
     process = subprocess.Popen(SLEEP, env=environment, start_new_session=True)
     yield process
@@ -35,7 +38,7 @@ def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize(
     "content", ["{pid} 1.00\n", "{pid} another-boot/17\n", "{pid}\n", "0 0\n", "-1 x\n", "", "\0"]
 )
-def test_a_process_that_has_the_number_now_is_not_touched(
+def test_process_with_a_reused_pid_is_not_ended(
     tmp_path: Path, stranger: subprocess.Popen[bytes], content: str
 ) -> None:
     file = tmp_path / "web.pid"
@@ -46,7 +49,7 @@ def test_a_process_that_has_the_number_now_is_not_touched(
 
 
 def test_the_group_of_a_killed_server_is_ended_with_those_who_ignore_the_signal(tmp_path: Path) -> None:
-    """The web server's own processes, when it was killed with the supervisor."""
+    """The child processes of the web server, after the server and the supervisor were killed."""
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); "
         "os.write(1, b'.'); time.sleep(60)"
@@ -73,11 +76,11 @@ def test_a_pid_file_names_the_process_whatever_the_clock_says(
 ) -> None:
     file = tmp_path / "web.pid"
     remember(file, stranger.pid)
-    # The time of the boot, from which others compute times of birth, moves with the clock.
+    # Process start times are computed from the boot time, which changes with the clock.
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
-    found = remembered(file)
-    assert found is not None
-    assert found.pid == stranger.pid
+    process = remembered(file)
+    assert process is not None
+    assert process.pid == stranger.pid
     assert birth(stranger.pid) == birth(stranger.pid)
     assert birth(os.getpid()) != birth(stranger.pid)
 
@@ -96,12 +99,12 @@ def test_what_is_read_about_processes_belongs_to_a_supervisor_that_lives(
         "next_try": None,
     }
     state.write(tmp_path, {"worker": child})
-    found = state.read(tmp_path)
-    assert found.children == {"worker": child}
-    (row,) = state.attention(found)
+    stored = state.read(tmp_path)
+    assert stored.children == {"worker": child}
+    (row,) = state.attention(stored)
     assert row["title"] == "Worker"
     assert "killed by signal 9 (out of memory?)" in row["text"]
-    # The file of a supervisor that is gone says nothing.
+    # The file of a dead supervisor proves nothing.
     text = json.loads(state.path(tmp_path).read_text())
     state.path(tmp_path).write_text(json.dumps({**text, "pid": stranger.pid}))
     assert state.read(tmp_path).children == {}
@@ -124,7 +127,7 @@ def test_on_a_full_disk_a_home_is_still_held_and_described(tmp_path: Path) -> No
         fill(home)
         assert room(home) == 0
 
-        # What was written once can be written again, whole or not at all.
+        # A file that was written once can be written again, completely or not at all.
         with HomeLock(home):
             endpoints.write(home, endpoints.Endpoints(web_url="after"))
             assert endpoints.read(home).web_url == "after"
@@ -134,14 +137,14 @@ def test_on_a_full_disk_a_home_is_still_held_and_described(tmp_path: Path) -> No
             write_small(home / "run" / "new.json", "x")
         assert [f.name for f in (home / "run").iterdir() if f.name.startswith(".")] == []
 
-        # A child starts, is known, and is ended.
+        # A child starts, is recorded, and is ended.
         server.start()
-        found = remembered(home / "run" / "web.pid")
-        assert found is not None
-        assert found.pid == server.pid
+        process = remembered(home / "run" / "web.pid")
+        assert process is not None
+        assert process.pid == server.pid
         assert server.stop()
 
-        # A log that is too long gives its place back, although there is none for the older lines.
+        # A log that is too long frees its space, although there is no space for the older lines.
         rotate(log, 100_000)
         assert log.stat().st_size == 0
         assert not log.with_name("web.log.1").exists()

@@ -1,4 +1,4 @@
-"""Servers that hang while they start: the supervisor looks after everything else meanwhile."""
+"""Servers that hang at their start: the supervisor handles everything else meanwhile."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_a_server_that_hangs_while_it_starts_delays_nobody(
             before = worker.server.pid
             os.kill(before, signal.SIGKILL)
             assert until(lambda pid=before: (look(), worker.server.pid != pid)[1])
-        # A connection to it waits for 2 s (Valkey) or 5 s (PostgreSQL); the pauses of the worker take 1.5 s.
+        # A connection takes 2 s (Valkey) or 5 s (PostgreSQL) to fail. The pauses of the worker take 1.5 s.
         assert time.monotonic() - began < 4.0
         assert hanging.phase == state.STARTING
         os.kill(server.pid, signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""The three database roles, asked of the real server: what each may do, and the site as the application itself."""
+"""The three database roles on the real server: the rights of each, and the site as the application."""
 
 import json
 import os
@@ -36,7 +36,7 @@ FOLDER = Path(os.environ["MEKIKI_HOME"]) / "postgres"
 
 
 def url_of(role: str) -> str:
-    """The test database for one of the server's own roles, by the password in its file."""
+    """Return the URL of the test database for one of the server's roles, with the password of its file."""
     known = passwords.read(FOLDER)
     assert known is not None
     return test_database_url(connecting.as_role(superuser_url(), role, known[role]))
@@ -59,7 +59,10 @@ def application(db: None) -> Iterator[psycopg.Connection[Any]]:
         "SELECT pg_ls_dir('/')",
         "SELECT lo_import('/etc/passwd')",
         "SELECT pg_reload_conf()",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'mekiki_owner' OR usename = 'mekiki'",
+        (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'mekiki_owner' OR usename = 'mekiki'"
+        ),
         "ALTER SYSTEM SET fsync = off",
         "SET session_replication_role = replica",
         "SELECT set_config('session_replication_role', 'replica', false)",
@@ -78,7 +81,10 @@ def application(db: None) -> Iterator[psycopg.Connection[Any]]:
         "CREATE EVENT TRIGGER mine ON ddl_command_end EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "ALTER DATABASE mekiki SET session_replication_role = replica",
         "ALTER FUNCTION learning_drop_predictions(bigint) OWNER TO mekiki_app",
-        "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean LANGUAGE sql AS 'SELECT true'",
+        (
+            "CREATE OR REPLACE FUNCTION _pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
+            " LANGUAGE sql AS 'SELECT true'"
+        ),
         "CREATE INDEX mine ON audit_event (kind)",
         "REINDEX TABLE audit_event",
         "CLUSTER audit_event USING event_by_kind",
@@ -90,14 +96,14 @@ def application(db: None) -> Iterator[psycopg.Connection[Any]]:
 def test_the_application_is_refused(application: psycopg.Connection[Any], statement: str) -> None:
     with pytest.raises(psycopg.Error) as refused:
         done = application.execute(statement)  # type: ignore[arg-type]
-        if "pg_terminate" in statement:  # nothing is seen of other roles' sessions, or it is refused
+        if "pg_terminate" in statement:  # other sessions are hidden, or it is refused
             assert not any(row[0] for row in done.fetchall())
             raise psycopg.errors.InsufficientPrivilege
     assert isinstance(refused.value, psycopg.errors.InsufficientPrivilege), refused.value
     assert not Path("/tmp/mekiki-stolen").exists()
 
 
-def test_the_application_has_no_right_too_much_and_the_others_would(
+def test_only_the_application_role_has_no_excess_rights(
     application: psycopg.Connection[Any],
 ) -> None:
     evidence = rights.evidence_tables()
@@ -105,13 +111,13 @@ def test_the_application_has_no_right_too_much_and_the_others_would(
     assert checking.excesses(application.cursor(), evidence) == []
     for role, codes in ((OWNER, {"owner", "create", "truncate", "evidence"}), (SUPERUSER, {"superuser"})):
         with psycopg.connect(url_of(role)) as session:
-            found = {excess.code for excess in checking.excesses(session.cursor(), evidence)}
-            assert codes <= found, (role, found)
+            excess_codes = {excess.code for excess in checking.excesses(session.cursor(), evidence)}
+            assert codes <= excess_codes, (role, excess_codes)
             assert all(str(excess) for excess in checking.excesses(session.cursor(), evidence))
 
 
 def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[Any]) -> None:
-    """Unknown heads, the head in use, and temporary tables that stand in for those the functions read."""
+    """Unknown heads, the head in use, and temporary tables in place of the tables that the functions read."""
     for head in (0, -1, 2**62):
         assert application.execute("SELECT learning_open_predictions(%s)", [head]).fetchone() == (False,)
         assert application.execute("SELECT learning_index_predictions(%s)", [head]).fetchone() == (False,)
@@ -124,10 +130,11 @@ def test_functions_of_the_owner_do_nothing_else(application: psycopg.Connection[
     with psycopg.connect(url_of(REPORT)) as session, pytest.raises(psycopg.errors.InsufficientPrivilege):
         session.execute("SELECT learning_hold_head(1)")
     with psycopg.connect(url_of(OWNER)) as session:
-        found = session.execute(
-            "SELECT proname, proconfig::text FROM pg_proc WHERE prosecdef AND pronamespace = 'public'::regnamespace"
+        functions = session.execute(
+            "SELECT proname, proconfig::text FROM pg_proc"
+            " WHERE prosecdef AND pronamespace = 'public'::regnamespace"
         ).fetchall()
-    assert len(found) >= 9 and {path for _name, path in found} == {
+    assert len(functions) >= 9 and {path for _name, path in functions} == {
         '{"search_path=pg_catalog, public, pg_temp"}'
     }
 
@@ -155,7 +162,7 @@ def test_reports_read_and_nothing_else(db: None) -> None:
                 session.execute(statement)  # type: ignore[arg-type]
 
 
-def test_no_role_comes_in_without_its_password() -> None:
+def test_roles_need_their_password() -> None:
     file = FOLDER / passwords.FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.stat().st_uid == os.geteuid()
     for role in (SUPERUSER, OWNER, APPLICATION, REPORT, "postgres"):
@@ -168,7 +175,7 @@ def test_no_role_comes_in_without_its_password() -> None:
 def test_people_answer_and_a_worker_freezes_and_predicts_as_the_application(
     settings: Any, tmp_path: Path
 ) -> None:
-    """HTTP requests and a job of a worker on a connection that is the application's in every respect."""
+    """HTTP requests and a worker's job on a connection with exactly the application's role."""
     from mekiki.audit.private_key import make_first_key
     from mekiki.audit.sealing import seal_new_rows
     from mekiki.exports.services import freeze
@@ -224,17 +231,19 @@ def test_people_answer_and_a_worker_freezes_and_predicts_as_the_application(
         connect_as(before)
 
 
-def test_children_do_not_have_the_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_child_processes_do_not_get_the_owner_password(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@host/mekiki")
-    found = children.child_environment(tmp_path, "postgresql://app:x@host/mekiki", "memory://")
-    assert "secret" not in str(found)
+    environment = children.child_environment(tmp_path, "postgresql://app:x@host/mekiki", "memory://")
+    assert "secret" not in str(environment)
 
 
-def test_a_home_of_before_the_roles_gets_them_and_a_lost_file_is_made_again(tmp_path: Path) -> None:
+def test_older_home_gets_roles_and_a_lost_password_file_is_recreated(tmp_path: Path) -> None:
     server = Postgres(tmp_path / "home" / "postgres", sync=False, settings={"fsync": "off"})
     try:
         server.start()
-        with psycopg.connect(server.superuser_url) as old:  # whose tables were the superuser's
+        with psycopg.connect(server.superuser_url) as old:  # the tables belonged to the superuser
             old.execute("CREATE TABLE old (id bigint GENERATED BY DEFAULT AS IDENTITY, v vector(2))")
             old.execute("CREATE FUNCTION old_one() RETURNS int LANGUAGE sql AS 'SELECT 1'")
             old.execute("ALTER DATABASE mekiki OWNER TO mekiki")
@@ -268,7 +277,7 @@ def mekiki(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_the_statements_of_the_manual_separate_the_roles(tmp_path: Path) -> None:
-    """A server of somebody's own, with other names; migrated and checked by our commands."""
+    """A server of the user with other names, migrated and checked by our commands."""
     page = (ROOT / "docs" / "how-to" / "database-roles.md").read_text()
     blocks = [
         block.replace("mekiki_", "shop_").replace(" mekiki ", " shop ")
@@ -296,7 +305,7 @@ def test_the_statements_of_the_manual_separate_the_roles(tmp_path: Path) -> None
     assert (done.returncode, json.loads(done.stdout)) == (0, {"role": "shop_app", "too_much": []})
     with psycopg.connect(connecting.as_role(shop, "shop_report", "report-password")) as report:
         assert report.execute("SELECT count(*) FROM review_decision").fetchone() == (0,)
-    # One role for everything is found out.
+    # One role for everything is reported.
     done = mekiki("roles", **variables | {"DATABASE_URL": variables["DATABASE_OWNER_URL"]})
     assert done.returncode == 1 and "it owns tables" in done.stdout and "database-roles.md" in done.stdout
 

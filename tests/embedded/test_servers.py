@@ -1,4 +1,4 @@
-"""The embedded servers themselves, without a supervisor."""
+"""The embedded servers without a supervisor."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:
-    fast = {"fsync": "off"}  # the disk is not what is tested
+    fast = {"fsync": "off"}  # the disk is not tested here
     server = Postgres(home / "postgres", sync=False, settings=fast)
     server.start()
     with psycopg.connect(server.superuser_url) as c:
@@ -52,7 +52,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
         server.start()
         with psycopg.connect(server.superuser_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
-            # TCP is off, and only we can reach the socket.
+            # TCP is off, and only this user can reach the socket.
             assert c.execute("SHOW listen_addresses").fetchone() == ("",)
             (folder,) = c.execute("SHOW unix_socket_directories").fetchone() or ("",)
         assert stat.S_IMODE(Path(folder).stat().st_mode) == 0o700
@@ -74,7 +74,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
 def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A virtual environment under /root: its user must not be let in, and PostgreSQL must run all the same."""
+    """A virtual environment under /root: the server's user may not enter it, and PostgreSQL must run."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     installed = postgres.install_folder()
@@ -91,7 +91,7 @@ def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
-def test_a_home_made_again_starts_empty_and_a_lost_database_is_said(tmp_path: Path) -> None:
+def test_new_home_starts_empty_and_lost_database_is_reported(tmp_path: Path) -> None:
     first, account = places.database_folder(tmp_path / "home" / "postgres")
     assert account.uid != 0
     assert (first / "belongs-to").read_text().strip() == str(tmp_path / "home" / "postgres")
@@ -125,7 +125,7 @@ def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> N
         server.stop()
 
 
-def test_a_socket_folder_somebody_else_made_is_refused(tmp_path: Path) -> None:
+def test_socket_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     from mekiki.embedded.process import Account
 
     theirs = tmp_path / "theirs"

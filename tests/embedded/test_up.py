@@ -1,4 +1,4 @@
-"""`mekiki up` as a person meets it: it serves, refuses, mends and stops."""
+"""`mekiki up` as a user sees it: it serves, refuses, restarts and stops."""
 
 import json
 import os
@@ -40,19 +40,19 @@ def page(platform: Platform) -> int:
 
 
 @pytest.mark.slow
-def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
-    """One platform for what would each need a start of its own."""
+def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
+    """One platform for checks that would each need a start."""
     platform = new_platform("目利き's home, with spaces")
     platform.start()
     home = platform.home
 
-    # It serves its first page, keeps its home to itself, and everything runs.
+    # It serves its first page, keeps its home private, and every part runs.
     assert page(platform) == 200
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert set(platform.pids()) == set(CHILDREN)
     assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
 
-    # No child, nor a child of one, has the first admin's password; no log has it. Root is warned, once.
+    # No child process and no log has the first admin's password. Root gets one warning.
     password = platform.admin[1].encode()
     for pid in platform.pids().values():
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
@@ -62,31 +62,32 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert not [name for name, text in logs.items() if password in text]
     assert logs["mekiki.log"].count(b"runs as root") == int(os.geteuid() == 0)
 
-    # Another shell finds the servers; the first admin is there, once.
+    # Another shell finds the servers. The first admin exists once.
     shown = mekiki(
         platform,
         "manage",
         "shell",
         "-c",
-        "from mekiki.accounts.models import User; print('admins', *User.objects.values_list('username', 'is_superuser'))",
+        "from mekiki.accounts.models import User; "
+        "print('admins', *User.objects.values_list('username', 'is_superuser'))",
     )
     assert "admins ('admin', True)" in shown.stdout, shown.stderr
 
-    # A second `up` refuses and says who holds the home and where it serves.
+    # A second `up` refuses, and names the process that uses the home and its address.
     second = mekiki(platform, "up", "--port", "0")
     assert second.returncode != 0
     assert str(platform.pid) in second.stderr
     assert platform.url in second.stderr
     assert str(home) in second.stderr
 
-    # Whatever is killed is started again, the others go on, the address stays, and it is said.
+    # A killed part is started again, the others continue, the address stays, and the log reports it.
     for name in CHILDREN:
         before = platform.pids()[name]
         os.kill(before, signal.SIGKILL)
         assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not mended"
         assert until(lambda: page(platform) == 200)
-    said = (home / "logs" / "mekiki.log").read_text()
-    assert said.count("killed by signal 9") == len(CHILDREN)
+    log = (home / "logs" / "mekiki.log").read_text()
+    assert log.count("killed by signal 9") == len(CHILDREN)
     assert platform.alive()
 
     # SIGTERM stops everything in order and leaves no process.
@@ -94,13 +95,13 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     platform.stop()
     assert platform.child is not None and platform.child.returncode == 0
     assert processes_of(home) == []
-    stopped = [line.split(" ok   ")[1] for line in said_after(home, "Stopping")]
+    stopped = [line.split(" ok   ")[1] for line in log_after(home, "Stopping")]
     assert stopped == [
         f"{title} stopped"
         for title in ("Schedule", "Sweeper", "Search worker", "Worker", "Web", "Valkey", "PostgreSQL")
     ]
 
-    # And a command says what to do.
+    # The command says what to do.
     refused = mekiki(platform, "manage", "showmigrations")
     assert refused.returncode != 0
     assert "mekiki up" in refused.stderr
@@ -108,7 +109,7 @@ def test_a_day_on_one_home(new_platform: NewPlatform) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def said_after(home: Path, word: str) -> list[str]:
+def log_after(home: Path, word: str) -> list[str]:
     lines = (home / "logs" / "mekiki.log").read_text().splitlines()
     start = max(i for i, line in enumerate(lines) if word in line)
     return lines[start + 1 :]
@@ -125,7 +126,7 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
     assert not (platform.home / "postgres").exists()
 
 
-def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform, _valkey: str) -> None:
+def test_external_servers_replace_the_embedded_servers(new_platform: NewPlatform, _valkey: str) -> None:
     theirs = superuser_url("theirs")
     with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
@@ -138,7 +139,7 @@ def test_servers_of_ones_own_replace_the_embedded_ones(new_platform: NewPlatform
         assert connection.execute("SELECT username FROM accounts_user").fetchall() == [("admin",)]
     platform.stop()
     assert processes_of(platform.home) == []
-    # What is not ours goes on.
+    # Processes of others continue.
     with psycopg.connect(theirs) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -150,9 +151,7 @@ def test_a_platform_that_cannot_start_says_why(new_platform: NewPlatform) -> Non
             new_platform(port=port).start()
 
 
-def test_a_variable_that_means_nothing_is_named(
-    new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_variable_is_named(new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_PORT", "eighty")
     refused = mekiki(new_platform(), "up")
     assert refused.returncode != 0
@@ -160,14 +159,14 @@ def test_a_variable_that_means_nothing_is_named(
 
 
 @pytest.mark.slow
-def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform: NewPlatform) -> None:
-    """On a home whose path is far longer than a socket's may be, and on the same port, at once."""
+def test_platform_starts_again_after_a_killed_supervisor(new_platform: NewPlatform) -> None:
+    """On a home with a path longer than a socket's path may be, and on the same port, at once."""
     home = "/".join(["a-folder-with-a-rather-long-name"] * 6)
     first = new_platform(home).start()
     before = first.pids()
     assert first.child is not None
     port = int(first.url.rsplit(":", 1)[1].strip("/"))
-    # A request that is being answered keeps the web server, and with it the port, for some seconds.
+    # A request that is being answered keeps the web server, and its port, for some seconds.
     asking = socket.create_connection(("127.0.0.1", port))
     asking.sendall(
         b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nhalf of it"
@@ -187,17 +186,17 @@ def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next(new_platform:
 
 
 @pytest.mark.slow
-def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatform) -> None:
+def test_site_serves_while_a_part_keeps_dying(new_platform: NewPlatform) -> None:
     platform = new_platform(worker=False, beat=False)
     platform.start()
     web, postgres = platform.pids()["web"], platform.pids()["postgres"]
     ended: set[int] = set()
 
     def kill(name: str) -> None:
-        found = platform.pids().get(name, 0)
-        if found and found not in ended:
-            ended.add(found)
-            os.kill(found, signal.SIGKILL)
+        pid = platform.pids().get(name, 0)
+        if pid and pid not in ended:
+            ended.add(pid)
+            os.kill(pid, signal.SIGKILL)
 
     def child(name: str) -> dict[str, object]:
         return state.read(platform.home).children[name]
@@ -208,14 +207,14 @@ def test_the_site_goes_on_whatever_dies_again_and_again(new_platform: NewPlatfor
     assert page(platform) == 200
     assert (platform.pids()["web"], platform.pids()["postgres"]) == (web, postgres)
 
-    # What it died of is known to the command and to the site.
+    # The command and the site know why it died.
     shown = mekiki(platform, "status", "--json")
     assert json.loads(shown.stdout)["children"]["valkey"]["last_exit"]["code"] == -signal.SIGKILL
-    said = (platform.home / "logs" / "mekiki.log").read_text()
-    assert "Valkey ended 5 times in a row" in said
-    assert str(platform.home / "logs" / "valkey.log") in said
+    log = (platform.home / "logs" / "mekiki.log").read_text()
+    assert "Valkey ended 5 times in a row" in log
+    assert str(platform.home / "logs" / "valkey.log") in log
 
-    # Left alone it comes back by itself, and then nothing needs attention.
+    # Without the disturbance it recovers, and nothing needs attention.
     assert until(lambda: child("valkey")["phase"] == "running", 60)
     assert mekiki(platform, "status").returncode == 0
     platform.stop()

@@ -1,4 +1,7 @@
-"""Fixtures of the exports. What imports models is imported late: Django is set up after this file is read."""
+"""Fixtures for the tests of exports.
+
+Models are imported inside the functions, because Django is set up after this file is read.
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def judged(db: None) -> Any:
-    """A small dataset that people have judged: tests.exports.helpers.Judged."""
+    """Create a small reviewed dataset (tests.exports.helpers.Judged)."""
     from tests.exports.helpers import make_judged
 
     return make_judged()
@@ -15,7 +18,7 @@ def judged(db: None) -> Any:
 
 @pytest.fixture
 def frozen(judged: Any) -> Any:
-    """A label set with people's and the machine's labels, and images."""
+    """Freeze a label set with images and with labels of reviewers and of the machine."""
     from mekiki.exports.services import freeze
     from mekiki.exports.writing import write_label_set
     from tests.exports.helpers import nothing
@@ -28,7 +31,10 @@ def frozen(judged: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def signing_key(request: pytest.FixtureRequest) -> Any:
-    """The signing key of the session's home, which child processes read too; for tests that have a database."""
+    """Create the signing key of the session's home, for tests with a database.
+
+    Child processes read it too.
+    """
     if not {"db", "transactional_db"} & set(request.fixturenames):
         return None
     request.getfixturevalue("transactional_db" if "transactional_db" in request.fixturenames else "db")

@@ -1,4 +1,4 @@
-"""A small dataset that people have judged, and a label set written from it."""
+"""A small reviewed dataset, and a label set written from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests import factories
 
 @dataclass
 class Judged:
-    """What the fixture made."""
+    """The objects that the fixture created."""
 
     dataset: Any
     admin: Any
@@ -24,7 +24,7 @@ class Judged:
 
 
 def shown_for(head: Any, label: Any, confidence: float, **more: Any) -> dict[str, Any]:
-    """What review.services records as shown for a prediction."""
+    """Return what review.services records as shown for a prediction."""
     return {
         "stream": "uncertain",
         "propensity": 0.25,
@@ -42,7 +42,10 @@ def shown_for(head: Any, label: Any, confidence: float, **more: Any) -> dict[str
 
 
 def make_judged() -> Judged:
-    """Twelve images: 0–3 confirmed, 4–5 corrected, 6–7 asked blind, 8 flagged, 9–11 not asked about."""
+    """Create twelve images.
+
+    0–3 are confirmed, 4–5 corrected, 6–7 answered blind, 8 flagged, 9–11 not reviewed.
+    """
     admin, reviewer = factories.UserFactory(username="admin"), factories.UserFactory(username="=reviewer")
     dataset = factories.DatasetFactory(slug="parts", name="部品 Parts", admin=admin, reviewer=reviewer)
     good = factories.LabelFactory(dataset=dataset, name="good", guideline="No visible defect")
@@ -87,9 +90,9 @@ def make_judged() -> Judged:
 
 
 def nothing(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Ignore the progress."""
 
 
 def path_of(label_set: LabelSet) -> Path:
-    """Where a frozen label set lies."""
+    """Return the path of a frozen label set."""
     return Path(default_storage.path(label_set.file))

@@ -1,4 +1,4 @@
-"""The page of the label sets, over HTTP."""
+"""The page of the label sets over HTTP."""
 
 import io
 import zipfile
@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from mekiki.audit.models import Event
 from mekiki.audit.private_key import SigningKeyError
+from mekiki.datasets.models import ChangedFile
 from mekiki.exports import selectors
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
@@ -70,7 +71,10 @@ def test_members_download_and_it_is_recorded(
 
 
 def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> None:
-    """A viewer's page view made a new key when the file was gone, and later label sets had another signature."""
+    """A former defect: a page view created a new key when the file was missing.
+
+    Later label sets then had another signature.
+    """
     file = settings.HOME / "keys" / "signing.pem"
     away = file.rename(file.with_name("away.pem"))  # keeps the mode of the file
     client.force_login(judged.admin)
@@ -94,10 +98,12 @@ def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet
     path_of(frozen).write_bytes(good[:-1] + b"X")
     for _again in range(2):
         html = client.get(url, follow=True).content.decode()
-        assert "does not have its recorded hash any more" in html
+        assert "its hash differs from the record" in html
     assert client.head(url).status_code == 302
     event = Event.objects.get(kind="label_set.file_changed")
     assert event.data["expected"] == frozen.sha256 and event.object_id == "v1"
+    row = ChangedFile.objects.get()
+    assert (row.object_id, row.expected, row.actual) == ("v1", frozen.sha256, event.data["found"])
     assert Event.objects.filter(kind="label_set.downloaded").count() == 1
     path_of(frozen).write_bytes(good)
     assert client.get(url).status_code == 200

@@ -1,4 +1,4 @@
-"""Freezing: what goes in, that it is exact, and that it survives being killed."""
+"""Freezing: what a label set contains, that it is exact, and that it survives a kill."""
 
 import csv
 import io
@@ -16,6 +16,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from mekiki.audit.models import Event
+from mekiki.config import csv_files
 from mekiki.exports import selectors, snapshot, writing
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze, retry
@@ -72,7 +73,7 @@ def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
     judged: Judged, frozen: LabelSet
 ) -> None:
     machine = [row for row in rows_of(path_of(frozen)) if row["source"] == "machine"]
-    # 8 was flagged by a person; 10 is predicted critical; 9 and 11 are left.
+    # 8 was flagged by a reviewer, 10 is predicted critical, and 9 and 11 remain.
     assert {row["image_sha256"] for row in machine} == {judged.images[n].sha256 for n in (9, 11)}
     for row in machine:
         assert row["confidence"] >= 0.94 and not row["critical"]
@@ -142,14 +143,14 @@ def test_the_table_says_the_same_and_runs_no_formula(frozen: LabelSet) -> None:
     assert len(table) == len(rows) == 10
     for cells, row in zip(table, rows, strict=True):
         assert not any((cell or "").startswith(tuple("=+-@＝＋－＠\t\r\n")) for cell in cells.values())
-        assert form.unguard(cells["file_name"]) == row["file_name"]
-        assert form.unguard(cells["label"]) == row["label"]
+        assert csv_files.cell_text(cells["file_name"]) == row["file_name"]
+        assert csv_files.cell_text(cells["label"]) == row["label"]
         assert json.loads(cells["metadata"]) == row["metadata"]
     assert any(cells["file_name"].startswith("'=cmd") for cells in table)
 
 
 def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after the entries were fixed: what happens meanwhile does not change what is written."""
+    """The process was killed after the entries were fixed. Later changes do not change the file."""
     label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True, machine_threshold=0.94)
 
     class KilledError(BaseException):
@@ -163,7 +164,7 @@ def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch:
         write_label_set(label_set=label_set, progress=die_late)
     first = write_label_set(label_set=label_set, progress=nothing)
     once = path_of(first).read_bytes()
-    # The same label set as if the last mark had been lost, in a world that moved on.
+    # The same label set as if the last mark had been lost after the data changed.
     Champion.objects.all().delete()
     judged.head.prediction_set.all().delete()
     judged.labels[0].name = "fine"

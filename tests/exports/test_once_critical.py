@@ -1,4 +1,4 @@
-"""A label whose critical mark was taken off for a while: the set that holds machine labels of it says so first."""
+"""A label that was not critical for a while: a set with its machine labels reports that first."""
 
 import json
 import zipfile
@@ -34,7 +34,7 @@ def page(judged: Judged, language: str = "en") -> str:
 
 @pytest.fixture
 def unticked(judged: Judged) -> LabelSet:
-    """Frozen while 傷 was not critical: machine labels of it are in the set."""
+    """Freeze a set while 傷 is not critical, so that it holds machine labels of 傷."""
     scratch = judged.labels[1]
     Prediction.objects.filter(image__in=judged.images[9:]).update(label=scratch)
     update_label(label=scratch, user=judged.admin, critical=False)
@@ -59,7 +59,7 @@ def test_the_set_says_so_in_manifest_readme_and_page(judged: Judged, unticked: L
     assert f"The label “傷” was critical until {day}" in first and "holds 3 machine labels" in first
     assert f"ラベル「傷」は {day}" in readme and readme.index("ラベル「傷」") < readme.rindex("manifest.sig")
     assert "was critical until" in page(judged) and "is marked critical since" not in page(judged)
-    # Ticked again: the file stays, the page says both.
+    # Critical again: the file stays, and the page shows both facts.
     update_label(label=scratch, user=judged.admin, critical=True)
     text = page(judged)
     assert "was critical until" in text and "is marked critical since" in text
@@ -74,7 +74,7 @@ def test_a_label_that_becomes_critical_after_the_set_was_frozen_is_shown(judged:
     assert "critical since" not in page(judged)
     update_label(label=good, user=judged.admin, critical=True)
     assert "The label “good” is marked critical since" in page(judged)
-    # Also for a set that was frozen before the counts by label were kept.
+    # The same applies to a set that was frozen before the counts by label were stored.
     snapshot = {k: v for k, v in label_set.snapshot.items() if k not in {"machine_by_label", "once_critical"}}
     other = frozen_copy(label_set, snapshot)
     assert page(judged).count("The label “good” is marked critical since") == 2, other
@@ -86,10 +86,15 @@ def frozen_copy(label_set: LabelSet, snapshot: dict[str, Any]) -> LabelSet:
     copy = LabelSet.objects.get(pk=label_set.pk)
     copy.pk, copy.version, copy.snapshot = None, label_set.version + 1, snapshot
     copy.save(force_insert=True)
-    with as_owner(triggers=False):  # a frozen set takes no entry
+    with as_owner(triggers=False):  # a frozen set accepts no entry
         LabelSetEntry.objects.bulk_create(
             LabelSetEntry(
-                label_set=copy, **{f.attname: getattr(e, f.attname) for f in e._meta.concrete_fields if f.name != "label_set"}
+                label_set=copy,
+                **{
+                    f.attname: getattr(e, f.attname)
+                    for f in e._meta.concrete_fields
+                    if f.name != "label_set"
+                },
             )
             for e in LabelSetEntry.objects.filter(label_set=label_set.pk)
         )  # fmt: skip
@@ -113,6 +118,6 @@ def test_the_page_shows_the_accuracy_with_its_interval_and_what_left_the_sample_
     frozen_set(judged)
     text = page(judged)
     assert "9.0 % to 91.0 %" in text and "1 of 2 audited images right" in text and "50.0 %" not in text
-    assert "Since this figure was stated" not in text
+    assert "Since this figure was computed" not in text
     archive_label(label=judged.labels[2], user=judged.admin, confirmed=True)
-    assert "Since this figure was stated: The label" in page(judged)
+    assert "Since this figure was computed: The label" in page(judged)

@@ -1,4 +1,4 @@
-"""A label set shows, without the platform, that each of its decisions is one that was sealed."""
+"""A label set proves without the platform that each of its decisions was sealed."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ Rows = list[dict[str, Any]]
 
 @pytest.fixture
 def spread(judged: Judged) -> LabelSet:
-    """A label set whose decisions lie under several seals, by two keys, among decisions that are not in it."""
+    """Freeze a label set whose decisions lie under several seals, by two keys, among other decisions."""
     seal_new_rows()
     for number in range(3):
         for _other in range(3):
@@ -51,7 +51,7 @@ def rows_in(contents: dict[str, bytes]) -> Rows:
 
 
 def with_rows(contents: dict[str, bytes], rows: Rows) -> dict[str, bytes]:
-    """The rows written again, the table with them, signed with the platform's own key."""
+    """Write the rows and the table again, signed with the platform's key."""
     table = io.StringIO()
     csv.writer(table).writerows([form.COLUMNS, *(form.row_cells(row) for row in rows)])
     changed = {

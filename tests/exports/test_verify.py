@@ -1,4 +1,4 @@
-"""Verification: whatever is changed in a label set is found, and a hostile file does no harm."""
+"""Verification: a change in a label set is found, and a hostile file does no harm."""
 
 import io
 import json
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mekiki.config import csv_files
 from mekiki.exports.models import LabelSet
 from tests.exports.helpers import path_of
 from tests.offline import run_former, run_verifier
@@ -39,7 +40,7 @@ def contents_of(path: Path) -> dict[str, bytes]:
 
 
 def pack(contents: dict[str, bytes], path: Path) -> Path:
-    """An archive laid out as a label set, of any contents."""
+    """Return an archive in the layout of a label set, with any contents."""
     with path.open("w+b") as file:
         writer = zips.Writer(file)
         for name, content in contents.items():
@@ -50,7 +51,7 @@ def pack(contents: dict[str, bytes], path: Path) -> Path:
 
 
 def reseal(contents: dict[str, bytes], key: Ed25519PrivateKey | None = None) -> dict[str, bytes]:
-    """What a forger can do: hashes, counts and signature made again, with a key of their own."""
+    """Create hashes, counts and signature again with another key, as a forger can."""
     key = key or Ed25519PrivateKey.generate()
     manifest = json.loads(contents[form.MANIFEST])
     import hashlib
@@ -94,7 +95,7 @@ def test_any_changed_byte_is_found(
     changed.write_bytes(raw)
     report = verify(changed)
     if report.ok:
-        # Only the slack of a compressed stream may change, and then it unpacks to the same contents.
+        # Only unused bits of a compressed stream may change. It then unpacks to the same contents.
         with zipfile.ZipFile(good) as archive:
             packed = [i for i in archive.infolist() if i.compress_type == zipfile.ZIP_DEFLATED]
         assert any(i.header_offset <= at < i.header_offset + 100 + i.compress_size for i in packed)
@@ -181,11 +182,11 @@ FORGERIES = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_rows_forged_and_sealed_again_are_found(good: Path, tmp_path: Path, name: str) -> None:
-    """Even with hashes, table and signature made to fit, a row that cannot be is found."""
+    """A forged row is found even if the hashes, the table and the signature match it."""
     forge, code = FORGERIES[name]
     contents = contents_of(good)
     rows = contents[form.ROWS].splitlines(keepends=True)
-    # The first row of a person, first.
+    # The first row with a reviewer's label comes first.
     rows.sort(key=lambda line: (json.loads(line)["source"] != "human", json.loads(line)["image_sha256"]))
     forged = forge(rows)
     contents[form.ROWS] = b"".join(forged)
@@ -208,7 +209,7 @@ def test_the_counts_must_agree(good: Path, tmp_path: Path) -> None:
 
 
 def test_another_key_is_told_from_the_pinned_one(good: Path, tmp_path: Path) -> None:
-    """A label set made and signed by somebody else is whole in itself; only a pinned key unmasks it."""
+    """A label set signed by another key is complete in itself. Only a pinned key reveals it."""
     forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
     genuine = contents_of(good)[form.PUBLIC_KEY]
     assert verify(forged).ok and verify(forged).summary["pinned"] is False
@@ -237,7 +238,7 @@ def test_ordinary_and_hostile_files(good: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("../../escape", "x")
     assert codes(verify(path)) == {"not_ours"}
-    # Packed again by another program: the same files, but no longer the archive that was frozen.
+    # Packed again by another program: the same files in an archive other than the frozen one.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in contents_of(good).items():
             archive.writestr(name, content)
@@ -260,13 +261,13 @@ def test_a_hostile_name_never_reaches_the_terminal_raw(good: Path, tmp_path: Pat
 
 @given(st.text())
 def test_guarding_a_cell_is_undone_exactly(text: str) -> None:
-    cell = form.guard(text)
-    assert form.unguard(cell) == text
+    cell = csv_files.safe_cell(text)
+    assert csv_files.cell_text(cell) == text
     assert not cell.startswith(tuple("=+-@＝＋－＠\t\r\n"))
 
 
 def test_big_archives_use_zip64_that_others_read() -> None:
-    """More than 65,535 files, and sizes that others take from the zip64 fields."""
+    """More than 65,535 files, and sizes that other programs read from the zip64 fields."""
     file = io.BytesIO()
     writer = zips.Writer(file)
     for number in range(66_000):
@@ -278,7 +279,7 @@ def test_big_archives_use_zip64_that_others_read() -> None:
 
 
 def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """`mekiki verify …` where nothing runs: no database, no broker."""
+    """Run `mekiki verify …` without a database and a broker."""
     import os
 
     env = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "BROKER_URL")}

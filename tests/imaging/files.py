@@ -1,4 +1,4 @@
-"""Tricky files, made on the spot."""
+"""Unusual image files, created for tests."""
 
 import io
 import struct
@@ -36,17 +36,20 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """The PNG with further chunks behind its header."""
+    """Return the PNG with more chunks after its header."""
     return png[:33] + b"".join(chunk(name, data) for name, data in chunks) + png[33:]
 
 
 def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
-    """The JPEG with a further segment behind its start."""
+    """Return the JPEG with one more segment after its start."""
     return jpeg[:2] + b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
 def linear_profile(kind: str = "RGB") -> bytes:
-    """A small ICC profile (version 2) with a gamma of 1.0, as linear cameras write it; "GRAY" for grey images."""
+    """Return a small ICC profile (version 2) with gamma 1.0, as linear cameras write it.
+
+    Use "GRAY" for grey images.
+    """
 
     def s15(*values: float) -> bytes:
         return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
@@ -88,7 +91,7 @@ def srgb_profile() -> bytes:
 
 
 def apng(default_is_hidden: bool = True) -> bytes:
-    """An animation of two red frames with a blue still picture, which the animation shows only where asked."""
+    """Return an animation of two red frames with a blue still picture, which is a frame only on request."""
     still = saved(np.full((20, 30, 3), (0, 0, 200), np.uint8), "PNG")
     red = saved(np.full((20, 30, 3), (200, 0, 0), np.uint8), "PNG")
     data = red[red.index(b"IDAT") - 4 :]
@@ -113,7 +116,7 @@ def apng(default_is_hidden: bool = True) -> bytes:
 
 
 def interlaced(pixels: np.ndarray) -> bytes:
-    """The pixels as an interlaced PNG (Adam7), grey or RGB, of 8 or 16 bits."""
+    """Return the pixels as an interlaced PNG (Adam7), grey or RGB, of 8 or 16 bits."""
     rows = b""
     for x, y, across, down in (
         *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),

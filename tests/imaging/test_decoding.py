@@ -1,4 +1,4 @@
-"""One decoder: whatever a factory stores comes out as the right upright 8-bit picture, or as a reason."""
+"""The decoder: a stored file becomes the right upright 8-bit picture, or is refused with a reason."""
 
 import io
 import struct
@@ -37,8 +37,8 @@ def seen(data: bytes, window: Window | None = None) -> np.ndarray:
     return np.asarray(decode(data, window=window).image).astype(int)
 
 
-def close(found: np.ndarray, wanted: np.ndarray, within: int = 1) -> bool:
-    return found.shape == wanted.shape and int(np.abs(found - wanted.astype(int)).max()) <= within
+def close(pixels: np.ndarray, wanted: np.ndarray, within: int = 1) -> bool:
+    return pixels.shape == wanted.shape and int(np.abs(pixels - wanted.astype(int)).max()) <= within
 
 
 def codes(data: bytes, **options: object) -> list[str]:
@@ -76,9 +76,9 @@ def test_deep_images_are_shown_by_their_window(name: str, data: bytes, wanted: n
 def test_every_type_of_values_can_be_windowed(dtype: str) -> None:
     values = (GREY.astype(float) / 255 * 100 - (50 if dtype[0] == "i" else 0)).astype(dtype)
     low, high = float(values.min()), float(values.max())
-    found = seen(tiff(values), Window(low, high))
+    pixels = seen(tiff(values), Window(low, high))
     wanted = np.rint((values.astype(float) - low) * 255 / (high - low))
-    assert close(found, wanted)
+    assert close(pixels, wanted)
 
 
 def test_values_that_are_none_are_black_and_infinite_ones_are_at_the_ends() -> None:
@@ -163,8 +163,8 @@ def test_a_profile_is_applied_once(kind: str, mode: str) -> None:
     wanted = 255 * np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     if mode == "L":
         wanted = np.repeat(wanted[..., None], 3, 2)
-    found = np.asarray(decoded.image.convert("RGB")).astype(float)
-    assert np.abs(found - wanted).mean() < 1.5
+    colours = np.asarray(decoded.image.convert("RGB")).astype(float)
+    assert np.abs(colours - wanted).mean() < 1.5
     assert not decoded.exact and not decoded.findings
 
 
@@ -180,7 +180,7 @@ def test_a_broken_profile_is_ignored_and_reported(kind: str, profile: bytes) -> 
     decoded = decode(saved(COLOUR, kind, icc_profile=profile, **options))
     assert close(np.asarray(decoded.image).astype(int), COLOUR, within=6)
     assert [finding.code for finding in decoded.findings] == ["profile_ignored"]
-    assert not decoded.exact  # a browser may apply what it understands of it
+    assert not decoded.exact  # a browser may apply the part that it understands
 
 
 def test_profile_bombs_are_ignored() -> None:
@@ -198,7 +198,7 @@ def test_gamma_and_primaries_of_png() -> None:
         with_chunks(saved(np.full((8, 8, 3), (200, 40, 40), np.uint8), "PNG"), (b"cICP", b"\x0c\x0d\0\x01"))
     )
     red, green, _blue = np.asarray(p3.image)[0, 0].tolist()
-    assert red > 205 and green < 40  # P3's red lies outside: more saturated in sRGB
+    assert red > 205 and green < 40  # P3 red lies outside sRGB, where it is more saturated
     assert codes(with_chunks(plain, (b"gAMA", b"\0\0\0\0"))) == ["profile_ignored"]
 
 
@@ -214,8 +214,8 @@ def test_transparency_lies_on_the_grey_of_our_screens(kind: str) -> None:
 def test_deep_transparency() -> None:
     alpha = np.where(GREY > 127, 65535, 0).astype(np.uint16)
     for data in (png16(np.dstack([TWELVE, alpha])), tiff(np.dstack([TWELVE, alpha]), extrasamples=[2])):
-        found = seen(data, TWELVE_BITS)
-        assert close(found[..., 0], np.where(GREY > 127, GREY, 128))
+        pixels = seen(data, TWELVE_BITS)
+        assert close(pixels[..., 0], np.where(GREY > 127, GREY, 128))
     keyed = with_chunks(png16(TWELVE), (b"tRNS", struct.pack(">H", int(TWELVE[0, 0]))))
     assert seen(keyed, TWELVE_BITS)[0, 0, 0] == 128
 
@@ -280,8 +280,8 @@ def pages(*arrays: np.ndarray, **options: object) -> bytes:
 
 def test_the_largest_page_is_the_picture() -> None:
     small = np.zeros((10, 16, 3), np.uint8)
-    found = decode(pages(small, COLOUR, small)).findings
-    assert [(finding.code, finding.detail) for finding in found] == [
+    findings = decode(pages(small, COLOUR, small)).findings
+    assert [(finding.code, finding.detail) for finding in findings] == [
         ("pages_left_out", {"pages": 3, "page": 2})
     ]
     assert close(seen(pages(small, COLOUR)), COLOUR, within=0)
@@ -446,7 +446,7 @@ def test_chunk_helper_writes_png() -> None:
 
 
 def raw_tiff(compression: int, data: bytes, width: int = 10, height: int = 10, samples: int = 1) -> bytes:
-    """A TIFF of one strip with these bytes."""
+    """Return a TIFF of one strip with these bytes."""
     tags = [
         *((256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, compression), (262, 3, 1)),
         *((273, 4, 0), (277, 3, samples), (278, 4, height), (279, 4, len(data))),

@@ -1,4 +1,7 @@
-"""The window of a group of deep images: outliers do not move it, and what lies outside is cut off and counted."""
+"""The window of a group of deep images.
+
+Outliers do not move it. Values outside the window are cut off and counted.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ UINT16, FLOAT = np.dtype("uint16"), np.dtype("float32")
 
 
 def scene(top: int, bright: int = 0, hot: int = 0) -> np.ndarray:
-    """Grey values up to `top`, a spot of 100 bright pixels, one hot pixel."""
+    """Return grey values up to `top`, a spot of 100 bright pixels, and one hot pixel."""
     values = np.linspace(0, top, 16_000).astype(np.uint16).reshape(100, 160)
     if bright:
         values[20:30, 20:30] = bright
@@ -43,8 +46,8 @@ def test_hot_pixels_do_not_turn_the_rest_black(hot: int) -> None:
 
 
 def test_values_in_a_small_part_of_the_depth_fill_the_window() -> None:
-    found = window_of(np.linspace(20_000, 28_000, 10_000).astype(np.uint16).reshape(100, 100))
-    assert 17_500 <= found.black <= 18_500 and 29_500 <= found.white <= 30_500
+    window = window_of(np.linspace(20_000, 28_000, 10_000).astype(np.uint16).reshape(100, 100))
+    assert 17_500 <= window.black <= 18_500 and 29_500 <= window.white <= 30_500
     assert window_of(np.full((10, 10), 3000, np.uint16)) == Window(0, 4095)
 
 
@@ -56,17 +59,17 @@ def test_heights_with_missing_values() -> None:
     for missing in (np.nan, np.inf, -np.inf, -3.4028235e38, -9999.0, -32768.0):
         holed = good.copy()
         holed[10:20, 10:20] = missing
-        found = window_of(holed)
-        assert abs(found.black - wanted.black) < 0.1 and abs(found.white - wanted.white) < 0.1, missing
+        window = window_of(holed)
+        assert abs(window.black - wanted.black) < 0.1 and abs(window.white - wanted.white) < 0.1, missing
 
 
-def test_a_window_for_anything() -> None:
+def test_window_is_computed_for_any_values() -> None:
     assert estimate([], FLOAT) == Window(0, 1)
     assert estimate([np.empty(0)], UINT16) == Window(0, 255)
     assert window_of(np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)) == Window(0, 1)
     for array in (np.zeros((4, 4), np.float32), np.full((4, 4), -7, np.int32), np.array([[5]], np.int16)):
-        found = window_of(array)
-        assert found.black < found.white
+        window = window_of(array)
+        assert window.black < window.white
 
 
 def test_clipped_values_are_counted() -> None:

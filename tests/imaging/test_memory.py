@@ -1,4 +1,7 @@
-"""Decoding keeps to a budget of memory: what it takes is known before, waits for its turn, or is refused by name."""
+"""Decoding stays within a memory budget.
+
+The needed memory is known in advance. The decoder waits for it or refuses the image by name.
+"""
 
 import io
 import json
@@ -25,7 +28,7 @@ SIDE = 2400
 MB = 1 << 20
 NOISE = np.random.default_rng(0).integers(0, 256, (53, 37, 4), dtype=np.uint8)
 DEEP = NOISE.astype(np.uint16) * 16
-# Bytes a pixel at the highest, where the decoder needed more before it worked in strips.
+# Peak memory in bytes per pixel, before the decoder worked in strips.
 MOST = {
     "PNG, RGBA": 8,
     "PNG, palette with transparency": 5.5,
@@ -39,7 +42,7 @@ MEASURED = (*MOST, "JPEG, progressive", "PNG, RGB, turned", "GIF")
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, float]]:
-    """What examining a file of 6 million pixels of each kind took, measured in a process of its own."""
+    """Return the memory used to examine a file of 6 million pixels of each kind, in a separate process."""
     folder = tmp_path_factory.mktemp("kinds")
     for number, kind in enumerate(MEASURED):
         (folder / f"{number:02d}").write_bytes(KINDS[kind](SIDE))
@@ -58,18 +61,18 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, flo
 
 
 def test_no_kind_takes_more_than_was_reserved(figures: dict[str, dict[str, float]]) -> None:
-    over = {kind: found for kind, found in figures.items() if found["peak_mb"] > found["estimated_mb"]}
+    over = {kind: memory for kind, memory in figures.items() if memory["peak_mb"] > memory["estimated_mb"]}
     assert not over
 
 
 def test_kinds_are_decoded_in_strips(figures: dict[str, dict[str, float]]) -> None:
-    """Beside the picture: the file, and strips of a few ten MB."""
+    """Besides the picture: the file, and strips of some 10 MB."""
     limits = {kind: bytes_a_pixel * SIDE * SIDE / MB + 48 for kind, bytes_a_pixel in MOST.items()}
     assert not {kind: figures[kind] for kind in MOST if figures[kind]["peak_mb"] > limits[kind]}
 
 
 def test_memory_is_given_back(figures: dict[str, dict[str, float]]) -> None:
-    assert not {kind: found for kind, found in figures.items() if found["kept_mb"] > 24}
+    assert not {kind: memory for kind, memory in figures.items() if memory["kept_mb"] > 24}
 
 
 @pytest.fixture
@@ -113,7 +116,7 @@ def test_what_does_not_fit_now_waits_for_its_turn() -> None:
         first.wait(10)
         while not budget._waiting:
             pass
-        # It would fit, but came later: a large image is not overtaken for ever.
+        # It would fit, but came later: a large image is not overtaken forever.
         small = threading.Thread(target=lambda: (second.set(), take("small", 30)))
         small.start()
         second.wait(10)
@@ -165,9 +168,9 @@ def test_webp_has_the_pixels_that_pillow_reads(options: dict[str, object], chann
     data = saved(smooth, "WEBP", **options)
     with Image.open(io.BytesIO(data)) as image:
         wanted = image.convert("RGBA")
-    found = imaging.decode(data).image
+    decoded = imaging.decode(data).image
     opaque = np.asarray(wanted)[..., 3] == 255
-    assert (np.asarray(found)[opaque] == np.asarray(wanted)[..., :3][opaque]).all()
+    assert (np.asarray(decoded)[opaque] == np.asarray(wanted)[..., :3][opaque]).all()
 
 
 def test_pictures_are_scaled_as_pillow_scales_thumbnails() -> None:

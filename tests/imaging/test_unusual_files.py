@@ -1,4 +1,4 @@
-"""Files that browsers read otherwise than the decoder, and pictures without a value."""
+"""Files that browsers and the decoder read differently, and pictures without pixel values."""
 
 import struct
 

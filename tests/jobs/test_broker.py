@@ -1,4 +1,4 @@
-"""A broker that hangs, or is not there: nobody waits for it, nothing is lost."""
+"""A broker that hangs or does not run: nobody waits for it, and nothing is lost."""
 
 import os
 import re
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def valkey(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
-    """A broker of this test's own, which it may stop."""
+    """Start a broker that only this test uses and may stop."""
     home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     server = Valkey(home / "valkey")
     monkeypatch.setattr(app.conf, "broker_write_url", server.start())
@@ -45,15 +45,13 @@ def valkey(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
 
 
 def test_a_hung_broker_costs_less_than_two_seconds(valkey: Valkey, client: Client) -> None:
-    """Pressing a button that asks for work, again and again, while the broker's process is stopped."""
+    """Press a button that requests work several times while the broker's process is stopped."""
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
     ConfirmedLabelFactory(dataset=dataset, image__dataset=dataset, in_training=True)
     client.force_login(admin)
-    client.get(
-        reverse("overview", args=[dataset.slug])
-    )  # what the first page loads is no matter of the broker
+    client.get(reverse("overview", args=[dataset.slug]))  # the first page's own loading is not measured
     os.kill(valkey.pid, signal.SIGSTOP)
     began = time.monotonic()
     answer = client.post(reverse("train", args=[dataset.slug]))
@@ -62,9 +60,11 @@ def test_a_hung_broker_costs_less_than_two_seconds(valkey: Valkey, client: Clien
     assert next(str(m) for m in get_messages(answer.wsgi_request)).startswith("The training is queued.")
     job = Job.objects.get(kind=Kind.TRAIN)
     assert (job.state, job.sent_at) == (State.QUEUED, None)
-    assert progress.status(job).detail == "Stored, and not yet handed to a worker. It starts by itself."
+    assert progress.status(job).detail == (
+        "The job is stored and waits for a worker. It starts automatically."
+    )
 
-    # After that the broker is left alone for a while, and nobody waits at all.
+    # After that the broker is not contacted for a while, and nobody waits.
     began = time.monotonic()
     for _ in range(20):
         services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
@@ -93,7 +93,7 @@ def test_jobs_are_sent_when_an_absent_broker_is_back(valkey: Valkey) -> None:
 
 
 def test_every_message_goes_through_the_module_that_waits_for_nobody() -> None:
-    """What else enqueues by Celery's own calls would hang with the broker."""
+    """Any other module that enqueues by Celery's own calls would hang with the broker."""
     own = ROOT / "platform" / "mekiki" / "jobs" / "broker.py"
     files = [*(ROOT / "platform").rglob("*.py"), *(ROOT / "workers").rglob("*.py")]
     found = [

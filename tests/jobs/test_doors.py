@@ -1,4 +1,7 @@
-"""Every place that asks for work, with a broker that answers nothing: about two seconds, and the job is stored."""
+"""Every place that requests work, with a broker that never answers.
+
+A request takes about two seconds, and the job is stored.
+"""
 
 import re
 import time
@@ -48,7 +51,7 @@ SECONDS = 2.0
 
 
 class World:
-    """A dataset in which every kind of work can be asked for, its admin in a browser, and a folder of pictures."""
+    """A dataset in which every kind of work can be requested, with its admin's browser."""
 
     def __init__(self, folder: Path, settings: Any) -> None:
         settings.HOME = folder / "home"
@@ -66,18 +69,18 @@ class World:
         ConfirmedLabelFactory(dataset=self.dataset, image__dataset=self.dataset, label=label)
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.admin)
-        self.client.get(f"/d/{self.dataset.slug}/")  # what the first page loads is no matter of the broker
+        self.client.get(f"/d/{self.dataset.slug}/")  # the first page's own loading is not measured
         Job.objects.all().delete()
 
     def post(self, page: str, *arguments: Any, json: bool = False, **fields: Any) -> None:
-        """Send a form; it must be taken."""
+        """Send a form, which must be accepted."""
         more = {"content_type": "application/json"} if json else {}
         url = page if page.startswith("/") else reverse(page, args=[self.dataset.slug, *arguments])
         answer = self.client.post(url, fields, **more)
         assert answer.status_code in (200, 202, 302), answer.content[-1500:]
 
     def other_head(self) -> Any:
-        """A head that could be put in use instead of the one that is."""
+        """Create a head that could replace the champion."""
         ids = [label.pk for label in self.dataset.labels.filter(archived_at=None)]
         return HeadFactory(dataset=self.dataset, encoder=self.station.head.encoder, label_ids=ids)
 
@@ -94,7 +97,7 @@ def import_by_command(world: World) -> None:
 
 
 def end_of_an_import(world: World) -> None:
-    broker.rest.begin()  # asking for the import itself is another door
+    broker.rest.begin()  # the request of the import itself is another entry
     call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
     broker.rest.end()
     assert run_job(str(Job.objects.get(kind=Kind.IMPORT_IMAGES).pk)) == "succeeded"
@@ -226,7 +229,7 @@ def search_by_text(world: World) -> None:
     assert answer.status_code == 200
 
 
-# Door → the kind of job that it leaves, waiting; None: it asks a worker without a job.
+# Place → the kind of job that it leaves queued. None: it sends a message to a worker without a job.
 DOORS: dict[Callable[[World], None], Kind | None] = {
     import_by_browser: Kind.IMPORT_IMAGES,
     import_by_command: Kind.IMPORT_IMAGES,
@@ -260,7 +263,7 @@ DOORS: dict[Callable[[World], None], Kind | None] = {
 
 @pytest.fixture
 def world(tmp_path: Path, settings: Any, silent_broker: None) -> Iterator[World]:
-    broker.rest.begin()  # preparing takes no messages
+    broker.rest.begin()  # preparing accepts no messages
     made = World(tmp_path, settings)
     broker.rest.end()
     yield made
@@ -274,7 +277,7 @@ def test_a_door_does_not_wait_for_the_broker(
     door(world)
     took = time.monotonic() - began
     assert took < SECONDS, took
-    assert not broker.rest.is_over()  # the broker was asked, and did not answer
+    assert not broker.rest.is_over()  # the broker was contacted and did not answer
     if kind is not None:
         assert Job.objects.filter(kind=kind, state=State.QUEUED, sent_at=None).exists()
 
@@ -301,7 +304,7 @@ def test_the_sweeper_waits_once_for_all_that_was_not_sent(silent_broker: None) -
 
 
 def test_every_place_that_asks_for_work_is_known_here() -> None:
-    """A new one belongs into DOORS, unless it runs in a worker, where nobody waits."""
+    """A new place belongs into DOORS, unless it runs in a worker, where nobody waits."""
     folder = ROOT / "platform" / "mekiki"
     asks = re.compile(r"(?<!def )\b(?:jobs\.)?enqueue\(|broker\.send\(")
     found = {

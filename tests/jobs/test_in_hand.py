@@ -1,4 +1,4 @@
-"""What kills workers is found: first the suspects, then the one, which is set aside."""
+"""A job that kills workers: the suspected images are isolated, then the cause is set aside."""
 
 import threading
 
@@ -47,7 +47,7 @@ def test_an_item_is_set_aside_when_workers_died_twice_with_it_alone() -> None:
 
 def test_a_worker_killed_for_another_reason_condemns_nothing() -> None:
     Hand("import 1").begin(["a", "b"])
-    Hand("import 1").begin_alone("a")  # killed at this moment by something else
+    Hand("import 1").begin_alone("a")  # killed at this moment for another reason
     hand = Hand("import 1")
     hand.begin_alone("a")
     hand.done(["a"])

@@ -1,9 +1,9 @@
-"""Durable jobs: asked for once, claimed by one worker, given back, fenced, cancelled, run again."""
+"""Durable jobs: requested once, claimed by one worker, given back, fenced, cancelled, run again."""
 
 import threading
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
@@ -38,6 +38,13 @@ def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
     assert other.pk != first.pk
     assert Event.objects.filter(kind="job.queued").count() == 2
     assert not Job.objects.get(pk=first.pk).rerun_requested
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asking_for_a_dataset_that_is_gone_names_the_reason() -> None:
+    with pytest.raises(IntegrityError, match="dataset"):
+        ask(Dataset(pk=10**9))
+    assert not Job.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -172,7 +179,7 @@ def test_cancel_before_and_during(dataset: Dataset) -> None:
     services.finish_cancelled(running)
     row = Job.objects.get(pk=running.pk)
     assert row.state == State.CANCELLED and row.finished_at is not None
-    services.cancel(job=row, user=None)  # of an ended one: nothing
+    services.cancel(job=row, user=None)  # for an ended job: no effect
     assert Event.objects.filter(kind="job.cancel_requested").count() == 2
 
 
@@ -196,9 +203,31 @@ def test_asked_again_while_running_runs_again(dataset: Dataset) -> None:
     assert Job.objects.count() == 2
 
 
+def test_a_later_payload_replaces_values_of_an_earlier_one(dataset: Dataset) -> None:
+    first = ask(dataset, encoder="a", kept=1)
+    assert ask(dataset, encoder="b").payload == {"encoder": "b", "kept": 1}
+    running = claimed(first)
+    assert running.payload == {"encoder": "b", "kept": 1} and not running.rerun_requested
+    ask(dataset, encoder="c")
+    ask(dataset, encoder="d")
+    services.succeed(running)
+    assert Job.objects.get(state=State.QUEUED).payload == {"encoder": "d", "kept": 1}
+
+
+def test_asked_again_while_its_workers_died_begins_anew_once(dataset: Dataset) -> None:
+    job = ask(dataset)
+    Job.objects.update(max_attempts=1)
+    running = claimed(job)
+    ask(dataset, encoder="b")
+    running.refresh_from_db()
+    assert services.worker_died(job_id=job.pk, attempt=1, beats=running.beats) == State.FAILED
+    again = Job.objects.get(state=State.QUEUED)
+    assert again.payload == {"encoder": "b"} and not again.rerun_requested
+
+
 def test_asked_again_while_it_was_failing_begins_anew_once(dataset: Dataset) -> None:
     running = claimed(ask(dataset))
-    ask(dataset)  # somebody mended what is about to make it fail
+    ask(dataset)  # the cause of the coming failure was fixed
     services.fail(running, "No prompt.")
     assert [row.state for row in Job.objects.order_by("created_at")] == [State.FAILED, State.QUEUED]
     services.fail(claimed(Job.objects.get(state=State.QUEUED)), "Still no prompt.")
@@ -237,7 +266,10 @@ def test_a_refused_worker_may_look_again_when_the_clock_was_set_back(dataset: Da
 
 
 def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> None:
-    """It was stopped, or the database did not answer it, for an hour: workers could not show life either."""
+    """The sweeper was stopped, or the database did not answer, for an hour.
+
+    Workers could not report either.
+    """
     job = claimed(ask(dataset))
     watch = Watch()
     watch.sweep()
@@ -248,7 +280,7 @@ def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> N
 
 
 def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
-    """Between the look and the act the worker showed life, or another sweeper was faster."""
+    """Between the query and the update the worker reported, or another sweeper was faster."""
     job = claimed(ask(dataset))
     seen = Job.objects.get(pk=job.pk)
     services.beat(job)
@@ -257,7 +289,10 @@ def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
 
 
 def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
-    """Ten restarts of the worker, each while it does the job: it is put back, or killed after it was asked to stop."""
+    """The worker restarts ten times during the job.
+
+    The job is given back, or the worker is killed after a request to stop.
+    """
     job = ask(dataset)
     for number in range(10):
         mine = services.claim(str(job.pk), holder=f"worker {number}")
@@ -276,7 +311,7 @@ def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
 
 
 def test_waiting_costs_nothing(dataset: Dataset) -> None:
-    """Workers that are away, or die while the job waits, do not count."""
+    """Workers that cannot be reached, or die while the job waits, do not count as attempts."""
     ask(dataset)
     Watch().after(600)
     assert Job.objects.get().deaths == 0

@@ -1,4 +1,4 @@
-"""When seals are asked for: never without something new, never again and again after a failure."""
+"""When seals are requested: never without new rows, and never in a loop after a failure."""
 
 from datetime import timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from django.db.models import F
 
 from mekiki.audit.models import SealCheck
 from mekiki.audit.private_key import SigningKeyError, key_file, make_first_key
+from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
@@ -29,11 +30,11 @@ def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
     assert ask_for_seal() is None and ask_for_check() is None
     make_first_key()
     job = ask_for_seal()
-    assert job is not None and ask_for_seal() == job  # it waits already
+    assert job is not None and ask_for_seal() == job  # the job waits already
     assert run_job(str(job.pk)) == "succeeded"
     job.refresh_from_db()
     assert job.result["rows"] == 3 and job.result["waiting"] == []
-    assert ask_for_seal() is None  # the events of the job itself ask for none
+    assert ask_for_seal() is None  # the events of the job itself request no seal
     check = ask_for_check()
     assert check is not None and run_job(str(check.pk)) == "succeeded"
     assert SealCheck.objects.get().ok and ask_for_check() is None and ask_for_seal() is None
@@ -57,6 +58,19 @@ def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None
     assert ask_for_seal() is not None
 
 
+def test_a_check_that_failed_is_not_asked_for_again_at_once() -> None:
+    make_first_key()
+    seal_new_rows()
+    check = ask_for_check()
+    assert check is not None
+    Job.objects.filter(pk=check.pk).update(state=State.FAILED, finished_at=clock.now())
+    assert ask_for_check() is None
+    request_check(user=factories.UserFactory(is_superuser=True))  # an admin need not wait
+    Job.objects.filter(state=State.QUEUED).delete()
+    Job.objects.update(finished_at=clock.now() - timedelta(hours=2))
+    assert ask_for_check() is not None
+
+
 def test_only_an_admin_of_the_platform_asks() -> None:
     for request in (request_seal, request_check):
         with pytest.raises(PermissionDenied):
@@ -73,7 +87,7 @@ def test_the_last_sealing_is_the_one_asked_for_last_whatever_the_clock_was_set_t
     early = Job.objects.create(kind=Kind.SEAL, key="seal", state=State.SUCCEEDED, finished_at=clock.now())
     Job.objects.filter(pk=early.pk).update(created_at=clock.now() + timedelta(days=400))
     Job.objects.create(kind=Kind.SEAL, key="seal", state=State.FAILED, finished_at=clock.now())
-    assert ask_for_seal() is None  # it failed a moment ago
+    assert ask_for_seal() is None  # the job failed a moment ago
 
 
 def test_the_number_of_a_job_counts_up() -> None:

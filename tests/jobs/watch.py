@@ -4,14 +4,14 @@ from mekiki.jobs.sweeping import Sweeper
 
 
 class Watch(Sweeper):
-    """A sweeper whose clock goes on when the test says so."""
+    """A sweeper whose clock advances when the test says so."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         super().__init__(lambda: self.seconds)
 
     def after(self, seconds: float) -> dict[str, int]:
-        """Sweep every five seconds for so long; the sums."""
+        """Sweep every five seconds for this long and return the sums."""
         sums = self.sweep()
         while seconds > 0:
             self.seconds += min(5.0, seconds)

@@ -1,4 +1,4 @@
-"""Archiving a label says beforehand what it changes; the label comes back under its name, with its answers."""
+"""Archiving a label reports its effects first. The label returns under its name, with its answers."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.review.models import ConfirmedLabel, Stream
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory, UserFactory
+from tests.pages import without_gaps
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ def admin() -> Any:
 
 @pytest.fixture
 def dataset(admin: Any) -> Any:
-    """good, scratch (13 answers, 2 of them audited), dent; one head knows them."""
+    """Create the labels good, scratch (13 answers, 2 audited) and dent, and one head that knows them."""
     dataset = DatasetFactory(admin=admin, slug="parts")
     services.set_schema(
         dataset=dataset, labels=[spec("good"), spec("Scratch", "a scratch", "傷"), spec("dent")], user=admin
@@ -54,10 +55,15 @@ def client(admin: Any) -> Client:
 
 
 def rows_of(dataset: Any, **changed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the page as they are, with the fields of `changed` by name of the label."""
+    """Return the rows of the page, with the changed fields by label name."""
     prompts = prompts_of(current_prompt_set(dataset))
     return [
-        {"id": label.pk, "position": label.position, "name": label.name, "prompts": "\n".join(prompts[label.pk])}
+        {
+            "id": label.pk,
+            "position": label.position,
+            "name": label.name,
+            "prompts": "\n".join(prompts[label.pk]),
+        }
         | ({"critical": "on"} if label.critical else {})
         | changed.get(label.name, {})
         for label in active_labels(dataset)
@@ -93,15 +99,15 @@ def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admi
     events = Event.objects.count()
     with pytest.raises(ValidationError) as refused:
         archive(confirmed=False)
-    said = " ".join(refused.value.messages)
+    message = " ".join(refused.value.messages)
     for part in (
         "Scratch",
         "13 answers",
         "2 prompts",
         "1 head",
-        "2 images of the audit sample count under this label",
+        "2 images of the audit sample have this label",
     ):
-        assert part in said
+        assert part in message
     assert names(dataset) == ["good", "Scratch", "dent"] and Event.objects.count() == events
     archive(confirmed=True)
     assert names(dataset) == ["good", "dent"]
@@ -142,8 +148,8 @@ def test_a_label_that_is_added_again_comes_back_with_its_answers(
     assert {label.name: label.position for label in active_labels(dataset)}["dent"] == 3
 
 
-def test_of_two_archived_labels_of_one_name_the_one_with_answers_comes_back(dataset: Any, admin: Any) -> None:
-    """As they were made before labels came back."""
+def test_restoring_a_name_prefers_the_archived_label_with_answers(dataset: Any, admin: Any) -> None:
+    """Two archived labels of one name, as they existed before labels could be restored."""
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     twin = Label.objects.create(dataset=dataset, name="scratch", position=9)
@@ -157,12 +163,12 @@ def test_an_archived_label_comes_back_at_its_button_with_prompts_and_key(
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     services.set_schema(dataset=dataset, labels=[spec("good"), spec("dent", position=2)], user=admin)
-    page = client.get(reverse("labels", args=["parts"])).content.decode()
+    page = without_gaps(client.get(reverse("labels", args=["parts"])).content.decode())
     assert "Archived labels" in page and '<td class="numeric">13</td><td class="numeric">2</td>' in page
     url = reverse("label-restore", args=["parts", scratch.pk])
     assert client.get(url).status_code == 405
     reply = client.post(url, follow=True).content.decode()
-    assert "back with its 13 answers" in reply
+    assert "restored with its 13 answer" in reply
     back = Label.objects.get(pk=scratch.pk)
     assert back.archived_at is None and back.position == 3, "its key has another label now: it comes last"
     assert prompts_of(current_prompt_set(dataset))[back.pk] == ["a scratch", "傷"]
@@ -200,7 +206,7 @@ def test_a_name_in_use_is_not_restored_twice(dataset: Any, admin: Any, client: C
 
 
 def test_no_other_label_takes_the_name_of_an_archived_one_with_answers(dataset: Any, admin: Any) -> None:
-    """Two labels of one name in one label set cannot be told apart."""
+    """Two labels of one name in one label set could not be distinguished."""
     dent = dataset.labels.get(name="dent")
     scratch = dataset.labels.get(name="Scratch")
     with pytest.raises(ValidationError) as refused:
@@ -223,9 +229,9 @@ def test_the_page_asks_before_it_archives_a_label_with_answers(dataset: Any, cli
     reply = client.post(url, sent(rows))
     text = reply.content.decode()
     assert reply.status_code == 422 and "Nothing was saved yet" in text
-    assert "13 answers" in text and "2 images of the audit sample count under this label" in text
+    assert "13 answers" in text and "2 images of the audit sample have this label" in text
     assert f'value="remove-{scratch.pk} "' in text and names(dataset) == ["good", "Scratch", "dent"]
-    # Junk, or the key of another label, confirms nothing.
+    # An invalid key, or the key of another label, confirms nothing.
     for confirm in (
         "on",
         "remove-",

@@ -1,4 +1,4 @@
-"""Guidelines are evidence: each text that one had is kept with its author; and frozen prompt sets stay as they are."""
+"""Guidelines are evidence: each former text is kept with its author. Frozen prompt sets never change."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -17,9 +17,10 @@ def versions(label: Label) -> list[tuple[int, str, str | None]]:
     return list(rows.values_list("version", "text", "created_by__username"))
 
 
-def test_each_text_is_kept_with_its_author() -> None:
+def test_guideline_texts_are_kept_with_their_author() -> None:
     hana, ken = factories.UserFactory(username="hana"), factories.UserFactory(username="ken")
     dataset = factories.DatasetFactory(admin=hana)
+    factories.MembershipFactory(dataset=dataset, user=ken, role="admin")
     label = add_label(dataset=dataset, name="dent", user=hana, guideline="Deeper than 1 mm.")
     update_label(label=label, user=ken, guideline="Deeper than 2 mm.")
     update_label(label=label, user=ken, name="deep dent")  # not the guideline
@@ -32,7 +33,7 @@ def test_each_text_is_kept_with_its_author() -> None:
     assert Event.objects.get(kind="label.added").data["guideline"] == "Deeper than 1 mm."
 
 
-def test_a_write_that_passes_by_the_service_is_kept_too() -> None:
+def test_guideline_written_without_the_service_is_kept_too() -> None:
     label = factories.LabelFactory(guideline="one")
     with connection.cursor() as cursor:
         cursor.execute("UPDATE labeling_label SET guideline = 'two' WHERE id = %s", [label.pk])
@@ -51,7 +52,7 @@ def test_a_label_without_a_guideline_has_no_version_and_archiving_makes_none() -
 
 
 def commit() -> None:
-    """Let the database's time go on: within a transaction, statements have their own times already."""
+    """Advance the database's time. Statements of one transaction already have different times."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(0.002)")
 
@@ -66,8 +67,8 @@ def test_a_decision_leads_to_the_guideline_that_held_then() -> None:
     second = factories.DecisionFactory(label=label, dataset=label.dataset)
     for decision, text in ((first, "one"), (second, "two")):
         decision.refresh_from_db()
-        found = guideline_at(label, decision.created_at)
-        assert found is not None and found.text == text
+        guideline = guideline_at(label, decision.created_at)
+        assert guideline is not None and guideline.text == text
 
 
 @pytest.mark.django_db(transaction=True)
@@ -77,7 +78,7 @@ def test_a_prompt_set_takes_prompts_in_its_own_transaction_only() -> None:
     text = "INSERT INTO labeling_prompt (prompt_set_id, label_id, text, position) VALUES (%s, %s, %s, 9)"
     for inside in (False, True):
         with pytest.raises(DatabaseError, match="frozen prompt set"), transaction.atomic():
-            if inside:  # another set of this transaction opens no other
+            if inside:  # another set of this transaction does not open this one
                 PromptSet.objects.create(dataset=label.dataset, version=7, digest="x")
             with connection.cursor() as cursor:
                 cursor.execute(text, [made.pk, label.pk, "a photo of something else"])

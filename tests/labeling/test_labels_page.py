@@ -1,4 +1,4 @@
-"""The labels page: one form for everything, read-only for those who may not change it."""
+"""The labels page: one form for everything, read-only for users who may not change it."""
 
 from typing import Any
 
@@ -6,11 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from mekiki.jobs.models import Job, Kind, State
+from mekiki.jobs.models import Job
 from mekiki.labeling import services
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
-from tests.factories import DatasetFactory, JobFactory, UserFactory
+from mekiki.learning.models import LongPrompt
+from tests.factories import ChampionFactory, DatasetFactory, EncoderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def as_(user: Any) -> Client:
 
 
 def data(*rows: dict[str, Any]) -> dict[str, str]:
-    """What the browser sends for these rows."""
+    """Return the form data that the browser sends for these rows."""
     sent = {"labels-TOTAL_FORMS": str(len(rows)), "labels-INITIAL_FORMS": str(len(rows))}
     for number, row in enumerate(rows):
         for key, value in row.items():
@@ -69,7 +70,7 @@ def test_admin_writes_labels_and_prompts(dataset: Any, people: dict[str, Any]) -
     assert prompts_of(current_prompt_set(dataset))[labels[1].pk] == ["a good part", "良品の写真"]
     page = client.get(url + "?version=1")
     assert "良品の写真" in page.content.decode()
-    # Renaming by the row's id keeps the label; removing archives it.
+    # Renaming by the row's id keeps the label. Removing the row archives it.
     reply = client.post(
         url,
         data(
@@ -130,20 +131,19 @@ def test_others_read_and_strangers_see_nothing(dataset: Any, people: dict[str, A
     assert [x.name for x in active_labels(dataset)] == ["傷"]
 
 
-def test_prompts_the_encoder_cuts_are_told(dataset: Any, people: dict[str, Any]) -> None:
+def test_truncated_prompts_are_reported(dataset: Any, people: dict[str, Any]) -> None:
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["a long story"]}], user=people["admin"]
     )
-    JobFactory(
-        dataset=dataset,
-        kind=Kind.PREDICT,
-        state=State.SUCCEEDED,
-        result={"prompt_set": 1, "long_prompts": [{"label": "good", "prompt": "a long story"}]},
-    )
+    prompt_set = current_prompt_set(dataset)
+    head = ChampionFactory(head__dataset=dataset, head__prompt_set=prompt_set).head
+    LongPrompt.objects.create(encoder=head.encoder, prompt=prompt_set.prompts.get(), tokens=9, context=5)
+    LongPrompt.objects.create(encoder=EncoderFactory(), prompt=prompt_set.prompts.get(), tokens=9, context=6)
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts to their end" in text
+    assert "reads only the beginning of these prompts" in text
+    assert "9 tokens, 5 are read" in text and "6 are read" not in text
     services.set_schema(
         dataset=dataset, labels=[{"name": "good", "prompts": ["short"]}], user=people["admin"]
     )
     text = as_(people["admin"]).get(reverse("labels", args=["parts"])).content.decode()
-    assert "cannot read these prompts" not in text
+    assert "reads only the beginning of these prompts" not in text

@@ -1,4 +1,7 @@
-"""From few images the interval is shown in place of the percentage: pages, commands and files use one function."""
+"""With few images the interval is shown instead of the percentage.
+
+Pages, commands and files use one function.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +22,13 @@ FIVE = estimate(5, 4, 0.376, 0.964)
 MANY = estimate(40, 36, 0.769, 0.96)
 
 
-def test_few_images_lead_with_the_interval() -> None:
+def test_few_audited_images_show_the_interval_first() -> None:
     with override("en"):
         assert headline(FIVE) == "37.6 % to 96.4 %"
-        assert support(FIVE) == "4 of 5 audited images right; more audited images make it narrower"
+        assert (
+            support(FIVE)
+            == "4 of 5 audited images right; the interval becomes narrower with more audited images"
+        )
         assert in_a_cell(FIVE) == "4 of 5"
         assert headline(MANY) == "90.0 %" and in_a_cell(MANY) == "90.0 %"
         assert support(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"
@@ -36,16 +42,20 @@ def test_the_limit(n: int, leads: bool) -> None:
         assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is leads
 
 
-def test_nothing_audited_is_no_figure() -> None:
+def test_no_accuracy_without_audited_images() -> None:
     assert headline(None) == "–" == headline(estimate(0, 0, 0.0, 1.0))
 
 
 @pytest.mark.parametrize(
     ("n", "correct", "drawn", "shown"),
-    [(5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"), (5, 4, 8, "n = 5 of 8 drawn"), (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40")],
+    [
+        (5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"),
+        (5, 4, 8, "n = 5 of 8 drawn"),
+        (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40"),
+    ],
 )  # fmt: skip
 def test_the_replay_prints_it_the_same_way(n: int, correct: int, drawn: int, shown: str) -> None:
     audit = {"estimate": correct / n, "low": 0.376, "high": 0.964, "n": n, "correct": correct, "drawn": drawn}
-    score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)  # type: ignore[arg-type]
+    score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)
     line = _line(score, "round 1")
     assert shown in line and ("80.0%" in line) is False

@@ -1,4 +1,4 @@
-"""Schedules run on when the clock of beat's machine is set."""
+"""Schedules continue when the clock of beat's machine is changed."""
 
 import time
 from datetime import timedelta
@@ -36,8 +36,8 @@ def test_a_last_run_in_the_future_counts_as_now(task: PeriodicTask) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_schedules_are_reckoned_anew_when_the_clock_was_set(task: PeriodicTask, hours: int) -> None:
-    """Celery keeps the schedules in the order of the times of day at which they are due next."""
+def test_schedules_are_recomputed_after_a_clock_change(task: PeriodicTask, hours: int) -> None:
+    """Celery keeps the schedules in the order of the times of day of their next runs."""
     scheduler = SiteScheduler(app=app, lazy=True)
     scheduler.tick()
     far = time.time() - hours * 3600
@@ -50,9 +50,10 @@ def test_schedules_are_reckoned_anew_when_the_clock_was_set(task: PeriodicTask, 
 
 @pytest.fixture
 def due(task: PeriodicTask) -> Dataset:
-    """A dataset that can be trained, whose schedule is due."""
-    dataset = DatasetFactory(admin=UserFactory())
-    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=dataset.created_by)
+    """Create a dataset that can be trained and whose schedule is due."""
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
     ConfirmedLabelFactory(dataset=dataset, image__dataset=dataset, label=dataset.labels.get())
     task.task, task.args, task.last_run_at = SCHEDULED_TASK, f"[{dataset.pk}]", timezone.now() - timedelta(1)
     task.save()
@@ -68,7 +69,7 @@ def test_a_scheduled_training_needs_no_broker(due: Dataset, silent_broker: None)
     assert time.monotonic() - began < 2.0
     assert Job.objects.get(kind=Kind.TRAIN).state == State.QUEUED
     assert TrainingRun.objects.get().trigger == TrainingRun.Trigger.SCHEDULE
-    # What was asked for is noted at once: a beat that is killed now does not ask once more.
+    # The request is stored at once, so a beat that is killed now does not repeat it.
     last = PeriodicTask.objects.get(name="training").last_run_at
     assert last is not None and timezone.now() - last < timedelta(minutes=1)
 

@@ -1,4 +1,4 @@
-"""Binary COPY both ways: whatever the numbers, dimensions and chunk sizes, rows come back as they went."""
+"""Binary COPY in both directions: rows return unchanged for all numbers, dimensions and chunk sizes."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ HALF = st.floats(-65504, 65504, width=16, allow_subnormal=True)
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[Any, Any, Any, int]:
-    """(ids, numbers, half vectors, bytes a chunk)."""
+    """Return (ids, numbers, half-precision vectors, bytes in a chunk)."""
     n, dim = draw(st.integers(0, 30)), draw(st.integers(1, 70))
     ids = draw(arrays(np.int64, n, elements=st.integers(-(2**63), 2**63 - 1)))
     numbers = draw(arrays(np.float64, n, elements=st.floats(allow_nan=False)))
@@ -32,7 +32,7 @@ def tables(draw: st.DrawFn) -> tuple[Any, Any, Any, int]:
 
 @given(table=tables())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_come_back_as_they_went(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copied_rows_return_unchanged(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ids, numbers, vectors, chunk = table
     fields = {"id": binary.INT8, "number": binary.FLOAT8, "vector": binary.halfvec(vectors.shape[1])}
     rows = binary.blank_rows(len(ids), fields)
@@ -48,7 +48,7 @@ def test_rows_come_back_as_they_went(table: Any, monkeypatch: pytest.MonkeyPatch
         cursor.execute("DROP TABLE t")
     back = np.concatenate([rows[:0], *parts])
     assert np.array_equal(back["id"], ids) and np.array_equal(back["number"], numbers)
-    # Bit for bit: a negative zero stays one.
+    # Bit for bit: a negative zero stays a negative zero.
     assert back["vector"]["values"].astype(np.float16).tobytes() == vectors.tobytes()
 
 
@@ -65,7 +65,7 @@ def test_rows_of_another_shape_are_refused(what: str) -> None:
     [
         [[0, 0, 0, np.nan]],
         [[0, 0, 0, np.inf]],
-        [[0, 0, 0, 1e6]],  # finite, but not in half precision
+        [[0, 0, 0, 1e6]],  # finite, but infinite in half precision
         [[0, 0, 1]],
         [[0, 0, 0, 1, 0]],
         [0, 0, 0, 1],

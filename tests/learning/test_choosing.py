@@ -1,4 +1,4 @@
-"""An admin puts another head in use by hand: what is asked for, what is refused, what the page says."""
+"""An admin promotes another head: what is enqueued, what is refused, and what the page shows."""
 
 import html
 from typing import Any
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Heads:
-    """Two labels; head 1 (zero-shot) was replaced by head 2, which is in use."""
+    """Two labels. Head 1 (zero-shot) was replaced by head 2, which is in use."""
 
     def __init__(self) -> None:
         self.admin, self.reviewer = UserFactory(username="aiko"), UserFactory()
@@ -64,7 +64,7 @@ def heads() -> Heads:
     return Heads()
 
 
-def test_an_admin_asks_for_an_earlier_head_and_the_one_in_use_stays_until_it_has_predicted(
+def test_champion_stays_until_the_promoted_head_has_predicted(
     heads: Heads,
 ) -> None:
     form = reverse("head-use", args=["parts", 1])
@@ -88,7 +88,7 @@ def test_a_reviewer_cannot_choose_a_head_anywhere(heads: Heads) -> None:
     assert not Job.objects.exists()
 
 
-def test_two_heads_are_not_put_in_use_at_once(heads: Heads) -> None:
+def test_two_heads_are_not_promoted_at_once(heads: Heads) -> None:
     third = heads.head()
     use_head(dataset=heads.dataset, head=heads.first, user=heads.admin)
     assert "already" in heads.refusal(third)
@@ -101,11 +101,11 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
     other = heads.head(encoder=EncoderFactory(name="another", digest="a" * 64))
     assert "encoder another (aaaaaaaa)" in heads.refusal(other)
     added = LabelFactory(dataset=heads.dataset, name="new defect")
-    assert "does not know the label “new defect”" in heads.refusal(heads.first)
+    assert "was created before the label “new defect”" in heads.refusal(heads.first)
     text = heads.page(heads.first)
-    assert "does not know the label “new defect”" in text
+    assert "was created before the label “new defect”" in text
     assert reverse("head-use", args=["parts", 1]) not in text
-    assert "does not know the label" in heads.post(heads.first).content.decode()
+    assert "was created before the label" in heads.post(heads.first).content.decode()
     for label in (added, heads.labels[1]):
         label.archived_at = timezone.now()
         label.save()
@@ -116,9 +116,9 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
 def test_the_pages_say_who_chose_the_head(heads: Heads) -> None:
     reason = {"code": "by_hand", "user": "aiko", "prompts": heads.prompts.version}
     promote(head=heads.first, reason=reason, user=heads.admin)
-    assert "Chosen by hand, by aiko." in heads.page(heads.first)
+    assert "Chosen manually by aiko." in heads.page(heads.first)
     client = Client(headers={"accept-language": "en"})
     client.force_login(heads.reviewer)
-    assert "Chosen by hand, by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
+    assert "Chosen manually by aiko." in client.get(reverse("models", args=["parts"])).content.decode()
     promote(head=heads.second, reason={"code": "better_than_prompts"})
-    assert "Chosen by hand" not in heads.page(heads.first)
+    assert "Chosen manually" not in heads.page(heads.first)

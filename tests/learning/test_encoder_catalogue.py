@@ -1,4 +1,4 @@
-"""The recommended encoders, their order, and what a person may type as a name."""
+"""The recommended encoders, their order, and the names that a user may type."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -22,14 +22,14 @@ from mekiki.learning.encoder_catalogue import CATALOGUE, VARIANTS, parse_encoder
     ],
 )
 def test_the_first_recommendation_fits_device_and_language(device: str, language: str, first: str) -> None:
-    found = recommended(device, language)
-    assert found[0].name == first
-    assert {item.name for item in found} == {item.name for item in CATALOGUE}
+    entries = recommended(device, language)
+    assert entries[0].name == first
+    assert {item.name for item in entries} == {item.name for item in CATALOGUE}
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("language", ["en", "ja", "fr"])
-def test_what_is_not_free_comes_last(device: str, language: str) -> None:
+def test_encoders_without_a_free_licence_come_last(device: str, language: str) -> None:
     free = [item.licence_free for item in recommended(device, language)]
     assert free == sorted(free, reverse=True)
     assert not free[-1]
@@ -72,7 +72,7 @@ def test_the_sentences_are_there_in_both_languages() -> None:
         ("local-dir:/srv/model+v2+int8", "folder", "local-dir:/srv/model+v2", "int8"),
     ],
 )
-def test_names_are_taken_apart(text: str, kind: str, base: str, variant: str) -> None:
+def test_encoder_names_are_parsed(text: str, kind: str, base: str, variant: str) -> None:
     name = parse_encoder_name(text)
     assert (name.kind, name.base, name.variant, str(name)) == (kind, base, variant, text.strip())
 
@@ -106,7 +106,7 @@ def test_names_are_taken_apart(text: str, kind: str, base: str, variant: str) ->
         ("local-dir:+int8", "folder_path"),
     ],
 )
-def test_what_is_no_name_is_refused_with_a_sentence(text: str, code: str) -> None:
+def test_invalid_encoder_names_are_refused_with_a_message(text: str, code: str) -> None:
     with pytest.raises(ValidationError) as caught:
         parse_encoder_name(text)
     assert caught.value.code == code
@@ -114,7 +114,7 @@ def test_what_is_no_name_is_refused_with_a_sentence(text: str, code: str) -> Non
 
 
 @given(st.text(max_size=300))
-def test_anything_typed_is_taken_or_refused(text: str) -> None:
+def test_any_encoder_name_is_accepted_or_refused(text: str) -> None:
     try:
         name = parse_encoder_name(text)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""The encoder's page, its acts and the same over the API: who may, what may be named, two at once."""
+"""The encoder's page and API: permissions, allowed names, and two requests at once."""
 
 import threading
 from typing import Any
@@ -12,8 +12,9 @@ from django.urls import reverse
 from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import Prompt, PromptSet
 from mekiki.learning.encoder_names import checked_encoder, folder_names
-from mekiki.learning.models import Embedding, EncoderChange
+from mekiki.learning.models import Embedding, EncoderChange, LongPrompt
 from mekiki.learning.selectors import encoder_in_use
 from mekiki.learning.services import (
     cancel_change,
@@ -52,7 +53,7 @@ def people(db: None) -> dict[str, Any]:
 
 @pytest.fixture
 def dataset(people: dict[str, Any]) -> Dataset:
-    """One image, embedded by two encoders; the first is in use."""
+    """Create one image, embedded by two encoders. The first encoder is in use."""
     dataset = DatasetFactory(
         admin=people["admin"], reviewer=people["reviewer"], viewer=people["viewer"], slug="parts"
     )
@@ -72,7 +73,7 @@ def as_(user: Any) -> Client:
 
 
 def ready(dataset: Dataset, user: Any) -> EncoderChange:
-    """A change whose preparation has ended well."""
+    """Create a change whose preparation has succeeded."""
     change = request_change(dataset=dataset, name=WANTED, user=user)
     head = HeadFactory(dataset=dataset, encoder=EncoderFactory(name=WANTED))
     Job.objects.filter(pk=change.job.pk).update(state=State.SUCCEEDED)  # type: ignore[union-attr]
@@ -85,7 +86,6 @@ def ready(dataset: Dataset, user: Any) -> EncoderChange:
             "embed_seconds": 3.2,
             "context_length": 77,
             "unreadable": 0,
-            "long_prompts": [{"label": "=傷", "prompt": "<b>long</b>", "tokens": 92, "context": 77}],
         },
         comparison={
             "old_head": 1,
@@ -112,6 +112,11 @@ def ready(dataset: Dataset, user: Any) -> EncoderChange:
             },
         },
     )
+    label = LabelFactory(dataset=dataset, name="=傷")
+    with transaction.atomic():
+        prompts = PromptSet.objects.create(dataset=dataset, version=9, digest="9")
+        prompt = Prompt.objects.create(prompt_set=prompts, label=label, text="<b>long</b>", position=1)
+    LongPrompt.objects.create(encoder=head.encoder, prompt=prompt, tokens=92, context=77)
     change.refresh_from_db()
     return change
 
@@ -143,7 +148,7 @@ def test_members_read_admins_act_strangers_see_nothing(dataset: Dataset, people:
     for url, body in acts(dataset, change):
         assert as_(people["stranger"]).post(url, body).status_code == 404, url
         assert as_(people["admin"]).get(url).status_code == 405, url
-    unknown = EncoderFactory().pk  # has embedded nothing here
+    unknown = EncoderFactory().pk  # has embedded no image of this dataset
     for name, numbers in (("encoder-switch", (10**30, change.pk + 1)), ("encoder-remove", (10**30, unknown))):
         for number in numbers:
             url = reverse(name, args=[dataset.slug, number])
@@ -166,7 +171,7 @@ def test_the_comparison_says_what_is_accuracy_and_what_is_not(
     ready(dataset, people["admin"])
     page = as_(people["admin"]).get(reverse("encoder", args=[dataset.slug])).content.decode()
     assert "75.0 %" in page and "59.8 % to 85.8 %" in page and "70.9 % to 92.9 %" in page
-    assert "They are not the accuracy" in page and "no longer there" in page
+    assert "They do not estimate the accuracy" in page and "no longer there" in page
     assert "92 tokens, 77 are read" in page and "&lt;b&gt;long" in page
     labels = as_(people["admin"]).get(reverse("labels", args=[dataset.slug])).content.decode()
     assert "92 tokens, 77 are read" in labels and WANTED in labels
@@ -287,7 +292,7 @@ def test_a_new_dataset_chooses_an_encoder(people: dict[str, Any], settings: Any,
     assert Dataset.objects.count() == 3
 
 
-def test_what_workers_told_and_the_prompts_decide_the_order(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_encoder_order_follows_worker_reports_and_prompts(dataset: Dataset, people: dict[str, Any]) -> None:
     client, url = as_(people["viewer"]), reverse("encoder", args=["parts"])
 
     def first() -> str:
@@ -299,8 +304,6 @@ def test_what_workers_told_and_the_prompts_decide_the_order(dataset: Dataset, pe
     assert "NVIDIA L4" in as_(people["admin"]).get(url).content.decode()
     with as_owner(triggers=False):
         PromptSetFactory(dataset=dataset).prompts.all().delete()
-    from mekiki.labeling.models import Prompt, PromptSet
-
     Prompt.objects.create(
         prompt_set=PromptSet.objects.get(version=2), label=dataset.labels.get(), text="表面の傷", position=1
     )
@@ -309,7 +312,7 @@ def test_what_workers_told_and_the_prompts_decide_the_order(dataset: Dataset, pe
     assert client.get(url).context["device"] == "cpu", "a machine is known by its newest report"
 
 
-def test_one_open_change_a_dataset_is_a_constraint(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_dataset_has_at_most_one_open_change(dataset: Dataset, people: dict[str, Any]) -> None:
     request_change(dataset=dataset, name=WANTED, user=people["admin"])
     with pytest.raises(IntegrityError), transaction.atomic():
         EncoderChange.objects.create(dataset=dataset, from_name="a", to_name="b", state=S.READY)
@@ -318,7 +321,9 @@ def test_one_open_change_a_dataset_is_a_constraint(dataset: Dataset, people: dic
         EncoderChange.objects.create(dataset=dataset, from_name="a", to_name="b", state="odd")
 
 
-def test_a_job_that_ended_without_a_word_blocks_nothing(dataset: Dataset, people: dict[str, Any]) -> None:
+def test_job_that_ended_silently_does_not_block_a_new_change(
+    dataset: Dataset, people: dict[str, Any]
+) -> None:
     change = request_change(dataset=dataset, name=WANTED, user=people["admin"])
     Job.objects.update(state=State.FAILED, error="The worker died each time it was tried.")
     settle_all()
@@ -333,7 +338,7 @@ def test_a_job_that_ended_without_a_word_blocks_nothing(dataset: Dataset, people
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_admins_at_once_one_is_told(transactional_db: None) -> None:
+def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) -> None:
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
     outcomes: list[str] = []
@@ -379,24 +384,25 @@ def test_of_two_admins_at_once_one_is_told(transactional_db: None) -> None:
     for thread in threads:
         thread.join()
     change.refresh_from_db()
-    # Given up first, there is nothing to switch; asked to switch first, the switch was stopped again: ready, or done for.
+    # If giving up comes first, there is nothing to switch. If switching comes first, the switch is stopped.
+    # The change is then ready or given up.
     assert change.state in {S.CANCELLED, S.READY}
     assert Job.objects.filter(state=State.QUEUED).count() == 0
 
 
 def test_the_api_takes_the_same_steps(dataset: Dataset, people: dict[str, Any]) -> None:
     client, base = as_(people["admin"]), "/api/v1/datasets/parts/encoder"
-    found = client.get(base).json()
-    assert found["name"] == "pocket" and found["in_use"]["embedded"] == 1
-    assert [each["name"] for each in found["kept"]] == ["old"]
+    reply = client.get(base).json()
+    assert reply["name"] == "pocket" and reply["in_use"]["embedded"] == 1
+    assert [encoder_row["name"] for encoder_row in reply["kept"]] == ["old"]
     made = client.post(f"{base}/changes", {"name": WANTED}, content_type="application/json")
     assert made.status_code == 202 and made.json()["state"] == "preparing"
     pk = made.json()["id"]
     assert client.post(f"{base}/changes/{pk}/switch").status_code == 422
     assert client.post(f"{base}/changes/{pk}/take-back").json()["code"] == "cannot_take_back"
     assert client.post(f"{base}/changes/{pk}/cancel").json()["state"] == "cancelled"
-    kept = found["kept"][0]["id"]
-    assert client.post(f"{base}/embeddings/{found['in_use']['id']}/remove").json()["code"] == "needed"
+    kept = reply["kept"][0]["id"]
+    assert client.post(f"{base}/embeddings/{reply['in_use']['id']}/remove").json()["code"] == "needed"
     job = client.post(f"{base}/embeddings/{kept}/remove").json()["job"]
     assert Job.objects.get(pk=job).kind == Kind.REMOVE_EMBEDDINGS
     assert client.post(f"{base}/changes", {}, content_type="application/json").status_code == 422

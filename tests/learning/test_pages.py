@@ -1,4 +1,4 @@
-"""The models page, a head's page, the schedule form, and who may do what."""
+"""The models page, a head's page, the schedule form, and permissions."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from mekiki.audit.models import Event
 from mekiki.datasets.forms import SettingsForm
 from mekiki.learning import selectors
 from mekiki.learning.forms import ScheduleForm
@@ -49,8 +50,8 @@ def as_(user: Any) -> Client:
     return client
 
 
-def taught(dataset: Any) -> tuple[Head, Head]:
-    """A zero-shot head that was replaced, and the head in use with everything a page shows."""
+def trained_heads(dataset: Any) -> tuple[Head, Head]:
+    """Create a zero-shot head that was replaced, and the champion with everything that a page shows."""
     labels = [LabelFactory(dataset=dataset, name=name) for name in ("=good", "傷")]
     prompt_set = PromptSetFactory(dataset=dataset)
     first = HeadFactory(dataset=dataset, kind=Head.Kind.ZERO_SHOT, prompt_set=prompt_set)
@@ -130,7 +131,7 @@ def test_empty_page_says_what_to_do(dataset: Any, people: dict[str, Any]) -> Non
 
 
 def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people: dict[str, Any]) -> None:
-    taught(dataset)
+    trained_heads(dataset)
     text = as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     assert "90.0 %" in text and "77.0 %" in text and "96.0 %" in text and "40 audited images" in text
     assert "Log-loss 0.432 against 0.900" in text
@@ -140,7 +141,7 @@ def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people
 
 
 def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people: dict[str, Any]) -> None:
-    first, second = taught(dataset)
+    first, second = trained_heads(dataset)
     text = as_(people["viewer"]).get(reverse("head", args=["parts", second.version])).content.decode()
     for part in (
         "biased sample",
@@ -164,7 +165,7 @@ def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people:
 
 
 def test_pages_read_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
-    _first, second = taught(dataset)
+    _first, second = trained_heads(dataset)
     client = as_(people["viewer"])
     for name, more in (("models", []), ("head", [second.version])):
         reply = client.get(reverse(name, args=["parts", *more]), headers={"accept-language": "ja"})
@@ -172,7 +173,7 @@ def test_pages_read_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
 
 
 def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: dict[str, Any]) -> None:
-    _first, second = taught(dataset)
+    _first, second = trained_heads(dataset)
     reply = as_(people["viewer"]).get(reverse("head-training-labels", args=["parts", second.version]))
     text = b"".join(reply.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -183,7 +184,7 @@ def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: d
 
 
 def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) -> None:
-    taught(dataset)
+    trained_heads(dataset)
     ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.first())
     train, plan = reverse("train", args=["parts"]), reverse("schedule", args=["parts"])
     sent = {"retrain_every": "25", "mode": "weekly", "at": "06:30", "weekday": "1", "hours": "6"}
@@ -212,7 +213,7 @@ def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) 
     )
 
 
-def test_a_bad_schedule_is_told_beside_its_field(dataset: Any, people: dict[str, Any]) -> None:
+def test_invalid_schedule_is_reported_next_to_its_field(dataset: Any, people: dict[str, Any]) -> None:
     admin, plan = as_(people["admin"]), reverse("schedule", args=["parts"])
     for sent, says in (
         ({"retrain_every": "5", "mode": "advanced", "cron": "tomorrow"}, "five parts"),
@@ -226,9 +227,20 @@ def test_a_bad_schedule_is_told_beside_its_field(dataset: Any, people: dict[str,
     assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
 
 
+def test_a_schedule_is_saved_as_a_whole_or_not_at_all(dataset: Any, people: dict[str, Any]) -> None:
+    # A setting that a newer version no longer accepts makes the second half of the form fail.
+    type(dataset).objects.filter(pk=dataset.pk).update(acquisition="gone")
+    sent = {"retrain_every": "25", "mode": "daily", "at": "06:30"}
+    reply = as_(people["admin"]).post(reverse("schedule", args=["parts"]), sent)
+    assert reply.status_code == 422 and "gone" in reply.content.decode()
+    dataset.refresh_from_db()
+    assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
+    assert not Event.objects.filter(kind="schedule.set").exists()
+
+
 def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people: dict[str, Any]) -> None:
     client, url = as_(people["admin"]), reverse("models", args=["parts"])
-    taught(dataset)
+    trained_heads(dataset)
     with CaptureQueriesContext(connection) as few:
         client.get(url)
     for _ in range(25):

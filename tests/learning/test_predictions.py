@@ -1,4 +1,7 @@
-"""Predictions in a partition a head: what foreign keys would promise holds, whoever works or dies at the same time."""
+"""Predictions in one partition for each head.
+
+The rules of foreign keys hold, whatever processes work or die at the same time.
+"""
 
 import os
 import signal
@@ -48,7 +51,7 @@ class Scene:
         return HeadFactory(dataset=self.dataset, label_ids=[label.pk for label in self.labels])
 
     def store(self, head: Any = None, images: list[Any] | None = None) -> int:
-        """The first label, the second as runner-up."""
+        """Store predictions of the first label, with the second as runner-up."""
         some = self.images if images is None else images
         n = len(some)
         return services.store_predictions(
@@ -65,7 +68,8 @@ class Scene:
 def partitions() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'learning_prediction'::regclass"
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -79,7 +83,7 @@ def indexes(head: Any) -> set[str]:
 
 
 def sql(text: str, *values: Any) -> None:
-    """As the owner: the application deletes no image, label or head."""
+    """Run SQL as the owner, because the application deletes no image, label or head."""
     with as_owner(), connection.cursor() as cursor:
         cursor.execute(text, values)
 
@@ -87,7 +91,8 @@ def sql(text: str, *values: Any) -> None:
 def rows() -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT head_id, image_id, label_id, runner_up_id, confidence, margin, entropy FROM learning_prediction "
+            "SELECT head_id, image_id, label_id, runner_up_id, confidence, margin, entropy"
+            " FROM learning_prediction "
             "ORDER BY 1, 2"
         )
         return cursor.fetchall()
@@ -102,7 +107,7 @@ def other_session() -> Iterator[psycopg.Connection]:
 
 
 def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    """Run it beside this thread on a connection of its own; its result or error is put into the list."""
+    """Run a function in a thread on its own connection and add its result or error to the list."""
     out: list[Any] = []
 
     def run() -> None:
@@ -120,10 +125,10 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 @pytest.mark.django_db
 class TestPromises:
-    """What foreign keys would keep, asked of the database itself."""
+    """The rules of foreign keys, checked on the database itself."""
 
     @pytest.mark.parametrize("by_orm", [True, False])
-    def test_predictions_go_with_their_image(self, by_orm: bool) -> None:
+    def test_deleting_an_image_deletes_its_predictions(self, by_orm: bool) -> None:
         scene, elsewhere = Scene(), Scene()
         second = scene.new_head()
         for head in (scene.head, second):
@@ -141,7 +146,7 @@ class TestPromises:
         }
 
     @pytest.mark.parametrize("by_orm", [True, False])
-    def test_predictions_go_with_their_head(self, by_orm: bool) -> None:
+    def test_deleting_a_head_deletes_its_predictions(self, by_orm: bool) -> None:
         scene = Scene()
         kept = scene.new_head()
         for head in (scene.head, kept):
@@ -157,10 +162,10 @@ class TestPromises:
         assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
         other = HeadFactory()
         with without_append_only(Head):
-            other.delete()  # one that has predicted nothing
+            other.delete()  # a head that has predicted nothing
 
     @pytest.mark.parametrize("which", [0, 1])
-    def test_a_label_cannot_vanish_under_a_prediction(self, which: int) -> None:
+    def test_label_with_predictions_cannot_be_deleted(self, which: int) -> None:
         scene = Scene()
         scene.store()
         with as_owner(triggers=False), connection.cursor() as cursor:
@@ -168,9 +173,8 @@ class TestPromises:
         with pytest.raises(IntegrityError, match="is named by predictions"), transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[which].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
-        with (
-            transaction.atomic()
-        ):  # one that no prediction names; and all of it in one transaction, in any order
+        # A label that no prediction names. All of it in one transaction, in any order.
+        with transaction.atomic():
             sql("DELETE FROM labeling_label WHERE id = %s", scene.labels[2].pk)
             sql("SET CONSTRAINTS ALL IMMEDIATE")
             sql("SET CONSTRAINTS ALL DEFERRED")
@@ -179,7 +183,7 @@ class TestPromises:
             sql("SET CONSTRAINTS ALL IMMEDIATE")
         assert not Prediction.objects.exists()
 
-    def test_only_labels_that_exist_and_images_of_the_dataset_are_stored_and_each_once(self) -> None:
+    def test_predictions_need_existing_labels_and_images_without_repetition(self) -> None:
         scene, elsewhere = Scene(), Scene()
         sent = [*scene.images, elsewhere.images[0], scene.images[0]]
         assert scene.store(images=sent) == len(scene.images)
@@ -189,7 +193,7 @@ class TestPromises:
         with pytest.raises(IntegrityError, match=str(unknown)), transaction.atomic():
             scene.store(scene.new_head())
 
-    def test_a_head_that_is_gone_is_not_stored_for(self) -> None:
+    def test_predictions_of_a_deleted_head_are_refused(self) -> None:
         scene = Scene()
         with without_append_only(Head):
             Head.objects.filter(pk=scene.head.pk).delete()
@@ -197,9 +201,9 @@ class TestPromises:
             scene.store()
         assert f"learning_prediction_{scene.head.pk}" not in partitions()
 
-    def test_indexes_come_when_all_is_stored(self) -> None:
+    def test_indexes_are_created_after_all_rows(self) -> None:
         scene = Scene()
-        services.index_predictions(head=scene.head)  # nothing was stored: there is nothing to index
+        services.index_predictions(head=scene.head)  # nothing was stored, so there is nothing to index
         scene.store()
         assert indexes(scene.head) == {"_pkey"}
         for _ in range(2):
@@ -215,8 +219,8 @@ class TestPromises:
             scene.store(head)
         ChampionFactory(dataset=scene.dataset, head=heads[2])
         with CaptureQueriesContext(connection) as caught:
-            found = _predicted(scene.dataset, [scene.images[0].pk])
-        assert found[scene.images[0].pk]["head"] == heads[2].version
+            predicted = _predicted(scene.dataset, [scene.images[0].pk])
+        assert predicted[scene.images[0].pk]["head"] == heads[2].version
         assert len(caught.captured_queries) == 2
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN " + caught.captured_queries[1]["sql"])
@@ -240,8 +244,8 @@ class TestPromises:
             return execute(query, *rest)
 
         with connection.execute_wrapper(replace):
-            found = _predicted(scene.dataset, [scene.images[0].pk])
-        assert done and found[scene.images[0].pk]["head"] == new.version
+            predicted = _predicted(scene.dataset, [scene.images[0].pk])
+        assert done and predicted[scene.images[0].pk]["head"] == new.version
 
 
 @pytest.mark.django_db(transaction=True)
@@ -259,7 +263,7 @@ class TestAtTheSameTime:
         assert out == [len(scene.images) - 1]
         assert not Prediction.objects.filter(image_id=gone).exists()
 
-    def test_an_image_deleted_while_its_prediction_is_stored_takes_it_along(self) -> None:
+    def test_image_deleted_during_storing_leaves_no_prediction(self) -> None:
         scene = Scene()
         gone = scene.images[0].pk
 
@@ -290,7 +294,7 @@ class TestAtTheSameTime:
         assert isinstance(out[0], IntegrityError)
         assert Label.objects.filter(pk=scene.labels[0].pk).exists()
 
-    def test_two_that_store_for_one_head_store_everything_once(self) -> None:
+    def test_two_workers_store_predictions_of_one_head_once(self) -> None:
         scene = Scene(n=40)
         started = [in_thread(lambda: scene.store()) for _ in range(3)]
         for thread, _out in started:
@@ -301,17 +305,17 @@ class TestAtTheSameTime:
     def test_two_heads_are_stored_for_at_once(self) -> None:
         scene, elsewhere = Scene(), Scene()
         second = scene.new_head()
-        with transaction.atomic():  # its transaction stays open while the others begin and end
+        with transaction.atomic():  # its transaction stays open while the others start and end
             scene.store()
             started = [in_thread(act) for act in (lambda: elsewhere.store(), lambda: scene.store(second))]
-            # Attaching a partition locks the parent against another attachment, for as long as it takes to commit.
+            # Attaching a partition locks the parent against another attachment until the commit.
             time.sleep(0.2)
         for thread, out in started:
             thread.join(20)
             assert out == [6]
         assert Prediction.objects.count() == 18
 
-    def test_a_drop_gives_way_to_who_reads_and_is_made_up_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_drop_waits_for_readers_and_is_repeated_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(predictions, "DROP_TRIES", 3)
         monkeypatch.setattr(predictions, "DROP_PAUSE", 0.05)
         scene = Scene()
@@ -342,24 +346,25 @@ store_in_chunks(int(sys.argv[1]), lambda **facts: print(facts.get("done"), flush
 
 
 def store_in_chunks(head_id: int, report: Any) -> int:
-    """As a worker stores: every image of the head's dataset, a hundred at a time."""
+    """Store predictions as a worker does: every image of the head's dataset, a hundred at a time."""
     head = Head.objects.get(pk=head_id)
     ids = np.array(Image.objects.filter(dataset=head.dataset).order_by("pk").values_list("pk", flat=True))
     n = len(ids)
     half = np.full(n, 0.5, np.float32)
     scores = Scores(np.zeros(n, np.int32), np.ones(n, np.int32), half, half / 2, half / 2, half)
     steps.CHUNK = 100
-    return steps.store_missing(
+    return steps.store_missing_predictions(
         head, scores, Mirror(ids, np.full(n, 0.5), np.empty((n, 0), np.float16)), report
     )
 
 
 @pytest.mark.django_db(transaction=True)
-def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storing_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "CHUNK", 100)
     scene = Scene(n=0)
     sql(
-        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata, audit_key, created_at, window_version, rendition) "
+        "INSERT INTO datasets_image (dataset_id, sha256, name, format, width, height, size, metadata,"
+        " audit_key, created_at, window_version, rendition) "
         "SELECT %s, n, n, 'PNG', 1, 1, 1, '{}', 0.5, now(), 0, 0 FROM generate_series(1, 20000) n",
         scene.dataset.pk,
     )
@@ -388,7 +393,7 @@ def test_killed_in_the_middle_the_next_one_stores_the_rest(monkeypatch: pytest.M
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_existing_install_keeps_its_rows_there_and_back() -> None:
+def test_migration_keeps_rows_in_both_directions() -> None:
     scene, elsewhere = Scene(), Scene()
     second = scene.new_head()
     for head in (scene.head, second):
@@ -437,7 +442,7 @@ def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> No
     services.index_predictions(head=scene.head)
     bin_folder, name = install_folder() / "bin", connection.settings_dict["NAME"]
     url = superuser_url()
-    source, target = (url.replace("/mekiki?", f"/{each}?") for each in (name, "restored"))
+    source, target = (url.replace("/mekiki?", f"/{database}?") for database in (name, "restored"))
     dump = tmp_path / "dump.sql"
     subprocess.run([bin_folder / "pg_dump", "--file", dump, source], check=True, timeout=120)
     with psycopg.connect(url, autocommit=True) as own:

@@ -1,4 +1,4 @@
-"""`mekiki retrain`."""
+"""The command `mekiki retrain`."""
 
 import threading
 import time
@@ -11,11 +11,11 @@ from mekiki.jobs.models import Job
 from mekiki.labeling.services import set_schema
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.services import finish_run
-from tests.factories import ConfirmedLabelFactory, DatasetFactory
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, UserFactory
 
 
 @pytest.mark.django_db
-def test_it_says_what_is_missing() -> None:
+def test_retrain_command_reports_missing_input() -> None:
     with pytest.raises(CommandError, match="no dataset"):
         call_command("retrain", "nowhere")
     with pytest.raises(CommandError, match="labels and prompts first"):
@@ -23,9 +23,10 @@ def test_it_says_what_is_missing() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_waits_and_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    dataset = DatasetFactory()
-    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=None)
+def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=admin)
     with pytest.raises(CommandError, match="Nothing was started"):
         call_command("retrain", dataset.slug)
     ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.get())
@@ -50,5 +51,5 @@ def test_it_waits_and_says_what_came_of_it(capsys: pytest.CaptureFixture[str]) -
     worker.start()
     call_command("retrain", dataset.slug)
     worker.join()
-    assert "Nothing to learn from yet" in capsys.readouterr().out
+    assert "Training is not possible yet" in capsys.readouterr().out
     assert TrainingRun.objects.count() == 1, "asking twice is asking once"

@@ -1,4 +1,4 @@
-"""Schedules: stored for beat, as the admin chose them."""
+"""Schedules: stored for beat as the admin selected them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +18,15 @@ from tests.factories import DatasetFactory, UserFactory
 
 @pytest.mark.django_db
 def test_a_schedule_is_set_changed_and_cleared() -> None:
-    user, dataset, other = UserFactory(), DatasetFactory(), DatasetFactory()
+    user = UserFactory()
+    dataset, other = DatasetFactory(admin=user), DatasetFactory(admin=user)
     set_schedule(dataset=dataset, cron="30 6 * * 1-5", user=user)
     set_schedule(dataset=other, cron="30 6 * * 1-5", user=user)
     task = selectors.schedule_of(dataset)
     assert task is not None and task.task == "workers.tasks.scheduled_training"
     assert task.args == f"[{dataset.pk}]" and task.enabled
     assert task.crontab is not None and task.crontab.minute == "30" and task.crontab.day_of_week == "1-5"
-    # Beat itself reads it: due at 06:30 on a Monday.
+    # Beat itself reads the schedule: due at 06:30 on a Monday.
     assert task.schedule.is_due(datetime(2026, 11, 16, 6, 30, tzinfo=UTC)) is not None
     set_schedule(dataset=dataset, cron="0 */6 * * *", user=user)
     assert PeriodicTask.objects.filter(task=task.task).count() == 2
@@ -43,10 +44,11 @@ def test_a_schedule_is_set_changed_and_cleared() -> None:
         *(", * * * *", "*/ * * * *", "- * * * *", "0 0 31 2 *", f"0 0 * * {','.join('1' * 33)}"),
     ],
 )
-def test_what_is_no_schedule_is_refused(cron: str) -> None:
-    dataset = DatasetFactory()
+def test_invalid_schedules_are_refused(cron: str) -> None:
+    user = UserFactory()
+    dataset = DatasetFactory(admin=user)
     with pytest.raises(ValidationError) as refused:
-        set_schedule(dataset=dataset, cron=cron, user=None)
+        set_schedule(dataset=dataset, cron=cron, user=user)
     assert cron in refused.value.messages[0]
     assert selectors.schedule_of(dataset) is None and not Event.objects.exists()
 
@@ -62,6 +64,6 @@ def test_what_is_no_schedule_is_refused(cron: str) -> None:
         ),
     )
 )
-def test_a_plan_survives_the_crontab_line(plan: Any) -> None:
+def test_schedule_is_unchanged_after_storing_as_crontab(plan: Any) -> None:
     read = from_cron(to_cron(plan))
     assert (read.mode, to_cron(read)) == (plan.mode, to_cron(plan))

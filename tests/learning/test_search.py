@@ -1,4 +1,4 @@
-"""Search among embeddings: the nearest against brute force, the index's life, texts and their bounds."""
+"""Search among embeddings: exact against approximate neighbours, the index, and texts with limits."""
 
 import threading
 import time
@@ -44,7 +44,7 @@ def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) 
     return ids[np.lexsort((ids, -scores))][:limit].tolist()
 
 
-# --- The nearest ---------------------------------------------------------------------------------------------
+# --- Nearest neighbours -------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -54,27 +54,27 @@ def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
     with transaction.atomic():
         dataset, encoder, ids, vectors = embedded(n, seed=seed)
         wanted = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
-        found = nearest(
+        result = nearest(
             encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=dataset), limit=limit
         )
-        assert found.exact
-        similarities = [similarity for _pk, similarity in found.hits]
+        assert result.exact
+        similarities = [similarity for _pk, similarity in result.hits]
         assert similarities == sorted(similarities, reverse=True)
         scores = dict(zip(ids.tolist(), vectors @ wanted.astype(np.float16).astype(np.float64), strict=True))
         expected = sorted(scores.values(), reverse=True)[:limit]
         assert np.allclose(similarities, expected, atol=1e-3)
-        assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in found.hits)
+        assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in result.hits)
         transaction.set_rollback(True)
 
 
 @pytest.mark.django_db
-def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None:
+def test_search_orders_equal_distances_by_id_and_refuses_invalid_queries() -> None:
     dataset, encoder = DatasetFactory(), EncoderFactory(dim=DIM)
     ids = add_images(dataset, 5)
     store_embeddings(encoder=encoder, image_ids=ids, vectors=np.tile(np.eye(DIM)[0], (5, 1)))
     images = Image.objects.filter(dataset=dataset)
-    found = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
-    assert [pk for pk, _s in found.hits] == ids[:3] and found.hits[0][1] == pytest.approx(1)
+    result = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
+    assert [pk for pk, _s in result.hits] == ids[:3] and result.hits[0][1] == pytest.approx(1)
     assert nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images.none()).hits == []
     for wrong in (np.ones(DIM + 1), np.full(DIM, np.nan), np.ones((1, DIM))):
         with pytest.raises(ValueError, match="finite vector"):
@@ -83,7 +83,7 @@ def test_equal_images_come_by_id_and_what_was_asked_wrongly_is_refused() -> None
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch, keeper: None) -> Iterator[Any]:
-    """3,000 images where 200 already count as many; the index is built."""
+    """Create 3,000 images where 200 already count as many, and build the index."""
     monkeypatch.setattr(neighbours, "EXACT_UP_TO", 200)
     dataset, encoder, ids, vectors = embedded(3000)
     assert index.build(encoder)
@@ -98,9 +98,9 @@ def test_many_are_searched_by_the_index(many: Any) -> None:
     recalls = []
     for seed in range(10):
         wanted = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
-        found = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
-        assert not found.exact and len(found.hits) == 50
-        recalls.append(len({pk for pk, _s in found.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
+        result = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+        assert not result.exact and len(result.hits) == 50
+        recalls.append(len({pk for pk, _s in result.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
     assert np.mean(recalls) > 0.95
     with CaptureQueriesContext(connection) as queries:
         nearest(encoder=encoder, vector=wanted, images=images, limit=50)
@@ -114,29 +114,29 @@ def test_many_are_searched_by_the_index(many: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_filters_that_leave_few_or_none_near_lose_nothing(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small dataset among many images, and a filter whose images all lie on the far side of the graph."""
     _dataset, encoder, ids, vectors = many
     small, _encoder, few, their = embedded(20, seed=5, encoder=encoder)
     wanted = unit(np.random.default_rng(9).standard_normal(DIM))
-    found = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
-    assert found.exact and [pk for pk, _s in found.hits] == truth(few, their, wanted, 10)
+    result = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
+    assert result.exact and [pk for pk, _s in result.hits] == truth(few, their, wanted, 10)
     far = ids[np.argsort(vectors @ wanted)[:1000]]
-    # The graph is left before the far side is reached.
+    # The search leaves the graph before it reaches the far side.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
-    monkeypatch.setattr(neighbours, "WIDTH", 20)
+    monkeypatch.setattr(neighbours, "EF_SEARCH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
-    found = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
-    assert found.exact
+    result = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
+    assert result.exact
     keep = np.isin(ids, far)
-    assert [pk for pk, _s in found.hits] == truth(ids[keep], vectors[keep], wanted, 10)
+    assert [pk for pk, _s in result.hits] == truth(ids[keep], vectors[keep], wanted, 10)
 
 
-# --- The index -----------------------------------------------------------------------------------------------
+# --- The index ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
+def test_indexes_are_separate_per_encoder(keeper: None) -> None:
     dataset, first, _ids, _vectors = embedded(50, dim=8)
     second = EncoderFactory(dim=16)
     store_embeddings(
@@ -145,23 +145,23 @@ def test_each_encoder_has_an_index_of_its_own_kind(keeper: None) -> None:
         vectors=unit(np.random.default_rng(1).standard_normal((50, 16))),
     )
     assert index.build(first) and index.build(second)
-    assert not index.build(first)  # it is there
+    assert not index.build(first)  # the index exists
     assert {pk: state.valid for pk, state in index.states().items()} == {first.pk: True, second.pk: True}
     Embedding.objects.filter(encoder=first).delete()
-    assert tend()["dropped"] == 2  # the other has too few to be worth an index
+    assert tend()["dropped"] == 2  # the other dataset has too few images for an index
     assert index.states() == {}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_built_again(keeper: None) -> None:
+def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
 
     def stop(done: int, total: int) -> None:
-        if index.states():  # the keeper has begun
+        if index.states():  # the index builder has started
             raise CancelledError
 
     with index._own_session() as watcher, index._own_session() as writer, writer.transaction():
-        # A build waits for whoever writes: it cannot end before it is stopped.
+        # A build waits for writers, so it cannot end before it is stopped.
         writer.execute("LOCK TABLE learning_embedding IN ROW EXCLUSIVE MODE")
         with pytest.raises(CancelledError):
             index.build(encoder, report=stop)
@@ -184,14 +184,13 @@ def test_a_build_that_is_stopped_leaves_no_index_and_one_that_was_killed_is_buil
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stop_that_comes_when_the_index_is_finished_removes_it(keeper: None) -> None:
+def test_stop_after_the_last_step_removes_the_index(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(50)
 
     def stop_late(done: int, total: int) -> None:
-        with (
-            index._own_session() as other
-        ):  # another job asks as well, so that it is finished before this one stops
-            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.ASKED, f"build {encoder.pk}"])
+        # Another job requests the index too, so that it is finished before this job stops.
+        with index._own_session() as other:
+            other.execute("SELECT pg_notify(%s, %s)", [index_keeper.REQUEST_CHANNEL, f"build {encoder.pk}"])
         assert until(lambda: index.usable(encoder))
         raise CancelledError
 
@@ -214,7 +213,7 @@ def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_builds_at_once_make_one_index_and_both_end(keeper: None) -> None:
+def test_two_builds_at_once_create_one_index(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(3000, dim=64)
     made: list[Any] = []
 
@@ -248,7 +247,7 @@ def test_without_a_keeper_a_build_ends_with_the_reason(monkeypatch: pytest.Monke
 def test_a_build_the_database_cannot_do_ends_with_the_reason(keeper: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(5, dim=8)
     with as_owner(triggers=False):
-        Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the vectors have 8
+        Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the stored vectors have 8 dimensions
     with pytest.raises(BuildError, match="9 dimensions"):
         index.build(encoder)
     assert index.states() == {}
@@ -270,7 +269,7 @@ def test_the_owner_builds_without_a_keeper() -> None:
 @pytest.mark.parametrize(
     "text", ["", "build", "build x", "build -1", "build 1; DROP TABLE x", "drop 1", "build ³"]
 )
-def test_a_message_that_names_no_build_is_passed_over(text: str) -> None:
+def test_messages_without_a_build_are_ignored(text: str) -> None:
     assert index_keeper._read(text) == ("", 0)
 
 
@@ -282,7 +281,7 @@ def test_the_memory_of_a_build_is_bounded(settings: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
+def test_index_is_requested_once_and_not_during_embedding(
     monkeypatch: pytest.MonkeyPatch, keeper: None
 ) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 10)
@@ -302,7 +301,7 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
 
     assert run_job(str(job.pk)) == "succeeded"
     assert index.usable(encoder) and tend()["asked"] == 0
-    # More of the same goes into the index; a big import is embedded without, and indexed after it.
+    # More embeddings are added to the index. A big import is embedded without it and indexed afterwards.
     more = Job.objects.create(
         kind=Kind.ENCODE, dataset=dataset, key="e", state=State.RUNNING, total=102, done=100
     )
@@ -317,50 +316,50 @@ def test_an_index_is_asked_for_once_and_not_while_images_are_embedded(
     assert tend() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.usable(encoder)
     more.delete()
     Job.objects.update(state=State.FAILED, finished_at=timezone.now())
-    assert tend()["asked"] == 0  # not each minute
+    assert tend()["asked"] == 0  # not every minute
     Job.objects.update(finished_at=timezone.now() - timedelta(hours=2))
     assert tend()["asked"] == 1
 
 
-# --- Texts ---------------------------------------------------------------------------------------------------
+# --- Texts --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    found: list[int] = []
+    sent_ids: list[int] = []
 
     def send(name: str, args: list[int], queue: str) -> bool:
         assert (name, queue) == (texts.TASK, "interactive")
-        found.append(args[0])
+        sent_ids.append(args[0])
         return True
 
     monkeypatch.setattr(texts.broker, "send", send)
-    return found
+    return sent_ids
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_is_asked_once_and_remembered(sent: list[int]) -> None:
+def test_text_is_embedded_once_and_stored(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     assert ask(encoder=encoder, text="  a  scratch ", user=user).waiting
     assert ask(encoder=encoder, text="a scratch", user=UserFactory()).waiting
     row = TextEmbedding.objects.get()
     assert sent == [row.pk] and row.text == "a scratch"
-    # The message was lost: the page that waits sends it again, once.
+    # The message was lost. The waiting page sends it again once.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
     ask(encoder=encoder, text="a scratch", user=user)
     ask(encoder=encoder, text="a scratch", user=user)
     assert sent == [row.pk] * 2
     texts.record_vector(row=row, vector=np.eye(DIM)[1])
-    found = ask(encoder=encoder, text="a scratch", user=user)
-    assert found.vector is not None and found.vector.tolist() == np.eye(DIM)[1].tolist()
+    result = ask(encoder=encoder, text="a scratch", user=user)
+    assert result.vector is not None and result.vector.tolist() == np.eye(DIM)[1].tolist()
     assert sent == [row.pk] * 2
     assert ask(
         encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
-    ).waiting  # another encoder reads anew
+    ).waiting  # another encoder embeds the text again
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_answer_is_waited_for(sent: list[int]) -> None:
+def test_search_waits_for_the_worker(sent: list[int]) -> None:
     encoder = EncoderFactory(dim=DIM)
 
     def answer() -> None:
@@ -397,18 +396,18 @@ def test_the_answer_is_waited_for(sent: list[int]) -> None:
         ("x" * 200, None),
     ],
 )
-def test_whatever_is_typed_is_a_text_or_a_sentence(
+def test_typed_text_is_embedded_or_refused_with_a_message(
     sent: list[int], text: str, problem: Problem | None
 ) -> None:
-    found = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
-    assert found.problem == problem
-    assert bool(found.sentence()) == (problem is not None)
-    assert found.waiting == (problem is None) and len(sent) == (problem is None)
-    assert len(found.text) <= 200
+    result = ask(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
+    assert result.problem == problem
+    assert bool(result.sentence()) == (problem is not None)
+    assert result.waiting == (problem is None) and len(sent) == (problem is None)
+    assert len(result.text) <= 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None:
+def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
 
     def ask_again() -> texts.Asked:
@@ -426,7 +425,7 @@ def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None
     assert "no file" in ask_again().sentence() and len(sent) == 1
     TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(minutes=1))
     assert ask_again().waiting and len(sent) == 2
-    # Nobody answers: said, and asked anew when somebody comes back.
+    # No worker answers: the page says so, and the text is requested again when a worker returns.
     TextEmbedding.objects.update(used_at=timezone.now() - timedelta(seconds=61))
     assert ask_again().problem == Problem.NO_WORKER
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=5))
@@ -437,11 +436,11 @@ def test_problems_are_kept_and_passing_ones_tried_again(sent: list[int]) -> None
 def test_open_searches_are_bounded_and_old_ones_forgotten(
     sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "OPEN_PER_PERSON", 3)
-    monkeypatch.setattr(texts, "OPEN_AT_ALL", 5)
+    monkeypatch.setattr(texts, "MAX_PENDING_PER_USER", 3)
+    monkeypatch.setattr(texts, "MAX_PENDING", 5)
     encoder, user, other = EncoderFactory(dim=DIM), UserFactory(), UserFactory()
-    found = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
-    assert found == [None] * 3 + [Problem.BUSY] * 2
+    problems = [ask(encoder=encoder, text=f"t{n}", user=user).problem for n in range(5)]
+    assert problems == [None] * 3 + [Problem.BUSY] * 2
     assert [ask(encoder=encoder, text=f"o{n}", user=other).problem for n in range(3)] == [None] * 2 + [
         Problem.BUSY
     ]
@@ -453,19 +452,22 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_broker_that_is_down_is_said_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_failure_is_reported_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     with monkeypatch.context() as patch:
         patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
-        found = ask(encoder=encoder, text="t", user=user)
-    assert found.problem == Problem.NOT_SENT and "cannot be reached now" in found.sentence()
+        result = ask(encoder=encoder, text="t", user=user)
+    assert result.problem == Problem.NOT_SENT and "cannot be reached now" in result.sentence()
     assert ask(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours: int) -> None:
-    """Stored times lie an hour in the past or in the future: the next look sends, and the worker answers."""
+def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) -> None:
+    """Stored times lie an hour in the past or in the future.
+
+    The next look sends the text, and the worker answers.
+    """
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     ask(encoder=encoder, text="t", user=user)
     moment = timezone.now() + timedelta(hours=hours)
@@ -473,19 +475,19 @@ def test_texts_are_answered_whatever_the_clock_was_set_to(sent: list[int], hours
     ask(encoder=encoder, text="t", user=user)
     row = TextEmbedding.objects.get()
     assert len(sent) == 2 and texts.waiting_text(row.pk) == row
-    # A text that nobody has asked for lately is left alone.
+    # A text that nobody has requested recently is skipped.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=3))
     assert texts.waiting_text(row.pk) is None
 
 
-# --- Which encoder -------------------------------------------------------------------------------------------
+# --- The encoder --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_the_encoder_of_the_head_in_use_is_searched_by() -> None:
+def test_search_uses_the_encoder_of_the_champion() -> None:
     dataset = DatasetFactory()
     assert serving_encoder(dataset) is None
-    Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # embedded nothing
+    Encoder.objects.create(name="pocket", digest="9" * 64, dim=DIM, logit_scale=1)  # has embedded nothing
     assert serving_encoder(dataset) is None
     _dataset, chosen, _ids, _vectors = embedded(
         3, dataset=dataset, encoder=EncoderFactory(name="pocket", dim=DIM)

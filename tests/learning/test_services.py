@@ -1,4 +1,4 @@
-"""Embeddings, heads and predictions: what is stored is what was given, once, and never changed."""
+"""Embeddings, heads and predictions are stored once, exactly as given, and never changed."""
 
 import hashlib
 from typing import Any
@@ -14,6 +14,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import set_schema
 from mekiki.learning import selectors, services
 from mekiki.learning.models import Embedding, Head, Prediction, TrainingRun
+from mekiki.learning.reports import EvaluationReport, HeadMetrics
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -39,11 +40,11 @@ def units(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 def read(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parts = list(selectors.read_embeddings(encoder=encoder, dataset=dataset, after=after))
-    return tuple(np.concatenate(each) for each in zip(*parts))  # type: ignore[return-value]
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts))  # type: ignore[return-value]
 
 
-def test_embeddings_come_back_as_they_went(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Small chunks: rows are cut across the blocks the server sends.
+def test_stored_embeddings_are_read_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Small chunks: rows are split across the blocks that the server sends.
     monkeypatch.setattr("mekiki.learning.binary.CHUNK", 700)
     encoder, dataset = EncoderFactory(dim=48), DatasetFactory()
     images = [ImageFactory(dataset=dataset, audit_key=n / 100) for n in range(50)]
@@ -137,8 +138,8 @@ def test_promotion_switches_at_once_and_drops_only_what_was_replaced(labelled: A
     other = HeadFactory(dataset=dataset)
     elsewhere = HeadFactory()
     image = ImageFactory(dataset=dataset)
-    for each in (head, other):
-        store(each, [image], labels, 0.5)
+    for row in (head, other):
+        store(row, [image], labels, 0.5)
     services.store_predictions(
         head=elsewhere,
         image_ids=[ImageFactory(dataset=elsewhere.dataset).pk],
@@ -173,7 +174,7 @@ def test_a_head_is_immutable_and_carries_its_lineage() -> None:
         calibrated=True,
         seed=5,
         code_version="1",
-        metrics={},
+        metrics=HeadMetrics(),
         training=[(image.pk, label.pk, 77)],
         training_digest=services.decisions_digest([(image.sha256, label.name, 77)]),
     )
@@ -199,7 +200,7 @@ def test_seeds_differ_by_use_and_dataset_and_repeat() -> None:
     assert len({services.seed_for(d, "head", v) for d in (one, two) for v in range(5)}) == 10
 
 
-def test_training_is_asked_for_once_until_it_ran() -> None:
+def test_training_is_requested_once_until_it_ran() -> None:
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     with pytest.raises(ValidationError) as refused:
@@ -214,16 +215,16 @@ def test_training_is_asked_for_once_until_it_ran() -> None:
     Job.objects.filter(pk=first.job_id).update(state=State.SUCCEEDED)
     third = services.request_training(dataset=dataset, trigger=TrainingRun.Trigger.SCHEDULE)
     assert third.pk != first.pk and third.trigger == "schedule"
-    # A job the platform asked for again by itself has a run too.
+    # A job that the platform itself requested again has a run too.
     job = JobFactory(dataset=dataset, kind="train", payload={"trigger": "count"})
-    assert services.run_of(job).trigger == "count"
-    assert services.run_of(job).pk == services.run_of(job).pk
+    assert services.get_or_create_run(job).trigger == "count"
+    assert services.get_or_create_run(job).pk == services.get_or_create_run(job).pk
 
 
 def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() -> None:
     head = HeadFactory()
     ChampionFactory(head=head)
-    facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": {}}
+    facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": EvaluationReport()}
     one = services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts)
     assert services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts).pk == one.pk
     two = services.record_evaluation(head=head, n=12, correct=9, answers=60, **facts)

@@ -1,4 +1,4 @@
-"""The log of a training run: codes with values, translated; older plain text unchanged."""
+"""The log of a training run: codes with values, translated. Older plain text is unchanged."""
 
 import ast
 import html
@@ -13,29 +13,27 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.learning.training_log import SENTENCES, add, log_in_words, sentence
+from mekiki.learning.messages import TRAINING_LOG
+from mekiki.learning.training_log import add, log_in_words, sentence
 from tests.factories import DatasetFactory, HeadFactory, LabelFactory, TrainingRunFactory, UserFactory
-from workers.heads.log import SENTENCES as OF_HEADS
 
 ROOT = Path(__file__).parents[2]
 TIME = r"\d\d:\d\d:\d\d  "
 
 
-def said_by(folder: str) -> set[str]:
-    """The codes that `log("…")` is called with in the modules of a folder of workers/."""
-    found = set()
+def codes_of(folder: str) -> set[str]:
+    """Return the codes that `log("…")` is called with in the modules of a folder of workers/."""
+    codes = set()
     for path in (ROOT / "workers" / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("log", "self"):
                 assert node.args and isinstance(node.args[0], ast.Constant), f"{path}: a code is written out"
-                found.add(str(node.args[0].value))
-    return found
+                codes.add(str(node.args[0].value))
+    return codes
 
 
-def test_every_code_that_a_worker_says_has_a_sentence_and_no_sentence_is_left_over() -> None:
-    of_heads = said_by("heads")
-    assert of_heads == set(OF_HEADS)
-    assert of_heads | said_by("stages") | said_by("steps") == set(SENTENCES)
+def test_log_codes_and_sentences_match() -> None:
+    assert codes_of("heads") | codes_of("stages") | codes_of("steps") == set(TRAINING_LOG)
 
 
 def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
@@ -51,12 +49,12 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
             "log_loss": 0.1,
             "calibration_error": 0.01,
         }
-        assert "一致率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", metrics)
+        assert "正解率 99.9 %（プロンプトのみ 50.0 %）" in sentence("cross_validated", metrics)
     assert sentence("predicting", {"head": 3, "images": 1}) == "Head #3 predicts 1 image."
-    assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image to learn from")
+    assert sentence("unlabelled", {"classes": 1}).startswith("1 label has no image for training")
 
 
-def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() -> None:
+def test_error_is_shown_in_the_readers_language_where_available() -> None:
     kept = {"en": "No prompt.", "ja": "プロンプトがありません。"}
     for error in (kept, {"ja": kept["ja"]}, kept["ja"]):
         with translation.override("ja"):
@@ -65,7 +63,7 @@ def test_an_error_is_told_in_the_readers_language_where_it_was_kept_in_each() ->
     assert sentence("failed", {"error": {"ja": kept["ja"]}}) == "The run failed: プロンプトがありません。"
 
 
-def test_what_is_not_known_is_shown_all_the_same() -> None:
+def test_unknown_log_codes_are_shown() -> None:
     assert sentence("new_code", {"a": 1, "b": "あ"}) == 'new_code (a=1, b="あ")'
     assert sentence("new_code", {}) == "new_code"
     assert sentence("predicting", {"head": 3}) == "predicting (head=3)", "a value is missing"
@@ -73,9 +71,9 @@ def test_what_is_not_known_is_shown_all_the_same() -> None:
     assert sentence("verdict", {"promoted": True, "reason": None}) == "verdict (promoted=true, reason=null)"
 
 
-@pytest.mark.django_db  # a new line is dated by the database's clock
+@pytest.mark.django_db  # the database's clock dates a new line
 @given(st.text(max_size=200))
-def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
+def test_older_plain_text_logs_are_shown_unchanged(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
     assert log_in_words(old) == old
     both = add(old, "stopped", {})
@@ -84,7 +82,7 @@ def test_plain_text_of_before_is_shown_as_it_is(text: str) -> None:
 
 @pytest.mark.django_db
 @given(st.text(max_size=200))
-def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
+def test_errors_with_newlines_stay_on_one_line(error: str) -> None:
     log = add(add("", "failed", {"error": error}), "stopped", {})
     lines = log_in_words(log).split("\n")
     assert len(lines) == 2 and re.fullmatch(TIME + "Stopped by a person.", lines[1])
@@ -93,8 +91,8 @@ def test_a_line_stays_a_line_whatever_an_error_says(error: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Plural value must be an integer")
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=5))
-def test_any_values_are_told_somehow(value: Any) -> None:
-    for code in SENTENCES:
+def test_log_lines_accept_any_values(value: Any) -> None:
+    for code in TRAINING_LOG:
         names = (
             "labels",
             "images",

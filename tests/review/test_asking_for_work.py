@@ -1,4 +1,4 @@
-"""Nothing is asked for that cannot succeed or would change nothing: refills, predictions, trainings."""
+"""Work that cannot succeed or would change nothing is not requested: refills, predictions, trainings."""
 
 import uuid
 from datetime import timedelta
@@ -44,27 +44,27 @@ class Browser:
 
 
 def finish(job: Job, state: State = State.SUCCEEDED, **more: Any) -> None:
-    """As a worker does: the job began after all that has happened, and has ended."""
+    """Finish a job as a worker does: it started after everything that happened, and has ended."""
     now = timezone.now()
     fields = {"state": state, "started_at": now, "finished_at": now, **more}
     Job.objects.filter(pk=job.pk).update(**fields)
 
 
 def exhausted() -> tuple[Station, Browser]:
-    """A dataset of two images, both answered, for which a refill has found nothing more."""
+    """Create a dataset of two answered images, for which a refill has found no more."""
     station = Station(items=2, queue_target=50)
     browser = Browser(station.dataset)
     for leased in station.next(browser.user, 2):
         station.answer(browser.user, leased)
     browser.poll()
     job = Job.objects.get(kind=Kind.REFILL)
-    # Earlier than the rest between two refills.
+    # Earlier than the pause between two refills allows.
     finish(job)
     Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=1))
     return station, browser
 
 
-def test_an_open_station_on_an_exhausted_dataset_makes_no_jobs_and_no_events():
+def test_station_on_an_exhausted_dataset_creates_no_jobs_or_events():
     _station, browser = exhausted()
     jobs, events = Job.objects.count(), Event.objects.count()
     replies = [browser.poll() for _ in range(50)]
@@ -73,7 +73,7 @@ def test_an_open_station_on_an_exhausted_dataset_makes_no_jobs_and_no_events():
     assert len({reply["empty"]["text"] for reply in replies}) == 1
 
 
-def test_images_that_others_hold_cause_no_refill_at_each_look():
+def test_images_leased_to_others_cause_no_repeated_refill():
     station, browser = exhausted()
     station.item()
     other = Browser(station.dataset)

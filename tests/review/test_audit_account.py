@@ -1,5 +1,7 @@
-"""Whatever people do, in any order: every image drawn for the audit is counted, or it is known why it is not, and no
-act on labels or settings improves the accuracy of a head."""
+"""Every image drawn for the audit is counted, or its reason not to be counted is known.
+
+This holds for any order of actions. No change of labels or settings improves the accuracy of a head.
+"""
 
 import contextlib
 import random
@@ -26,12 +28,12 @@ pytestmark = pytest.mark.django_db
 
 ANSWERING = ("answer", "answer", "answer", "skip", "flag", "undo", "put_back", "refill")
 ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share", "overlap")
-# Acts after which a stated accuracy may not be better: nobody has judged an image in them.
+# Actions in which nobody judges an image. A stated accuracy may not improve after them.
 NO_BETTER = ("archive", "rename", "critical", "share", "overlap", "skip", "refill")
 
 
 class World:
-    """A station with some reviewers, and a head that always says the first label."""
+    """A station with some reviewers, and a head that always predicts the first label."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -89,7 +91,7 @@ class World:
 
     def archive(self) -> None:
         label = self.dice.choice(list(self.dataset.labels.all()))
-        with contextlib.suppress(ValidationError):  # the last one
+        with contextlib.suppress(ValidationError):  # the last label
             archive_label(label=label, user=self.admin, confirmed=True)
 
     def restore(self) -> None:
@@ -117,11 +119,11 @@ class World:
         update_settings(dataset=self.dataset, user=self.admin, overlap=self.dice.choice([1, 2, 3]))
 
     def figures(self) -> tuple[int, int]:
-        """(right, counted) of the head, as workers.steps.auditing counts them."""
+        """Return (right, counted) of the head, as workers.steps.auditing counts them."""
         archived = set(self.dataset.labels.filter(archived_at__isnull=False).values_list("pk", flat=True))
         sample = audit_sample(self.dataset)
-        said = self.station.labels[0].pk
-        return sum(label == said and label not in archived for _i, label, _b in sample), len(sample)
+        predicted = self.station.labels[0].pk
+        return sum(label == predicted and label not in archived for _i, label, _b in sample), len(sample)
 
 
 @settings(
@@ -129,7 +131,7 @@ class World:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(st.lists(st.sampled_from(ACTS), min_size=4, max_size=24), st.integers(0, 2**16))
-def test_every_drawn_image_has_its_place_after_any_acts(acts: list[str], seed: int) -> None:
+def test_drawn_images_stay_accounted_for_after_any_actions(acts: list[str], seed: int) -> None:
     with transaction.atomic():
         world = World(random.Random(seed))
         for name in [*["answer"] * 4, *acts]:

@@ -1,4 +1,4 @@
-"""Ways to a better accuracy that nobody would notice: each is closed, or counted and shown."""
+"""Ways to improve the accuracy unnoticed: each one is prevented, or counted and shown."""
 
 import uuid
 from datetime import timedelta
@@ -13,6 +13,7 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.services import archive_label, restore_label
 from mekiki.learning.accuracy import notes
+from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review import blinding, selectors
 from mekiki.review.audit_counts import audit_counts
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is answered now can be seen at once, as two minutes later."""
+    """Let the grace period of two minutes end, so that predictions are visible right after an answer."""
     for module in (confirmed, blinding):
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
@@ -45,7 +46,10 @@ def sample(station: Station) -> list[int]:
 
 @pytest.mark.parametrize("second", ["the same reviewer", "another reviewer"])
 def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None, second: str) -> None:
-    """The lease ran out, so the first answer is late; it was blind all the same, and ends the audit of the image."""
+    """The lease expired, so the first answer is late.
+
+    It was blind nevertheless, and ends the audit of the image.
+    """
     station, item = audited()
     user, other = station.reviewer(), station.reviewer()
     leased = station.next(user)[0]
@@ -62,19 +66,24 @@ def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None,
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_an_answer_whose_effect_on_the_accuracy_was_shown_is_no_slip() -> None:
-    """The figure says whether the head agreed with the answer: whoever answers again then knows the prediction."""
+def test_answer_after_the_accuracy_was_shown_does_not_replace_the_first() -> None:
+    """The figure shows whether the head agreed with the answer.
+
+    A reviewer who answers again knows the prediction.
+    """
     station, _item = audited()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
-    record_evaluation(head=station.head, n=1, correct=0, low=0.0, high=0.8, answers=1, report={})
+    record_evaluation(
+        head=station.head, n=1, correct=0, low=0.0, high=0.8, answers=1, report=EvaluationReport()
+    )
     station.undo(user)
     station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: None) -> None:
-    """The image was corrected since, so that no image has the label; but its audit still counts under it."""
+def test_archiving_a_label_with_audits_needs_confirmation(grace_is_over: None) -> None:
+    """The image was corrected later, so no image has the label. Its audit still counts under that label."""
     station, item = audited()
     user = station.reviewer("admin")
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
@@ -84,7 +93,7 @@ def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: N
     )  # fmt: skip
     row = ConfirmedLabel.objects.get()
     assert (row.label_id, row.audit_label_id) == (station.labels[2].pk, station.labels[1].pk)
-    assert [each.audited for each in effects_of(station.labels)] == [0, 1, 0]
+    assert [effect.audited for effect in effects_of(station.labels)] == [0, 1, 0]
     with pytest.raises(ValidationError) as refused:
         archive_label(label=station.labels[1], user=user)
     assert "audit sample" in " ".join(refused.value.messages)
@@ -92,8 +101,11 @@ def test_archiving_a_label_that_only_audits_have_is_asked_about(grace_is_over: N
     assert audit_counts(station.dataset).archived_label == 1
 
 
-def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
-    """The share is lowered, the predictions are read, the share is raised: these images were not hidden all the time."""
+def test_images_with_visible_predictions_do_not_join_the_reserve() -> None:
+    """The share is lowered, the predictions are read, the share is raised.
+
+    These images were not hidden all the time.
+    """
     station = Station(audit_fraction=0.5)
     admin = station.reviewer("admin")
     image = ImageFactory(dataset=station.dataset, audit_key=0.3)
@@ -107,7 +119,7 @@ def test_images_whose_predictions_were_open_do_not_join_the_reserve() -> None:
 
 @pytest.mark.parametrize("first", [0.0, 0.15])
 def test_a_share_that_is_raised_after_the_first_head_holds_for_later_images_only(first: float) -> None:
-    """The predictions of images outside the reserve can be read: nobody has to answer a question for that."""
+    """Every member may read predictions of images outside the reserve, also without a review."""
     station = Station(audit_fraction=first)
     admin = station.reviewer("admin")
     image = ImageFactory(dataset=station.dataset, audit_key=0.3)
@@ -132,7 +144,7 @@ def test_a_share_that_is_raised_before_the_first_head_is_the_share() -> None:
 def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_corrected(
     grace_is_over: None,
 ) -> None:
-    """It counts as wrong, and would for ever: a correction to a label in use is no audit."""
+    """The audit counts as wrong, permanently, because a correction to another label is no audit."""
     station, item = audited()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
@@ -160,7 +172,10 @@ def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_correct
 
 
 def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:
-    """Its prediction could be read before the label was archived: the better figure says so."""
+    """Its prediction could be read before the label was archived.
+
+    The report shows this next to the better figure.
+    """
     station, item = audited()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
@@ -181,20 +196,20 @@ def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
     retire_audit(dataset=station.dataset, user=admin)
-    told = _accuracy(station.dataset, station.head)
-    assert told["n"] == 0 and (told["audited_drawn"], told["audited_retired"]) == (1, 1)
-    assert "1 audited image was moved into training" in told["statement"]["en"]
-    assert "1 枚" in told["statement"]["ja"]
+    accuracy = _accuracy(station.dataset, station.head)
+    assert accuracy["n"] == 0 and (accuracy["audited_drawn"], accuracy["audited_retired"]) == (1, 1)
+    assert "1 audited image was moved into training" in accuracy["statement"]["en"]
+    assert "1 枚" in accuracy["statement"]["ja"]
 
 
-def test_audit_images_that_were_given_back_stay_until_they_are_judged() -> None:
-    """Who holds five, answers the easiest and gives the others back does not get five others."""
+def test_released_audit_images_stay_with_their_reviewer() -> None:
+    """A reviewer who releases the difficult ones of five leased images does not get five other images."""
     station = Station(queue_target=0)
     items = [station.item(stream=Stream.AUDIT) for _ in range(5)] + [station.item()]
     user = station.reviewer()
     held = station.next(user, 5)
     station.answer(user, held[2], "correct", label=station.labels[0])
-    release(dataset=station.dataset, user=user, lease_ids=[each.lease.pk for each in held])
+    release(dataset=station.dataset, user=user, lease_ids=[held_item.lease.pk for held_item in held])
     fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
     waiting = {leased.item.pk for leased in station.next(user, 5)}
     assert waiting == {item.pk for item in items[:5]} - {held[2].item.pk}

@@ -1,4 +1,4 @@
-"""The clock is set back by an hour: what was stored before lies in the future, and nothing waits for that hour."""
+"""The clock is set back by an hour. Stored times lie in the future, and nothing waits for that hour."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-def test_a_hold_of_the_future_is_as_one_that_was_renewed_now() -> None:
+def test_lease_with_a_future_time_counts_as_renewed_now() -> None:
     dataset = DatasetFactory()
     user = MembershipFactory(dataset=dataset).user
     QueueItemFactory(dataset=dataset)

@@ -1,4 +1,4 @@
-"""A confirmed label is corrected on the image's page, taken back there, or asked for again."""
+"""A confirmed label is corrected on the image's page, undone there, or sent to review again."""
 
 import uuid
 from datetime import timedelta
@@ -26,7 +26,7 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(stream: str = Stream.UNCERTAIN, overlap: int = 1) -> tuple[Station, Any, Any]:
-    """A station with one image that its reviewers have given the first label."""
+    """Create a station with one image that its reviewers labelled with the first label."""
     station = Station(overlap=overlap)
     item = station.item(stream=stream)
     if stream == Stream.AUDIT:
@@ -67,7 +67,7 @@ def test_a_correction_is_a_new_decision_that_counts_from_then_on(overlap: int) -
     assert not QueueItem.objects.filter(state="waiting").exists(), "nobody is asked again"
     event = Event.objects.filter(kind="decision.recorded").latest("pk")
     assert (event.data["image"], event.data["label"]) == (image.sha256, station.labels[1].pk)
-    # And once more, back to what the head says: a confirmation of what is on the page.
+    # And back to the head's label: a confirmation of the label that the page shows.
     again = correct(station, first, image, label=0)
     assert again.kind == "confirm" and ConfirmedLabel.objects.get().label == station.labels[0]
 
@@ -128,7 +128,7 @@ def test_what_is_refused_changes_nothing() -> None:
     assert Decision.objects.count() == 1 and ConfirmedLabel.objects.get().label == station.labels[0]
 
 
-def test_a_correction_is_taken_back_by_who_made_it_while_it_is_the_newest() -> None:
+def test_newest_correction_can_be_undone_by_its_author() -> None:
     station, image, user = judged()
     other = station.reviewer()
 
@@ -148,7 +148,7 @@ def test_a_correction_is_taken_back_by_who_made_it_while_it_is_the_newest() -> N
         take_back(other)
 
 
-def test_asked_again_it_is_the_next_question_and_a_refill_keeps_it() -> None:
+def test_image_sent_to_review_comes_next_and_survives_a_refill() -> None:
     station, image, user = judged()
     station.item()
     item = services.ask_again(dataset=station.dataset, user=user, image_id=image.pk)

@@ -1,4 +1,4 @@
-"""The first answer of an audit counts, whatever is decided after the prediction could be seen."""
+"""The first answer of an audit counts, whatever is decided after the prediction was visible."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is answered now can be seen at once, as two minutes later."""
+    """Let the grace period of two minutes end, so that predictions are visible right after an answer."""
     for module in (confirmed, blinding):
         monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
 
@@ -53,15 +53,15 @@ def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grac
     assert sample(station) == [station.labels[1].pk], "what the reviewer said before seeing the prediction"
     row = ConfirmedLabel.objects.get()
     assert row.label == station.labels[0] and not row.in_training, "what the label set takes is the last word"
-    # However often it is repeated.
+    # However often the answer is repeated.
     for label in station.labels:
         station.undo(user)
         station.answer(user, station.next(user)[0], "correct", label=label)
     assert sample(station) == [station.labels[1].pk]
 
 
-def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
-    """For two minutes the page hides the prediction, so that the second answer is as blind as the first."""
+def test_answer_corrected_within_two_minutes_replaces_the_first() -> None:
+    """The page hides the prediction for two minutes, so the second answer is as blind as the first."""
     station, item = audited()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
@@ -75,7 +75,7 @@ def test_a_slip_that_is_taken_back_at_once_does_not_count() -> None:
     assert "80.0 %" in text and item.image.name in text
 
 
-def test_with_several_opinions_the_first_of_each_person_counts(grace_is_over: None) -> None:
+def test_with_overlap_the_first_answer_of_a_reviewer_counts(grace_is_over: None) -> None:
     station, item = audited(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])

@@ -1,4 +1,4 @@
-"""A flagged image goes back into the queue, by an admin, and nothing of its history is lost."""
+"""An admin puts a flagged image back into the queue, and its history is kept."""
 
 import html
 
@@ -41,7 +41,9 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page(station, user)
     reply = post(station, admin, flag)
-    assert f"image {audited.image.sha256[:8]} waits for a person again" in reply.content.decode()
+    assert (
+        f"image {audited.image.sha256[:8]} was returned to the start of the queue" in reply.content.decode()
+    )
     assert not selectors.flagged(station.dataset).exists()
     again = station.next(user)[0]
     assert again.item == audited and again.blind, (
@@ -58,7 +60,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert selectors.audit_sample(station.dataset) == [(audited.image_id, station.labels[1].pk, None)]
 
 
-def test_a_refill_does_not_send_it_away():
+def test_refill_keeps_an_image_put_back_by_an_admin():
     station = Station(items=3)
     user, admin = station.reviewer(), station.reviewer("admin")
     held = station.next(user)[0]
@@ -79,7 +81,7 @@ def test_a_refill_does_not_send_it_away():
     ]
 
 
-def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the_admin():
+def test_admin_decision_supersedes_every_open_flag():
     station = Station(items=1, overlap=2)
     first, second, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     leased = [station.next(user)[0] for user in (first, second)]
@@ -91,13 +93,13 @@ def test_all_standing_flags_of_the_item_are_superseded_each_by_a_decision_of_the
     undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
     assert [(d.user, d.supersedes_id) for d in undone] == [(admin, flags[0].pk), (admin, flags[1].pk)]
     assert Event.objects.filter(kind="decision.recorded", data__kind="undo").count() == 2
-    with pytest.raises(ReviewError, match="taken back already"):
+    with pytest.raises(ReviewError, match="already undone"):
         services.put_back(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
     with pytest.raises(ReviewError, match="no answer left to undo"):
         station.undo(first)
 
 
-def test_what_cannot_be_put_back_is_said():
+def test_images_that_cannot_be_put_back_are_reported():
     station, elsewhere = Station(items=1), Station(items=1)
     user, late, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     stale = station.next(late)[0]
@@ -108,7 +110,7 @@ def test_what_cannot_be_put_back_is_said():
         dataset=station.dataset, image=held.item.image, item=held.item, user=late, kind="flag", late=True,
         client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10",
     )  # fmt: skip
-    assert "Others have answered this image already" in html.unescape(
+    assert "Others have already answered this image" in html.unescape(
         post(station, admin, flag).content.decode()
     )
     foreign = elsewhere.reviewer()

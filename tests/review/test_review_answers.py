@@ -1,4 +1,4 @@
-"""What an answer does: recorded once, late answers kept, labels derived, undo, audit, follow-up work."""
+"""An answer: recorded once, late answers kept, labels derived, undo, audit, follow-up work."""
 
 import uuid
 from datetime import timedelta
@@ -17,7 +17,7 @@ from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Str
 from mekiki.review.services import SEEN_AFTER
 from tests.factories import LabelFactory
 from tests.review_setup import Station
-from tests.roles import as_owner
+from tests.roles import as_owner, set_fixed
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +76,7 @@ def test_the_same_key_is_the_same_decision_whatever_has_happened_since():
     assert error.value.code == "key_used"
 
 
-def test_an_answer_after_the_hold_was_taken_over_is_an_opinion_and_does_not_decide():
+def test_answer_after_the_lease_passed_on_does_not_decide():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
     held = station.next(slow)[0]
@@ -127,7 +127,7 @@ def test_an_answer_to_a_withdrawn_item_is_kept():
 @pytest.mark.parametrize(
     ("votes", "label"), [((0, 0, 1), 0), ((1, 0, 1), 1), ((0, 1, 2), None), ((2, 2), 2), ((0, 1), None)]
 )
-def test_the_majority_of_several_opinions_decides(votes, label):
+def test_majority_decides_with_overlap(votes, label):
     station = Station(items=1, overlap=len(votes))
     for vote in votes:
         user = station.reviewer()
@@ -215,14 +215,15 @@ def test_undo_brings_the_image_back_first_and_takes_the_label_away():
     assert Decision.objects.count() == 3
 
 
-def test_the_newest_decision_is_found_without_reading_all_of_them():
+def test_newest_decision_is_read_by_an_index():
     station = Station(items=1)
     user = station.reviewer()
     station.answer(user, station.next(user)[0])
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO review_decision (dataset_id, image_id, user_id, kind, label_id, note, shown, client_key, late,"
-            " created_at) SELECT dataset_id, image_id, user_id, kind, label_id, '', '{}', gen_random_uuid(), false,"
+            "INSERT INTO review_decision"
+            " (dataset_id, image_id, user_id, kind, label_id, note, shown, client_key, late, created_at)"
+            " SELECT dataset_id, image_id, user_id, kind, label_id, '', '{}', gen_random_uuid(), false,"
             " created_at FROM review_decision, generate_series(1, 30000)"
         )
         with as_owner():
@@ -252,7 +253,7 @@ def test_undo_again_goes_back_further_and_stops_at_the_beginning():
     assert error.value.code == "nothing_to_undo"
 
 
-def test_undo_is_of_ones_own_answers_and_once_for_each_key():
+def test_undo_reverts_own_answers_once_per_key():
     station = Station(items=2)
     user, other = station.reviewer(), station.reviewer()
     station.answer(user, station.next(user)[0])
@@ -274,7 +275,7 @@ def test_undo_of_a_skip_brings_the_image_back():
     assert station.next(user)[0].item == station.items[0]
 
 
-def test_undo_of_a_late_opinion_leaves_the_decided_label_alone():
+def test_undo_of_a_late_answer_keeps_the_confirmed_label():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
     held = station.next(slow)[0]
@@ -403,7 +404,7 @@ def test_an_answer_to_an_image_that_nobody_can_have_seen_is_refused(kind: str):
     assert station.answer(user, leased, kind, milliseconds=SEEN_AFTER, **more).late is False
 
 
-def test_an_answer_whose_sender_does_not_know_the_time_is_taken_and_a_repeat_is_no_new_one():
+def test_answer_without_a_time_is_accepted_once():
     station = Station(items=1)
     user = station.reviewer()
     leased = station.next(user)[0]
@@ -412,3 +413,19 @@ def test_an_answer_whose_sender_does_not_know_the_time_is_taken_and_a_repeat_is_
     assert first.milliseconds is None
     again = station.answer(user, leased, client_key=key, milliseconds=1)
     assert again.duplicate and again.pk == first.pk
+
+
+def test_the_count_of_today_keeps_an_answer_whatever_is_undone_of_yesterday():
+    station = Station(items=2)
+    user, admin = station.reviewer(), station.reviewer("admin")
+    of_yesterday = station.answer(user, station.next(user)[0])
+    set_fixed(of_yesterday, created_at=timezone.now() - timedelta(days=1))
+    station.undo(user)
+    assert selectors.answered_today(station.dataset, user) == 0
+    flag = station.answer(user, station.next(user)[0], "flag")
+    assert selectors.answered_today(station.dataset, user) == 1
+    services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    assert selectors.answered_today(station.dataset, user) == 1, "the reviewer did not undo the flag"
+    station.answer(user, station.next(user)[0])
+    station.undo(user)
+    assert selectors.answered_today(station.dataset, user) == 1

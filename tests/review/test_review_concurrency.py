@@ -1,4 +1,4 @@
-"""Real threads on real connections: nothing is shared, nothing is lost, nothing is done twice."""
+"""Real threads on real connections: nothing is shared, lost, or done twice."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def together(*acts: Callable[[], Any]) -> list[Any]:
-    """Run the acts at once, each on its own connection; their results, errors raised here."""
+    """Run the functions at once, each on its own connection. Return their results and raise their errors."""
     results: list[Any] = [None] * len(acts)
     start = threading.Barrier(len(acts))
 
@@ -48,7 +48,7 @@ def raised(results: list[Any]) -> list[Exception]:
 
 def test_twenty_reviewers_share_no_image_and_lose_none():
     station = Station(items=200, queue_target=0)
-    seen: list[tuple[int, int]] = []  # (item, reviewer), as given out
+    seen: list[tuple[int, int]] = []  # (item, reviewer), in the order of leasing
 
     def review(user: Any) -> Callable[[], None]:
         def work() -> None:
@@ -68,7 +68,7 @@ def test_twenty_reviewers_share_no_image_and_lose_none():
     assert not QueueItem.objects.exclude(state="done").exists()
 
 
-def test_several_opinions_under_a_rush_go_to_different_people():
+def test_overlap_under_load_leases_to_different_reviewers():
     station = Station(items=10, overlap=3, queue_target=0)
     people = [station.reviewer() for _ in range(12)]
 
@@ -85,7 +85,7 @@ def test_several_opinions_under_a_rush_go_to_different_people():
     assert per_item.count() == 10
 
 
-def test_a_rush_on_expired_holds_gives_each_to_one_person(settings):
+def test_expired_leases_under_load_go_to_one_reviewer(settings):
     station = Station(items=5)
     sleeper = station.reviewer()
     settings.LEASE_SECONDS = -1
@@ -161,8 +161,11 @@ def test_filling_the_queue_while_people_take_from_it_loses_nothing():
     assert all(row["n"] == 1 for row in waiting)
 
 
-def test_an_answer_waits_for_the_image_and_holds_nothing_meanwhile():
-    """An undo holds an image and asks for another of its items: an answer to that item must not have it already."""
+def test_answer_waits_for_the_image_lock_without_other_locks():
+    """An undo locks an image and requests another item of it.
+
+    An answer must not have locked that item already.
+    """
     station = Station(items=1, queue_target=0)
     user = station.reviewer()
     held = station.next(user)[0]

@@ -1,4 +1,4 @@
-"""Who gets which image: order, reload, expiry with fencing, several opinions, skips, release and renewal."""
+"""Which reviewer gets which image: order, expiry with fencing, overlap, skip, release, renewal."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from mekiki.learning.models import Champion, Prediction
 from mekiki.review import services
 from mekiki.review.models import Lease, QueueItem, Stream
-from mekiki.review.services.leases import SKIP_REST
+from mekiki.review.services.leases import SKIP_COOLDOWN
 from tests.factories import HeadFactory
 from tests.review_setup import Station
 from tests.roles import as_owner
@@ -97,7 +97,7 @@ def test_expired_holds_are_ended_and_old_ones_forgotten():
     assert [x.lease.pk for x in station.next(user, 1)] == [held[1].lease.pk]
 
 
-def test_several_opinions_go_to_several_people_and_never_twice_to_one():
+def test_overlap_leases_to_different_reviewers():
     station = Station(items=1, overlap=3)
     people = [station.reviewer() for _ in range(4)]
     held = [station.next(user) for user in people]
@@ -126,7 +126,7 @@ def test_a_skipped_image_comes_back_after_its_rest(monkeypatch):
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "skip")
     assert station.next(user) == []
-    later = timezone.now() + SKIP_REST + timedelta(seconds=1)
+    later = timezone.now() + SKIP_COOLDOWN + timedelta(seconds=1)
     monkeypatch.setattr("mekiki.config.clock.now", lambda: later)
     assert len(station.next(user)) == 1
 
@@ -156,7 +156,7 @@ def test_audit_items_show_no_prediction():
     assert held.lease.shown == {"stream": "audit", "propensity": 0.5, "blind": True}
 
 
-def test_fill_replaces_what_nobody_has_begun_and_keeps_what_is_held():
+def test_fill_replaces_unstarted_items_and_keeps_leased_ones():
     station = Station(items=3)
     user = station.reviewer()
     held = station.next(user)[0]

@@ -1,4 +1,4 @@
-"""Pages name the streams in words, in both languages; codes are for exports and programs."""
+"""Pages name the streams in words, in both languages. Exports and programs use the codes."""
 
 import re
 
@@ -45,7 +45,7 @@ def test_no_page_shows_a_code(language: str):
         client.get(base + "images/").content.decode(),
     ]
     for text in pages:
-        # What people read; addresses and the values of a form keep the codes.
+        # What people read. Addresses and form values keep the codes.
         read = re.sub(r"<[^>]*>", " ", text)
         assert not re.search(r"\b(diverse|uncertain|recheck)\b", read)
     with translation.override(language):

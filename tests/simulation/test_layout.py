@@ -54,12 +54,12 @@ def made(folder: Path, *files: str, data: bytes = PNG) -> Path:
         (["ok/line1/cam2/1.png", "ng/1.png"], 0),
     ],
 )
-def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth):
-    found = read_layout(made(tmp_path, *files))
-    assert (found.labels, found.depth) == (["ng", "ok"], depth)
+def test_labels_are_read_below_splits_and_single_folders(tmp_path, files, depth):
+    layout = read_layout(made(tmp_path, *files))
+    assert (layout.labels, layout.depth) == (["ng", "ok"], depth)
     for name in files:
-        assert found.label_of(name) == ("ok" if "ok" in name.split("/") else "ng")
-    remarks = " ".join(found.remarks)
+        assert layout.label_of(name) == ("ok" if "ok" in name.split("/") else "ng")
+    remarks = " ".join(layout.remarks)
     assert "Labels and their files: ng (" in remarks
     if depth:
         assert "not as labels" in remarks or "only folder" in remarks
@@ -67,8 +67,8 @@ def test_labels_are_found_below_splits_and_single_folders(tmp_path, files, depth
 
 def test_labels_that_begin_or_end_like_a_split_are_labels(tmp_path):
     names = ["contest", "data", "set", "training_shoe", "x", "テストピース", "画像"]
-    found = read_layout(made(tmp_path, *(f"{name}/line1/1.png" for name in names)))
-    assert found.labels == sorted(names)
+    layout = read_layout(made(tmp_path, *(f"{name}/line1/1.png" for name in names)))
+    assert layout.labels == sorted(names)
 
 
 def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
@@ -78,13 +78,13 @@ def test_a_label_that_happens_to_be_called_train_is_a_label(tmp_path):
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        (["train/1.png", "test/2.png"], "look like the parts of a split, and images lie in them"),
+        (["train/1.png", "test/2.png"], "look like the parts of a split, and they contain images"),
         (["train/ok/1.png", "train/ng/1.png", "test/9.png"], "look like the parts of a split"),
-        (["train/ok/1.png", "train/ng/1.png", "scratch/9.png"], "does not guess which are labels"),
-        (["images/1.png", "labels/1.png"], "annotations in files of their own"),
-        (["train2017/1.png", "annotations/a.json"], "annotations in files of their own"),
-        (["JPEGImages/1.png", "Annotations/1.xml"], "annotations in files of their own"),
-        (["train_set/1.png", "test_set/2.png"], "look like the parts of a split, and images lie in them"),
+        (["train/ok/1.png", "train/ng/1.png", "scratch/9.png"], "does not guess which folders are labels"),
+        (["images/1.png", "labels/1.png"], "annotations in separate files"),
+        (["train2017/1.png", "annotations/a.json"], "annotations in separate files"),
+        (["JPEGImages/1.png", "Annotations/1.xml"], "annotations in separate files"),
+        (["train_set/1.png", "test_set/2.png"], "look like the parts of a split, and they contain images"),
         (["ok/1.png"], "it has 1 \\(ok\\)"),
         (["train/ok/1.png", "test/ok/1.png"], "at least two folders"),
         ([], "at least two folders with images in them, one for each label; it has 0"),
@@ -115,16 +115,16 @@ def test_composed_and_decomposed_names_are_one_label(tmp_path):
     assert read_layout(tmp_path).images == {"が": 2, "x": 1}
 
 
-def test_what_is_left_out_is_said_before_a_run(tmp_path):
+def test_ignored_files_are_reported_before_a_run(tmp_path):
     made(tmp_path / "here", "ok/1.png", "ng/1.png", "ok/deep/2.png", "#recycle/old.png", "notes.txt")
     here = made(tmp_path / "here", "notes.txt", data=b"text")
     (here / "scratch").mkdir()
     (here / "empty" / "inside").mkdir(parents=True)
     (here / "linked").symlink_to(made(tmp_path / "there", "3.png"))
     os.mkfifo(here / "ok" / "pipe.png")
-    found = read_layout(here)
-    text = "\n".join(found.remarks)
-    assert found.images == {"ok": 2, "ng": 1}
+    layout = read_layout(here)
+    text = "\n".join(layout.remarks)
+    assert layout.images == {"ok": 2, "ng": 1}
     assert "Folders without a file, left out: empty, scratch." in text
     assert "have folders inside; all images below count: ok." in text
     assert "linked: This is a link to another folder" in text
@@ -150,9 +150,9 @@ def test_many_remarks_are_bounded(tmp_path):
 def test_names_in_shift_jis(tmp_path):
     top = tmp_path / os.fsdecode("検査".encode("cp932"))
     made(top, os.fsdecode("良品/1.png".encode("cp932")), os.fsdecode("不良/1.png".encode("cp932")))
-    found = read_layout(top)
-    assert found.labels == ["不良", "良品"]
-    assert any("Shift-JIS" in remark for remark in found.remarks)
+    layout = read_layout(top)
+    assert layout.labels == ["不良", "良品"]
+    assert any("Shift-JIS" in remark for remark in layout.remarks)
     with pytest.raises(TruthError, match="検査"):
         read_layout(made(tmp_path / os.fsdecode("検査2".encode("cp932")), "a/1.png"))
 
@@ -167,7 +167,7 @@ def test_every_split_word_is_folded():
     assert all(layout._is_split(word) and layout._is_split(word.upper()) for word in layout.SPLITS)
 
 
-def test_one_picture_under_two_labels_is_said(db, tmp_path):
+def test_picture_under_two_labels_is_reported(db, tmp_path):
     admin = User.objects.create_user("ada", may_create_datasets=True)
     made(tmp_path, "train/ok/1.png", "train/ng/1.png")
     made(tmp_path, "test/ok/2.png", "train/ok/3.png", data=picture(2))
@@ -177,3 +177,31 @@ def test_one_picture_under_two_labels_is_said(db, tmp_path):
     (sentence,) = layout.contradictions(read_layout(tmp_path), batch)
     assert "1 picture lies in the folders of two labels" in sentence
     assert "train/ng/1.png = train/ok/1.png" in sentence
+
+
+@pytest.mark.parametrize("start", [b"II+\0", b"MM\0+", b"II*\0", b"GIF89a", b"RIFF\4\0\0\0WEBP"])
+def test_an_image_of_any_format_outside_the_folders_is_refused(tmp_path: Path, start: bytes) -> None:
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    made(tmp_path, "loose", data=start + bytes(20))
+    with pytest.raises(TruthError, match=r"no folder of a label \(loose\)"):
+        read_layout(tmp_path)
+
+
+def test_a_sound_outside_the_folders_is_no_image(tmp_path: Path) -> None:
+    made(tmp_path, "ok/1.png", "ng/1.png")
+    made(tmp_path, "loose.wav", data=b"RIFF\4\0\0\0WAVE" + bytes(20))
+    assert read_layout(tmp_path).labels == ["ng", "ok"]
+
+
+def test_a_truth_that_does_not_cover_the_images_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the folder changes during the run."""
+
+    def run(*_arguments: object) -> None:
+        raise TruthError("The image 0 has no label in the truth.")
+
+    monkeypatch.setattr("mekiki.simulation.management.commands.replay.Command._inside", run)
+    with pytest.raises(CommandError, match="no label in the truth") as refused:
+        call_command("replay", made(tmp_path, "ok/1.png", "ng/1.png"), inside=True)
+    assert refused.value.returncode == 2

@@ -1,4 +1,4 @@
-"""`mekiki replay` through its own door, on a folder nobody has seen: the whole platform starts for it."""
+"""`mekiki replay` as a command, on a new folder. It starts the complete platform."""
 
 import json
 import os
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def draw(kind: str, rng: np.random.Generator, size: int) -> Image.Image:
-    """Grey pictures of three kinds that anybody tells apart: stripes, dots, plain."""
+    """Draw grey pictures of three kinds that anybody can distinguish: stripes, dots, plain."""
     y, x = np.mgrid[0:size, 0:size] / size
     picture = 128 + rng.normal(0, 12, (size, size))
     if kind == "stripes":
@@ -27,7 +27,7 @@ def draw(kind: str, rng: np.random.Generator, size: int) -> Image.Image:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Japanese and spaced names, grey pictures of mixed sizes, a rare class, and one file that is no image."""
+    """Create a folder with Japanese names, spaces in names, mixed sizes, a rare class and one other file."""
     rng = np.random.default_rng(5)
     root = tmp_path / "検査 画像"
     for name, kind, count in (
@@ -56,7 +56,7 @@ def test_the_loop_learns_and_its_label_set_verifies(folder, tmp_path):
     done = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 files refused" in done.stdout
-    assert "plain/notes.jpg" in done.stdout and "This is not an image" in done.stdout
+    assert "plain/notes.jpg" in done.stdout and "This file is not an image" in done.stdout
     figures = json.loads(out.read_text())
     assert set(figures) == {
         *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),
@@ -78,7 +78,7 @@ def test_a_folder_without_classes_is_refused_before_anything_starts(tmp_path):
 
 
 def test_the_folders_of_a_split_are_no_labels(tmp_path):
-    """The whole run: train/ and test/ with the same labels, a pipe, and one picture under two labels."""
+    """A complete run: train/ and test/ with the same labels, a pipe, and one picture under two labels."""
     rng = np.random.default_rng(6)
     for split in ("train", "test"):
         for name, kind in (("ok", "plain"), ("ng", "dots")):

@@ -1,4 +1,4 @@
-"""What a folder of folders and a prompts file may look like, and what is said when they may not."""
+"""What a folder of folders and a prompts file may contain, and the messages if they are wrong."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from mekiki.simulation.truth import (
     read_table,
     take_folder_names,
 )
-from tests.factories import ImageFactory
+from tests.factories import ImageFactory, LabelFactory
 from tests.review_setup import Station
 
 
@@ -82,6 +82,16 @@ def test_a_truth_that_does_not_cover_the_dataset_is_refused(tmp_path):
     file.write_text(f"sha256,label\n{image.sha256},no such label\n", encoding="utf-8")
     with pytest.raises(TruthError, match=image.sha256):
         Truth(station.dataset, read_table(file))
+
+
+@pytest.mark.django_db
+def test_a_label_is_found_by_the_name_of_its_folder_as_it_was_written():
+    """Names of labels have no repeated spaces and no invisible characters; names of folders may."""
+    station = Station()
+    image = ImageFactory(dataset=station.dataset)
+    label = LabelFactory(dataset=station.dataset, name="two spaces")
+    truth = Truth(station.dataset, {image.sha256: " two  spa\u200bces"})
+    assert truth.by_id == {image.pk: label.pk}
 
 
 def test_a_prompts_file_that_is_a_pipe_is_not_waited_for(tmp_path):

@@ -1,4 +1,4 @@
-"""Merkle trees and canonical JSON: against the definitions of their RFCs and another implementation."""
+"""Merkle trees and canonical JSON, compared with the RFCs and another implementation."""
 
 import pytest
 import rfc8785

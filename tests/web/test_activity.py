@@ -1,4 +1,4 @@
-"""The activity pages: jobs and events, by key."""
+"""The activity pages: jobs and events, paginated by key."""
 
 import ast
 import re
@@ -16,6 +16,7 @@ from mekiki.audit.services import record
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.web import events
+from mekiki.web.messages import EVENTS
 from tests.factories import DatasetFactory, JobFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +75,7 @@ def test_the_filter_keeps_its_kind():
 
 
 def table(text: str) -> str:
-    """The rows of the events, without the filter above them."""
+    """Return the rows of the events, without the filter above them."""
     return text.split("Table of events")[1] if "Table of events" in text else ""
 
 
@@ -140,6 +141,18 @@ def test_a_job_that_has_not_failed_is_not_tried_again():
     assert Job.objects.count() == 3
 
 
+def test_a_failed_job_of_a_kind_that_was_removed_is_listed_and_not_tried_again():
+    admin = UserFactory()
+    dataset = DatasetFactory(admin=admin)
+    job = JobFactory(dataset=dataset, kind="recount", state=State.FAILED)
+    assert "recount" in get(admin, dataset)
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(admin)
+    response = client.post(reverse("job-retry", args=[dataset.slug, job.pk]), follow=True)
+    assert "no longer does this kind of work" in response.content.decode()
+    assert Job.objects.count() == 1
+
+
 def test_a_label_set_that_is_tried_again_names_its_new_job():
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
@@ -191,7 +204,7 @@ def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_ass
     seen: list[str] = []
     query = ""
     for _ in range(3):
-        with django_assert_num_queries(5):  # session, user, people, events, their datasets
+        with django_assert_num_queries(5):  # session, user, users of the page, events, their datasets
             text = client.get(reverse("platform-activity") + query).content.decode()
         seen += re.findall(r"name\d{3}", text)
         following = re.search(r'rel="next" href="([^"]+)"', text)
@@ -200,7 +213,10 @@ def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_ass
 
 
 def recorded_kinds() -> Iterator[tuple[str, str]]:
-    """(file and line, kind) of every `record(kind=…)` in the code, names followed to what they are set to."""
+    """Return (file and line, kind) of every `record(kind=…)` in the code.
+
+    Names are resolved to their values.
+    """
     root = Path(settings.PACKAGE_DIR).parents[1]
     for folder in ("platform/mekiki", "workers"):
         for path in sorted((root / folder).rglob("*.py")):
@@ -223,13 +239,16 @@ def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
 
 
 def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
-    """What an expression can be: a text, one of two, a name set to such, or a beginning with a job's end."""
+    """Return the values that an expression can have.
+
+    It is a text, one of two texts, a name with such a value, or a prefix with the end of a job.
+    """
     if isinstance(node, ast.Constant):
         return [node.value]
     if isinstance(node, ast.IfExp):
         return _values(node.body, function) + _values(node.orelse, function)
     if isinstance(node, ast.Name) and node.id in [argument.arg for argument in function.args.kwonlyargs]:
-        return []  # its callers say it
+        return []  # its callers give the kind
     if isinstance(node, ast.Name):
         assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)]
         sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
@@ -244,16 +263,16 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
 
 
 def test_every_kind_of_event_that_is_recorded_has_words_and_a_place_in_the_filter():
-    found = list(recorded_kinds())
-    assert len(found) > 30, "the code records many kinds; this many were found"
-    wordless = [f"{where} records {kind}" for where, kind in found if kind not in events.known_kinds()]
+    recorded = list(recorded_kinds())
+    assert len(recorded) > 30, "the code records many kinds; this many were found"
+    wordless = [f"{where} records {kind}" for where, kind in recorded if kind not in set(EVENTS)]
     assert not wordless, "\n".join(wordless)
-    assert events.known_kinds() <= {kind for _where, kind in found}, "words for what nothing records"
+    assert set(EVENTS) <= {kind for _where, kind in recorded}, "words for what nothing records"
     offered = {kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds}
-    assert offered == events.known_kinds()
+    assert offered == set(EVENTS)
     for language in ("en", "ja"):
         with translation.override(language):
-            for kind in events.known_kinds():
+            for kind in set(EVENTS):
                 words = events.sentence(Event(kind=kind, data={})), events.kind_label(kind)
                 assert all(words) and kind not in words
                 if language == "ja":

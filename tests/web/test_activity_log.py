@@ -34,7 +34,7 @@ def client_of(user, language: str = "en") -> Client:
 def answer(
     dataset: Dataset, user, image: Image, label: Label, *, at: datetime = NOW, kind: str = "correct"
 ) -> Event:
-    """An event as review records it, at a time of its own."""
+    """Create an event as review records it, with a given time."""
     return made_at(
         Event,
         at,
@@ -48,7 +48,7 @@ def answer(
 
 
 class Setup:
-    """A dataset without an audit reserve, a member of each kind, an image and a label."""
+    """A dataset without an audit reserve, one member of each kind, an image and a label."""
 
     def __init__(self, audit_fraction: float = 0.0) -> None:
         self.admin, self.reviewer = UserFactory(username="aiko"), UserFactory(username="hanako")
@@ -105,7 +105,7 @@ def test_an_image_asked_about_again_is_hidden_and_the_event_keeps_its_words() ->
     record(kind="queue.put_back", actor=s.admin, dataset=s.dataset, data=data)
     for text in (s.page(), s.file("csv")):
         text = text.split("<tbody>")[-1].split("</tbody>")[0]
-        assert "asked about again" in text and "put back into the queue" in text
+        assert "New review requested for an image" in text and "returned to the queue" in text
         assert "Answer" not in text and "dent" not in text and "scratch/part" not in text
 
 
@@ -116,20 +116,20 @@ def test_the_form_shows_the_day_that_filters(written: str) -> None:
     assert page.count('value="2026-11-29"') == 2 and "since=2026-11-29" in page
 
 
-def test_answers_are_grouped_and_each_can_be_listed() -> None:
+def test_answers_are_grouped_and_can_be_listed() -> None:
     s = Setup()
     other = UserFactory(username="taro")
     images = [ImageFactory(dataset=s.dataset, name=f"image{n:03}.png", audit_key=0.9) for n in range(60)]
-    for n, image in enumerate(images):  # two people at the same time
+    for n, image in enumerate(images):  # two users at the same time
         answer(s.dataset, s.reviewer, image, s.label, at=NOW + timedelta(seconds=2 * n))
         answer(s.dataset, other, image, s.label, at=NOW + timedelta(seconds=2 * n + 1))
     answer(s.dataset, s.reviewer, images[0], s.label, at=NOW + timedelta(hours=3))
     page = s.page()
     assert page.count("<summary>60 answers</summary>") == 2 and page.count("image000.png") == 1
     assert not re.search(r'rel="next"', page)
-    each = re.search(r'<a href="([^"]+)">Show each', page)
-    assert each
-    seen, query = [], each.group(1).replace("&amp;", "&")
+    link = re.search(r'<a href="([^"]+)">Show each', page)
+    assert link
+    seen, query = [], link.group(1).replace("&amp;", "&")
     while query:
         text = s.page(query)
         seen += re.findall(r">(image\d{3}\.png)<", text)
@@ -161,7 +161,7 @@ def test_pages_of_groups_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_days_are_those_of_the_sites_zone() -> None:
     s = Setup()
-    site.set_time_zone(name="Asia/Tokyo", actor=UserFactory(is_superuser=True))
+    site.set_time_zone(name="Asia/Tokyo", user=UserFactory(is_superuser=True))
     for name, at in (
         ("before", "2026-11-28T14:59:59"),
         ("first", "2026-11-28T15:00:00"),
@@ -186,8 +186,10 @@ def test_days_are_those_of_the_sites_zone() -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "?since=x&until=y", "?since=0001-01-01&until=9999-12-31", "?since=2026-13-45", "?first=1", "?first=9&last=x",
-        "?first=0&last=999999999999999999", "?before=999999999999999999", "?actor=%00&show=%00", "?since=2026-11-29%00",
+        "?since=x&until=y", "?since=0001-01-01&until=9999-12-31", "?since=2026-13-45", "?first=1",
+        "?first=9&last=x",
+        "?first=0&last=999999999999999999", "?before=999999999999999999", "?actor=%00&show=%00",
+        "?since=2026-11-29%00",
         "?since=20261129&until=2026-W01-1", "?before=-1&actor=" + "x" * 3000,
     ],
 )  # fmt: skip
@@ -251,7 +253,7 @@ def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
 @pytest.mark.parametrize(
     "narrow", [{}, {"since": NOW - timedelta(days=900), "until": NOW - timedelta(days=899)}]
 )
-def test_a_page_is_found_by_an_index_in_its_order(narrow: dict) -> None:
+def test_event_pages_use_an_index_in_their_order(narrow: dict) -> None:
     s = Setup()
     event = record(kind="label.added", dataset=s.dataset)
     rows = selectors.narrowed(Event.objects.filter(dataset_id=s.dataset.pk), **narrow)

@@ -1,7 +1,7 @@
-"""Nothing that a member can open tells what a reviewer must not know of an image of the audit reserve.
+"""No page of a member shows what a reviewer must not know about an image of the audit reserve.
 
-Every address of the site and every operation of the API is opened. No response may hold the name, the metadata, the
-prediction or an opinion of such an image; and no response may change when those values change.
+Every address of the site and every operation of the API is opened. No response may contain the name, the
+metadata, the prediction or a decision of such an image. No response may change when those values change.
 """
 
 import hashlib
@@ -50,11 +50,11 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-# What must appear nowhere. EMBEDDED is written into the file itself.
+# Values that must not appear. EMBEDDED is written into the file itself.
 NAME, FOLDER, VALUE, EMBEDDED = "wombatname", "wombatfolder", "wombatvalue", "wombatembedded"
 SECRETS = (NAME, FOLDER, VALUE, EMBEDDED)
 CONFIDENCE = 0.8765  # shown as 87.7 % or 88 %
-# Addresses that a member may open and that hold such values by their purpose. Each needs a reason.
+# Addresses that a member may open and that contain such values on purpose. Each needs a reason.
 ALLOWED = {
     "import-batch": "admins only: the report of an import names files",
     "import-report": "the same as a file",
@@ -62,7 +62,7 @@ ALLOWED = {
 
 
 class World:
-    """Three images of the audit reserve (waiting, not drawn yet, flagged) beside ordinary ones."""
+    """Three images of the audit reserve (waiting, not drawn yet, flagged) next to ordinary images."""
 
     def __init__(self, role: str = "reviewer") -> None:
         self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
@@ -101,7 +101,7 @@ class World:
             QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, overlap=2)
             for image in (self.secret[0], self.secret[2])
         ]
-        # Somebody else has given the first of two opinions, and has flagged another image.
+        # Another reviewer has given the first of two decisions and has flagged another image.
         for item, kind in zip(items, ("correct", "flag"), strict=True):
             self.answer(self.other, item, kind, "wombatnote" if kind == "flag" else "")
         now = timezone.now()
@@ -121,7 +121,7 @@ class World:
         self.client.force_login(self.user)
 
     def reserved(self, i: int) -> Image:
-        """An image below the dataset's audit share whose name, metadata and file hold what must not be seen."""
+        """Create an image of the audit reserve, with secret values in its name, metadata and file."""
         facts, out = PngInfo(), io.BytesIO()
         facts.add_text("Description", EMBEDDED)
         picture(9000 + i).save(out, "PNG", pnginfo=facts)
@@ -155,7 +155,7 @@ class World:
         )
 
     def frozen(self) -> LabelSet:
-        """A frozen label set that holds the machine's label of a reserve image."""
+        """Freeze a label set that holds the machine's label of a reserve image."""
         name = f"datasets/{self.dataset.pk}/label-sets/v1.zip"
         content = f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()
         default_storage.save(name, ContentFile(content))
@@ -177,7 +177,7 @@ class World:
         return label_set
 
     def values(self) -> dict[str, list[Any]]:
-        """What stands for each argument of an address."""
+        """Return the value for each argument of an address."""
         return {
             "slug": ["world"],
             "sha256": [
@@ -199,7 +199,7 @@ class World:
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:
-        """(name of the pattern, address) of everything the site serves, once for each value of its arguments."""
+        """Return (name of the pattern, address) of every address, once for each value of its arguments."""
         for name, arguments in routes(get_resolver().url_patterns):
             known = self.values()
             missing = set(arguments) - set(known)
@@ -208,7 +208,7 @@ class World:
                 yield name, reverse(name, kwargs={a: known[a][min(i, len(known[a]) - 1)] for a in arguments})
 
     def questions(self) -> list[str]:
-        """The gallery and the search, narrowed down in each way there is."""
+        """Return the addresses of the gallery and the search with every filter."""
         label = str(self.labels[1].pk)
         asked = [
             *(f"label={label}", "low=80", "high=90", "low=80&high=90", "sort=sure", "sort=unsure"),
@@ -220,10 +220,10 @@ class World:
         return [*(f"/d/world/images/?{q}" for q in asked), *(f"{search}?{q}" for q in asked)]
 
     def pages(self) -> dict[str, bytes]:
-        """Everything a member can read by GET: address → head and body."""
-        found = {}
+        """Return the headers and body of every address that a member can read by GET."""
+        responses = {}
         opened = [*self.addresses(), *(("images", url) for url in self.questions())]
-        # The pages of one image, with the filter they were reached by.
+        # The pages of one image, with the filter of the list that led to them.
         opened += [
             ("image", f"{reverse('image', args=['world', image.sha256])}?{query}")
             for image in (*self.secret, self.plain[0])
@@ -232,8 +232,8 @@ class World:
         for name, url in opened:
             if name in ALLOWED or name in {"logout", "metrics"}:
                 continue
-            found[url] = read(self.client.get(url))
-        return found
+            responses[url] = read(self.client.get(url))
+        return responses
 
 
 def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
@@ -246,13 +246,13 @@ def routes(patterns: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
 
 
 def arguments_of(name: str) -> set[str]:
-    """The arguments of an address with all its prefixes."""
+    """Return the arguments of an address with all its prefixes."""
     resolver = get_resolver()
     for part in name.split(":")[:-1]:
         _prefix, resolver = resolver.namespace_dict[part]
     possible = resolver.reverse_dict.getlist(name.split(":")[-1])
-    found = set(possible[0][0][0][1])
-    return found
+    arguments = set(possible[0][0][0][1])
+    return arguments
 
 
 def read(response: Any) -> bytes:
@@ -261,45 +261,47 @@ def read(response: Any) -> bytes:
     return head.encode() + b"\n\n" + body
 
 
-def told(found: dict[str, bytes]) -> list[str]:
-    """The addresses whose response holds a secret, with what it holds."""
+def leaks(responses: dict[str, bytes]) -> list[str]:
+    """Return the addresses whose response contains a secret, with the secret."""
     words = [word.encode() for word in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
     return [
         f"{url}: {word.decode()}"
-        for url, content in found.items()
+        for url, content in responses.items()
         for word in words
         if word in content.replace(url.encode(), b"").replace(asked_words(url), b"")
     ]
 
 
 def asked_words(url: str) -> bytes:
-    """What the reader typed may be shown to the reader again."""
-    found = re.search(r"(?:q=|line%3D)(\w+)", url)
-    return found[1].encode() if found else b"\0\0"
+    """Remove the reader's own input, which may be shown to the reader again."""
+    typed = re.search(r"(?:q=|line%3D)(\w+)", url)
+    return typed[1].encode() if typed else b"\0\0"
 
 
 CHANGING = re.compile(
-    rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*|(?:Content-Length|Expires|Last-Modified): [^\n]*'
+    rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*'
+    rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
-    rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'  # made anew each time
+    # These values are new at each request.
+    rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )
 
 
 @pytest.mark.parametrize("role", ["reviewer", "admin", "superuser"])
-def test_no_address_tells_what_an_audit_must_not_know(role: str) -> None:
+def test_no_address_shows_values_of_the_audit_reserve(role: str) -> None:
     world = World(role)
-    found = {
+    responses = {
         url: content
         for url, content in world.pages().items()
-        # Admins may take a label set with the predictions of the reserve; the act is recorded.
+        # Admins may freeze a label set with the predictions of the reserve. The action is recorded.
         if role == "reviewer" or not url.endswith("/download/")
     }
-    assert len(found) > 60 and sum(b"<h1" in content for content in found.values()) > 25
-    assert told(found) == []
+    assert len(responses) > 60 and sum(b"<h1" in content for content in responses.values()) > 25
+    assert leaks(responses) == []
 
 
-def test_no_address_changes_with_what_an_audit_must_not_know() -> None:
-    """Not by a place in an order, a count, or a filter that lets an image through."""
+def test_no_address_depends_on_values_of_the_audit_reserve() -> None:
+    """Neither a position in an order, nor a count, nor a filter depends on the secret values."""
     world = World()
     before = world.pages()
     Image.objects.filter(pk__in=[image.pk for image in world.secret]).update(
@@ -318,8 +320,8 @@ def operations() -> set[tuple[str, str]]:
     return {(method, path) for path, methods in paths.items() for method in methods}
 
 
-def test_no_operation_of_the_api_tells_it() -> None:
-    """Each operation that changes something is used as the station does; those that read are opened above."""
+def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
+    """Operations that change something are used as the station does. The addresses above cover the others."""
     world = World()
     base = reverse("api:review-next", args=["world"]).removesuffix("next")
 
@@ -327,25 +329,25 @@ def test_no_operation_of_the_api_tells_it() -> None:
         response = world.client.post(base + act, json.dumps(body), content_type="application/json")
         return response.json(), read(response)
 
-    found: dict[str, bytes] = {}
-    reply, found["next"] = post("next", count=5)
+    responses: dict[str, bytes] = {}
+    reply, responses["next"] = post("next", count=5)
     audit = next(item for item in reply["items"] if item["blind"])
     assert audit["image"]["name"] == f"image {world.secret[0].sha256[:8]}"
     assert audit["image"]["metadata"] == {} and audit["prediction"] is None
     lease, item = audit["lease"], audit["item"]
-    _reply, found["renew"] = post("renew", leases=[lease])
-    _reply, found["answer"] = post(
+    _reply, responses["renew"] = post("renew", leases=[lease])
+    _reply, responses["answer"] = post(
         "answer",
         item=item,
         lease=lease,
         kind="skip",
         client_key=str(uuid.uuid4()),
     )
-    found["station after"] = read(world.client.get("/d/world/review/"))
-    reply, found["undo"] = post("undo", client_key=str(uuid.uuid4()))
+    responses["station after"] = read(world.client.get("/d/world/review/"))
+    reply, responses["undo"] = post("undo", client_key=str(uuid.uuid4()))
     assert reply["item"]["blind"] and reply["item"]["image"]["metadata"] == {}
-    _reply, found["release"] = post("release", leases=[reply["item"]["lease"]])
-    assert told(found) == []
+    _reply, responses["release"] = post("release", leases=[reply["item"]["lease"]])
+    assert leaks(responses) == []
     writing = {path for method, path in operations() if method == "post" and "/review/" in path}
     assert {path.rsplit("/", 1)[1] for path in writing} == {"next", "renew", "answer", "undo", "release"}
     others = {path for method, path in operations() if method == "post"} - writing
@@ -356,8 +358,11 @@ def test_events_of_the_reserve_name_no_file() -> None:
     world = World("admin")
     flag = Decision.objects.get(kind="flag")
     response = world.client.post(reverse("review-put-back", args=["world", flag.pk]), follow=True)
-    assert f"image {world.secret[2].sha256[:8]} waits for a person again" in response.content.decode()
-    assert told({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
+    assert (
+        f"image {world.secret[2].sha256[:8]} was returned to the start of the queue"
+        in response.content.decode()
+    )
+    assert leaks({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
     assert not Event.objects.filter(data__icontains=NAME).exists()
 
 

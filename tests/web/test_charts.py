@@ -1,4 +1,4 @@
-"""Charts: true to their numbers, well-formed, safe."""
+"""Charts: correct for their numbers, well-formed, safe."""
 
 import xml.etree.ElementTree as ET
 
@@ -72,10 +72,10 @@ def test_any_measurement_stays_inside_the_figure(rows):
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-6, 1e6))
 def test_ticks_cover_the_range_with_few_round_numbers(low, span):
-    found = ticks(low, low + span)
+    positions = ticks(low, low + span)
     slack = 1e-6 * max(1, abs(low), span)
-    assert found[0] <= low + slack and found[-1] >= low + span - slack
-    assert 2 <= len(found) <= 8
+    assert positions[0] <= low + slack and positions[-1] >= low + span - slack
+    assert 2 <= len(positions) <= 8
 
 
 def diagram(bins):
@@ -95,18 +95,18 @@ def test_a_dot_stands_where_its_bin_says_and_its_bar_is_as_high_as_its_count(bin
     n = len(bins)
     given_bins = [Bin(i / n, (i + 1) / n, count, c, f) for i, (count, c, f) in enumerate(bins)]
     svg = diagram(given_bins)
-    filled = [each for each in given_bins if each.count]
+    filled = [bin_ for bin_ in given_bins if bin_.count]
     dots = [e for e in svg.iter() if e.get("class") == "chart__dot"]
     bars = [e for e in svg.iter() if e.get("class") == "chart__bar"]
     assert len(dots) == len(bars) == len(filled)
     ideal = next(e for e in svg.iter() if e.get("class") == "chart__ideal").get("points")
     (left, low), (right, high) = (tuple(map(float, p.split(","))) for p in ideal.split())
-    most = max(filled, key=lambda each: each.count)
-    for each, dot, bar in zip(filled, dots, bars, strict=True):
-        assert percent_of(dot, "cx") * 10 == pytest.approx(left + (right - left) * each.confidence, abs=0.2)
-        assert float(dot.get("cy")) == pytest.approx(low + (high - low) * each.frequency, abs=0.02)
+    most = max(filled, key=lambda bin_: bin_.count)
+    for bin_, dot, bar in zip(filled, dots, bars, strict=True):
+        assert percent_of(dot, "cx") * 10 == pytest.approx(left + (right - left) * bin_.confidence, abs=0.2)
+        assert float(dot.get("cy")) == pytest.approx(low + (high - low) * bin_.frequency, abs=0.02)
         share = float(bar.get("height")) / float(bars[filled.index(most)].get("height"))
-        assert share == pytest.approx(max(each.count / most.count, 0.05), abs=0.01), (
+        assert share == pytest.approx(max(bin_.count / most.count, 0.05), abs=0.01), (
             "the smallest bar can be seen"
         )
         assert percent_of(bar, "x") >= 0 and percent_of(bar, "x") + percent_of(bar, "width") <= 100

@@ -1,4 +1,4 @@
-"""A database that does not answer is named: to people on a page, to programs in the shape of all errors."""
+"""A database that does not answer is named: on a page for people, in the error format for programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def client() -> Client:
-    """An admin's browser; errors are answered, not raised."""
+    """Return an admin's browser. Errors are answered, not raised."""
     client = Client(raise_request_exception=False, headers={"accept-language": "en"})
     client.force_login(UserFactory(is_superuser=True))
     return client
@@ -31,7 +31,7 @@ def dataset(client: Client) -> Dataset:
 
 @pytest.fixture
 def away(dataset: Dataset, tmp_path: Path) -> Iterator[None]:
-    """From now on nothing listens where the database was."""
+    """Replace the address of the database by one where no server listens."""
     before: Any = {name: connection.settings_dict[name] for name in ("HOST", "OPTIONS")}
     connection.close()
     options = {name: value for name, value in before["OPTIONS"].items() if name != "host"}
@@ -57,7 +57,7 @@ def test_programs_read_a_code(client: Client, away: None) -> None:
     answer = client.post(url, {"count": 1}, content_type="application/json")
     assert answer.status_code == 503
     assert answer.json()["code"] == "database_away"
-    assert "is started again by itself" in answer.json()["detail"]
+    assert "is restarted automatically" in answer.json()["detail"]
 
 
 def test_other_errors_have_the_shape_of_all_errors(
@@ -73,7 +73,7 @@ def test_other_errors_have_the_shape_of_all_errors(
     assert "a defect" not in answer.content.decode()
 
 
-def test_a_query_that_took_too_long_is_no_absence() -> None:
+def test_statement_timeout_is_not_reported_as_a_missing_database() -> None:
     error = OperationalError("canceling statement due to statement timeout")
     error.__cause__ = psycopg.errors.QueryCanceled("x")
     assert not is_database_away(error)

@@ -1,4 +1,4 @@
-"""The gallery: filters, order, pages by key, what stays hidden, and a constant number of queries."""
+"""The gallery: filters, order, pages by key, hidden values, and a constant number of queries."""
 
 import uuid
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 class World:
-    """Images 0…n-1 with alternating predictions, confidence rising with the number."""
+    """Images 0 to n-1 with alternating predictions and a confidence that rises with the number."""
 
     def __init__(self, n: int = 150) -> None:
         self.user = User.objects.create_user("gia")
@@ -73,7 +73,7 @@ class World:
             for i in range(first, first + n)
         )
         self.images += new
-        # The old head says the opposite: only the champion's word counts.
+        # The old head predicts the opposite. Only the champion's predictions are used.
         for flip, head in enumerate(self.heads):
             open_predictions(head=head)
             Prediction.objects.bulk_create(
@@ -89,15 +89,15 @@ class World:
             )
 
     def numbers(self, **query: str) -> list[int]:
-        """The numbers of all matching images, all pages, in order."""
-        found: list[int] = []
+        """Return the numbers of all matching images on all pages, in order."""
+        numbers: list[int] = []
         url = reverse("images", args=["world"])
         response = self.client.get(url, query)
         while True:
             assert response.status_code == 200
-            found += [int(image.sha256, 16) for image in response.context["images"]]
+            numbers += [int(image.sha256, 16) for image in response.context["images"]]
             if not response.context["older_url"]:
-                return found
+                return numbers
             response = self.client.get(url + response.context["older_url"])
 
 
@@ -111,8 +111,11 @@ def test_all_pages_each_image_once_newest_first(world: World) -> None:
 
 
 @pytest.mark.parametrize("sort", ["", "sure", "unsure"])
-def test_forth_and_back(world: World, sort: str) -> None:
-    """Ties in confidence (each comes twice) lose no image at a page's edge; back leads to the same pages."""
+def test_gallery_pages_forwards_and_backwards(world: World, sort: str) -> None:
+    """Equal confidences (each occurs twice) lose no image between pages.
+
+    Going back leads to the same pages.
+    """
     expected = world.numbers(sort=sort) if sort else list(range(149, -1, -1))
     assert sorted(expected) == list(range(150))
     if sort:
@@ -144,7 +147,7 @@ def test_filters(world: World) -> None:
     wait(world, 9, "audit")
     assert world.numbers(waiting="waiting") == [9, 8]
     assert world.numbers(waiting="audit") == [9]
-    # What does not fit is said, and the rest counts.
+    # Invalid values are reported, and the other filters apply.
     response = world.client.get("/d/world/images/", {"metadata": "line", "q": "0007", "label": "999999"})
     assert [int(i.sha256, 16) for i in response.context["images"]] == [7]
     assert "Write it as key=value" in response.content.decode()
@@ -231,15 +234,18 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
 def test_predictions_are_joined_once(world: World) -> None:
     """A second join of a million predictions took a second where the index takes a millisecond."""
     for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
-        found = gallery.matching(world.dataset, world.heads[1], asked)
+        matches = gallery.matching(world.dataset, world.heads[1], asked)
         with CaptureQueriesContext(connection) as caught:
-            gallery.page_of(found, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
-        (query,) = (each["sql"] for each in caught.captured_queries)
+            gallery.page_of(matches, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
+        (query,) = (query_["sql"] for query_ in caught.captured_queries)
         assert query.count("JOIN") == 1
 
 
 def test_images_without_a_label_are_found_without_joining_the_labels(world: World) -> None:
-    """Of LEFT JOIN … IS NULL PostgreSQL expects no row to be left, and sorts all images for one page: 1.6 s at 300,000."""
+    """For LEFT JOIN … IS NULL, PostgreSQL expects no row and sorts all images for one page.
+
+    That takes 1.6 s with 300,000 images.
+    """
     for asked in ({"confirmed": "none"}, {"confirmed": "some"}):
         sql = str(gallery.matching(world.dataset, world.heads[1], asked).query)
         assert "EXISTS(SELECT 1" in sql and 'JOIN "review_confirmedlabel"' not in sql, sql
@@ -249,12 +255,12 @@ def test_images_without_a_label_are_found_without_joining_the_labels(world: Worl
 def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) -> None:
     world.add(120)
     good = str(world.labels[0].pk)
-    found = gallery.matching(
+    matches = gallery.matching(
         world.dataset, world.heads[1], {"label": good} | ({"sort": sort} if sort else {})
     )
     pages, key = [], ""
     while True:
-        pages.append(gallery.page_of(found, sort, after=key))
+        pages.append(gallery.page_of(matches, sort, after=key))
         key = pages[-1].older
         if not key:
             break
@@ -263,7 +269,7 @@ def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) 
     falling = sort != "unsure"
     order = sorted(right, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=falling)
     assert seen == [image for _confidence, image in order] and len(pages) == 3
-    back = gallery.page_of(found, sort, before=pages[2].newer)
+    back = gallery.page_of(matches, sort, before=pages[2].newer)
     assert [image.pk for image in back.images] == [image.pk for image in pages[1].images]
 
 
@@ -273,8 +279,8 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
     wait(world, 3, "audit")
     wait(world, 5, "uncertain")
     for asked in ({"label": scratch}, {"low": "0"}, {"high": "100"}, {"sort": "sure"}, {"sort": "unsure"}):
-        found = world.numbers(**asked)
-        assert 3 not in found and 5 in found, asked
+        numbers = world.numbers(**asked)
+        assert 3 not in numbers and 5 in numbers, asked
     for asked in ({"q": "part"}, {"metadata": "line=0"}, {"confirmed": scratch}):
         assert 3 not in world.numbers(**asked)
     assert 3 in world.numbers() and world.numbers(waiting="audit") == [3]
@@ -283,8 +289,8 @@ def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> N
     assert "left out" not in world.client.get("/d/world/images/", {"waiting": "audit"}).content.decode()
 
 
-def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None:
-    """Whoever read a prediction before the image was drawn would remember it at the station."""
+def test_reserve_is_hidden_before_it_is_queued(world: World) -> None:
+    """A person who read a prediction before the image was drawn would remember it at the station."""
     set_fixed(world.images[3], audit_key=0.149)
     set_fixed(world.images[5], audit_key=0.15)  # the share is 15 %: not in the reserve
     assert 3 not in world.numbers(sort="sure") and 5 in world.numbers(sort="sure")
@@ -293,13 +299,16 @@ def test_the_reserve_is_hidden_also_while_it_does_not_wait(world: World) -> None
     decide(world, 3, world.labels[0], shown={"blind": True, "stream": "audit"})
     text = world.client.get(page).content.decode()
     assert "50.2 %" in text and world.images[3].name in text and 3 in world.numbers(sort="sure")
-    # Taken out of the schema, its label must be given once more, as an audit.
+    # Its label left the schema, so the image must be labelled again, as an audit.
     Label.objects.filter(pk=world.labels[0].pk).update(archived_at=timezone.now())
     assert "50.2 %" not in world.client.get(page).content.decode()
 
 
 def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(world: World) -> None:
-    """A raised share holds for later images (decision 0003): those that were there are asked about with a prediction."""
+    """A raised share applies to later images (decision 0003).
+
+    Earlier images are reviewed with a prediction.
+    """
     set_fixed(world.images[3], audit_key=0.3)
     item = wait(world, 7, "uncertain")
     Decision.objects.create(

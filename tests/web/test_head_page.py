@@ -1,4 +1,4 @@
-"""The page of a head: why its kind, reliability, confusion, the curve, the repetition; and its downloads."""
+"""The page of a head: choice of its kind, reliability, confusion, curve, repetition, downloads."""
 
 import csv
 import io
@@ -32,6 +32,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.head_metrics import METRICS
+from tests.pages import without_gaps
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def page(dataset: Any, head: Head, role: str = "viewer", language: str = "en") -
     client.force_login(dataset.memberships.get(role=role).user)
     reply = client.get(reverse("head", args=[dataset.slug, head.version]))
     assert reply.status_code == 200
-    return re.sub(r"\s+", " ", reply.content.decode())
+    return without_gaps(reply.content.decode())
 
 
 def report(head: Head, matrix: list[list[int]]) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
 def test_the_strength_of_the_prior_is_a_chart_with_a_table_behind_it(dataset: Any) -> None:
     text = page(dataset, HeadFactory(dataset=dataset, metrics=METRICS))
     assert text.count("chart__dot--chosen") == 1 and "10⁻¹" in text
-    assert "Lowest at 0.001; 0.1 was taken." in text
+    assert "Lowest at 0.001; 0.1 was chosen." in text
     rows = re.findall(
         r'class="numeric">([\d.e-]+)</th><td class="numeric">([\d.]+)</td><td class="numeric">([\d.]+)', text
     )
@@ -98,7 +99,7 @@ def test_reliability_counts_its_labels_and_says_what_they_are(dataset: Any) -> N
     for fields, says in (
         ({"kind": "zero_shot"}, "raw softmax of the prompts"),
         ({"calibrated": False}, "too few reviewed labels"),
-        ({"calibrated": True}, "how well was not kept"),
+        ({"calibrated": True}, "holds no record of the calibration error"),
     ):
         assert says in page(dataset, HeadFactory(dataset=dataset, **fields))
 
@@ -156,7 +157,7 @@ def test_many_labels_stay_readable(dataset: Any) -> None:
     assert named and re.search(
         r'<tr><th scope="row">kind 68</th><td>kind 1</td><td class="numeric">40</td>', named[1]
     )
-    assert f"{n - SHOWN} labels that take part in few mistakes are left out" in text
+    assert f"{n - SHOWN} labels with few mistakes are not shown" in text
     assert "confusion--upright" in text and '<details class="details"><summary>The whole table' in text
     assert len(text) < 400_000
 
@@ -173,23 +174,23 @@ def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
     for (t, s), count in counts.items():
         matrix[t % n][s % n] = count
     labels = {i: Label(pk=i, name=f"label {i}") for i in range(n)}
-    found = confusion._confusion(matrix, list(range(n)), labels, "")
+    table = confusion._confusion(matrix, list(range(n)), labels, "")
     total = sum(map(sum, matrix))
     if not total:
-        assert found is None
+        assert table is None
         return
-    assert found is not None
+    assert table is not None
     wrong = {(f"label {t}", f"label {s}"): matrix[t][s] for t in range(n) for s in range(n) if t != s}
-    assert (found.total, found.wrong) == (total, sum(wrong.values()))
-    assert len(found.rows) == len(found.columns) == min(n, SHOWN) and found.left_out == max(0, n - SHOWN)
-    for row in found.rows:
-        for name, cell in zip(found.columns, row.cells, strict=True):
+    assert (table.total, table.wrong) == (total, sum(wrong.values()))
+    assert len(table.rows) == len(table.columns) == min(n, SHOWN) and table.left_out == max(0, n - SHOWN)
+    for row in table.rows:
+        for name, cell in zip(table.columns, row.cells, strict=True):
             assert cell.right == (name == row.name)
             assert cell.count == (matrix[int(row.name[6:])][int(name[6:])])
             assert (cell.step == 0) == (cell.count == 0) and cell.step <= STEPS
-    named = [each.count for each in found.mistakes]
+    named = [mistake.count for mistake in table.mistakes]
     assert named == sorted((n for n in wrong.values() if n), reverse=True)[: len(named)]
-    assert all(wrong[each.truth, each.predicted] == each.count for each in found.mistakes)
+    assert all(wrong[mistake.truth, mistake.predicted] == mistake.count for mistake in table.mistakes)
 
 
 def test_a_report_without_a_matrix_breaks_nothing(dataset: Any) -> None:
@@ -244,7 +245,7 @@ def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(datas
     facts = {"version": head.version, "digest": head.digest, "code_before": "a", "code_now": "a"}
     for result, says, level in (
         ({**facts, "outcome": "same"}, f"same digest, {head.digest}", "good"),
-        ({**facts, "outcome": "different", "computed": "f" * 64}, f"another digest: {'f' * 64}", "bad"),
+        ({**facts, "outcome": "different", "computed": "f" * 64}, f"a different digest: {'f' * 64}", "bad"),
         (
             {**facts, "outcome": "impossible", "code": "images_deleted", "missing": 2, "total": 9},
             "images were deleted",
@@ -253,7 +254,7 @@ def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(datas
     ):
         Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, result=result, finished_at=timezone.now())
         text = page(dataset, head)
-        assert says in text and f"notice--{level}" in text and "asked for by admin" in text
+        assert says in text and f"notice--{level}" in text and "requested by admin" in text
         japanese = page(dataset, head, language="ja")
         assert says not in japanese and "admin" in japanese
     assert "Repeat the training</button>" not in page(dataset, head)
@@ -319,7 +320,7 @@ def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
     for english in (
         "Why this kind",
         "reviewed labels",
-        "Behind the best",
+        "Difference from the best",
         "Standard error",
         "Reviewed label",
         "repeated",

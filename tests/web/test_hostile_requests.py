@@ -1,4 +1,4 @@
-"""What a browser never sends: each gets a clear answer below 500, and nothing is half-written."""
+"""Requests that no browser sends: each gets a clear answer below 500, and nothing is written in part."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ HUGE = "9" * 40
 
 @pytest.fixture
 def world(client: Client) -> Any:
-    """(client of an admin, address of the dataset)."""
+    """Return (client of an admin, address of the dataset)."""
     user = UserFactory()
     dataset = DatasetFactory(slug="parts", admin=user)
     ImageFactory(dataset=dataset)
@@ -50,7 +50,7 @@ def test_a_key_of_an_imports_problems(world: Any) -> None:
         *(f"models/{HUGE}/", f"exports/{HUGE}/download/", f"import/{HUGE}/"),
     ],
 )
-def test_what_no_name_can_be_is_not_there(world: Any, address: str) -> None:
+def test_impossible_names_give_404(world: Any, address: str) -> None:
     client, base = world
     assert client.get(base + address).status_code == 404
 
@@ -73,13 +73,13 @@ def test_only_the_languages_of_the_pages_are_kept(client: Client, language: str)
     assert user.language == "en"
 
 
-def test_a_session_key_that_nobody_was_given_is_a_stranger(client: Client) -> None:
+def test_unknown_session_key_is_not_logged_in(client: Client) -> None:
     client.cookies["sessionid"] = "a" * 20 + "\0"
     assert client.get("/").status_code == 302
 
 
 @pytest.mark.parametrize("refused", ['[{"name": "a", "size": Infinity}]', "[" * 100_000, "{}", "[1]", "null"])
-def test_a_list_of_refused_files_that_is_none_is_passed_over(world: Any, refused: str) -> None:
+def test_invalid_list_of_refused_files_is_ignored(world: Any, refused: str) -> None:
     client, base = world
     to = client.post(f"{base}import/start").json()["files"]
     answer = client.post(f"{to}?part=0", {"complete": "1", "refused": refused})

@@ -1,4 +1,4 @@
-"""The page of an image: its neighbours follow the gallery, its label can be corrected, its figures say what they are."""
+"""The page of an image: its neighbours, the correction of its label, and its figures."""
 
 import re
 from typing import Any
@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision
+from tests.pages import without_gaps
 from tests.web.test_gallery import World, decide, wait
 from tests.web.test_search import Fan, at
 
@@ -22,25 +23,25 @@ def world() -> World:
 
 def text_of(world: World, number: int, query: str = "", **headers: str) -> str:
     url = reverse("image", args=["world", world.images[number].sha256]) + query
-    return world.client.get(url, headers=headers).content.decode()
+    return without_gaps(world.client.get(url, headers=headers).content.decode())
 
 
 def number_at(page: str, rel: str) -> int | None:
-    found = re.search(rf'rel="{rel}" href="/d/\w+/images/([0-9a-f]+)/', page)
-    return int(found[1], 16) if found else None
+    link = re.search(rf'rel="{rel}" href="/d/\w+/images/([0-9a-f]+)/', page)
+    return int(link[1], 16) if link else None
 
 
 def walk(world: World, query: str, rel: str = "next") -> list[int]:
-    """The images in the order in which the page leads on from the first one of the gallery."""
+    """Return the images in the order of the page's links, from the first image of the gallery."""
     first = world.numbers(**dict(part.split("=") for part in query.split("&")))
     number: int | None = first[0] if rel == "next" else first[-1]
-    found = []
+    visited = []
     while number is not None:
-        found.append(number)
+        visited.append(number)
         page = text_of(world, number, f"?{query}")
-        assert f"{len(found)} of {len(first)}" in page or rel == "prev"
+        assert f"{len(visited)} of {len(first)}" in page or rel == "prev"
         number = number_at(page, rel)
-    return found
+    return visited
 
 
 @pytest.mark.parametrize("sort", ["sure", "unsure"])
@@ -52,7 +53,7 @@ def test_next_and_previous_follow_the_filter_and_the_order(world: World, sort: s
     assert walk(world, query, "prev") == expected[::-1]
 
 
-def test_the_filter_goes_along_and_leads_back(world: World) -> None:
+def test_image_page_keeps_the_filter_and_links_back(world: World) -> None:
     listed = world.client.get("/d/world/images/", {"metadata": "line=1"}).content.decode()
     assert f"/d/world/images/{world.images[28].sha256}/?metadata=line%3D1" in listed
     page = text_of(world, 28, "?metadata=line%3D1")
@@ -67,9 +68,9 @@ def test_without_a_filter_all_images_follow(world: World) -> None:
 
 def test_an_image_outside_the_filter_says_so(world: World) -> None:
     page = text_of(world, 20, "?q=nothing")
-    assert "not among those that the filter" in page and number_at(page, "next") is None
+    assert "not in the results of the filter" in page and number_at(page, "next") is None
     page = text_of(world, 20, "?metadata=line%3D1&sort=sure")
-    assert "not among those that the filter" in page and number_at(page, "next") == 19
+    assert "not in the results of the filter" in page and number_at(page, "next") == 19
     for odd in ("?low=abc", "?sort=nonsense", "?label=999999", "?metadata=x", "?after=1:2:3", "?label=%00"):
         assert (
             world.client.get(reverse("image", args=["world", world.images[3].sha256]) + odd).status_code
@@ -84,17 +85,17 @@ def test_from_a_search_the_most_similar_follow() -> None:
     assert fan.images[4].sha256 in page and fan.images[2].sha256 in page and "4 of 12" in page
     assert "/d/fan/images/?text=scratch" in page
     page = fan.client.get(url, {"like": fan.images[3].sha256}).content.decode()
-    assert "not among those that the filter" in page
+    assert "not in the results of the filter" in page
     assert fan.client.get(url, {"like": "0" * 64}).status_code == 404
     assert at(0) == [1.0, 0.0]
 
 
 def test_confidences_are_called_uncalibrated_at_the_top_and_by_each_figure(world: World) -> None:
     gallery = world.client.get("/d/world/images/").content.decode()
-    notice, grid = gallery.index("Confidences are uncalibrated"), gallery.index('class="grid')
-    assert notice < grid and gallery.count('class="uncalibrated" title="Uncalibrated:') == 30
+    notice, grid = gallery.index("Confidences are not calibrated"), gallery.index('class="grid')
+    assert notice < grid and gallery.count('class="uncalibrated" title="Not calibrated:') == 30
     page = text_of(world, 3)
-    assert page.count('class="uncalibrated"') == 1 and "The confidence is uncalibrated" in page
+    assert page.count('class="uncalibrated"') == 1 and "The confidence is not calibrated" in page
     shown = {"label_name": "傷", "confidence": 0.61, "calibrated": True, "head": 2, "stream": "uncertain"}
     decide(world, 3, world.labels[0], shown=shown)
     page = text_of(world, 3)
@@ -129,16 +130,16 @@ class TestCorrecting:
         assert "Undo your correction" in page
         assert self.post(judged, "take-back").status_code == 302
         page = text_of(judged, 3)
-        assert "The label before it is back." in page and "Undo your correction" not in page
+        assert "The previous label is restored." in page and "Undo your correction" not in page
         assert "undone later" in page and ConfirmedLabel.objects.get().label == judged.labels[0]
 
-    def test_asked_again(self, judged: World) -> None:
+    def test_confirmed_image_is_sent_to_review_again(self, judged: World) -> None:
         assert self.post(judged, "ask-again").status_code == 302
         page = text_of(judged, 3)
-        assert "waits for a reviewer again" in page and "Ask again…" not in page
+        assert "was returned to the start of the queue" in page and "Ask again…" not in page
         assert judged.numbers(waiting="recheck") == [3]
 
-    def test_what_cannot_be_done_is_said_on_the_page(self, judged: World) -> None:
+    def test_refused_corrections_are_shown_on_the_page(self, judged: World) -> None:
         fields = self.form(judged)
         for status, more in (
             (409, {"label": judged.labels[0].pk}),
@@ -176,11 +177,11 @@ class TestCorrecting:
             audited_at=judged.images[3].created_at,
             in_training=False,
         )
-        assert "This label counts for the accuracy." in text_of(judged, 3)
+        assert "The accuracy uses this label." in text_of(judged, 3)
         self.post(judged, "correct", label=judged.labels[1].pk, **self.form(judged))
         ConfirmedLabel.objects.update(label=judged.labels[1], audit_label=judged.labels[0], stream="audit",
                                       audited_at=judged.images[3].created_at, in_training=False)  # fmt: skip
-        assert "“good” counts for the accuracy: the first answer" in text_of(judged, 3)
+        assert "The accuracy uses “good”: the first answer" in text_of(judged, 3)
 
     def test_an_unjudged_image_has_no_form(self, world: World) -> None:
         wait(world, 5, "uncertain")

@@ -1,4 +1,4 @@
-"""Jobs through the API and the page: who sees them, who stops them, what they say."""
+"""Jobs by the API and the page: who sees them, who stops them, what they show."""
 
 import uuid
 
@@ -126,18 +126,3 @@ def test_japanese_words_for_a_japanese_reader(job):
     body = client.get(f"/api/v1/jobs/{job.pk}").json()
     assert body["kind_label"] == "埋め込みの計算"
     assert "残り約15秒" in body["detail"]
-
-
-def test_every_stage_and_unit_of_the_workers_is_translated():
-    """Workers store English words; those the catalogues do not know would stay English on every page."""
-    import re
-    from pathlib import Path
-
-    from mekiki.jobs.progress import STAGES, UNITS
-
-    workers = Path(__file__).resolve().parents[2] / "workers"
-    # pocket's training recipe runs by itself, in a terminal.
-    files = [path for path in workers.rglob("*.py") if "pocket" not in path.parts]
-    text = "\n".join(path.read_text() for path in files)
-    assert set(re.findall(r'stage="([^"]+)"', text)) <= set(STAGES)
-    assert set(re.findall(r'unit="([^"]+)"', text)) <= set(UNITS)

@@ -1,4 +1,4 @@
-"""A dataset's overview: the loop, the curve, the next act, and what went wrong."""
+"""A dataset's overview: the loop, the curve, the next action, and failures."""
 
 import re
 from datetime import timedelta
@@ -28,6 +28,7 @@ from tests.factories import (
     TrainingRunFactory,
     UserFactory,
 )
+from tests.pages import without_gaps
 
 
 def client_of(user) -> Client:
@@ -39,7 +40,7 @@ def client_of(user) -> Client:
 def page(dataset, user) -> str:
     response = client_of(user).get(f"/d/{dataset.slug}/")
     assert response.status_code == 200
-    return response.content.decode()
+    return without_gaps(response.content.decode())
 
 
 READY = {"images": 100, "labels": 3, "prompted_labels": 3}
@@ -79,7 +80,7 @@ class TestPage:
         assert client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/").status_code == 404
 
     @pytest.mark.parametrize("role", ["admin", "reviewer", "viewer"])
-    def test_each_member_sees_it(self, role):
+    def test_every_member_sees_the_overview(self, role):
         user = UserFactory()
         dataset = DatasetFactory(**{role: user}, name="Castings")
         assert "Castings" in page(dataset, user)
@@ -162,7 +163,19 @@ class TestPage:
         assert "1 image could not be read" in text
         assert "Retrain: failed" in text and "Disk full." in text
 
-    def test_a_failure_that_a_later_success_mended_is_not_shown(self):
+    def test_a_failed_job_of_a_kind_that_was_removed_is_named(self):
+        user = UserFactory()
+        dataset = DatasetFactory(admin=user)
+        JobFactory(
+            dataset=dataset,
+            kind="recount",
+            state=State.FAILED,
+            error="Disk full.",
+            finished_at=timezone.now(),
+        )
+        assert "recount: failed" in page(dataset, user)
+
+    def test_failure_before_a_later_success_is_not_shown(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         now = timezone.now()
@@ -258,7 +271,7 @@ def test_a_refill_that_could_not_succeed_is_not_shown_while_nothing_can_be_chose
 
 
 @pytest.mark.django_db
-def test_ends_from_before_the_clock_was_set_back_hide_no_failure_and_keep_none():
+def test_failures_are_shown_correctly_after_a_clock_change():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     ChampionFactory(head__dataset=dataset)

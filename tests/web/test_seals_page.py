@@ -1,4 +1,4 @@
-"""The page of the seals: what everybody sees, what an admin of the platform may do, and the head to print."""
+"""The page of the seals: what every user sees, what a platform admin may do, and the printed head."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def test_before_the_first_seal_the_page_says_what_is_missing() -> None:
     assert client.get(reverse("seal-keys")).content == b""
 
 
-def test_everybody_sees_the_state_and_takes_the_head_away(sealed: Seal) -> None:
+def test_seals_page_shows_the_state_and_offers_the_head(sealed: Seal) -> None:
     client = client_of(factories.UserFactory())
     html = client.get(reverse("seals")).content.decode()
     root = bytes(sealed.log_root).hex()
@@ -56,7 +56,7 @@ def test_everybody_sees_the_state_and_takes_the_head_away(sealed: Seal) -> None:
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "was changed after seal"), ("ja", "変更されています")]
 )
-def test_what_differs_is_said_in_the_readers_language(sealed: Seal, language: str, words: str) -> None:
+def test_differences_are_reported_in_the_readers_language(sealed: Seal, language: str, words: str) -> None:
     detail = {"table": "events", "id": "7", "seal": "1"}
     SealCheck.objects.create(
         ok=False, seals=1, rows=2, unsealed=0, findings=[{"code": "row_changed", "detail": detail}]
@@ -65,12 +65,12 @@ def test_what_differs_is_said_in_the_readers_language(sealed: Seal, language: st
     assert words in html
 
 
-def test_an_admin_of_the_platform_asks_and_sees_why_it_failed(sealed: Seal) -> None:
+def test_platform_admin_requests_a_check_and_sees_its_failure(sealed: Seal) -> None:
     client = client_of(factories.UserFactory(is_superuser=True))
     for act, kind in (("seal", Kind.SEAL), ("check", Kind.CHECK_SEALS)):
         html = client.post(reverse("seals-ask"), {"act": act}, follow=True).content.decode()
-        assert Job.objects.filter(kind=kind, state=State.QUEUED).exists() and "Asked for." in html
-    assert "Nothing was asked for" in client.post(reverse("seals-ask"), {}, follow=True).content.decode()
+        assert Job.objects.filter(kind=kind, state=State.QUEUED).exists() and "Requested." in html
+    assert "No action was requested" in client.post(reverse("seals-ask"), {}, follow=True).content.decode()
     Job.objects.update(state=State.FAILED, error="The file is missing.")
     assert "The file is missing." in client.get(reverse("seals")).content.decode()
 
@@ -83,7 +83,7 @@ def test_what_is_no_time_stamp_is_refused_with_the_reason(sealed: Seal) -> None:
     assert client.post(reverse("seal-time-stamp"), {}).status_code == 422
 
 
-def test_the_page_asks_a_fixed_number_of_questions(sealed: Seal, django_assert_max_num_queries: Any) -> None:
+def test_seals_page_needs_a_fixed_number_of_queries(sealed: Seal, django_assert_max_num_queries: Any) -> None:
     for n in range(3):
         record(kind="test.happened", data={"n": n})
         seal_new_rows()

@@ -1,4 +1,4 @@
-"""Search in the gallery and in the API: what is shown, in which order, to whom, and what stays hidden."""
+"""Search in the gallery and in the API: results, their order, who sees them, and hidden values."""
 
 import json
 import re
@@ -32,12 +32,12 @@ pytestmark = pytest.mark.django_db
 
 
 def at(degrees: float) -> list[float]:
-    """A direction in a plane: the images of these tests stand in a fan."""
+    """Return a direction in a plane. The images of these tests form a fan."""
     return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
 
 
 class Fan:
-    """100 images, the i-th at i/2 degrees; a text that stands at 0 degrees."""
+    """100 images, the i-th at i/2 degrees, and a text at 0 degrees."""
 
     def __init__(self, n: int = 100, slug: str = "fan") -> None:
         self.user = UserFactory()
@@ -79,12 +79,12 @@ class Fan:
         return response
 
     def numbers(self, **query: str) -> list[int]:
-        """The numbers of the images found, over all pages, in order."""
-        response, found = self.page(**query), []
+        """Return the numbers of the matching images over all pages, in order."""
+        response, numbers = self.page(**query), []
         while True:
-            found += [int(image.name[5:8]) for image in response.context["images"]]
+            numbers += [int(image.name[5:8]) for image in response.context["images"]]
             if not response.context["older_url"]:
-                return found
+                return numbers
             response = self.client.get("/d/fan/images/" + response.context["older_url"])
 
 
@@ -100,7 +100,7 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
     text = first.content.decode()
     assert "Images that fit “scratch”" in text and "No. 1 · similarity 1.000" in text
     assert "100 images of 100, the most similar first" in text
-    assert "is no probability" in text and "Every image was looked at." in text
+    assert "is not a probability" in text and "Every image was compared." in text
     second = fan.client.get("/d/fan/images/" + first.context["older_url"])
     assert "No. 61 · similarity" in second.content.decode()
     back = fan.client.get("/d/fan/images/" + second.context["newer_url"])
@@ -109,8 +109,8 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
 
 
 def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
-    found = fan.numbers(like=fan.images[0].sha256)
-    assert found == list(range(1, 100))
+    numbers = fan.numbers(like=fan.images[0].sha256)
+    assert numbers == list(range(1, 100))
     middle = fan.numbers(like=fan.images[50].sha256)
     assert set(middle[:6]) <= set(range(44, 57)) and 50 not in middle  # in half precision
     text = fan.page(like=fan.images[50].sha256).content.decode()
@@ -118,7 +118,7 @@ def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
     assert f"?like={fan.images[49].sha256}" in text  # from each thumbnail
     own = fan.client.get(f"/d/fan/images/{fan.images[3].sha256}/").content.decode()
     assert f"/d/fan/images/?like={fan.images[3].sha256}" in own
-    assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # what was typed counts
+    assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # the typed text is used
 
 
 def test_filters_narrow_a_search_down(fan: Fan) -> None:
@@ -132,11 +132,11 @@ def test_filters_narrow_a_search_down(fan: Fan) -> None:
     assert fan.numbers(text="scratch", waiting="waiting") == [7]
     assert fan.numbers(text="scratch", sort="unsure", q="part-00") == list(
         range(10)
-    )  # similarity is the order
+    )  # the order is by similarity
     page = fan.page(text="scratch", metadata="line", low="x", label="99999999")
     assert "Write it as key=value" in page.content.decode() and len(page.context["images"]) == 60
     assert "No image matches" in fan.page(text="scratch", q="nowhere").content.decode()
-    # The filters stay when one goes on from a thumbnail.
+    # The filters stay when the user continues from a thumbnail.
     assert (
         f"?q=part-05&amp;like={fan.images[51].sha256}"
         in fan.page(text="scratch", q="part-05").content.decode()
@@ -144,7 +144,7 @@ def test_filters_narrow_a_search_down(fan: Fan) -> None:
 
 
 @pytest.mark.parametrize("stream", ["audit", "gold"])
-def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> None:
+def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: str) -> None:
     QueueItemFactory(dataset=fan.dataset, image=fan.images[0], head=fan.head, stream=stream)
     blind = fan.images[0]
     assert 0 not in fan.numbers(text="scratch") and 0 not in fan.numbers(like=fan.images[1].sha256)
@@ -154,7 +154,7 @@ def test_what_waits_to_be_judged_blind_takes_no_part(fan: Fan, stream: str) -> N
         and blind.sha256 not in page
     )
     refused = fan.page(like=blind.sha256)
-    assert refused.context["images"] == [] and "images like it would give away" in refused.content.decode()
+    assert refused.context["images"] == [] and "Similar images would reveal" in refused.content.decode()
     own = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
     assert "?like=" not in own
     assert f"?like={blind.sha256}" not in fan.page().content.decode()
@@ -186,10 +186,10 @@ def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytes
         ("too_long", {"count": 80, "most": 64}, "it has 80 tokens, and 64 fit"),
         ("not_loaded", {"reason": "<no file>"}, "could not be loaded (&lt;no file&gt;)"),
         ("other_weights", {}, "cannot be compared"),
-        ("other_vectors", {}, "computes other vectors from the same weights"),
+        ("other_vectors", {}, "computes different vectors from the same weights"),
     ],
 )
-def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
+def test_unreadable_text_is_reported_and_the_gallery_works(
     fan: Fan, problem: str, detail: dict[str, Any], words: str
 ) -> None:
     fan.know("bad", None, problem=problem, detail=detail)
@@ -202,7 +202,7 @@ def test_a_text_that_cannot_be_read_is_said_and_the_gallery_works(
     assert reply.json()["code"] == problem and reply.json()["detail"]
 
 
-def test_how_much_can_be_found_is_said(fan: Fan) -> None:
+def test_search_reports_the_number_of_embedded_images(fan: Fan) -> None:
     Embedding.objects.filter(image__in=[image.pk for image in fan.images[40:]]).delete()
     text = fan.page(text="scratch").content.decode()
     assert "40 of 100 images can be found by what they show" in text
@@ -215,7 +215,7 @@ def test_how_much_can_be_found_is_said(fan: Fan) -> None:
     assert (reply.status_code, reply.json()["code"]) == (409, "nothing_embedded")
 
 
-def test_after_the_encoder_changed_the_new_one_is_asked(fan: Fan) -> None:
+def test_search_uses_the_new_encoder_after_a_change(fan: Fan) -> None:
     other = EncoderFactory(dim=2)
     head = HeadFactory(dataset=fan.dataset, encoder=other, version=99)
     fan.dataset.champion.head = head
@@ -234,7 +234,7 @@ def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
         assert stranger.get("/d/fan/images/", query).status_code == 404
         assert stranger.get("/api/v1/datasets/fan/images/search", query).status_code == 404
     assert Client().get("/api/v1/datasets/fan/images/search", {"text": "x"}).status_code == 401
-    assert TextEmbedding.objects.count() == 1  # nothing was asked on their behalf
+    assert TextEmbedding.objects.count() == 1  # nothing was requested for them
     theirs = DatasetFactory(slug="theirs")
     image = ImageFactory(dataset=theirs)
     fan.embed([image], [at(0)])
@@ -276,7 +276,7 @@ def test_an_image_that_does_not_exist_is_not_found(fan: Fan, sha256: str) -> Non
     assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": sha256}).status_code in {404, 422}
 
 
-def test_the_api_tells_the_same(fan: Fan) -> None:
+def test_search_api_returns_the_same_results(fan: Fan) -> None:
     reply = fan.client.get(
         "/api/v1/datasets/fan/images/search", {"text": "scratch", "limit": 3, "q": "part-01"}
     )

@@ -1,8 +1,9 @@
-"""The shell: language, appearance, error pages, health, policy."""
+"""The page shell: language, appearance, error pages, health, policy."""
 
 import re
 
 import pytest
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from mekiki.web.templatetags.shell import count, percent
@@ -23,14 +24,15 @@ def test_health_needs_no_login():
     assert response.json()["status"] == "ok"
 
 
-def test_health_says_when_the_database_is_gone(monkeypatch):
-    from django.db import OperationalError, connection
-
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_health_says_when_the_database_is_gone(monkeypatch, error):
     def gone(*args, **kwargs):
-        raise OperationalError("gone")
+        raise error("gone")
 
     monkeypatch.setattr(connection, "cursor", gone)
-    assert Client().get("/healthz").status_code == 503
+    response = Client().get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["status"] == "no database"
 
 
 def test_metrics_are_for_the_platform_admin():
@@ -84,7 +86,7 @@ def test_a_forged_appearance_is_ignored():
     assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
 
 
-def test_what_you_may_not_see_does_not_exist():
+def test_hidden_objects_give_404():
     response = client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/")
     assert response.status_code == 404
     assert "Page not found" in response.content.decode()
@@ -98,7 +100,7 @@ def test_a_refusal_says_why():
 
 
 @pytest.mark.parametrize("template", ["400.html", "500.html", "403_csrf.html"])
-def test_the_pages_of_last_resort_need_nothing(template, django_assert_num_queries):
+def test_error_pages_need_no_database(template, django_assert_num_queries):
     from django.template.loader import get_template
 
     with django_assert_num_queries(0):

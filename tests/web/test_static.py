@@ -1,4 +1,4 @@
-"""Static files: served without collectstatic, kept for ever by browsers, moved by a change."""
+"""Static files: served without collectstatic, cached by browsers, new address after a change."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A tiny open_clip model made here and loaded by its folder, and a dataset of pictures it can tell apart."""
+"""A tiny open_clip model created here and loaded by its folder, and pictures that it can distinguish."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ PROMPTS = {name: [f"a photo of {name}", f"{name}の写真"] for name in COLOURS}
 
 
 def make_model(folder: Path, *, seed: int, dim: int = 32, context: int = 32) -> str:
-    """Write an untrained open_clip model of a few thousand weights as open_clip stores one; its name (local-dir:…)."""
+    """Write an untrained open_clip model of a few thousand weights and return its name (local-dir:…).
+
+    The files are as open_clip stores them.
+    """
     from workers.encoders.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
@@ -56,20 +59,23 @@ def make_model(folder: Path, *, seed: int, dim: int = 32, context: int = 32) -> 
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name (local-dir:…) of a tiny model."""
+    """Return the name (local-dir:…) of a tiny model."""
     return make_model(tmp_path_factory.mktemp("tiny-clip"), seed=7)
 
 
 @pytest.fixture(scope="session")
 def other_encoder() -> str:
-    """Another one, under HOME/models as an operator would put it, with fewer dimensions and a short context."""
+    """Return another model under HOME/models, where an operator would place it.
+
+    It has fewer dimensions and a short context.
+    """
     from django.conf import settings
 
     return make_model(settings.HOME / "models" / "other", seed=11, dim=24, context=6)
 
 
 def picture(colour: tuple[int, int, int], number: int) -> bytes:
-    """A PNG of about this colour, different for each number."""
+    """Return a PNG of about this colour that differs by number."""
     from PIL import Image as PillowImage
 
     rng = np.random.default_rng(number)
@@ -81,7 +87,7 @@ def picture(colour: tuple[int, int, int], number: int) -> bytes:
 
 
 def add_image(dataset: Dataset, content: bytes, name: str, audit_key: float) -> Image:
-    """An image row with its file in the storage."""
+    """Create an image row with its file in the storage."""
     from mekiki.datasets import storage
     from mekiki.datasets.models import Image
 
@@ -101,7 +107,7 @@ def add_image(dataset: Dataset, content: bytes, name: str, audit_key: float) -> 
 
 @pytest.fixture
 def coloured(db: None, tiny_encoder: str) -> Dataset:
-    """Thirty pictures of three colours, a fifth of them in the audit reserve; labels and prompts are set."""
+    """Create thirty pictures of three colours, with labels and prompts. A fifth is in the audit reserve."""
     from mekiki.labeling.services import set_schema
     from tests.factories import DatasetFactory, UserFactory
 
@@ -112,7 +118,7 @@ def coloured(db: None, tiny_encoder: str) -> Dataset:
         queue_target=10,
         audit_fraction=0.25,
         retrain_every=0,
-        seed="0123456789abcdef",  # which audits are drawn must not be chance here
+        seed="0123456789abcdef",  # which audits are drawn must not be random here
     )
     for number in range(30):
         name = list(COLOURS)[number % 3]
@@ -127,7 +133,7 @@ def coloured(db: None, tiny_encoder: str) -> Dataset:
 
 @pytest.fixture
 def work(db: None) -> Callable[..., dict[str, Any]]:
-    """Ask for a job of a kind (or take the one that waits) and run its stage here; returns its result.
+    """Request a job of a kind, or take the queued one, run its stage here and return its result.
 
     The stage runs without the heartbeat thread, which would not see rows of an open test transaction.
     """
@@ -148,7 +154,7 @@ def work(db: None) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def answer_queue(db: None) -> Callable[[Dataset], int]:
-    """Answer everything that waits truthfully (the file's name says the label), as one reviewer."""
+    """Answer the whole queue correctly as one reviewer. The file's name contains the label."""
     import uuid
 
     from mekiki.labeling.models import Label
@@ -178,7 +184,7 @@ def answer_queue(db: None) -> Callable[[Dataset], int]:
 
 @pytest.fixture
 def champion() -> Callable[[Dataset], Head]:
-    """The head in use, with its weights."""
+    """Return the champion with its weights."""
     from mekiki.learning.models import Head
 
     return lambda dataset: Head.objects.get(champion__dataset=dataset)
@@ -186,18 +192,19 @@ def champion() -> Callable[[Dataset], Head]:
 
 @pytest.fixture
 def killed_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], None]:
-    """Begin a training that dies before its predictions are stored; the job can then be tried again."""
+    """Start a training that dies before its predictions are stored. The job can then be run again."""
     from mekiki.jobs.models import Job, State
     from mekiki.jobs.services import claim
     from workers.runner import Report
     from workers.stages import train
+    from workers.steps import after_scoring
 
     def run(job: Job) -> None:
         def die(*_arguments: Any) -> None:
             raise train.LostClaimError("killed")
 
         with monkeypatch.context() as patch:
-            patch.setattr(train, "store_missing", die)
+            patch.setattr(after_scoring, "store_missing_predictions", die)
             claimed = claim(str(job.pk))
             assert claimed is not None
             with pytest.raises(train.LostClaimError):

@@ -1,4 +1,4 @@
-"""The dataset's own setting decides what is asked next."""
+"""The dataset's own setting decides which images are reviewed next."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def test_a_refill_follows_the_setting(coloured: Any, work: Work) -> None:
     coloured.acquisition = "random"
     coloured.save()
     work(coloured, "refill")
-    # Drawn at random, each stands for others: no rule made it certain to be asked.
+    # Each image was drawn at random and stands for others. No rule made its review certain.
     assert all(0 < item.propensity < 1 for item in active.all())
     for name in ("k_center", "typiclust", "entropy"):
         coloured.acquisition = name

@@ -1,4 +1,7 @@
-"""No later act improves a stated accuracy silently: what leaves the audit sample is counted and shown (invariant 4)."""
+"""Nothing improves a stated accuracy silently (invariant 4).
+
+Images that leave the audit sample are counted and shown.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def admin(coloured: Any) -> Any:
 
 @pytest.fixture
 def measured(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """Every image of the reserve is audited, and the head in use is measured on them."""
+    """Audit every image of the reserve and measure the champion on them."""
     work(coloured, "encode")
     work(coloured, "predict")
     for _ in range(3):
@@ -47,7 +50,7 @@ def newest(dataset: Any) -> Evaluation:
 
 
 def texts(dataset: Any, admin: Any, language: str = "en") -> dict[str, str]:
-    """The pages that show the figure, by name."""
+    """Return the pages that show the figure, by name."""
     client = Client(headers={"accept-language": language})
     client.force_login(admin)
     version = newest(dataset).head.version
@@ -69,9 +72,9 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     assert audited >= 2
     figures = (stated.n, stated.correct, stated.low, stated.high, stated.archived_label)
     archive_label(label=blue, user=admin, confirmed=True)
-    # Nothing has been measured since: the stated figure stays, with what has changed since.
+    # Nothing was measured since: the stated figure stays, next to what has changed.
     for name, text in texts(measured, admin).items():
-        assert "Since this figure was stated: The labels of" in text, name
+        assert "Since this figure was computed: The labels of" in text, name
         assert f"{audited} audited images were archived" in text, name
     told = _accuracy(stated.head.dataset, stated.head)
     assert told["n"] == stated.n and told["since_stated"] == {"archived_label": audited}
@@ -84,10 +87,13 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     assert (stated.n, stated.correct, stated.low, stated.high, stated.archived_label) == figures
     assert now.pk != stated.pk and now.n == stated.n and now.archived_label == audited
     assert now.correct <= stated.n - audited and (now.accuracy or 0) <= 1 - audited / now.n
-    for language, words in (("en", f"The labels of {audited} audited images were archived"), ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ")):  # fmt: skip
+    for language, words in (
+        ("en", f"The labels of {audited} audited images were archived"),
+        ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ"),
+    ):
         for name, text in texts(measured, admin, language).items():
             assert words in text, (name, language)
-            # The same images are not named a second time, as images of a label that the head does not know.
+            # The same images are not counted a second time, as images of a label that the head does not know.
             assert "this head does not know" not in text, name
     told = _accuracy(now.head.dataset, now.head)
     assert (told["audited_archived_label"], told["audited_drawn"]) == (audited, now.n)
@@ -108,7 +114,7 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
 ) -> None:
     before = audit_counts(measured)
     assert before.counted == before.drawn == newest(measured).n and not before
-    # An answer is undone, and the image flagged.
+    # An answer is undone, and the image is flagged.
     last = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).latest("decision_id")
     undone = undo(dataset=measured, user=last.decision.user, client_key=uuid.uuid4())
     while undone.image_id != last.image_id:
@@ -116,7 +122,7 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     taken = audit_counts(measured)
     assert taken.drawn == before.drawn and taken.taken_back >= 1
     for name, text in texts(measured, admin).items():
-        assert "was taken back" in text or "were taken back" in text, name
+        assert "was undone" in text or "were undone" in text, name
     work(measured, "refill")
     told = _accuracy(measured, newest(measured).head)
     assert told["audited_taken_back"] == taken.taken_back and "whole dataset" not in told["statement"]["en"]
@@ -146,7 +152,9 @@ def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work,
             kinds[kind] = 0
         answer(
             dataset=coloured, user=admin, item_id=item.item.pk, lease_id=item.lease.pk, kind=kind,
-            label=coloured.labels.get(name=item.item.image.name.split("-")[0]).pk if kind == "correct" else None,
+            label=coloured.labels.get(name=item.item.image.name.split("-")[0]).pk
+            if kind == "correct"
+            else None,
             client_key=uuid.uuid4(),
         )  # fmt: skip
     counts = audit_counts(coloured)
@@ -198,7 +206,7 @@ def test_an_encoder_that_cannot_read_an_audited_image_leaves_it_out_and_counts_i
 
 
 def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
-    """An image in the queue that nobody was shown has no place in the counts."""
+    """An image in the queue that was shown to nobody is not in the counts."""
     before = audit_counts(measured)
     spare = ImageFactory(dataset=measured)
     QueueItem.objects.create(dataset=measured, image=spare, stream=Stream.AUDIT, propensity=0.5, position=1e6)
@@ -206,13 +214,13 @@ def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
 
 
 def test_archiving_a_label_does_not_improve_the_mean_recall(measured: Any, work: Work, admin: Any) -> None:
-    """The label that the head gets wrong leaves the head's labels, and stays in the mean with recall 0."""
-    before = newest(measured).report["macro_recall"]
-    recalls = {each["name"]: each["recall"]["value"] for each in newest(measured).report["labels"]}
+    """The label that the head gets wrong leaves the head's labels and stays in the mean with recall 0."""
+    before = newest(measured).report.macro_recall
+    recalls = {each.name: each.recall.value for each in newest(measured).report.labels}
     worst = min((name for name in recalls if recalls[name] is not None), key=lambda name: recalls[name])
     archive_label(label=measured.labels.get(name=worst), user=admin, confirmed=True)
     work(measured, "predict")
-    after = newest(measured).report["macro_recall"]
-    assert after["labels"] == before["labels"]
-    kept = [each["recall"]["value"] for each in newest(measured).report["labels"] if each["recall"]["n"]]
-    assert after["value"] == pytest.approx(sum(kept) / before["labels"])
+    after = newest(measured).report.macro_recall
+    assert after.labels == before.labels
+    kept = [each.recall.value for each in newest(measured).report.labels if each.recall.n]
+    assert after.value == pytest.approx(sum(kept) / before.labels)

@@ -1,4 +1,4 @@
-"""Accuracy where images came in at different times: each audited image weighs what it stands for."""
+"""Accuracy with images of different import times: each audited image has the weight of its group."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Evaluation, Head, Prediction
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
-from mekiki.review.selectors import answered_image_ids, audit_strata
+from mekiki.review.selectors import answered_image_ids, audit_strata, training_labels
 from tests.workers.conftest import COLOURS, add_image, picture
+from workers.steps import auditing
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
 def imported(dataset: Any, images: list[Image]) -> ImportBatch:
-    """One import that brought these in just now."""
+    """Create an import that has just added these images."""
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", finished_at=timezone.now())
     Image.objects.filter(pk__in=[image.pk for image in images]).update(batch=batch)
     return batch
@@ -35,7 +36,12 @@ def imported(dataset: Any, images: list[Image]) -> ImportBatch:
 def later(dataset: Any, n: int, first: int = 500) -> list[Image]:
     names = list(COLOURS)
     found = [
-        add_image(dataset, picture(COLOURS[names[i % 3]], first + i), f"{names[i % 3]}-{first + i}.png", (i % 5) / 5 + 0.1)
+        add_image(
+            dataset,
+            picture(COLOURS[names[i % 3]], first + i),
+            f"{names[i % 3]}-{first + i}.png",
+            (i % 5) / 5 + 0.1,
+        )
         for i in range(n)
     ]  # fmt: skip
     imported(dataset, found)
@@ -44,7 +50,7 @@ def later(dataset: Any, n: int, first: int = 500) -> list[Image]:
 
 @pytest.fixture
 def begun(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """The first import of 30 is in, and some of its audits are answered."""
+    """Import the first 30 images and answer some of their audits."""
     imported(coloured, list(coloured.images.all()))
     work(coloured, "encode")
     work(coloured, "predict")
@@ -65,22 +71,27 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
 ) -> None:
     work(begun, "refill")
     first = newest(begun)
-    assert first.share is None and first.left_out == 0 and len(first.report["strata"]) == 1
+    assert first.share is None and first.left_out == 0 and len(first.report.strata) == 1
     fresh = later(begun, 60)
     work(begun, "encode")
     work(begun, "predict")
     second = newest(begun)
     assert (second.n, second.correct, second.left_out) == (first.n, first.correct, 60)
     client.force_login(begun.memberships.get(role="admin").user)
-    for name, args in (("head", [begun.slug, second.head.version]), ("models", [begun.slug]), ("overview", [begun.slug]), ("home", [])):  # fmt: skip
+    for name, args in (
+        ("head", [begun.slug, second.head.version]),
+        ("models", [begun.slug]),
+        ("overview", [begun.slug]),
+        ("home", []),
+    ):
         text = client.get(reverse(name, args=args), headers={"accept-language": "en"}).content.decode()
-        assert "This says nothing of 60 images" in text, name
+        assert "This figure does not cover 60 images" in text, name
     told = _accuracy(second.head.dataset, second.head)
     assert told["images_left_out"] == 60 and "whole dataset" not in told["statement"]["en"]
     assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
 
     audited = ConfirmedLabel.objects.filter(stream=Stream.AUDIT)
-    # The queue mixes the streams at random: answer until one of the later images was audited.
+    # The queue mixes the streams at random: answer until a later image was audited.
     while not audited.filter(image__in=fresh).exists():
         assert answer_queue(begun, limit=8), "the queue is empty and no later image was audited"
     work(begun, "refill")
@@ -88,7 +99,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     new = audited.filter(image__in=fresh).count()
     old = audited.count() - new
     assert new and old and third.left_out == 0
-    # By hand: each image weighs images of its import / audited ones of it.
+    # The expected weight: images of the import / audited images of the import.
     head = Head.objects.get(champion__dataset=begun)
     said = dict(Prediction.objects.filter(head=head).values_list("image_id", "label_id"))
     rows = list(audited.values_list("image_id", "label_id"))
@@ -104,13 +115,13 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
     precision, recall, _, _ = sk.precision_recall_fscore_support(
         truth, predicted, labels=head.label_ids, sample_weight=weights, zero_division=0.0
     )
-    for i, each in enumerate(third.report["labels"]):
-        assert (each["precision"]["value"] or 0.0) == pytest.approx(precision[i])
-        assert (each["recall"]["value"] or 0.0) == pytest.approx(recall[i])
-    assert [(s["images"], s["audited"]) for s in third.report["strata"]] == [(30, old), (60, new)]
-    assert sum(s["right"] for s in third.report["strata"]) == third.correct
+    for i, each in enumerate(third.report.labels):
+        assert (each.precision.value or 0.0) == pytest.approx(precision[i])
+        assert (each.recall.value or 0.0) == pytest.approx(recall[i])
+    assert [(s.images, s.audited) for s in third.report.strata] == [(30, old), (60, new)]
+    assert sum(s.right for s in third.report.strata) == third.correct
     page = client.get(reverse("head", args=[begun.slug, head.version]), headers={"accept-language": "en"})
-    assert "By when the images came in" in page.content.decode()
+    assert "By time of import" in page.content.decode()
 
 
 def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> None:
@@ -132,7 +143,7 @@ def test_imports_between_which_nothing_was_drawn_are_one_stratum(begun: Any) -> 
 def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     begun: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Or the audit sample would hold no image of what is now called otherwise, and still claim accuracy."""
+    """Otherwise the sample would hold no image of the class under its new name, and still claim accuracy."""
     from mekiki.review.services import answer, next_items
 
     work(begun, "refill")
@@ -143,7 +154,7 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
     assert outdated and audited and outdated <= answered_image_ids(begun)
     archive_label(label=blue, user=admin, confirmed=True)
     assert not outdated & answered_image_ids(begun)
-    begun.queue_target = 30  # room for every image that may be asked about
+    begun.queue_target = 30  # space for every image that may be reviewed
     begun.save()
     work(begun, "predict")
     work(begun, "train")
@@ -172,14 +183,17 @@ def test_images_of_a_label_that_was_taken_out_are_asked_about_anew(
 def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """The active stream has taken the hard images between the old share and the new: the rest is no random sample."""
+    """The uncertain stream took hard images between the old and the new share.
+
+    The rest is no random sample.
+    """
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import audit_count, reserve_limits
 
     admin = coloured.memberships.get(role="admin").user
     update_settings(
         dataset=coloured, user=admin, audit_fraction=0.4
-    )  # before the review: it simply is the share
+    )  # before the review: it is the share from the start
     coloured.refresh_from_db()
     work(coloured, "encode")
     work(coloured, "predict")
@@ -187,7 +201,7 @@ def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
     answer_queue(coloured, limit=6)
     update_settings(
         dataset=coloured, user=admin, audit_fraction=0.2
-    )  # lower: what was drawn is as good as before
+    )  # lower: the earlier draw is still valid
     assert reserve_limits(coloured) == []
     update_settings(dataset=coloured, user=admin, audit_fraction=0.8)
     last = Image.objects.filter(dataset=coloured).latest("pk").pk
@@ -213,7 +227,7 @@ def test_a_share_that_is_raised_later_adds_nothing_that_was_picked_over(
 def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     begun: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Or it would be asked about because a head is unsure, with the prediction shown, and still count as audited."""
+    """Otherwise the image would be reviewed with its prediction visible, and still count as audited."""
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import audit_sample
 
@@ -231,7 +245,7 @@ def test_an_audited_image_comes_back_as_an_audit_whatever_the_share_is_now(
     work(begun, "refill")
     waiting = QueueItem.objects.filter(dataset=begun, state=QueueItem.State.WAITING, image__in=audited)
     assert {stream for (stream,) in waiting.values_list("stream")} == {Stream.AUDIT}
-    # And were one asked about actively all the same, its answer would be no audit: the first one still counts.
+    # If it were reviewed actively, the answer would be no audit. The first answer still counts.
     kept = audit_sample(begun)
     assert kept
     label = ConfirmedLabel.objects.get(image=kept[0][0])
@@ -269,7 +283,7 @@ def test_a_share_that_is_raised_before_the_first_head_is_the_share_and_the_queue
 def test_images_before_and_after_a_raised_share_are_two_strata(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
-    """Their chances of being audited differ, although no audit was answered in between."""
+    """Their probabilities of an audit differ, although no audit was answered in between."""
     from mekiki.datasets.services import update_settings
     from mekiki.review.selectors import reserve_limits
     from mekiki.review.services import next_items
@@ -287,3 +301,19 @@ def test_images_before_and_after_a_raised_share_are_two_strata(
     assert [share for _last, share in reserve_limits(coloured)] == [0.0]
     later(coloured, 12)
     assert [each.images for each in audit_strata(coloured)] == [30, 12]
+
+
+def test_an_audit_answer_that_comes_meanwhile_is_in_neither_figure(
+    begun: Any, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = auditing.audit_sample, []
+
+    def growing(dataset: Any) -> list[Any]:
+        calls.append(dataset)
+        sample = list(real(dataset))
+        return sample + sample[:1] * (len(calls) - 1)
+
+    monkeypatch.setattr(auditing, "audit_sample", growing)
+    work(begun, "refill")
+    estimate = newest(begun)
+    assert estimate.answers - estimate.n == len(training_labels(begun))

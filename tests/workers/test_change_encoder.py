@@ -1,4 +1,4 @@
-"""A dataset's encoder is changed beside the one in use, switched over by one act, and taken back, with real models."""
+"""Changing a dataset's encoder with real models: prepared beside the old one, switched, rolled back."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,15 @@ from mekiki.audit.models import Event
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import claim, fail, succeed
-from mekiki.learning.models import Champion, Embedding, EncoderChange, Evaluation, Head, Prediction
+from mekiki.learning.models import (
+    Champion,
+    Embedding,
+    EncoderChange,
+    Evaluation,
+    Head,
+    LongPrompt,
+    Prediction,
+)
 from mekiki.learning.reasons import sentence
 from mekiki.learning.selectors import embedded_by, encoder_in_use, learning_curve, worker_reports
 from mekiki.learning.services import (
@@ -35,7 +43,7 @@ from workers.errors import StageError
 from workers.locks import _SPACE
 from workers.runner import Report
 from workers.stages import change_encoder
-from workers.steps import encoders
+from workers.steps import after_scoring, encoders
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -44,7 +52,7 @@ S = EncoderChange.State
 
 @pytest.fixture(autouse=True)
 def _fresh_models() -> Any:
-    """Weights are cached a process; these tests replace them behind a name."""
+    """Clear the models that are cached in the process, because these tests replace weights behind a name."""
     encoders._loaded.cache_clear()
     yield
     encoders._loaded.cache_clear()
@@ -52,7 +60,7 @@ def _fresh_models() -> Any:
 
 @pytest.fixture
 def scene(coloured: Dataset, work: Work, answer_queue: Callable[..., int]) -> tuple[Dataset, Any]:
-    """(dataset, admin): embedded, predicted, twenty images answered, a taught head in use."""
+    """Create (dataset, admin): embedded, predicted, twenty images answered, a trained head in use."""
     work(coloured, "encode")
     work(coloured, "predict")
     for _round in range(2):
@@ -63,7 +71,7 @@ def scene(coloured: Dataset, work: Work, answer_queue: Callable[..., int]) -> tu
 
 
 def step(change: EncoderChange) -> dict[str, Any]:
-    """Let a worker do the change's job to its end, as workers.runner would."""
+    """Run the change's job to its end, as workers.runner would."""
     change.refresh_from_db()
     assert change.job is not None
     job = claim(str(change.job.pk))
@@ -95,7 +103,7 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     step(change)
     assert change.state == S.READY and change.to_encoder is not None and change.to_encoder.dim == 24
     assert change.from_encoder == old_head.encoder and change.from_name == old_name
-    # Nothing of what is in use has moved.
+    # Nothing that is in use has changed.
     assert Champion.objects.get().head == old_head
     assert Dataset.objects.get().encoder_name == old_name
     assert set(Prediction.objects.values_list("head", flat=True)) == {old_head.pk}
@@ -114,10 +122,9 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
         assert found["reviewed"][side]["log_loss"] >= 0
     assert found["reviewed"]["n"] == len(confirmed) - audited
     assert change.facts["embedded"] == 30 and change.facts["unreadable"] == 0
-    # «a photo of red» fits 6 tokens, the Japanese sentences do not: said before anybody switches.
-    assert change.facts["long_prompts"] and all(
-        p["tokens"] > p["context"] == 6 for p in change.facts["long_prompts"]
-    )
+    # «a photo of red» fits into 6 tokens, the Japanese sentences do not. The page says so before the switch.
+    long = LongPrompt.objects.filter(encoder=change.to_encoder)
+    assert long and all(prompt.tokens > prompt.context == 6 for prompt in long)
 
     add_image(dataset, picture(COLOURS["red"], 901), "red-901.png", 0.9)
     request_switch(change=change, user=admin)
@@ -137,7 +144,7 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     assert event.data["to"]["digest"] == champion.head.encoder.digest
     assert (event.data["head_before"], event.data["head_after"]) == (old_head.version, champion.head.version)
 
-    # The loop goes on with the new one, without another mechanism noticing anything.
+    # The loop continues with the new encoder, and no other part is affected.
     assert work(dataset, "encode")["embedded"] == 0
     work(dataset, "predict")
     assert Champion.objects.get().head == champion.head
@@ -168,7 +175,9 @@ def test_what_people_say_meanwhile_is_in_the_head_that_is_switched_to(
     assert Champion.objects.get().head.n_labels > taught
 
 
-@pytest.mark.parametrize("place", ["store_missing", "switch_over", "drop_replaced_predictions", "fill"])
+@pytest.mark.parametrize(
+    "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "fill"]
+)
 @pytest.mark.parametrize("act", ["switch", "take_back"])
 def test_killed_anywhere_it_is_done_once(
     scene: tuple[Dataset, Any], other_encoder: str, monkeypatch: pytest.MonkeyPatch, act: str, place: str
@@ -189,13 +198,13 @@ def test_killed_anywhere_it_is_done_once(
         raise change_encoder.LostClaimError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr(change_encoder, place, die)
+        patch.setattr(change_encoder if place == "switch_over" else after_scoring, place, die)
         with pytest.raises(change_encoder.LostClaimError):
             change_encoder.run(job, Report(job))
     moved = place in {"drop_replaced_predictions", "fill"}
     now, row = Champion.objects.get().head, Dataset.objects.get()
     assert (now != before) == moved
-    # Never half: the encoder's name, the head in use and its predictions belong together.
+    # The encoder's name, the champion and its predictions always match.
     assert row.encoder_name == now.encoder.name
     assert Prediction.objects.filter(head=now).count() == 30
     Job.objects.filter(pk=job.pk).update(state=State.QUEUED)
@@ -210,6 +219,7 @@ def test_killed_anywhere_it_is_done_once(
 
     with monkeypatch.context() as patch:
         patch.setattr(change_encoder, "drop_replaced_predictions", drop)
+        patch.setattr(after_scoring, "drop_replaced_predictions", drop)
         step(change)
     assert change.state == (S.SWITCHED if act == "switch" else S.TAKEN_BACK)
     assert set(Prediction.objects.values_list("head", flat=True)) == {Champion.objects.get().head.pk}
@@ -279,8 +289,8 @@ def test_cancelled_at_each_step_the_change_rests_where_it_was(
         change_encoder.run(job, Report(job))
     change.refresh_from_db()
     assert change.state == S.CANCELLED
-    # Its job is still ending: what is asked for now would be taken for that job's, and end with it.
-    with pytest.raises(ValidationError, match="just being stopped"):
+    # Its job is still ending. A new request would count as part of that job and end with it.
+    with pytest.raises(ValidationError, match="step is being stopped"):
         request_change(dataset=dataset, name=other_encoder, user=admin)
     assert EncoderChange.objects.count() == 2
     Job.objects.filter(pk=job.pk).update(state=State.CANCELLED)
@@ -320,14 +330,14 @@ def test_replaced_weights_are_a_change_of_the_platform(
     assert after.encoder == change.to_encoder != before.encoder
     assert change.comparison["reviewed"] is None
     assert Event.objects.get(kind="encoder.switched").actor_name == ""
-    # The old weights are gone: going back fails, and says so; what is in use stays.
+    # The old weights are missing: the rollback fails with a message, and the encoder in use stays.
     admin = coloured.memberships.get(role="admin").user
     request_take_back(change=change, user=admin)
     with pytest.raises(StageError, match="other weights"):
         step(change)
     change.refresh_from_db()
     assert change.state == S.SWITCHED and Champion.objects.get().head == after
-    # A worker that still has the old weights does not send the dataset to and fro.
+    # A worker that still has the old weights does not change the dataset back.
     shutil.rmtree(folder)
     make_model(folder, seed=5)
     encoders._loaded.cache_clear()
@@ -346,7 +356,7 @@ def test_old_embeddings_go_only_by_an_act_and_then_there_is_no_way_back(
     assert old is not None and new is not None
     with pytest.raises(ValidationError):
         request_removal(dataset=dataset, encoder=new, user=admin)
-    with pytest.raises(ValidationError):  # an old removal that is tried again meets the same question
+    with pytest.raises(ValidationError):  # an old removal that runs again is refused in the same way
         remove_embeddings(dataset=dataset, encoder=new)
     request_switch(change=change, user=admin)
     step(change)
@@ -387,8 +397,8 @@ def test_a_training_that_began_before_the_switch_does_no_harm(
     def die(*_arguments: Any) -> None:
         raise train.LostClaimError("killed")
 
-    with monkeypatch.context() as patch:  # it has recorded its head, and promoted nothing
-        patch.setattr(train, "store_missing", die)
+    with monkeypatch.context() as patch:  # it has recorded its head and promoted nothing
+        patch.setattr(after_scoring, "store_missing_predictions", die)
         with pytest.raises(train.LostClaimError):
             train.run(job, Report(job))
     request_switch(change=change, user=admin)

@@ -1,4 +1,4 @@
-"""Embedding for an encoder that is not the dataset's own, while that one goes on serving."""
+"""Embedding for an encoder that is not in use, while the encoder in use continues to serve."""
 
 import shutil
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Work = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def other(tiny_encoder: str, tmp_path: Path) -> str:
-    """The name of an encoder with other weights."""
+    """Return the name of an encoder with other weights."""
     folder = tmp_path / ("other-weights-" + "n" * 60)
     shutil.copytree(tiny_encoder.removeprefix("local-dir:"), folder)
     file = folder / "open_clip_model.safetensors"

@@ -1,4 +1,4 @@
-"""Why a job failed is read in the reader's language, whoever asked for it."""
+"""The reason of a failed job is shown in the reader's language, whoever requested the job."""
 
 import re
 from collections.abc import Callable
@@ -40,7 +40,7 @@ ERRORS = [
     StageError(
         gettext_lazy("%(name)s could read none of the images. Choose another encoder."), {"name": "a"}
     ),
-    ValidationError(gettext_lazy("The change was stopped meanwhile. The encoder in use stays.")),
+    ValidationError(gettext_lazy("The change was stopped in the meantime. The encoder in use stays.")),
     EncoderError("There is no folder.", "no_folder", folder="/nowhere"),
     MemoryError(),
     KeyError("surprise"),
@@ -91,7 +91,7 @@ def test_a_change_of_the_encoder_that_failed_is_told_in_the_readers_language(
 
 
 def test_no_stage_raises_a_sentence_of_one_language() -> None:
-    """StageError keeps what is translated when it is read; gettext at once would fix the language."""
+    """StageError keeps a text that is translated when it is read. gettext would fix the language at once."""
     found = [
         f"{path.relative_to(ROOT)}: {match.group(0)!r}"
         for path in (ROOT / "workers").rglob("*.py")

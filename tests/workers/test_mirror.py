@@ -1,4 +1,4 @@
-"""The mirror of embeddings: equal to the database after additions, removals, crashes and damage."""
+"""The mirror of embeddings equals the database after additions, removals, crashes and damage."""
 
 import subprocess
 import sys
@@ -91,7 +91,7 @@ def test_damage_and_half_written_rows_are_mended(encoder: Any, dataset: Any) -> 
     (folder / "mirror.json").write_text("{ not json")
     assert same(embeddings.load(encoder, dataset), expected)
     for name in ("ids", "keys", "vectors"):
-        with (folder / name).open("r+b") as file:  # one byte, the file as long as before
+        with (folder / name).open("r+b") as file:  # one byte changed, the length of the file unchanged
             file.seek(21)
             byte = file.read(1)
             file.seek(21)
@@ -170,7 +170,10 @@ def test_progress_is_written_and_others_write_while_it_reads(
 def test_files_follow_any_changes(
     dim: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Rows come and go anywhere, in small blocks, with checks and crashes between: the files hold what there is."""
+    """Rows are added and removed anywhere, in small blocks, with checks and crashes between.
+
+    The files match.
+    """
     folder = tmp_path_factory.mktemp("mirror")
     truth: dict[int, np.ndarray] = {}
     held, stamp = mirror_files.Held(), 0
@@ -248,3 +251,17 @@ def test_the_parent_of_the_workers_has_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_file_is_closed_after_one_that_cannot_be_written(tmp_path: Path) -> None:
+    class Full:
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    writer = mirror_files._Writer(tmp_path, 6, mirror_files.Held(), in_place=False).__enter__()
+    files = list(writer._files.values())
+    writer._files["ids"].close()
+    writer._files["ids"] = Full()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="No space left"):
+        writer.__exit__(None)
+    assert all(file.closed for file in files) and not list(tmp_path.iterdir())

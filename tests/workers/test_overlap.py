@@ -1,4 +1,7 @@
-"""Several opinions about an image teach a head each by its share, and the training can still be repeated."""
+"""A head is trained on each of several decisions about an image by its share.
+
+The training is repeatable.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from mekiki.review.selectors import ImageVotes, training_labels, training_votes
 from mekiki.review.services import answer, next_items
 from tests.factories import MembershipFactory
 from workers.heads.targets import make_targets
-from workers.steps.teaching import votes_of
+from workers.steps.training import votes_of
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
 def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
-    """Answer everything that waits for this person: by the name of a label, or None to flag it."""
+    """Answer everything that waits for this reviewer by the name of a label, or flag it (None)."""
     labels = {label.name: label for label in dataset.labels.filter(archived_at__isnull=True)}
     while leased := next_items(dataset=dataset, user=user, count=1):
         item = leased[0]
@@ -67,7 +70,7 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     work(coloured, "train")
     head = Head.objects.latest("version")
     assert head.n_labels == len(training) == head.training_labels.count()
-    assert head.metrics["differing_decisions"] == 3
+    assert head.metrics.differing_decisions == 3
     y = make_targets(votes_of(list(training.values())), head.label_ids)
     assert y.shape == (len(training), 3) and np.allclose(y.sum(axis=1), 1)
     for row, each in zip(y, training.values(), strict=True):
@@ -109,7 +112,7 @@ def test_one_opinion_each_is_what_it_always_was(
 
 
 def test_people_who_agree_are_not_counted_as_differing() -> None:
-    """A sixth six times is less than one in binary."""
+    """One sixth added six times is less than 1 in binary."""
     same = ImageVotes(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
     y = make_targets(votes_of([same, ImageVotes(2, 7, 20, ((8, 21),))]), [7, 8])
     assert y.tolist() == [[1.0, 0.0], [0.5, 0.5]]

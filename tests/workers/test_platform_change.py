@@ -1,4 +1,4 @@
-"""A change that the platform begins by itself, because weights behind a name were replaced, ends well or rests."""
+"""A change that the platform starts, because weights behind a name were replaced, succeeds or pauses."""
 
 import shutil
 from collections.abc import Callable
@@ -26,7 +26,7 @@ S = EncoderChange.State
 
 @pytest.fixture
 def replaced(coloured: Dataset, work: Work, tmp_path: Path, settings: Any) -> EncoderChange:
-    """The change that follows weights replaced behind the name of the encoder in use."""
+    """Create the change that follows replaced weights behind the name of the encoder in use."""
     settings.MODEL_FOLDERS = [tmp_path]
     folder = tmp_path / "mine"
     Dataset.objects.update(encoder_name=make_model(folder, seed=5))
@@ -42,7 +42,7 @@ def replaced(coloured: Dataset, work: Work, tmp_path: Path, settings: Any) -> En
 
 
 def go_on(change: EncoderChange) -> None:
-    """As a worker does its job, and again after it was killed."""
+    """Run the job as a worker does, and again after a kill."""
     Job.objects.filter(pk=change.job_id).update(state=State.QUEUED)
     job = claim(str(change.job_id))
     assert job is not None
@@ -90,7 +90,10 @@ def test_one_killed_between_ready_and_the_switch_goes_on(
 def test_a_dataset_on_the_old_8_bit_recipe_is_embedded_again_and_never_mixed(
     coloured: Dataset, work: Work, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The vectors of `+int8` changed with its recipe: the digest says so, and the platform changes over by itself."""
+    """The vectors of `+int8` changed with its recipe.
+
+    The digest shows it, and the platform starts the change.
+    """
     settings.MODEL_FOLDERS = [tmp_path]
     name = make_model(tmp_path / "mine", seed=5) + "+int8"
     Dataset.objects.update(encoder_name=name)

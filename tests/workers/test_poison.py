@@ -1,4 +1,4 @@
-"""Images that kill the worker which reads them are found and set aside; the worker of these tests is really killed."""
+"""Images that kill the worker are found and set aside. The worker of these tests is really killed."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import InHand, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.jobs.sweeping import SILENT_AFTER
+from mekiki.learning.messages import KILLS_WORKER
 from mekiki.learning.models import Embedding, EncodingProblem
-from mekiki.learning.problems import KILLS_WORKER
 from tests.factories import DatasetFactory, UserFactory
 from tests.jobs.watch import Watch
 from tests.memory_limit import MemoryLimit, limited
@@ -29,7 +29,7 @@ from workers.runner import run_job
 pytestmark = pytest.mark.django_db(transaction=True)
 
 POISON = b"a decoder dies of this"
-# A process that does one job, and that is killed (as by the system, for want of memory) when it decodes the poison.
+# A process that does one job. It is killed when it decodes the poison, as by the system without free memory.
 WORKER = f"""
 import os, signal, sys
 from pathlib import Path
@@ -60,7 +60,10 @@ print(run_job(sys.argv[1]))
 
 
 def work(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
-    """Do a job in a process of its own; its exit status. memory: it dies by the kernel, for want of memory."""
+    """Do a job in a separate process and return its exit status.
+
+    With `memory` the kernel kills the process at that limit.
+    """
     given = connection.settings_dict
     host = given["OPTIONS"].get("host") or given["HOST"]
     person = f"{given['USER']}:{quote(given['PASSWORD'], safe='')}"
@@ -85,7 +88,7 @@ def work(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
 
 @pytest.fixture(params=["killed", "out of memory"])
 def memory(request: pytest.FixtureRequest) -> Iterator[MemoryLimit | None]:
-    """None: the worker gets a SIGKILL; else a bound on its memory, which the kernel keeps."""
+    """Test with SIGKILL (memory=None) or with a memory limit that the kernel enforces."""
     if request.param == "killed":
         yield None
         return
@@ -124,7 +127,7 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
     assert InHand.objects.get().items == ["all"] and not Embedding.objects.exists()
     assert Watch().after(SILENT_AFTER)["given_back"] == 1
 
-    # The next worker does them singly, and dies with this one; so does the one after it.
+    # The next worker processes the images one by one and dies at this one. So does the worker after it.
     assert work(job, "encode") == -signal.SIGKILL
     assert InHand.objects.get().alone == str(poison.pk)
     assert Embedding.objects.count() == 3, "what is before it is stored"

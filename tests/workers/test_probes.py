@@ -1,4 +1,4 @@
-"""A worker that computes other vectors than those on record embeds nothing, and another worker takes the job."""
+"""A worker whose vectors differ from the record embeds nothing, and another worker takes the job."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ def dataset(tiny_encoder: str) -> Dataset:
 
 @pytest.fixture
 def on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """From now on this process is a worker on a machine of this name."""
+    """Make this process a worker on a machine of this name."""
 
     def become(name: str) -> None:
         monkeypatch.setattr(runner, "host", lambda: name)
@@ -69,7 +69,7 @@ def on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 @pytest.fixture
 def on_record(tiny_encoder: str) -> EncoderProbe:
-    """The probe's record, made by another machine that computes something else."""
+    """Store a probe record of another machine that computes other vectors."""
     loaded = load_encoder(tiny_encoder, device="cpu")
     row = Encoder.objects.create(
         name=loaded.name,
@@ -134,9 +134,9 @@ def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
     if kind == Kind.TRAIN:
         assert not TrainingRun.objects.filter(finished_at__isnull=False).exists()
 
-    # Woken again, this worker leaves it; another one takes it.
+    # After its next message this worker releases the job, and another worker takes it.
     assert runner.run_job(str(job.pk)) == ""
-    with as_owner(triggers=False):  # stands for a worker that computes what is on record
+    with as_owner(triggers=False):  # stands for a worker that computes the vectors of the record
         EncoderProbe.objects.all().delete()
     if kind == Kind.ENCODE:
         on_host("alike")
@@ -222,7 +222,7 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
     EncoderProbe.objects.create(
         encoder=refused.encoder,
         version=VERSION,
-        # Pictures from a GPU, say: the search worker is compared by its sentences alone.
+        # Pictures from a GPU, for example: the search worker is compared only by its sentences.
         vectors=np.concatenate([np.zeros((8, loaded.dim)), probe_texts(loaded)]).astype("<f4").tobytes(),
         host="first",
         processor="",
@@ -253,7 +253,7 @@ connection.close()
 
 
 def test_two_workers_with_different_processors(dataset: Dataset) -> None:
-    """Two real processes: one as it is, one whose kernels are off by two per cent, one by a millionth."""
+    """Real processes: an unchanged one, one with kernels off by two per cent, one off by a millionth."""
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
@@ -282,7 +282,7 @@ def test_two_workers_with_different_processors(dataset: Dataset) -> None:
 
 
 def test_the_error_is_an_encoder_error() -> None:
-    """What catches an encoder that cannot be loaded also goes on without one that differs."""
+    """Code that handles an encoder that cannot be loaded also handles an encoder that differs."""
     from workers.encoders import EncoderError
 
     assert issubclass(OtherVectorsError, EncoderError)

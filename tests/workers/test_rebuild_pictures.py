@@ -1,4 +1,4 @@
-"""Pictures and vectors are made again when a window changes, and nothing stays that came from the old pixels."""
+"""Pictures and vectors are created again after a change of a window, and no old pixels remain."""
 
 import io
 from collections.abc import Callable
@@ -28,11 +28,11 @@ def deep(number: int) -> bytes:
 
 @pytest.fixture
 def loop(coloured: Dataset, work: Work) -> Dataset:
-    """A dataset with 30 pictures of 8 bits and 4 deep ones, embedded and predicted."""
+    """Create a dataset of 30 pictures of 8 bits and 4 deep ones, embedded and predicted."""
     admin = coloured.memberships.get().user
     batch = services.start_upload(dataset=coloured, user=admin)
     for number in range(4):
-        services.add_file(batch=batch, name=f"deep-{number}.tif", file=io.BytesIO(deep(number)))
+        services.add_file(batch=batch, user=admin, name=f"deep-{number}.tif", file=io.BytesIO(deep(number)))
     services.run_import(batch=batch, progress=lambda done, total: None)
     work(coloured, "encode")
     work(coloured, "predict")

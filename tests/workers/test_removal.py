@@ -1,4 +1,4 @@
-"""When embeddings are removed, the search index goes with them; one that other images need stays."""
+"""The search index is removed with the embeddings, unless other images need it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Jobs and uploads on a disk that is really full, and on one that cannot be written: they wait, and go on by themselves."""
+"""Jobs and uploads on a disk that is full or cannot be written: they wait and resume automatically."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[Path]:
-    """A home on a disk of 24 MB, of which bulk work leaves 1 MB free."""
+    """Mount a home on a disk of 24 MB, of which bulk work leaves 1 MB free."""
     with mounted(tmp_path / "disk", 24) as folder:
         monkeypatch.setenv("MEKIKI_HOME", str(folder))
         monkeypatch.setenv("MEKIKI_RESERVE_MB", "1")
@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iter
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
-    """Eight files of about half a megabyte that no packing makes smaller."""
+    """Create eight files of about half a megabyte that cannot be compressed."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
 def test_a_running_job_stops_below_the_reserve_before_the_disk_is_full(
     home: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.runner.ROOM_EVERY", 0.0)
+    monkeypatch.setattr("workers.runner.DISK_CHECK_INTERVAL", 0.0)
     job = enqueue(kind=Kind.TRAIN, dataset=dataset)
 
     def stage(held: Job, report: Report) -> None:
@@ -111,7 +111,7 @@ def test_a_running_job_stops_below_the_reserve_before_the_disk_is_full(
 
     assert run_job(str(job.pk), stage) == "waits"
     assert room(home) > 0
-    # A person may still stop it.
+    # A user may still stop it.
     cancel(job=job, user=None)
     job.refresh_from_db()
     assert job.state == State.CANCELLED
@@ -125,7 +125,7 @@ def test_what_refills_the_queue_does_not_wait_for_the_reserve(home: Path, datase
 
 @pytest.mark.parametrize("cause", [psycopg.errors.DiskFull("x"), OSError(28, "x"), OSError(122, "x")])
 def test_no_room_is_recognised_behind_other_errors(dataset: Dataset, cause: Exception) -> None:
-    """PostgreSQL's own disk; a library that wraps what it met."""
+    """PostgreSQL's own disk, and a library that wraps the error."""
     job = enqueue(kind=Kind.TRAIN, dataset=dataset)
 
     def stage(held: Job, report: Report) -> None:
@@ -197,7 +197,7 @@ def test_an_upload_is_refused_by_name_and_goes_on(home: Path, dataset: Dataset, 
     assert start.status_code == 507
     page = client.post(reverse("import", args=[dataset.slug]), {"files": [open_png()]})
     assert page.status_code == 507
-    assert "No room on the disk" in page.content.decode()
+    assert "No space on the disk" in page.content.decode()
     filler.unlink()
     assert send(1).json() == {"taken": 1}
     job = finish_upload(batch=batch, user=admin)
@@ -212,21 +212,22 @@ def open_png() -> Any:
 
 
 def test_a_line_of_an_upload_that_does_not_fit_is_taken_back(home: Path, dataset: Dataset) -> None:
-    from mekiki.datasets.services.uploads import _append
+    from mekiki.datasets.services.incoming import Received, append
 
     folder = home / "upload"
     folder.mkdir()
-    _append(folder, "first.png", 1, None, None)
+    append(folder, [Received("first.png", 1)])
     fill(home)
     before = (folder / "names.jsonl").read_bytes()
-    draft = folder / "draft-x"
-    draft.touch()
+    drafts = [folder / "draft-x", folder / "draft-y"]
+    for draft in drafts:
+        draft.touch()
     with pytest.raises(OSError, match="No space left"):
-        _append(folder, "n" * 8000, 1, draft, None)
+        append(folder, [Received("x", 1, drafts[0]), Received("n" * 8000, 1, drafts[1])])
     assert (folder / "names.jsonl").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["names.jsonl"]
     (home / "filler").unlink()
-    _append(folder, "second.png", 1, None, None)
+    append(folder, [Received("second.png", 1)])
     assert [json.loads(line)["name"] for line in (folder / "names.jsonl").read_text().splitlines()] == [
         "first.png",
         "second.png",
@@ -248,11 +249,11 @@ def test_admins_see_what_needs_attention(home: Path, client: Client) -> None:
 def test_what_waited_is_sent_as_soon_as_there_is_room(
     home: Path, pictures: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the half minute after which the sweeper sends again what nobody took."""
+    """The sweeper does not wait half a minute before it sends a message again."""
     sent: list[str] = []
     monkeypatch.setattr("mekiki.jobs.waiting.send", lambda job, kind: bool(sent.append(job) or True))
     job = import_folder(dataset=dataset, path=pictures, user=None)
-    enqueue(kind=Kind.REFILL, dataset=dataset)  # which waits for a worker alone
+    enqueue(kind=Kind.REFILL, dataset=dataset)  # which waits for a worker only
     filler = fill(home)
     assert run_job(str(job.pk)) == "waits"
     watch = RoomWatch()

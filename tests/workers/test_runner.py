@@ -1,4 +1,4 @@
-"""The runner: outcomes, signs of life, cancellation, fencing."""
+"""The runner: outcomes, heartbeats, cancellation, fencing."""
 
 import threading
 import time
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import OperationalError
+from django.db import DatabaseError, OperationalError
 
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import cancel, claim, enqueue
+from mekiki.jobs.services import beat, cancel, claim, enqueue
 from tests.factories import DatasetFactory, UserFactory
 from workers import runner
 from workers.errors import StageError
@@ -79,7 +79,7 @@ def test_an_encoder_that_does_not_load_fails_with_its_sentence() -> None:
     from mekiki.labeling.services import set_schema
 
     user = UserFactory()
-    dataset = DatasetFactory(encoder_name="local-dir:/there/is/no/such/folder")
+    dataset = DatasetFactory(admin=user, encoder_name="local-dir:/there/is/no/such/folder")
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)
     job = Job.objects.get(kind=Kind.PREDICT)
     assert run_job(str(job.pk)) == "failed"
@@ -93,7 +93,7 @@ def test_errors_are_in_the_language_of_the_one_who_asked() -> None:
     spoken: list[str | None] = []
     user = UserFactory(language="ja")
     job = enqueue(kind=Kind.REFILL, dataset=DatasetFactory(), user=user)
-    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))  # type: ignore[func-returns-value]
+    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))
     assert spoken == ["ja"] and translation.get_language() == "en"
 
 
@@ -124,12 +124,12 @@ def test_a_cancelled_job_stops_at_its_next_report(job: Job) -> None:
 def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "BEAT_EVERY", 0.05)
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     beats: list[Any] = []
 
     def stage(held: Job, report: Report) -> None:
         first = Job.objects.get(pk=held.pk).heartbeat_at
-        time.sleep(0.4)  # torch at work
+        time.sleep(0.4)  # torch is computing
         beats.append(Job.objects.get(pk=held.pk).heartbeat_at - first)  # type: ignore[operator]
         Job.objects.filter(pk=held.pk).update(attempt=2)  # another worker has claimed it
         time.sleep(0.3)
@@ -144,13 +144,34 @@ def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     assert (job.state, job.attempt) == (State.RUNNING, 2), "the other worker's job is untouched"
 
 
+def test_signs_of_life_continue_after_an_unexpected_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
+    calls: list[float] = []
+
+    def failing_once(held: Job, **fields: Any) -> None:
+        calls.append(time.monotonic())
+        if len(calls) == 1:
+            raise DatabaseError("cached plan must not change result type")
+        beat(held, **fields)
+
+    monkeypatch.setattr(runner, "beat", failing_once)
+    beats: list[int] = []
+
+    def stage(held: Job, report: Report) -> None:
+        time.sleep(0.5)  # torch at work
+        beats.append(Job.objects.get(pk=held.pk).beats - held.beats)
+
+    assert run_job(str(job.pk), stage) == "succeeded"
+    assert beats[0] >= 3
+
+
 def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
     from mekiki.config.celery import app
     from workers import tasks
 
     for kind in Kind.values:
-        assert f"workers.tasks.{kind}" in app.tasks
-        assert callable(getattr(tasks, kind)) and callable(runner.stage_of(kind))
+        task = app.tasks[f"workers.tasks.{kind}"]
+        assert task.run is tasks.run and callable(runner.stage_of(kind))
 
 
 def test_every_stage_and_unit_is_offered_for_translation() -> None:
@@ -158,10 +179,9 @@ def test_every_stage_and_unit_is_offered_for_translation() -> None:
     from pathlib import Path
 
     import workers
-    from workers.words import STAGES, UNITS
+    from mekiki.jobs.messages import STAGES, UNITS
 
     root = Path(workers.__file__).parent
-    files = [*root.glob("stages/*.py"), *root.glob("steps/*.py"), root / "locks.py"]
-    sources = "".join(path.read_text() for path in files)
+    sources = "".join(path.read_text() for path in root.rglob("*.py") if "pocket" not in path.parts)
     assert set(re.findall(r'\bstage="([^"]+)"', sources)) == set(STAGES)
     assert set(re.findall(r'\bunit="([^"]+)"', sources)) == set(UNITS)

@@ -1,4 +1,7 @@
-"""Several workers embed one dataset: no image twice, what a dead one held is free at once, late help ends at once."""
+"""Several workers embed one dataset.
+
+No image is embedded twice, the images of a dead worker are free at once, and late helpers stop at once.
+"""
 
 import threading
 from collections import Counter
@@ -44,7 +47,7 @@ def dataset() -> Any:
 
 @pytest.fixture
 def elsewhere() -> Iterator[Callable[..., Any]]:
-    """Run a call in another thread, with a database connection that stays open; its result."""
+    """Run a call in another thread with an open database connection and return its result."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
@@ -125,7 +128,7 @@ def test_a_worker_that_hangs_is_not_waited_for(
     assert chunk is not None and chunk.number == held.number
     ids = [image.pk for image in chunk.images]
     chunks.store(chunk, ids, vectors(len(ids)), {})
-    elsewhere(hanging.store, held, ids, vectors(len(ids)), {})  # it wakes up: nothing comes of it
+    elsewhere(hanging.store, held, ids, vectors(len(ids)), {})  # it resumes without an effect
     assert Embedding.objects.count() == 30 and hanging.embedded == 0
 
 

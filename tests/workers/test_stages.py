@@ -21,15 +21,17 @@ from mekiki.learning.models import (
     Evaluation,
     Head,
     HeadTrainingLabel,
+    LongPrompt,
     Prediction,
     TrainingRun,
 )
 from mekiki.learning.reasons import parse, sentence
+from mekiki.learning.services import record_long_prompts
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
 from workers.errors import StageError
 from workers.steps import sharing
-from workers.steps.promotion import compare, judge, sign_test
+from workers.steps.promotion import compare, decide_promotion, sign_test
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -59,7 +61,7 @@ def test_encoding_goes_on_where_it_was_killed(
     assert 8 <= stored <= 16, (
         "what was stored before stays; chunks are cut by id, so the first may be a small one"
     )
-    Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # what the sweeper does
+    Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # as the sweeper does
     assert work(coloured, "encode")["embedded"] == 30 - stored
     again = [i for call in calls[3:] for i in call]
     assert not set(again) & {i for call in calls[:2] for i in call}, "nothing was embedded twice"
@@ -101,7 +103,7 @@ def test_zero_shot_predicts_everything_and_fills_the_queue(
         assert (item.stream == "audit") == (item.image.audit_key < coloured.audit_fraction)
         assert item.head_id == head.pk and 0 < item.propensity <= 1
     assert {item.stream for item in items} == {"audit", "diverse"}
-    # New images get predictions of the same head; the same prompts make no new head.
+    # New images get predictions of the same head. The same prompts create no new head.
     add_image(coloured, picture(COLOURS["blue"], 500), "blue-500.png", 0.7)
     work(coloured, "encode")
     assert work(coloured, "predict")["predicted"] == 1
@@ -127,6 +129,13 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
         ("red", long, 32)
     ]
     assert result["long_prompts"][0]["tokens"] > 32
+    row = LongPrompt.objects.get()
+    assert (row.label, row.prompt.text, row.context) == ("red", long, 32) and row.tokens > 32
+    assert row.encoder == champion(coloured).encoder and row.prompt.prompt_set.version == 2
+    work(coloured, "predict")
+    assert LongPrompt.objects.get() == row, "the second time nothing is written"
+    record_long_prompts(encoder=row.encoder, prompt_set=row.prompt.prompt_set, long_prompts=[])
+    assert not LongPrompt.objects.exists()
 
 
 def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str) -> None:
@@ -169,7 +178,7 @@ def test_the_loop_learns_and_never_from_the_audit(
     said = dict(Prediction.objects.filter(image__in=audited).values_list("image_id", "label_id"))
     assert evaluation.correct == sum(said[i] == truth[i] for i in audited)
     assert 0 <= evaluation.low <= evaluation.correct / evaluation.n <= evaluation.high <= 1
-    # The three colours are easy: the head is right where the prompts of an untrained model were not.
+    # The three colours are easy: the head is right where the prompts of an untrained model are not.
     names = dict(Label.objects.values_list("pk", "name"))
     right = sum(
         p.image.name.startswith(names[p.label_id]) for p in Prediction.objects.select_related("image")
@@ -178,7 +187,7 @@ def test_the_loop_learns_and_never_from_the_audit(
     assert waiting(coloured) == [], "everything was answered"
     assert len(selectors.learning_curve(coloured)) == 3
 
-    # Nothing changed: no new head, and the run says so.
+    # Without a change there is no new head, and the run says so.
     assert work(coloured, "train")["code"] == "same_head"
     assert champion(coloured).pk == head.pk
     assert "Nothing changed" in sentence(TrainingRun.objects.latest("id").reason)
@@ -190,8 +199,8 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers import embeddings
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
-    from workers.stages.train import training_set
-    from workers.steps.encoders import directions, encoder_for, schema_of
+    from workers.steps.encoders import class_embeddings, encoder_for, in_order, schema_of
+    from workers.steps.training import training_set
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -201,13 +210,13 @@ def test_same_labels_and_seed_give_the_same_head(
     work(coloured, "train")
     head = champion(coloured)
     assert head.calibrated, "the folds were used"
-    # Made again from the database, as an auditor would.
+    # Computed again from the database, as an auditor would.
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
     embeddings.forget(row, coloured)
     mirror = embeddings.load(row, coloured)
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
-    text, _long = directions(encoder, labels, prompt_set)
+    text = class_embeddings(encoder, labels, in_order(labels, prompt_set))
     X = np.asarray(mirror.vectors[rows], np.float32)
     again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
@@ -235,6 +244,32 @@ def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
     assert Prediction.objects.filter(head=run.head).count() == 30
 
 
+def test_a_training_computes_without_the_database(
+    coloured: Any, work: Work, answer_queue: Callable[..., int], django_assert_num_queries: Any
+) -> None:
+    from mekiki.jobs.services import claim
+    from mekiki.learning.services import run_of
+    from workers.runner import Report
+    from workers.stages import train
+
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=coloured).pk))
+    assert job is not None
+    gathered = train.gather(job, run_of(job), Report(job))
+    lines: list[str] = []
+    with django_assert_num_queries(0):
+        computed = train.compute(
+            gathered,
+            lambda **progress: None,
+            lambda code, **values: lines.append(code),  # type: ignore[arg-type]
+        )
+    assert computed.new is not None and len(computed.scores.label) == 30
+    assert lines[0] == "learning_from" and lines[-1] == "predicting"
+    assert not Head.objects.exclude(kind="zero_shot").exists()
+
+
 def test_a_challenger_that_does_worse_is_kept_aside(
     coloured: Any,
     work: Work,
@@ -242,15 +277,15 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     champion: Callable[[Any], Head],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from workers.steps import teaching
+    from workers.steps import training
 
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
     work(coloured, "refill")
     answer_queue(coloured)
-    # As if the prompts explained every label perfectly: nothing can beat that.
-    monkeypatch.setattr(teaching, "prompts_log_loss", lambda *_arguments: -1.0)
+    # As if the prompts explained every label perfectly: nothing can be better.
+    monkeypatch.setattr(training, "prompts_log_loss", lambda *_arguments: -1.0)
     result = work(coloured, "train")
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
     assert champion(coloured).version == 1
@@ -368,14 +403,14 @@ def test_a_challenger_must_beat_the_prompts_and_not_lose_the_audit() -> None:
     worse, even = compare(good, bad, truth), compare(bad, bad, truth)
     assert (worse.champion_right, worse.challenger_right, worse.only_champion) == (40, 34, 6)
     common: dict[str, Any] = {"labels": 50, "prompts": 0.5, "schema_changed": False}
-    assert judge(log_loss=0.4, audit=even, **common).promote
-    assert judge(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
-    refused = judge(log_loss=0.4, audit=worse, **common)
+    assert decide_promotion(log_loss=0.4, audit=even, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=None, **common).reason["code"] == "better_than_prompts"
+    refused = decide_promotion(log_loss=0.4, audit=worse, **common)
     assert not refused.promote and refused.reason["code"] == "worse_on_audit" and refused.reason["p"] < 0.05
-    assert judge(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
-    # Too few audited images to tell, or a champion whose labels are gone: it is replaced.
+    assert decide_promotion(log_loss=0.6, audit=None, **common).reason["code"] == "worse_than_prompts"
+    # Too few audited images to decide, or a champion with archived labels: it is replaced.
     few = compare(good[:20], bad[:20], truth[:20])
-    assert judge(log_loss=0.4, audit=few, **common).promote
-    assert judge(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
+    assert decide_promotion(log_loss=0.4, audit=few, **common).promote
+    assert decide_promotion(log_loss=0.4, audit=worse, **{**common, "schema_changed": True}).promote
     for reason in ("worse_on_audit", "worse_than_prompts"):
         assert len(sentence(refused.reason | {"code": reason, "log_loss": 0.6})) > 40

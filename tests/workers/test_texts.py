@@ -1,4 +1,4 @@
-"""The search worker's side: a text becomes a vector in a child process, which is let go of after a while."""
+"""The search worker: a child process computes the vector of a text, and is stopped after a while."""
 
 import os
 import signal
@@ -41,21 +41,21 @@ def test_texts_are_read_as_the_encoder_reads_them(tiny_encoder: str, reader: Rea
         assert answer(asked.pk, reader) == "found"
         asked.refresh_from_db()
         assert np.allclose(asked.vector, loaded.encode_texts([text])[0], atol=2e-3)
-        assert answer(asked.pk, reader) == ""  # a message that comes twice
+        assert answer(asked.pk, reader) == ""  # a message that arrives twice
     long = row(encoder, "word " * 39)
     assert answer(long.pk, reader) == "too_long"
     long.refresh_from_db()
     assert (long.problem, long.detail, long.vector) == ("too_long", {"count": 41, "most": 32}, None)
     assert answer(999_999_999, reader) == ""
 
-    # Its process was killed: the next text starts another.
+    # Its process was killed. The next text starts another one.
     killed = reader.pid
     os.kill(killed, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=5)
     again = row(encoder, "a photo of blue")
     assert answer(again.pk, reader) == "found" and reader.pid != killed
 
-    # Nobody asks: its memory is given back.
+    # Without requests its memory is released.
     last = reader.pid
     reader.idle = 0.2
     assert answer(row(encoder, "green").pk, reader) == "found"
@@ -64,7 +64,7 @@ def test_texts_are_read_as_the_encoder_reads_them(tiny_encoder: str, reader: Rea
         time.sleep(0.05)
     assert reader.pid == 0 and not psutil.pid_exists(last)
 
-    # Other weights than the images were embedded with.
+    # Other weights than those of the images' embeddings.
     other = EncoderFactory(name=tiny_encoder, digest="f" * 64, dim=loaded.dim)
     strange = row(other, "red")
     assert answer(strange.pk, reader) == "other_weights"

@@ -1,4 +1,4 @@
-"""The logs of real trainings, read over HTTP in both languages: while one runs, done, failed, retried, cancelled."""
+"""The logs of real trainings over HTTP in both languages: running, done, failed, retried, cancelled."""
 
 import html
 import json
@@ -24,11 +24,14 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 TIME = re.compile(r"\d\d:\d\d:\d\d  (.+)")
-STOPS_ASKING = 286  # htmx polls no more
+STOPS_ASKING = 286  # htmx stops polling
 
 
 def read(run: TrainingRun, language: str) -> tuple[int, list[str]]:
-    """(status, the sentences) as the page asks for them; the models page and the head's page show the same."""
+    """Return (status, the sentences) that the page requests.
+
+    The models page and the head's page show the same.
+    """
     browser = Client(headers={"accept-language": language})
     browser.force_login(run.dataset.memberships.get(role="admin").user)
     reply = browser.get(reverse("run-log", args=[run.dataset.slug, run.pk]))
@@ -51,7 +54,10 @@ def codes(run: TrainingRun) -> list[str]:
 
 
 def both(run: TrainingRun) -> tuple[list[str], list[str]]:
-    """The sentences in English and in Japanese; none is a bare code, and each is in its language."""
+    """Return the sentences in English and in Japanese.
+
+    No sentence is a bare code, and each is in its language.
+    """
     english, japanese = read(run, "en")[1], read(run, "ja")[1]
     assert len(english) == len(japanese) == len(codes(run))
     for code, en, ja in zip(codes(run), english, japanese, strict=True):
@@ -62,7 +68,7 @@ def both(run: TrainingRun) -> tuple[list[str], list[str]]:
 
 @pytest.fixture
 def asked(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """A dataset whose first ten images are answered."""
+    """Create a dataset whose first ten images are answered."""
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
@@ -84,19 +90,19 @@ def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
     train.run(job, looked_at)  # type: ignore[arg-type]
     (status, english), (_status, japanese) = seen["training"]
     assert status == 200 and len(english) == len(japanese) == 1
-    assert english[0].endswith("labels to learn from; 30 images have an embedding.")
+    assert english[0].endswith("labels are used for training; 30 images have an embedding.")
     assert japanese[0].startswith("学習に使うラベルは ") and japanese[0].endswith(
         "埋め込みのある画像は 30 枚です。"
     )
     (status, english), (_status, japanese) = seen["evaluating"]
     assert status == 200 and "Head #2 predicts 30 images." in english
     assert "判定モデル #2 で 30 枚の画像を予測します。" in japanese
-    assert english[-1].startswith("Put in use. ") and "too few to cross-validate" in english[-1]
+    assert english[-1].startswith("Promoted. ") and "too few to cross-validate" in english[-1]
     assert japanese[-1].startswith("採用しました。ラベルが ") and "件では交差検証に足りません" in japanese[-1]
     run = TrainingRun.objects.get()
     assert read(run, "ja") == (STOPS_ASKING, japanese), "nothing more is said, and asked no more"
     both(run)
-    # Another worker has it by now: what this one still says does not get in its way.
+    # Another worker has the job now. Messages of this worker do not disturb it.
     Job.objects.filter(pk=job.pk).update(attempt=2)
     train._Log(run, 1)("failed", error="too late")
     assert "too late" not in TrainingRun.objects.get().log
@@ -112,10 +118,10 @@ def test_a_cross_validated_training_is_told_in_full(asked: Any, work: Work, answ
     assert codes(run).count("candidate") == 3 and codes(run)[-2:] == ["predicting", "verdict"]
     assert {"cross_validated", "calibrated"} <= set(codes(run))
     where = codes(run).index("cross_validated")
-    figures = run.head.metrics["cross_validated_on_reviewed_labels"]  # type: ignore[union-attr]
-    assert f"log-loss {figures['log_loss']:.3f}" in english[where]
+    figures = run.head.metrics.cross_validated_on_reviewed_labels  # type: ignore[union-attr]
+    assert f"log-loss {figures.log_loss:.3f}" in english[where]
     assert (
-        f"対数損失 {figures['log_loss']:.3f}" in japanese[where]
+        f"対数損失 {figures.log_loss:.3f}" in japanese[where]
         and "正解率の推定ではありません" in japanese[where]
     )
 
@@ -135,7 +141,7 @@ def test_a_retried_training_goes_on_with_its_lines(
 
 
 def test_a_log_in_plain_text_that_is_retried_goes_on_in_words(asked: Any, work: Work) -> None:
-    """A run whose first try was by the version before this one."""
+    """A run whose first attempt used the version before this one."""
     job = enqueue(kind=Kind.TRAIN, dataset=asked)
     old = "14:02:11  24 labels to learn from, of 30 images with an embedding"
     Job.objects.filter(pk=job.pk).update(attempt=1)

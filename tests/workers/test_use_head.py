@@ -1,4 +1,4 @@
-"""A head chosen by hand: it predicts, then it is switched to, and prompts already known do not replace it."""
+"""Promoting a head by hand: it predicts first, and known prompts do not replace it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,10 @@ def rewrite_prompts(dataset: Any, admin: Any, words: str) -> None:
 
 @pytest.fixture
 def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[Any, Any]:
-    """(dataset, admin): head 1 by the first prompts, head 2 by newer ones, head 3 taught and in use."""
+    """Create (dataset, admin): head 1 by the first prompts, head 2 by newer prompts, head 3 in use.
+
+    Head 3 is trained.
+    """
     admin = coloured.memberships.get(role="admin").user
     work(coloured, "encode")
     work(coloured, "predict")

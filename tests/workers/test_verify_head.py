@@ -1,4 +1,7 @@
-"""A head's training repeated from its own inputs: the same digest, another one and why, or why it cannot be done."""
+"""A head's training repeated from its own inputs: the same digest, or another one with its cause.
+
+If it cannot be repeated, the reason is reported.
+"""
 
 import hashlib
 import threading
@@ -27,7 +30,7 @@ from workers.heads.log import silent
 from workers.runner import run_job
 from workers.stages import verify_head
 from workers.steps.encoders import encoder_for
-from workers.steps.teaching import Setting, digest_of, trained_bytes
+from workers.steps.training import HeadInputs, trained_bytes, training_set_digest
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -35,7 +38,7 @@ Work = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[Any, Any]:
-    """(dataset, admin): head 1 by the prompts, head 2 taught."""
+    """Create (dataset, admin): head 1 by the prompts, head 2 trained."""
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
@@ -51,7 +54,7 @@ def verified(work: Work, dataset: Any, version: int) -> dict[str, Any]:
 def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it(
     scene: tuple[Any, Any], work: Work
 ) -> None:
-    """Labels archived and reordered, other prompts, more answers, more images: none is an input of these heads."""
+    """Archived and reordered labels, other prompts, answers and images are no inputs of these heads."""
     dataset, admin = scene
     archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)
     labels = [{"name": name, "prompts": [f"another {name}"]} for name in ("green", "red", "violet")]
@@ -63,18 +66,18 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
         head = Head.objects.get(version=version)
         result = verified(work, dataset, version)
         assert result["outcome"] == "same" and result["computed"] == head.digest, result
-        assert sentence(result) == f"The training was repeated to the same digest, {head.digest}."
+        assert sentence(result) == f"The repeated training gave the same digest, {head.digest}."
         event = Event.objects.filter(kind="head.verified").latest("pk")
         assert event.object_id == str(head.pk) and event.data == result
     assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"
 
 
 def taught_otherwise(dataset: Any, real: Head) -> bytes:
-    """The bytes of a head whose labels were turned around by one."""
+    """Return the bytes of a head whose labels are shifted by one."""
     rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
-    setting = Setting.of(dataset, encoder, row, labels, real.prompt_set)
+    setting = HeadInputs.of(dataset, encoder, row, labels, real.prompt_set)
     mirror = load(row, dataset)
     at, _found = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
@@ -91,16 +94,16 @@ def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any,
         dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
-        training_digest=digest_of(dataset, [ImageVotes(*row) for row in rows]), user=admin,
+        training_digest=training_set_digest(dataset, [ImageVotes(*row) for row in rows]), user=admin,
     )  # fmt: skip
     result = verified(work, dataset, forged.version)
     assert result["outcome"] == "different"
     assert result["digest"] == hashlib.sha256(weights).hexdigest() and result["computed"] == real.digest
-    assert "not made from these labels" in sentence(result) and real.digest in sentence(result)
+    assert "not trained on these labels" in sentence(result) and real.digest in sentence(result)
 
 
 def without_triggers(statement: str, values: list[Any]) -> None:
-    """What somebody with the database's password can do."""
+    """Run the block with the triggers off, as a person with the database's password can."""
     with as_owner(triggers=False), connection.cursor() as cursor:
         cursor.execute(statement, values)
 
@@ -148,7 +151,7 @@ def test_other_code_is_said_to_be_other_code(
     )
     told = sentence(verified(work, dataset, 2))
     assert "has changed since" in told and "9.9.9+heads.0" in told and head.code_version in told
-    assert "not made from these labels" not in told
+    assert "not trained on these labels" not in told
 
 
 def test_inputs_that_are_gone_are_named(

@@ -1,10 +1,12 @@
-"""The version of the code that makes heads changes with the code, and with nothing else."""
+"""The version of the code that trains heads changes with the code and with nothing else."""
 
 from pathlib import Path
 
 import pytest
 
-from workers.versions import code_version, digest_of_sources
+from workers.pocket.pictures import maker
+from workers.source_digest import digest_of_sources
+from workers.versions import code_version
 
 SOURCE = '''"""A module."""
 
@@ -57,3 +59,15 @@ def test_names_of_files_count(tmp_path: Path) -> None:
 def test_the_version_names_product_and_digest() -> None:
     product, _plus, heads = code_version().partition("+heads.")
     assert product and len(heads) == 12
+
+
+def test_the_version_of_the_picture_generator_ignores_comments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "maker.py").write_text(SOURCE)
+    monkeypatch.setattr(maker, "__file__", str(tmp_path / "maker.py"))
+    before = maker.maker_digest()
+    (tmp_path / "maker.py").write_text(SOURCE.replace("# a comment", "# another comment"))
+    assert maker.maker_digest() == before
+    (tmp_path / "maker.py").write_text(SOURCE.replace("LIMIT = 3", "LIMIT = 4"))
+    assert maker.maker_digest() != before

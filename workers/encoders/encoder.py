@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .decode import Item, open_picture
-from .errors import EncoderError, PictureError
+from .errors import wrap_encoder_errors
+from .pipeline import stream
+from .probing import probe_vectors
+from .results import EncodedBatch, EncodedChunk
 
 if TYPE_CHECKING:
     import torch
@@ -17,35 +20,6 @@ if TYPE_CHECKING:
     from .onnx_tower import OnnxTower
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class EncodedBatch:
-    """The result of a batch.
-
-    ``vectors`` (m, d) float32 belong to the m items that could be read, ``ok_indices`` (m,) are their
-    positions in the input, and ``errors`` has the reason for each other item, by index.
-    """
-
-    vectors: np.ndarray
-    ok_indices: np.ndarray
-    errors: dict[int, str]
-
-
-@dataclass(frozen=True)
-class EncodedChunk:
-    """A section of a stream, in its order.
-
-    ``vectors`` (m, d) float32 belong to the m ``keys``; ``errors`` has the reason for each other item, by
-    key.
-    """
-
-    keys: list[Any]
-    vectors: np.ndarray
-    errors: dict[Any, PictureError]
-
-    def __len__(self) -> int:
-        return len(self.keys) + len(self.errors)
 
 
 @dataclass(frozen=True)
@@ -92,8 +66,6 @@ class Encoder:
 
         Raises EncoderError if the network itself fails (for example, out of memory).
         """
-        from .pipeline import stream
-
         return stream(self, items, batch=batch, workers=workers)
 
     def encode_images(
@@ -140,8 +112,6 @@ class Encoder:
 
         They are computed once per loaded encoder.
         """
-        from .probing import probe_vectors
-
         return probe_vectors(self)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -197,14 +167,3 @@ def unit(features: "torch.Tensor") -> "torch.Tensor":
     from torch.nn import functional as F
 
     return F.normalize(features.float(), dim=-1)
-
-
-@contextlib.contextmanager
-def wrap_encoder_errors(act: str) -> Iterator[None]:
-    """Convert failures of a network to EncoderError."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        raise EncoderError(
-            f"The encoder failed while {act}: {error}", "run_failed", reason=str(error)[:500]
-        ) from error

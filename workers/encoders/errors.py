@@ -1,6 +1,9 @@
 """Errors of encoders and images, with messages that tell the user what to do."""
 
-# Error codes and their meaning. workers/encoder_problems.py has the translated sentences; a test compares the
+import contextlib
+from collections.abc import Iterator
+
+# Error codes and their meaning. workers/messages.py has the translated sentences; a test compares the
 # two.
 ENCODER_CODES = {
     "packages_missing": "the packages that run encoders are not installed (reason)",
@@ -67,3 +70,14 @@ class PictureError(_Coded):
 
     Codes: `missing`, `too_many_pixels`, `too_much_memory`, `not_an_image`, `damaged`.
     """
+
+
+@contextlib.contextmanager
+def wrap_encoder_errors(act: str) -> Iterator[None]:
+    """Convert failures of a network to EncoderError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        raise EncoderError(
+            f"The encoder failed while {act}: {error}", "run_failed", reason=str(error)[:500]
+        ) from error

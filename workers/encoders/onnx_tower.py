@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from .encoder import wrap_encoder_errors
-from .errors import EncoderError
+from .errors import EncoderError, wrap_encoder_errors
 from .identity import derived
 from .probes import probe_images
 from .saturation import LIMIT, largest_pair_sum

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .decode import Item
-from .encoder import EncodedChunk, wrap_encoder_errors
-from .errors import PictureError
+from .errors import PictureError, wrap_encoder_errors
+from .results import EncodedChunk
 
 if TYPE_CHECKING:
     from .encoder import Encoder

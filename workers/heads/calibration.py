@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from workers.heads.estimator import check_targets, check_weights
 from workers.heads.objective import F8, log_softmax
+from workers.heads.targets import check_targets, check_weights
 
 # Standard deviation of the prior on log T. It keeps T above 0 where a few labels are perfectly separated.
 _LOG_T_STD = 1.0

@@ -1,28 +1,30 @@
-"""Base class of the trainable heads: scikit-learn's conventions, checks of arguments, and freezing.
+"""Base class of the trainable heads: a scikit-learn classifier that checks its arguments and can be frozen.
 
-scikit-learn is imported only when it asks for an estimator's tags, so that scoring need not load it.
+Modules that only score (head, scoring, serial) do not import this module, so they do not load scikit-learn.
 """
 
 from __future__ import annotations
 
-import inspect
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from workers.heads.folds import group_copies, stratified_folds, stratified_sample
 from workers.heads.head import LinearHead, check_vectors
 from workers.heads.objective import F8, basis, log_softmax
+from workers.heads.targets import check_targets, check_weights
 
 # Strengths and metrics are all tried on a subset of this size (or more: _SUBSET_PER_CLASS labels a class, or
 # _SUBSET_SHARE of the labels); only good ones are tried on all labels.
 SUBSET_SIZE = 2_000
 _SUBSET_PER_CLASS = 20
 _SUBSET_SHARE = 0.1
-_MAX_WEIGHT = 1e9
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def one_thread() -> Any:
     return threadpool_limits(limits=1, user_api="blas")
 
 
-class HeadEstimator:
+class HeadEstimator(ClassifierMixin, BaseEstimator, ABC):
     """A classifier with logits = logit_scale · X coef_ᵀ + intercept_; labels are the indices 0 … L−1.
 
     A subclass stores its constructor's arguments under their names (``class_embeddings`` (L, d),
@@ -128,35 +130,6 @@ class HeadEstimator:
     intercept_: F8
     oof_logits_: F8 | None
 
-    # -- scikit-learn's conventions --------------------------------------------------------------------------
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        names = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        return {name: getattr(self, name) for name in names}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set constructor arguments by name. ValueError: an unknown name."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"unknown parameter {name!r}; known are {', '.join(known)}")
-            setattr(self, name, value)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        """Return the tags that `sklearn.model_selection` and pipelines ask for."""
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            transformer_tags=None,
-            classifier_tags=ClassifierTags(),
-            regressor_tags=None,
-            input_tags=InputTags(),
-        )
-
     # -- fitting ---------------------------------------------------------------------------------------------
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Self:
@@ -177,7 +150,7 @@ class HeadEstimator:
         There are no folds with fewer than two different images a class or a fold, or with one class only.
         Copies share a fold.
         """
-        n_labels, dim = check_vectors(self.class_embeddings).shape
+        n_labels, dim = self._embeddings().shape
         vectors = check_vectors(X, dim=dim).astype(np.float64)
         Y, v = check_targets(y, len(vectors), n_labels), check_weights(sample_weight, len(vectors))
         groups, hard, weighted = group_copies(vectors), Y.argmax(axis=1), v > 0
@@ -193,7 +166,7 @@ class HeadEstimator:
 
     def choose_parameters(self, data: LabelledData) -> Self:
         """First step of `fit`: choose parameters by cross-validation and keep their out-of-fold logits."""
-        T = check_vectors(self.class_embeddings).astype(np.float64)
+        T = self._embeddings()
         self.classes_ = np.arange(len(T))
         self.n_features_in_ = T.shape[1]
         self.oof_logits_ = None
@@ -205,41 +178,41 @@ class HeadEstimator:
         """Second step, after a subset: choose the final parameters, with out-of-fold logits of all rows."""
         if data.fold is not None and not data.empty and not self._has_logits_of(data):
             with one_thread():
-                self._cross_validate(check_vectors(self.class_embeddings).astype(np.float64), data)
+                self._cross_validate(self._embeddings(), data)
         return self
 
     def refit(self, data: LabelledData) -> Self:
         """Last step: fit on all labels with the chosen parameters."""
         with one_thread():
-            self._refit(check_vectors(self.class_embeddings).astype(np.float64), data)
+            self._refit(self._embeddings(), data)
         return self
+
+    def _embeddings(self) -> F8:
+        """Return the class embeddings (L, d), checked."""
+        return check_vectors(self.class_embeddings).astype(np.float64)
 
     def _has_logits_of(self, data: LabelledData) -> bool:
         return self.oof_logits_ is not None and len(self.oof_logits_) == len(data)
 
+    @abstractmethod
     def _choose_parameters(self, T: F8, data: LabelledData) -> None:
-        raise NotImplementedError
+        """Choose parameters on a subset of the labels. T (L, d) are the class embeddings."""
 
+    @abstractmethod
     def _cross_validate(self, T: F8, data: LabelledData) -> None:
-        raise NotImplementedError
+        """Choose the final parameters on all labels and set `oof_logits_`."""
 
+    @abstractmethod
     def _refit(self, T: F8, data: LabelledData) -> None:
-        raise NotImplementedError
+        """Set `coef_` and `intercept_` from all labels with the chosen parameters."""
 
     # -- predicting ------------------------------------------------------------------------------------------
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return logits (n, L). sklearn.exceptions.NotFittedError before `fit`."""
-        self._check_fitted()
+        check_is_fitted(self)
         array = check_vectors(X, dim=self.n_features_in_).astype(np.float64)
         return float(self.logit_scale) * (array @ self.coef_.T) + self.intercept_
-
-    def _check_fitted(self) -> None:
-        if hasattr(self, "coef_"):
-            return
-        from sklearn.exceptions import NotFittedError
-
-        raise NotFittedError(f"This {type(self).__name__} is not fitted yet: call fit first.")
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities (n, L), before calibration."""
@@ -249,18 +222,11 @@ class HeadEstimator:
         """Return label indices (n,)."""
         return self.decision_function(X).argmax(axis=1).astype(np.int64)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the (weighted) accuracy, as scikit-learn's classifiers do."""
-        correct = self.predict(X) == np.asarray(y)
-        return float(
-            np.average(correct, weights=None if sample_weight is None else np.asarray(sample_weight))
-        )
-
     def freeze(
         self, *, temperature: float = 1.0, calibrated: bool = False, details: dict[str, Any] | None = None
     ) -> LinearHead:
         """Return the immutable head of this fit. sklearn.exceptions.NotFittedError before `fit`."""
-        self._check_fitted()
+        check_is_fitted(self)
         return self.head_class(
             self.coef_,
             self.intercept_,
@@ -269,30 +235,3 @@ class HeadEstimator:
             calibrated=calibrated,
             details=details,
         )
-
-
-def check_targets(y: ArrayLike, n: int, n_labels: int) -> F8:
-    """Return (n, L) soft labels from label indices or soft labels. ValueError: shape, range, sums of rows."""
-    target = np.asarray(y)
-    if target.ndim == 2:
-        soft = target.astype(np.float64)
-        if soft.shape != (n, n_labels) or not np.isfinite(soft).all() or (soft < 0).any():
-            raise ValueError(f"soft labels must be ({n}, {n_labels}), finite and not negative")
-        if not np.allclose(soft.sum(axis=1), 1.0, atol=1e-4):
-            raise ValueError("each row of soft labels must sum to one")
-        return soft
-    if target.shape != (n,) or (n and target.dtype.kind not in "iu"):
-        raise ValueError(f"labels must be ({n},) integers, got {target.dtype} {target.shape}")
-    if n and (target.min() < 0 or target.max() >= n_labels):
-        raise ValueError(f"labels must lie in [0, {n_labels})")
-    return np.eye(n_labels)[target.astype(np.int64)]
-
-
-def check_weights(sample_weight: ArrayLike | None, n: int) -> F8:
-    """Return (n,) weights, ones by default. ValueError: shape, below 0, or above 10⁹ (overflow)."""
-    if sample_weight is None:
-        return np.ones(n)
-    v = np.asarray(sample_weight, np.float64)
-    if v.shape != (n,) or not ((v >= 0) & (v <= _MAX_WEIGHT)).all():
-        raise ValueError(f"sample_weight must be ({n},) numbers from 0 to {_MAX_WEIGHT:g}")
-    return v

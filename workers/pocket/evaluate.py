@@ -67,14 +67,22 @@ FLAWS = {
 # names.
 CLASSES = {
     "en": {
-        "crazing": "crazing", "inclusion": "inclusions", "patches": "patches", "pitted_surface": "pits",
-        "rolled-in_scale": "rolled-in scale", "scratches": "scratches",
+        "crazing": "crazing",
+        "inclusion": "inclusions",
+        "patches": "patches",
+        "pitted_surface": "pits",
+        "rolled-in_scale": "rolled-in scale",
+        "scratches": "scratches",
     },
     "ja": {
-        "crazing": "網目状の細かいひび割れ", "inclusion": "介在物", "patches": "斑", "pitted_surface": "ピット",
-        "rolled-in_scale": "スケール", "scratches": "傷",
+        "crazing": "網目状の細かいひび割れ",
+        "inclusion": "介在物",
+        "patches": "斑",
+        "pitted_surface": "ピット",
+        "rolled-in_scale": "スケール",
+        "scratches": "傷",
     },
-}  # fmt: skip
+}
 STEEL = {"en": "steel surface", "ja": "鋼板"}
 DRAWS = 5  # random draws of the labelled images in each probe
 

@@ -21,11 +21,11 @@ from mekiki.learning import models
 from mekiki.learning.selectors import champion, unreadable_by
 from mekiki.learning.services import (
     begin_platform_switch,
-    change_is_ready,
     drop_replaced_predictions,
+    mark_change_ready,
     record_new_encoder,
+    record_step_failure,
     resume_change,
-    suspend_change,
     switch_over,
 )
 from workers import embeddings
@@ -38,12 +38,11 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain, explain_to_all
 from workers.stages import encode
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.comparing import changed_predictions, on_audit_stream, on_reviewed_labels
 from workers.steps.encoders import encoder_for
-from workers.steps.predictions import score_all, store_missing
-from workers.steps.teaching import Setting, best_head
+from workers.steps.predictions import score_images
+from workers.steps.training import HeadInputs, best_head
 
 S = models.EncoderChange.State
 
@@ -66,14 +65,14 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     except (LostClaimError, WorkerStopsError, OperationalError, InterfaceError, OtherVectorsError):
         raise  # another worker continues, or this one later
     except CancelledError:
-        suspend_change(change=change, code="cancelled", error="")
+        record_step_failure(change=change, code="cancelled", error="")
         raise
     except Exception as error:
         if disk.no_room(error):
             raise  # the job waits for room, then continues
         sentence, _retry = explain(error)
         code = str(getattr(error, "code", None) or type(error).__name__)
-        suspend_change(change=change, code=code, error=sentence, texts=explain_to_all(error))
+        record_step_failure(change=change, code=code, error=sentence, texts=explain_to_all(error))
         raise
 
 
@@ -105,15 +104,15 @@ def _prepare(change: models.EncoderChange, job: Job, report: Report) -> None:
     with learning_lock(dataset, report):
         head, comparison, long = _compared(change, encoder, row, job, report)
         facts["long_prompts"] = long
-        change_is_ready(change=change, head=head, facts=facts, comparison=comparison)
+        mark_change_ready(change=change, head=head, facts=facts, comparison=comparison)
 
 
-def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> Setting | None:
+def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> HeadInputs | None:
     """Return the setting of heads; None while the dataset has no labels with prompts."""
     labels, prompt_set = list(active_labels(dataset)), current_prompt_set(dataset)
     if not labels or prompt_set is None:
         return None
-    return Setting.of(dataset, encoder, row, labels, prompt_set)
+    return HeadInputs.of(dataset, encoder, row, labels, prompt_set)
 
 
 def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
@@ -126,7 +125,7 @@ def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
 def _compared(
     change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
 ) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
-    """Return (head, comparison, long prompts) of the new encoder.
+    """Return (head, comparison, long prompts) of the new encoder, and store the long prompts.
 
     The head is the first head of the new encoder. The comparison shows old and new encoder side by side. The
     prompts are those too long for the new encoder.
@@ -136,19 +135,20 @@ def _compared(
     setting = _setting(dataset, encoder, row)
     if setting is None:
         return None, {}, []
+    setting.record_long_prompts()
     mirror = _mirror(row, dataset, report)
     head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
     in_use = champion(dataset)
     if in_use is None:
-        return head, {}, setting.long
+        return head, {}, setting.long_as_json
     old_head = models.Head.objects.select_related("encoder").get(pk=in_use.pk)
     old_mirror = _mirror(old_head.encoder, dataset, report)
     old: tuple[models.Head, Scores, Mirror] = (
         old_head,
-        score_all(load_head(bytes(old_head.weights)), old_mirror, report),
+        score_images(load_head(bytes(old_head.weights)), old_mirror, report),
         old_mirror,
     )
-    new = (head, score_all(load_head(bytes(head.weights)), mirror, report), mirror)
+    new = (head, score_images(load_head(bytes(head.weights)), mirror, report), mirror)
     report(stage="comparing the encoders")
     changed, images = changed_predictions(old, new)
     comparison = {
@@ -162,12 +162,12 @@ def _compared(
             dataset, _old_setting(change, old_head.encoder, setting, old_mirror), (setting, mirror)
         ),
     }
-    return head, comparison, setting.long
+    return head, comparison, setting.long_as_json
 
 
 def _old_setting(
-    change: models.EncoderChange, row: models.Encoder, new: Setting, mirror: Mirror
-) -> tuple[Setting, Mirror] | None:
+    change: models.EncoderChange, row: models.Encoder, new: HeadInputs, mirror: Mirror
+) -> tuple[HeadInputs, Mirror] | None:
     """Return the encoder in use as a setting with the same prompts.
 
     Return None if its weights cannot be loaded any more.
@@ -178,7 +178,7 @@ def _old_setting(
         return None
     if loaded.pk != row.pk:
         return None
-    return Setting.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
+    return HeadInputs.of(change.dataset, encoder, row, new.labels, new.prompt_set), mirror
 
 
 def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, Any]:
@@ -191,8 +191,9 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
     if expected is not None and row.pk != expected.pk:
         raise StageError(
             gettext_lazy(
-                "%(name)s has other weights (or another precision) on this worker than when its embeddings "
-                "were computed. Put the old weights back, or change to it anew."
+                "%(name)s has other weights (or another precision) on this worker than when its "
+                "embeddings were computed. Restore the old weights, or prepare the change to this "
+                "encoder again."
             ),
             {"name": name},
         )
@@ -204,23 +205,23 @@ def _move(change: models.EncoderChange, job: Job, report: Report) -> dict[str, A
         if setting is None:
             switch_over(change=change, head=None, user=job.created_by)
             return {"state": change.state, "encoder": name}
+        setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        stored = store_missing(head, scores, mirror, report)
-        report()  # the last point at which the job can be cancelled
-        switch_over(change=change, head=head, user=job.created_by)
-        drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+        scores = score_images(load_head(bytes(head.weights)), mirror, report)
+
+        def switch() -> None:
+            report()  # the last point at which the job can be cancelled
+            switch_over(change=change, head=head, user=job.created_by)
+
+        recorded = record_scores(ScoredHead(head, scores, mirror), report, promotion=switch)
     return {
         "state": change.state,
         "encoder": name,
         "head": head.version,
-        "predicted": stored,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
+        "predicted": recorded.predicted,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
         "prompt_set": setting.prompt_set.version,
-        "long_prompts": setting.long,
+        "long_prompts": setting.long_as_json,
     }

@@ -16,7 +16,9 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """Store the files. payload: {"batch": id}. The import itself requests embeddings at its end."""
     batch = ImportBatch.objects.filter(pk=job.payload.get("batch")).first()
     if batch is None:
-        raise StageError(gettext_lazy("This import was given up meanwhile. Images it had stored are kept."))
+        raise StageError(
+            gettext_lazy("This import was cancelled in the meantime. Images it had stored are kept.")
+        )
     report(stage="storing images", unit="files")
     hand = hand_of(batch)
     if hand.just_set_aside:

@@ -15,13 +15,13 @@ from workers.errors import StageError
 from workers.runner import Report
 
 NOBODY_BUILDS = gettext_lazy(
-    "No process builds search indexes. Search goes on without the index and is slower. Start “mekiki up” "
-    "with the connection of the database's owner (DATABASE_OWNER_URL, docs/how-to/database-roles.md), then "
-    "start this job again."
+    "No process builds search indexes. Search works without the index but is slower. Start “mekiki "
+    "up” with the connection of the database's owner (DATABASE_OWNER_URL, "
+    "docs/how-to/database-roles.md), then start this job again."
 )
 NOT_BUILT = gettext_lazy(
-    "The database could not build the search index (%(why)s). Search goes on without it and is slower. "
-    "Mend the cause, then start this job again."
+    "The database could not build the search index (%(why)s). Search works without the index but is "
+    "slower. Fix the cause, then start this job again."
 )
 
 

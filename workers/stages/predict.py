@@ -6,6 +6,7 @@ to review.
 """
 
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,22 +18,20 @@ from mekiki.labeling.models import PromptSet
 from mekiki.learning import models
 from mekiki.learning.selectors import champion_since
 from mekiki.learning.services import (
-    chosen_with,
-    drop_replaced_predictions,
-    obstacle,
+    is_manual_choice_for,
     promote,
-    request_training,
+    promotion_obstacle,
+    start_training,
 )
 from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.encoders import read_by_the_candidate, schema_of, serving_encoder
-from workers.steps.predictions import score_all, store_missing
-from workers.steps.teaching import Setting, zero_shot_head
+from workers.steps.predictions import score_images
+from workers.steps.training import HeadInputs, zero_shot_head
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -48,22 +47,23 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if serving is None and "head" in job.payload:
             raise StageError(
                 gettext_lazy(
-                    "The head in use stays: the weights of its encoder were replaced on this machine, and a "
-                    "change of the encoder is under way. Choose a head when that has ended."
+                    "The head in use stays: the weights of its encoder were replaced on this "
+                    "machine, and a change of the encoder is in progress. Choose a head after that."
                 )
             )
         if serving is None:
             return {"head": None, "code": "encoding_first"}
         encoder, row, before = serving
         report(stage="reading the prompts")
-        setting = Setting.of(dataset, encoder, row, labels, prompt_set)
+        setting = HeadInputs.of(dataset, encoder, row, labels, prompt_set)
+        setting.record_long_prompts()
         since = champion_since(dataset)
         is_trained = before is not None and before.is_trained
         # A head that a person chose with these prompts in use is not replaced because of them.
         kept = (
             before is not None
             and since is not None
-            and chosen_with(since, prompt_set)
+            and is_manual_choice_for(since, prompt_set)
             and set(before.label_ids) == {label.pk for label in labels}
         )
         if "head" in job.payload:
@@ -79,28 +79,28 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         mirror = embeddings.load(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
         )
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        stored = store_missing(head, scores, mirror, report)
-        if before is None or before.pk != head.pk:
-            promote(head=head, reason=reason, user=job.created_by if "head" in job.payload else None)
-            drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+        scores = score_images(load_head(bytes(head.weights)), mirror, report)
+        user = job.created_by if "head" in job.payload else None
+        in_use = before is not None and before.pk == head.pk
+        recorded = record_scores(
+            ScoredHead(head, scores, mirror),
+            report,
+            promotion=None if in_use else partial(promote, head=head, reason=reason, user=user),
+        )
         read_by_the_candidate(dataset, labels, prompt_set)
     stale = (head.prompt_set_id, head.label_ids) != (prompt_set.pk, [label.pk for label in labels])
     if kept:
         pass
     elif is_trained and stale:
         with suppress(ValidationError):  # no training data: all its labels were archived
-            request_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
+            start_training(dataset=dataset, trigger=models.TrainingRun.Trigger.LABELS, user=job.created_by)
     return {
         "head": head.version,
         "prompt_set": prompt_set.version,
-        "predicted": stored,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
-        "long_prompts": setting.long,
+        "predicted": recorded.predicted,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
+        "long_prompts": setting.long_as_json,
     }
 
 
@@ -122,7 +122,7 @@ def _by_hand(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[mode
             ),
             {"version": head.version},
         )
-    if obstacle(dataset, head):
-        raise StageError(lambda: f"{_('The head in use stays.')} {obstacle(dataset, head)}")
+    if promotion_obstacle(dataset, head):
+        raise StageError(lambda: f"{_('The head in use stays.')} {promotion_obstacle(dataset, head)}")
     user = job.created_by.get_username() if job.created_by else ""
     return head, {"code": "by_hand", "user": user, "prompts": prompt_set.version}

@@ -18,7 +18,7 @@ from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.learning import models
-from mekiki.learning.services import forget_vectors
+from mekiki.learning.services import delete_derived_data
 from workers.errors import StageError
 from workers.runner import Report
 from workers.steps.sharing import CHUNK, no_embedding_of
@@ -33,7 +33,7 @@ NAMED = 50
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Render the images again, then request their embeddings.
 
-    payload: {"window": id} renders the images of that window; {"estimate": true} estimates the window first;
+    payload: {"window": id} renders the images of that window. {"estimate": true} estimates the window first.
     {} renders the images of old versions. If the job is stopped, finished images stay, and the others can be
     requested again.
     """
@@ -77,7 +77,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
                     logger.warning("The pictures of image %s stay as they were: %s", image.pk, error)
                 hand.done([str(image.pk)])
                 report(done=done)
-            forget_vectors(dataset=dataset, image_ids=made)
+            delete_derived_data(dataset=dataset, image_ids=made)
     hand.close()
     if done:
         enqueue(kind=Kind.ENCODE, dataset=dataset, user=job.created_by)

@@ -12,9 +12,8 @@ from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
-from workers.steps.auditing import evaluate
-from workers.steps.choosing import fill
-from workers.steps.predictions import score_all
+from workers.steps.after_scoring import ScoredHead, record_scores
+from workers.steps.predictions import score_images
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -26,18 +25,17 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         if current is None:
             raise StageError(
                 gettext_lazy(
-                    "There are no predictions to choose by yet. Write labels and prompts: predicting follows."
+                    "There are no predictions yet, so no images can be chosen. Write labels and "
+                    "prompts: the predictions follow."
                 )
             )
         head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
         report(stage="reading embeddings")
         mirror = embeddings.load(head.encoder, dataset)
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        queued = fill(dataset, head, scores, mirror, report)
+        scores = score_images(load_head(bytes(head.weights)), mirror, report)
+        recorded = record_scores(ScoredHead(head, scores, mirror), report, store=False)
     return {
         "head": head.version,
-        "queued": queued,
-        "audited": evaluation.n if evaluation else 0,
+        "queued": recorded.queued,
+        "audited": recorded.audited,
     }

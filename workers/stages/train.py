@@ -1,38 +1,47 @@
-"""Training of a head on the confirmed labels, and its promotion if it is better."""
+"""Training of a head on the confirmed labels, and its promotion if it is better.
 
+A run is three steps under the learning lock: `gather` reads the database, `compute` trains, scores and
+decides without it, and `record` writes the results.
+"""
+
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from django.db import InterfaceError, OperationalError
 
 from mekiki.config import disk
-from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
 from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStopsError
-from mekiki.labeling.models import PromptSet
 from mekiki.learning import models, training_log
+from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.selectors import champion
-from mekiki.learning.services import (
-    drop_replaced_predictions,
-    finish_run,
-    promote,
-    run_of,
-    write_log,
-)
+from mekiki.learning.services import finish_run, get_or_create_run, next_version, promote, write_log
+from mekiki.review.selectors import ImageVotes
 from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import OtherVectorsError
 from workers.heads.head import LinearHead
+from workers.heads.log import Log
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain_to_all
-from workers.steps.auditing import audited, evaluate
-from workers.steps.choosing import fill
+from workers.steps.after_scoring import ScoredHead, record_scores
+from workers.steps.auditing import Sample, audited, evaluate
 from workers.steps.encoders import schema_of, serving_encoder
-from workers.steps.predictions import score_all, store_missing
-from workers.steps.promotion import AuditComparison, Verdict, compare, judge
-from workers.steps.teaching import Setting, digest_of, train_new_head, training_set
+from workers.steps.predictions import score_images
+from workers.steps.promotion import PromotionDecision, compare, decide_promotion
+from workers.steps.training import (
+    HeadInputs,
+    NewHead,
+    compute_head,
+    record_new_head,
+    seed_of_head,
+    training_set,
+    training_set_digest,
+)
 from workers.versions import code_version
 
 
@@ -55,9 +64,48 @@ class _Log:
         return self.text
 
 
+class NothingToTrain(Exception):
+    """The run ends without a new head. `code` is the reason, `facts` are further values of the result."""
+
+    def __init__(self, code: str, **facts: Any) -> None:
+        super().__init__(code)
+        self.code, self.facts = code, facts
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The inputs of a training run."""
+
+    setting: HeadInputs
+    mirror: Mirror
+    X: np.ndarray  # (n, d) embeddings of the labelled images
+    y: np.ndarray  # (n,) labels, or (n, L) soft labels
+    training: list[ImageVotes]  # n, the decisions behind y
+    digest: str  # of the decisions
+    version: int  # of the head
+    seed: int
+    stored: models.Head | None  # the head that an earlier attempt of this run has stored
+    before: models.Head | None  # the champion; None if an earlier attempt has promoted `stored`
+    audit: Sample | None  # None without `before`
+
+    @property
+    def label_ids(self) -> list[int]:
+        return self.stored.label_ids if self.stored is not None else self.setting.label_ids
+
+
+@dataclass(frozen=True)
+class Computed:
+    """The results of a training run."""
+
+    new: NewHead | None  # None if an earlier attempt has stored the head
+    scores: Scores
+    before_scores: Scores | None  # of the champion, if it is another head
+    verdict: PromotionDecision
+
+
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Train, store predictions, promote or keep, evaluate, refill. A retry reuses the head it made."""
-    training_run = run_of(job)
+    training_run = get_or_create_run(job)
     log = _Log(training_run, job.attempt)
     try:
         return _train(job, training_run, report, log)
@@ -77,87 +125,64 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 
 
 def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dict[str, Any]:
+    assert job.dataset is not None
+    with learning_lock(job.dataset, report):
+        try:
+            gathered = gather(job, run_, report)
+        except NothingToTrain as stop:
+            finish_run(run=run_, promoted=False, reason={"code": stop.code}, log=str(log))
+            return {"head": None, "code": stop.code, **stop.facts}
+        computed = compute(gathered, report, log)
+        return record(job, run_, gathered, computed, report, log)
+
+
+def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
+    """Return the inputs of a training run. Raises NothingToTrain if there is no head to train."""
     dataset = job.dataset
     assert dataset is not None
     labels, prompt_set = schema_of(dataset)
-    with learning_lock(dataset, report):
-        serving = serving_encoder(job, report)
-        if serving is None:
-            finish_run(run=run_, promoted=False, reason={"code": "encoding_first"}, log=str(log))
-            return {"head": None, "code": "encoding_first"}
-        encoder, row, in_use_now = serving
-        if run_.head is not None and run_.head.encoder_id != row.pk:
-            # Its head was made before the encoder changed and does not fit the vectors of this encoder.
-            finish_run(run=run_, promoted=False, reason={"code": "encoder_switched"}, log=str(log))
-            return {"head": None, "code": "encoder_switched"}
-        report(stage="reading the prompts")
-        setting = Setting.of(dataset, encoder, row, labels, prompt_set)
-        long = setting.long
-        report(stage="reading embeddings")
-        mirror = embeddings.load(
-            row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
-        )
-        label_ids = setting.label_ids
-        rows, y, training = training_set(dataset, mirror, label_ids)
-        if not len(rows):
-            code = "no_labels" if len(mirror) else "no_embeddings"
-            finish_run(run=run_, promoted=False, reason={"code": code}, log=str(log))
-            return {"head": None, "code": code, "prompt_set": prompt_set.version, "long_prompts": long}
-        digest = digest_of(dataset, training)
-        if run_.head is None and _is_same(in_use_now, row, prompt_set, label_ids, digest):
-            finish_run(run=run_, promoted=False, reason={"code": "same_head"}, log=str(log))
-            return {
-                "head": None,
-                "code": "same_head",
-                "prompt_set": prompt_set.version,
-                "long_prompts": long,
-            }
-        X = np.asarray(mirror.vectors[rows], np.float32)
-        if run_.head is None:
-            log("learning_from", labels=len(rows), images=len(mirror))
-            train_new_head(
-                setting, X, y, training, digest, run=run_, user=job.created_by, report=report, log=log
-            )
-        head = run_.head
-        assert head is not None
-        scores = score_all(load_head(bytes(head.weights)), mirror, report)
-        log("predicting", head=head.version, images=len(mirror))
-        before, verdict = _judge(dataset, head, scores, mirror, report)
-        log("verdict", promoted=verdict.promote, reason=verdict.reason)
-        if verdict.promote:
-            store_missing(head, scores, mirror, report)
-            promote(head=head, reason=verdict.reason, user=job.created_by)
-            drop_replaced_predictions(dataset)
-        report(stage="evaluating")
-        evaluation = evaluate(dataset, head, scores, mirror)
-        finish_run(run=run_, promoted=verdict.promote, reason=verdict.reason, log=str(log))
-        if verdict.promote:
-            in_use, in_use_scores = head, scores
-        else:
-            assert before is not None
-            in_use = before
-            in_use_scores = score_all(load_head(bytes(before.weights)), mirror, report)
-            evaluation = evaluate(dataset, in_use, in_use_scores, mirror)
-        queued = fill(dataset, in_use, in_use_scores, mirror, report)
-    return {
-        "head": head.version,
-        "promoted": verdict.promote,
-        "code": verdict.reason["code"],
-        "labels": head.n_labels,
-        "audited": evaluation.n if evaluation else 0,
-        "queued": queued,
-        "prompt_set": prompt_set.version,
-        "long_prompts": long,
-    }
+    serving = serving_encoder(job, report)
+    if serving is None:
+        raise NothingToTrain("encoding_first")
+    encoder, row, in_use = serving
+    if run_.head is not None and run_.head.encoder_id != row.pk:
+        # Its head was made before the encoder changed and does not fit the vectors of this encoder.
+        raise NothingToTrain("encoder_switched")
+    report(stage="reading the prompts")
+    setting = HeadInputs.of(dataset, encoder, row, labels, prompt_set)
+    setting.record_long_prompts()
+    facts = {"prompt_set": prompt_set.version, "long_prompts": setting.long_as_json}
+    report(stage="reading embeddings")
+    mirror = embeddings.load(
+        row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
+    )
+    rows, y, training = training_set(dataset, mirror, setting.label_ids)
+    if not len(rows):
+        raise NothingToTrain("no_labels" if len(mirror) else "no_embeddings", **facts)
+    digest = training_set_digest(dataset, training)
+    if run_.head is None and _repeats_head_in_use(in_use, setting, digest):
+        raise NothingToTrain("same_head", **facts)
+    version = run_.head.version if run_.head is not None else next_version(dataset)
+    current, before = champion(dataset), None
+    if current is not None and current.pk != run_.head_id:
+        before = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
+    label_ids = run_.head.label_ids if run_.head is not None else setting.label_ids
+    return Gathered(
+        setting=setting,
+        mirror=mirror,
+        X=np.asarray(mirror.vectors[rows], np.float32),
+        y=y,
+        training=training,
+        digest=digest,
+        version=version,
+        seed=seed_of_head(dataset, version),
+        stored=run_.head,
+        before=before,
+        audit=audited(dataset, mirror, label_ids) if before is not None else None,
+    )
 
 
-def _is_same(
-    head: models.Head | None,
-    encoder: models.Encoder,
-    prompt_set: PromptSet,
-    label_ids: list[int],
-    digest: str,
-) -> bool:
+def _repeats_head_in_use(head: models.Head | None, setting: HeadInputs, digest: str) -> bool:
     """Return whether training would make the head in use again (invariant 3: same inputs, same head)."""
     return head is not None and (
         head.is_trained,
@@ -166,45 +191,106 @@ def _is_same(
         head.label_ids,
         head.decisions_digest,
         head.code_version,
-    ) == (True, encoder.pk, prompt_set.pk, label_ids, digest, code_version())
+    ) == (True, setting.row.pk, setting.prompt_set.pk, setting.label_ids, digest, code_version())
 
 
-def _judge(
-    dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report
-) -> tuple[models.Head | None, Verdict]:
-    """Return (the champion with its weights, whether the new head replaces it).
+def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
+    """Train a head, score every image, and decide whether to promote. It reads no database.
 
-    A head that is already promoted stays promoted.
+    `report` and `log` may raise to stop the run.
     """
+    new, stored = None, gathered.stored
+    if stored is None:
+        log("learning_from", labels=len(gathered.y), images=len(gathered.mirror))
+        new = compute_head(
+            gathered.setting, gathered.X, gathered.y, seed=gathered.seed, report=report, log=log
+        )
+        head, metrics = load_head(new.weights), new.metrics
+    else:
+        head, metrics = load_head(bytes(stored.weights)), stored.metrics
+    log("predicting", head=gathered.version, images=len(gathered.mirror))
+    scores = score_images(head, gathered.mirror, report)
     report(stage="comparing with the head in use")
-    current = champion(dataset)
-    cross = head.metrics.get("cross_validated_on_reviewed_labels") or {}
-    before = (
-        models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk) if current else None
-    )
-    audit: AuditComparison | None = None
-    change: dict[str, Any] = {}
-    if before is not None and before.pk != head.pk:
-        old: LinearHead = load_head(bytes(before.weights))
-        old_labels = np.asarray(before.label_ids)[score_all(old, mirror, report).label]
-        new_labels = np.asarray(head.label_ids)[scores.label]
-        change = {"changed": int((old_labels != new_labels).sum()), "images": len(mirror)}
-        sample = audited(dataset, mirror, head.label_ids)
-        rows, truth = sample.rows, sample.truth
+    before_scores = None
+    if gathered.before is not None:
+        champion_head: LinearHead = load_head(bytes(gathered.before.weights))
+        before_scores = score_images(champion_head, gathered.mirror, report)
+    n_labels = len(gathered.y) if stored is None else stored.n_labels
+    verdict = _verdict(gathered, metrics, n_labels, scores, before_scores)
+    return Computed(new, scores, before_scores, verdict)
+
+
+def _verdict(
+    gathered: Gathered, metrics: HeadMetrics, n_labels: int, scores: Scores, before_scores: Scores | None
+) -> PromotionDecision:
+    """Return whether the head replaces the champion. A head that is already promoted stays promoted."""
+    audit, before, change = None, gathered.before, {}
+    label_ids = np.asarray(gathered.label_ids)
+    if before is not None and before_scores is not None and gathered.audit is not None:
+        old_labels = np.asarray(before.label_ids)[before_scores.label]
+        new_labels = label_ids[scores.label]
+        change = {"changed": int((old_labels != new_labels).sum()), "images": len(gathered.mirror)}
+        rows, truth = gathered.audit.rows, gathered.audit.truth
         if len(rows):
-            true_ids = np.where(truth >= 0, np.asarray(head.label_ids)[truth], -1)
+            true_ids = np.where(truth >= 0, label_ids[truth], -1)
             audit = compare(old_labels[rows], new_labels[rows], true_ids)
-    verdict = judge(
-        labels=head.n_labels,
-        log_loss=cross.get("log_loss"),
-        prompts=head.metrics["prompts_log_loss"],
+    assert metrics.prompts_log_loss is not None  # every trained head has it
+    in_use_labels = before.label_ids if before is not None else gathered.label_ids
+    verdict = decide_promotion(
+        labels=n_labels,
+        log_loss=metrics.log_loss,
+        prompts=metrics.prompts_log_loss,
         audit=audit,
-        schema_changed=before is not None and sorted(before.label_ids) != sorted(head.label_ids),
+        schema_changed=sorted(in_use_labels) != sorted(gathered.label_ids),
     )
-    if before is None or before.pk == head.pk:
-        verdict = Verdict(True, verdict.reason)
-    replaced = before.version if before is not None and before.pk != head.pk else None
-    return before, Verdict(verdict.promote, {**verdict.reason, **change, "compared_with": replaced})
+    replaced = before.version if before is not None else None
+    return PromotionDecision(
+        verdict.promote or before is None, {**verdict.reason, **change, "compared_with": replaced}
+    )
 
 
-__all__ = ["run", "training_set"]
+def record(
+    job: Job, run_: models.TrainingRun, gathered: Gathered, computed: Computed, report: Report, log: _Log
+) -> dict[str, Any]:
+    """Store the head and what follows from its scores; return the result of the job.
+
+    The head is linked to the run first: a retry continues with it.
+    """
+    head, verdict, mirror = gathered.stored, computed.verdict, gathered.mirror
+    if computed.new is not None:
+        head = record_new_head(
+            gathered.setting,
+            computed.new,
+            gathered.training,
+            gathered.digest,
+            run=run_,
+            user=job.created_by,
+        )
+    assert head is not None
+    log("verdict", promoted=verdict.promote, reason=verdict.reason)
+    finish = partial(finish_run, run=run_, promoted=verdict.promote, reason=verdict.reason, log=str(log))
+    if verdict.promote:
+        recorded = record_scores(
+            ScoredHead(head, computed.scores, mirror),
+            report,
+            promotion=partial(promote, head=head, reason=verdict.reason, user=job.created_by),
+            evaluated=finish,
+        )
+    else:
+        assert gathered.before is not None and computed.before_scores is not None
+        report(stage="evaluating")
+        evaluate(head.dataset, head, computed.scores, mirror)
+        finish()
+        recorded = record_scores(
+            ScoredHead(gathered.before, computed.before_scores, mirror), report, store=False
+        )
+    return {
+        "head": head.version,
+        "promoted": verdict.promote,
+        "code": verdict.reason["code"],
+        "labels": head.n_labels,
+        "audited": recorded.audited,
+        "queued": recorded.queued,
+        "prompt_set": gathered.setting.prompt_set.version,
+        "long_prompts": gathered.setting.long_as_json,
+    }

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from mekiki.audit.models import Event
 from mekiki.config import disk
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label
@@ -14,19 +13,20 @@ from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
 from mekiki.review.models import Decision
 from mekiki.review.selectors import ImageVotes
-from workers import embeddings, encoder_problems
+from workers import embeddings
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.heads.log import silent
 from workers.heads.targets import make_targets
+from workers.messages import encoder_problem
 from workers.runner import Report
 from workers.steps.encoders import loaded
 from workers.steps.probing import require_recorded_vectors
-from workers.steps.teaching import Setting, digest_of, trained_bytes, votes_of, zero_shot_bytes
+from workers.steps.training import HeadInputs, trained_bytes, training_set_digest, votes_of, zero_shot_bytes
 from workers.versions import code_version
 
 
-class NotRepeatable(Exception):
+class NotRepeatableError(Exception):
     """An input of the head no longer exists.
 
     `code` and `facts` are the arguments of the sentences in mekiki.learning.repeating.
@@ -56,7 +56,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     }
     try:
         weights, facts = _repeat(head, report)
-    except NotRepeatable as stop:
+    except NotRepeatableError as stop:
         result |= {"outcome": IMPOSSIBLE, "code": stop.code, **stop.facts}
     else:
         # The head may have been replaced with or without its digest: both are compared.
@@ -71,22 +71,22 @@ def run(job: Job, report: Report) -> dict[str, Any]:
 def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     """Return (the bytes that the head's inputs give now, what changed about the inputs since).
 
-    Raises NotRepeatable if an input no longer exists.
+    Raises NotRepeatableError if an input no longer exists.
     """
     training = _votes(head)
     if len(training) != head.n_labels:
-        raise NotRepeatable("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
+        raise NotRepeatableError("images_deleted", missing=head.n_labels - len(training), total=head.n_labels)
     setting = _setting(head, report)
     if not head.is_trained:
         return zero_shot_bytes(setting), {}
     if not {votes.label for votes in training} <= set(head.label_ids):
-        raise NotRepeatable("labels_gone")
+        raise NotRepeatableError("labels_gone")
     X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
     weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=silent)
     report(done=len(y))
     return weights, {
-        "relabelled": digest_of(head.dataset, training) != head.decisions_digest,
+        "relabelled": training_set_digest(head.dataset, training) != head.decisions_digest,
         "reembedded": _removed_since(head),
     }
 
@@ -102,18 +102,18 @@ def _votes(head: models.Head) -> list[ImageVotes]:
     decisions = Decision.objects.filter(pk__in=[pk for *_row, others in rows for pk in others])
     label_of = dict(decisions.values_list("pk", "label_id"))
     if any(pk not in label_of for *_row, others in rows for pk in others):
-        raise NotRepeatable("labels_gone")
+        raise NotRepeatableError("labels_gone")
     return [
         ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others))
         for image, label, decision, others in rows
     ]
 
 
-def _setting(head: models.Head, report: Report) -> Setting:
+def _setting(head: models.Head, report: Report) -> HeadInputs:
     """Return the setting the head was made for: its encoder, its labels in their order, its prompt set."""
     labels = Label.objects.in_bulk(head.label_ids)
     if len(labels) != len(head.label_ids):
-        raise NotRepeatable("labels_gone")
+        raise NotRepeatableError("labels_gone")
     report(stage="loading the encoder")
     name = head.encoder.name
     try:
@@ -122,18 +122,18 @@ def _setting(head: models.Head, report: Report) -> Setting:
     except EncoderError as error:
         if disk.no_room(error):
             raise
-        raise NotRepeatable("encoder_gone", name=name, error=encoder_problems.sentence(error)) from error
+        raise NotRepeatableError("encoder_gone", name=name, error=encoder_problem(error)) from error
     now, then = ((row.name, row.digest, row.precision) for row in (encoder, head.encoder))
     if now != then:
-        raise NotRepeatable("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
+        raise NotRepeatableError("encoder_other", name=name, now=encoder.digest, then=head.encoder.digest)
     require_recorded_vectors(head.encoder, probe)
     report(stage="reading the prompts")
     try:
-        return Setting.of(
+        return HeadInputs.of(
             head.dataset, encoder, head.encoder, [labels[pk] for pk in head.label_ids], head.prompt_set
         )
     except StageError as error:
-        raise NotRepeatable("prompts_gone", error=str(error)) from error
+        raise NotRepeatableError("prompts_gone", error=str(error)) from error
 
 
 def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
@@ -146,7 +146,7 @@ def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> n
     )
     rows, embedded = mirror.rows_of([votes.image for votes in training])
     if not embedded.all():
-        raise NotRepeatable("embeddings_gone", missing=int((~embedded).sum()), total=len(training))
+        raise NotRepeatableError("embeddings_gone", missing=int((~embedded).sum()), total=len(training))
     return np.asarray(mirror.vectors[rows], np.float32)
 
 
@@ -155,10 +155,5 @@ def _removed_since(head: models.Head) -> bool:
 
     The embeddings it was made from no longer exist then, even where others have replaced them.
     """
-    removals = Event.objects.filter(
-        dataset_id=head.dataset_id,
-        kind="encoder.embeddings_removed",
-        object_id=str(head.encoder_id),
-        at__gt=head.created_at,
-    )
-    return removals.exists()
+    removals = models.EmbeddingRemoval.objects.filter(dataset=head.dataset_id, encoder=head.encoder_id)
+    return removals.filter(removed_at__gt=head.created_at).exists()

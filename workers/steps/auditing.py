@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.learning import models
+from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.selectors import AuditStratum, audit_sample, audit_strata, training_labels
@@ -96,7 +97,7 @@ def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> Sample:
     )  # fmt: skip
 
 
-def _mean_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
+def _macro_recall(sample: Sample, predicted: NDArray[np.int64], n_labels: int) -> MacroRecall:
     """Return the mean recall over the labels of the sample.
 
     A label that was archived or that the head does not know has recall 0. Otherwise archiving a label that
@@ -121,8 +122,8 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
     total = accuracy(truth, predicted, weights=weights)
     names = dict(Label.objects.filter(pk__in=head.label_ids).values_list("pk", "name"))
     right = np.bincount(sample.stratum[truth == predicted], minlength=len(sample.strata))
-    report = {
-        "labels": [
+    report = EvaluationReport.current(
+        labels=[
             {
                 "id": head.label_ids[scores_of_label.label],
                 "name": names.get(head.label_ids[scores_of_label.label], ""),
@@ -131,21 +132,22 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
             }
             for scores_of_label in per_label(truth, predicted, n_labels, weights=weights)
         ],
-        "label_ids": list(head.label_ids),
-        "confusion": confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
-        "unknown_label": int((~known).sum()),
-        "macro_recall": asdict(_mean_recall(sample, predicted, n_labels)),
-        "prompt_version": head.prompt_set.version,
-        "trials": total.trials,
-        "strata": [stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],
-    }
+        label_ids=head.label_ids,
+        confusion=confusion_matrix(truth[known], predicted[known], n_labels).tolist(),
+        unknown_label=int((~known).sum()),
+        macro_recall=asdict(_macro_recall(sample, predicted, n_labels)),
+        prompt_version=head.prompt_set.version,
+        trials=total.trials,
+        strata=[stratum | {"right": int(right[h])} for h, stratum in enumerate(sample.strata)],
+    )
     counts = replace(
         audit_counts(dataset),
         counted=total.n,
         archived_label=sample.archived,
         not_embedded=sample.not_embedded,
     )
-    answers = len(training_labels(dataset)) + len(audit_sample(dataset))
+    # The sample was read once: an audit answer that came since is part of the next estimate.
+    answers = len(training_labels(dataset)) + total.n + sample.not_embedded
     return record_evaluation(
         head=head,
         n=total.n,

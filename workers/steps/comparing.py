@@ -18,7 +18,7 @@ from workers.heads.scoring import Scores
 from workers.heads.train import train_head
 from workers.steps.auditing import Drawn, drawn_for_audit
 from workers.steps.promotion import compare, prompts_log_loss
-from workers.steps.teaching import Setting
+from workers.steps.training import HeadInputs
 
 
 def common_rows(
@@ -32,7 +32,7 @@ def common_rows(
 
 
 def on_reviewed_labels(
-    dataset: Dataset, old: tuple[Setting, Mirror] | None, new: tuple[Setting, Mirror]
+    dataset: Dataset, old: tuple[HeadInputs, Mirror] | None, new: tuple[HeadInputs, Mirror]
 ) -> dict[str, Any] | None:
     """Return the cross-validated metrics of both encoders on the same reviewed labels.
 
@@ -56,7 +56,7 @@ def on_reviewed_labels(
 
 
 def _cross_validated(
-    setting: Setting, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
+    setting: HeadInputs, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
     trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed)

@@ -6,7 +6,6 @@ from contextvars import ContextVar
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job
-from mekiki.labeling.models import Label, PromptSet
-from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
+from mekiki.labeling.models import Label, Prompt, PromptSet
+from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
 from mekiki.learning.selectors import champion, open_change
 from mekiki.learning.services import record_long_prompts, register_encoder, request_change
@@ -131,10 +130,10 @@ def serving_encoder(job: Job, report: Report) -> tuple[Encoder, models.Encoder, 
     if left.exists():
         raise StageError(
             gettext_lazy(
-                "This worker loads %(name)s as it was before the last change of the encoder: other weights, "
-                "or another device. If that is meant, take the change back on the encoder's page; else let "
-                "all workers use the same weights and the same kind of device. Everything that was stored is "
-                "kept."
+                "This worker loads %(name)s as it was before the last change of the encoder: other "
+                "weights, or another device. If this is intended, revert the change on the page of "
+                "the encoder. If not, all workers must use the same weights and the same kind of "
+                "device. All stored data is kept."
             ),
             {"name": dataset.encoder_name},
         )
@@ -167,12 +166,11 @@ def read_by_the_candidate(dataset: Dataset, labels: list[Label], prompt_set: Pro
     if change is None or change.state != models.EncoderChange.State.READY:
         return
     try:
-        encoder, _row = encoder_for(dataset, change.to_name)
+        encoder, row = encoder_for(dataset, change.to_name)
     except EncoderError:
         return  # the switch will report the reason; the prompts of the encoder in use do not wait for it
-    by_label = prompts_of(prompt_set)
-    prompts = [(label.name, text) for label in labels for text in by_label.get(label.pk, [])]
-    record_long_prompts(change=change, long_prompts=long_ones(encoder, prompts))
+    long = long_prompts(encoder, row, in_order(labels, prompt_set))
+    record_long_prompts(encoder=row, prompt_set=prompt_set, long_prompts=long)
 
 
 def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
@@ -184,49 +182,50 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
     if not labels or prompt_set is None:
         raise StageError(
             gettext_lazy(
-                "This dataset has no labels with prompts yet, so there is nothing to predict. "
-                "Write them on the labels page: predicting starts by itself. Images and embeddings are kept."
+                "This dataset has no labels with prompts yet, so there is nothing to predict. Write "
+                "them on the labels page: predicting starts automatically. Images and embeddings are "
+                "kept."
             )
         )
     return labels, prompt_set
 
 
-def long_ones(encoder: Encoder, prompts: list[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return the (label, prompt) pairs that exceed the encoder's context.
+def in_order(labels: list[Label], prompt_set: PromptSet) -> list[Prompt]:
+    """Return the prompts of these labels, in the order of `labels` and of the prompts of a label."""
+    by_label: dict[int, list[Prompt]] = {label.pk: [] for label in labels}
+    for prompt in prompt_set.prompts.select_related("label").order_by("label_id", "position"):
+        by_label.get(prompt.label_id, []).append(prompt)
+    return [prompt for prompts in by_label.values() for prompt in prompts]
 
-    The result has the token count of each prompt and the context length.
+
+def long_prompts(encoder: Encoder, row: models.Encoder, prompts: list[Prompt]) -> list[models.LongPrompt]:
+    """Return the prompts that exceed the encoder's context, as rows that are not stored.
+
+    `row` is the encoder's row in the database.
     """
-    counts = encoder.count_tokens([text for _label, text in prompts])
+    counts = encoder.count_tokens([prompt.text for prompt in prompts])
     return [
-        {"label": label, "prompt": text, "tokens": count, "context": encoder.context_length}
-        for (label, text), count in zip(prompts, counts, strict=True)
+        models.LongPrompt(encoder=row, prompt=prompt, tokens=count, context=encoder.context_length)
+        for prompt, count in zip(prompts, counts, strict=True)
         if count > encoder.context_length
     ]
 
 
-def directions(
-    encoder: Encoder, labels: list[Label], prompt_set: PromptSet
-) -> tuple[NDArray[np.float32], list[dict[str, Any]]]:
-    """Return the class embeddings (L, d) in the order of `labels`, and the truncated prompts.
+def class_embeddings(encoder: Encoder, labels: list[Label], prompts: list[Prompt]) -> NDArray[np.float32]:
+    """Return the class embeddings (L, d) of the prompts, in the order of `labels`.
 
     Raises StageError that names a label without a prompt.
     """
-    by_label = prompts_of(prompt_set)
-    owners, texts = [], []
-    for index, label in enumerate(labels):
-        for text in by_label.get(label.pk, []):
-            owners.append(index)
-            texts.append(text)
-    long = long_ones(encoder, [(labels[owner].name, text) for owner, text in zip(owners, texts, strict=True)])
+    place = {label.pk: index for index, label in enumerate(labels)}
+    owners = np.asarray([place[prompt.label_id] for prompt in prompts], np.int64)
     try:
-        return make_class_embeddings(
-            encoder.encode_texts(texts), np.asarray(owners, np.int64), len(labels)
-        ), long
+        texts = encoder.encode_texts([prompt.text for prompt in prompts])
+        return make_class_embeddings(texts, owners, len(labels))
     except LabelWithoutPrompts as error:
         raise StageError(
             gettext_lazy(
                 "The label “%(label)s” has no prompt. Write at least one on the labels page; "
-                "predicting starts by itself."
+                "predicting starts automatically."
             ),
             {"label": labels[error.index].name},
         ) from error

@@ -13,7 +13,7 @@ from workers.runner import Report
 CHUNK = 50_000
 
 
-def score_all(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
+def score_images(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
     """Return the scores of every row of the mirror."""
     report(stage="predicting", done=0, total=len(mirror), unit="images")
     parts = []
@@ -27,7 +27,7 @@ def score_all(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
     )
 
 
-def store_missing(head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
+def store_missing_predictions(head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
     """Store the predictions that a head does not have yet, and index them; return their number.
 
     Every CHUNK is committed, so the next worker need not store again what a killed worker has stored.

@@ -20,7 +20,7 @@ SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """The decision whether to promote, and its reason: {"code": …, values for its sentence}."""
 
     promote: bool
@@ -89,14 +89,14 @@ def prompts_log_loss(X: NDArray[Any], y: NDArray[np.int64], text: NDArray[Any], 
     return float(-log_proba[np.arange(len(y)), y].mean())
 
 
-def judge(
+def decide_promotion(
     *,
     labels: int,
     log_loss: float | None,
     prompts: float,
     audit: AuditComparison | None,
     schema_changed: bool,
-) -> Verdict:
+) -> PromotionDecision:
     """Decide by the rule of this module.
 
     `labels` is the number of labels the challenger was trained on. `log_loss` is its cross-validated
@@ -110,14 +110,16 @@ def judge(
     if audit is not None:
         facts |= audit.facts()
     if schema_changed:
-        return Verdict(True, {**facts, "code": "labels_changed"})
+        return PromotionDecision(True, {**facts, "code": "labels_changed"})
     if log_loss is not None and log_loss > prompts:
-        return Verdict(False, {**facts, "code": "worse_than_prompts"})
+        return PromotionDecision(False, {**facts, "code": "worse_than_prompts"})
     if (
         audit is not None
         and audit.n >= MIN_AUDITED
         and audit.only_champion > audit.only_challenger
         and audit.p < SIGNIFICANCE
     ):
-        return Verdict(False, {**facts, "code": "worse_on_audit"})
-    return Verdict(True, {**facts, "code": "few_labels" if log_loss is None else "better_than_prompts"})
+        return PromotionDecision(False, {**facts, "code": "worse_on_audit"})
+    return PromotionDecision(
+        True, {**facts, "code": "few_labels" if log_loss is None else "better_than_prompts"}
+    )

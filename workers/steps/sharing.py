@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.in_hand import Hand
 from mekiki.learning import models
-from mekiki.learning.problems import KILLS_WORKER
+from mekiki.learning.messages import KILLS_WORKER
 from mekiki.learning.services import record_encoding_problems, store_embeddings
 from workers.steps.encoders import missing
 

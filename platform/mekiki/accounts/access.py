@@ -3,24 +3,27 @@
 Roles are ordered: an admin has all rights of a reviewer, and a reviewer has all rights of a viewer.
 """
 
-from typing import Any
+from typing import Protocol
 
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import Membership, Role, User
 
+
+class DatasetLike(Protocol):
+    """A dataset. This app is below datasets and cannot import its models."""
+
+    pk: int
+    role: str | None
+    role_of: int | None
+
+
 _RANK = {Role.VIEWER: 1, Role.REVIEWER: 2, Role.ADMIN: 3}
 
 
-def person(request: HttpRequest) -> User:
-    """Return the user of the request. For pages that require a login, so there always is a user."""
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def role_in(user: User, dataset) -> str | None:
+def role_in(user: User, dataset: DatasetLike) -> str | None:
     """Return the user's role in the dataset, or None for a user without a role.
 
     Admins of the platform are admins of every dataset. An inactive user has no role.
@@ -29,7 +32,7 @@ def role_in(user: User, dataset) -> str | None:
         return None
     if user.is_superuser:
         return Role.ADMIN
-    return Membership.objects.filter(user=user, dataset=dataset).values_list("role", flat=True).first()
+    return Membership.objects.filter(user=user, dataset_id=dataset.pk).values_list("role", flat=True).first()
 
 
 def at_least(role: str | None, needed: str) -> bool:
@@ -37,19 +40,51 @@ def at_least(role: str | None, needed: str) -> bool:
     return role is not None and _RANK[Role(role)] >= _RANK[Role(needed)]
 
 
-def require_platform_admin(user: Any) -> None:
+def require_role(user: User, dataset: DatasetLike, needed: str) -> None:
+    """Raise PermissionDenied unless the user's role in the dataset includes the rights of `needed`.
+
+    A dataset from datasets.access.dataset_for carries the role of its user. For other datasets, the role is
+    read from the database.
+    """
+    known = dataset.role_of is not None and dataset.role_of == user.pk
+    held = dataset.role if known else role_in(user, dataset)
+    if held is None:
+        raise PermissionDenied(
+            _("This needs the role “%(needed)s” in this dataset, and you have no role in it.")
+            % {"needed": Role(needed).label}
+        )
+    if not at_least(held, needed):
+        raise PermissionDenied(
+            _("This needs the role “%(needed)s” in this dataset; yours is “%(held)s”.")
+            % {"needed": Role(needed).label, "held": Role(held).label}
+        )
+
+
+def require_platform_admin(user: User) -> None:
     """Raise PermissionDenied unless the user is an admin of the platform."""
-    if not (user.is_authenticated and user.is_superuser):
+    if not (user.is_active and user.is_superuser):
         raise PermissionDenied(_("Only an admin of the platform can do this."))
 
 
-def user_for(actor: Any, user_id: int) -> User:
+def require_may_create_datasets(user: User) -> None:
+    """Raise PermissionDenied unless the user may create datasets."""
+    if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
+        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+
+
+def require_same_user(actor: User, user: User) -> None:
+    """Raise PermissionDenied unless the actor is the user whose account changes."""
+    if actor.pk != user.pk:
+        raise PermissionDenied(_("Only the user of this account can do this."))
+
+
+def user_for(actor: User, user_id: int) -> User:
     """Return a user for an admin of the platform.
 
     Raises PermissionDenied if `actor` is not an admin of the platform, and Http404 if no user has this id.
     """
     require_platform_admin(actor)
-    found = User.objects.filter(pk=user_id).first() if user_id < 2**63 else None
-    if found is None:
+    user = User.objects.filter(pk=user_id).first() if user_id < 2**63 else None
+    if user is None:
         raise Http404
-    return found
+    return user

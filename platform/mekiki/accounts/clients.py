@@ -33,13 +33,13 @@ class Client:
         For an IPv6 address this is the /64 network, because a customer has the whole network.
         """
         try:
-            found = ipaddress.ip_address(self.address)
+            parsed = ipaddress.ip_address(self.address)
         except ValueError:
             return self.address
-        if isinstance(found, ipaddress.IPv6Address):
-            mapped = found.ipv4_mapped
-            return str(mapped or ipaddress.ip_network((found, 64), strict=False))
-        return str(found)
+        if isinstance(parsed, ipaddress.IPv6Address):
+            mapped = parsed.ipv4_mapped
+            return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))
+        return str(parsed)
 
     @property
     def device_key(self) -> str:

@@ -23,8 +23,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from mekiki.accounts import logins
-from mekiki.accounts.access import person
 from mekiki.accounts.clients import client_of
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import checking, selectors
 from mekiki.accounts.sessions import SILENT_LOGIN_KEY
@@ -60,7 +60,7 @@ def confirm(request: HttpRequest, *, method: str) -> None:
 
     `method` is a key of login_flow.METHOD_WORDS.
     """
-    user = person(request)
+    user = user_of(request)
     store: Any = request.session
     store.row().update(confirmed_at=Now())
     store.confirmed_before = timedelta(0)
@@ -95,7 +95,7 @@ def _check(request: HttpRequest) -> str | None:
 
     Return None if it is right, a message if it is wrong, and "" if there is none.
     """
-    user = person(request)
+    user = user_of(request)
     if request.POST.get(CREDENTIAL) or request.POST.get(CODE):
         return _check_factor(request, user)
     if FIELD not in request.POST:
@@ -128,7 +128,7 @@ def _check_factor(request: HttpRequest, user: User) -> str | None:
 
 
 def _ask(request: HttpRequest, problem: str) -> HttpResponse:
-    user = person(request)
+    user = user_of(request)
     factors = selectors.factors_of(user)
     context = {
         "kept": [

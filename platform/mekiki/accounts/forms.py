@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.accounts import logins, site
-from mekiki.accounts.access import person
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 
 
@@ -30,13 +30,13 @@ class OwnPasswordForm(PasswordChangeForm):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.request = request
-        super().__init__(person(request), *args, **kwargs)
+        super().__init__(user_of(request), *args, **kwargs)
 
     def clean_old_password(self) -> str:
         """Return the present password. Wrong passwords are slowed down and recorded as at the login."""
         password: str = self.cleaned_data["old_password"]
         if not logins.verify_password(
-            user=person(self.request), password=password, request=self.request, door="password"
+            user=user_of(self.request), password=password, request=self.request, door="password"
         ):
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return password
@@ -49,7 +49,8 @@ class NewUserForm(forms.Form):
         label=_("User name"),
         max_length=150,
         help_text=_(
-            "Letters, digits and @ . + - _ only. It stands beside every decision and is never reused."
+            "Letters, digits and @ . + - _ only. The name is recorded with every decision and is "
+            "never reused."
         ),
     )
     password = forms.CharField(
@@ -85,7 +86,9 @@ class OwnMailForm(forms.Form):
         label=_("Mail address"),
         required=False,
         max_length=254,
-        help_text=_("Links for a lost password and news of changes of your account go there. Empty: none."),
+        help_text=_(
+            "Links for a lost password and notices of account changes are sent there. Empty: no mail."
+        ),
     )
 
 

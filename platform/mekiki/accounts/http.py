@@ -1,17 +1,19 @@
-"""Helpers for views: a request type with a user, and numbers from addresses."""
+"""Helpers for views: the user of a request, and numbers from addresses."""
 
 from django.http import HttpRequest
 
 from mekiki.accounts.models import User
 
 
-class UserRequest(HttpRequest):
-    """A request with a user, for annotations.
+def user_of(request: HttpRequest) -> User:
+    """Return the user who is logged in. For pages that require a login, so there always is a user."""
+    assert isinstance(request.user, User)
+    return request.user
 
-    LoginRequiredMiddleware lets only requests with a user reach a view.
-    """
 
-    user: User
+def user_or_none(request: HttpRequest) -> User | None:
+    """Return the user who is logged in, or None. For middleware and for pages without a login."""
+    return request.user if isinstance(request.user, User) else None
 
 
 def number_in(text: str) -> int | None:

@@ -4,6 +4,7 @@ The answer to a request is the same whether the user exists or not. The web proc
 duration of sending a mail does not show whether a name exists either.
 """
 
+import logging
 from datetime import timedelta
 
 from django.conf import settings
@@ -26,8 +27,11 @@ from mekiki.accounts.outbox import is_set_up
 from mekiki.accounts.selectors import user_named
 from mekiki.audit.services import record
 
+log = logging.getLogger(__name__)
+
 HOUR = timedelta(hours=1)
 PER_USER, PER_ADDRESS = 3, 20  # requests per hour
+FIRST_WAIT = timedelta(minutes=1)  # after the first failure to send a mail; it doubles with each failure
 
 
 @transaction.atomic
@@ -42,10 +46,10 @@ def ask(*, name: str, client: Client) -> None:
         return
     user = user_named(name)
     if user is None and "@" in name:
-        found = list(
+        matches = list(
             User.objects.filter(email__iexact=name.strip()[:254].replace("\0", ""), is_active=True)[:2]
         )
-        user = found[0] if len(found) == 1 else None
+        user = matches[0] if len(matches) == 1 else None
     # A user without a password logs in another way. Only an admin can give such a user a password.
     if user is not None and not (user.is_active and user.email and user.has_usable_password()):
         user = None
@@ -59,8 +63,12 @@ def ask(*, name: str, client: Client) -> None:
 
 
 def send_waiting() -> int:
-    """Send the waiting mails. Return how many were sent. Two processes never send the same mail."""
-    sent = 0
+    """Send the waiting mails. Return how many were sent. Two processes never send the same mail.
+
+    A mail that cannot be sent does not delay the others. It is tried again, at most for the hour in which its
+    link would be useful.
+    """
+    sent, tried = 0, list[int]()
     if not is_set_up():
         return 0
     while True:
@@ -68,12 +76,23 @@ def send_waiting() -> int:
             waiting = PasswordReset.objects.select_for_update(skip_locked=True, of=("self",)).select_related(
                 "user"
             )
-            row = waiting.filter(Q(asked_at__gt=Now() - HOUR), user__isnull=False, sent_at=None).first()
+            # A wait that is longer than the longest possible wait was stored before the clock was set back.
+            due = Q(next_at__lte=Now()) | Q(next_at__gt=Now() + HOUR)
+            waiting = waiting.filter(due, asked_at__gt=Now() - HOUR, user__isnull=False, sent_at=None)
+            row = waiting.exclude(pk__in=tried).order_by("pk").first()
             if row is None or row.user is None:
                 return sent
-            _send(row.user, row.language)
-            PasswordReset.objects.filter(pk=row.pk).update(sent_at=Now())
-            sent += 1
+            tried.append(row.pk)
+            this = PasswordReset.objects.filter(pk=row.pk)
+            try:
+                _send(row.user, row.language)
+            except (OSError, ValueError) as error:  # smtplib's errors are OSErrors
+                log.warning("The mail for a lost password of user %s was not sent: %s", row.user.pk, error)
+                wait = min(HOUR, FIRST_WAIT * 2**row.tries)
+                this.update(next_at=Now() + wait, tries=row.tries + 1)
+            else:
+                this.update(sent_at=Now())
+                sent += 1
 
 
 def link_for(user: User) -> str:
@@ -85,9 +104,9 @@ def link_for(user: User) -> str:
 def _send(user: User, language: str) -> None:
     with translation.override(user.language or language):
         body = _(
-            "Somebody asked for a new password of the user %(name)s at %(site)s.\n\n"
-            "Open this address within an hour to choose one:\n%(link)s\n\n"
-            "If it was not you, do nothing: your password stays as it is."
+            "A new password was requested for the user %(name)s at %(site)s.\n\nOpen this address "
+            "within an hour to choose one:\n%(link)s\n\nIf you did not request it, do nothing: your "
+            "password does not change."
         ) % {"name": user.username, "site": settings.PUBLIC_URL, "link": link_for(user)}
         send_mail(_("New password for Mekiki"), body, None, [user.email])
 
@@ -108,10 +127,10 @@ def set_by_link(*, key: str, token: str, password: str, client: Client) -> User 
 
     Raises ValidationError if the password is weak.
     """
-    found = user_of_link(key, token)
-    if found is None:
+    unlocked_user = user_of_link(key, token)
+    if unlocked_user is None:
         return None
-    User.objects.select_for_update().get(pk=found.pk)
+    User.objects.select_for_update().get(pk=unlocked_user.pk)
     user = user_of_link(key, token)  # again, under the lock: only one of two simultaneous requests succeeds
     if user is None:
         return None

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts import sessions, site
 from mekiki.accounts.clients import client_of, set_device_cookie
+from mekiki.accounts.http import user_or_none
 
 
 class LanguageMiddleware:
@@ -62,7 +63,7 @@ class SessionUseMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Store the use, at most once a minute. The polling of a page does not count as use."""
         store: Any = request.session
-        request.user.is_authenticated  # noqa: B018  loads the session, whatever the view does
+        user_or_none(request)  # loads the session, whatever the view does
         unused = store.unused_for
         if unused is not None and unused > sessions.NOTED_EVERY and sessions.is_touched(request):
             store.note_use(client_of(request))
@@ -89,8 +90,8 @@ class PasswordChangeMiddleware:
         match = request.resolver_match
         if match is None or match.view_name in self.OPEN:
             return None
-        user = request.user
-        if not (user.is_authenticated and getattr(user, "must_change_password", False)):
+        user = user_or_none(request)
+        if user is None or not user.must_change_password:
             return None
         if match.namespace == "api":
             detail = _("Change your password in the browser first. Nothing was done.")

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -34,8 +36,8 @@ class PeopleManager(UserManager["User"]):
         # A text in PostgreSQL cannot contain NUL or half of a surrogate pair.
         name = (username or "").replace("\0", "").encode(errors="replace").decode()
         written = models.Q(username=name)
-        found = self.filter(written | models.Q(name_key=names.name_key(name)))
-        user = found.order_by(models.Case(models.When(written, then=0), default=1)).first()
+        matches = self.filter(written | models.Q(name_key=names.name_key(name)))
+        user = matches.order_by(models.Case(models.When(written, then=0), default=1)).first()
         if user is None:
             raise self.model.DoesNotExist(f"No user “{name[:150]}”.")
         return user
@@ -227,9 +229,7 @@ class Session(AbstractBaseSession):
     @classmethod
     def get_session_store_class(cls) -> "type[SessionStore]":
         """Return the store that reads and writes this table."""
-        from mekiki.accounts.sessions import SessionStore
-
-        return SessionStore
+        return import_string(f"{settings.SESSION_ENGINE}.SessionStore")
 
     def save(self, *args: Any, force_update: bool = False, **options: Any) -> None:
         """Write the columns that the store knows.
@@ -252,6 +252,8 @@ class PasswordReset(models.Model):
     address = models.CharField(max_length=64, blank=True, default="")
     language = models.CharField(max_length=10, blank=True, default="")
     asked_at = models.DateTimeField(db_default=Now(), db_index=True)
+    next_at = models.DateTimeField(db_default=Now())  # the time of the next try to send the mail
+    tries = models.PositiveSmallIntegerField(default=0)
     sent_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

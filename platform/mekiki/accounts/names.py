@@ -85,9 +85,9 @@ def refuse_invisible_letters(name: str) -> None:
 
 def refuse_mixed_scripts(name: str) -> None:
     """Raise ValidationError if the name mixes scripts as no language does, such as Latin with Cyrillic."""
-    found = scripts(unicodedata.normalize("NFKC", name))
-    if len(found) > 1 and not any(found <= allowed for allowed in _COMBINATIONS):
-        shown = ", ".join(sorted(script.replace("_", " ").title() for script in found))
+    name_scripts = scripts(unicodedata.normalize("NFKC", name))
+    if len(name_scripts) > 1 and not any(name_scripts <= allowed for allowed in _COMBINATIONS):
+        shown = ", ".join(sorted(script.replace("_", " ").title() for script in name_scripts))
         raise ValidationError(
             _(
                 "This name mixes letters of different scripts (%(scripts)s), so it could be taken for "

@@ -12,9 +12,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from mekiki.accounts import login_flow, own_mail, services, sessions
-from mekiki.accounts.access import person
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import OwnMailForm, OwnPasswordForm
+from mekiki.accounts.http import user_of
 from mekiki.accounts.outbox import is_set_up
 
 
@@ -26,7 +26,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
     This is the only page for a user with a password that an admin has given.
     """
-    user = person(request)
+    user = user_of(request)
     if not user.has_usable_password():
         messages.info(request, _("You have no password. An admin of the platform can give you one."))
         return redirect("account")
@@ -52,7 +52,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def own_sessions(request: HttpRequest) -> HttpResponse:
     """Show the user's own sessions with place, browser and last use. End one session or all others."""
-    user = person(request)
+    user = user_of(request)
     here = sessions.digest_of(request.session.session_key or "")
     if request.method == "POST":
         ended = services.end_sessions(user=user, request=request, only=request.POST.get("session", ""))
@@ -73,7 +73,7 @@ def own_sessions(request: HttpRequest) -> HttpResponse:
 @confirm_first
 def change_email(request: HttpRequest) -> HttpResponse:
     """Request another mail address. It takes effect when the user opens the link that is sent to it."""
-    user = person(request)
+    user = user_of(request)
     form = OwnMailForm(request.POST if request.method == "POST" else None, initial={"email": user.email})
     if request.method == "POST" and form.is_valid():
         email = form.cleaned_data["email"]
@@ -99,7 +99,7 @@ def use_email_link(request: HttpRequest, token: str) -> HttpResponse:
 
     Only a POST changes the address, because programs open links too.
     """
-    user = person(request)
+    user = user_of(request)
     if request.method == "POST":
         email = own_mail.use(token=token, user=user)
         if email is not None:

@@ -252,8 +252,8 @@ class KnownWordsValidator(CommonPasswordValidator):
     def _refusal() -> ValidationError:
         return ValidationError(
             _(
-                "This password is easy to guess: it is a common one, a row of keys, or made of names and "
-                "words that belong to this place. Choose other words."
+                "This password is easy to guess: it is a common password, a row of keys, or made of "
+                "names and words from this site. Choose other words."
             ),
             code="password_too_common",
         )

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from mekiki.accounts import sessions
 from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.http import user_of
 from mekiki.audit.models import Event
 
 DAY = timedelta(hours=24)
@@ -28,7 +29,7 @@ RULES = {
 }
 KINDS = {
     "user.login_failed": _("Wrong password"),
-    "user.login_slowed": _("Slowed down"),
+    "user.login_slowed": _("Limited"),
     "user.logged_in": _("Logged in"),
     "user.logged_out": _("Logged out"),
     "user.login_refused": _("Login refused"),
@@ -42,7 +43,7 @@ KINDS = {
 @require_safe
 def logins(request: HttpRequest) -> HttpResponse:
     """Show the logins of the last day, so that an admin can see when somebody guesses passwords."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     recent = Event.objects.filter(at__gt=Now() - DAY)
     failed = recent.filter(kind="user.login_failed")
     by_address = failed.values(of=F("data__address")).annotate(

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from mekiki.accounts.models import Membership, User
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.config.keyset import page_by
 
 PAGE = 50
 
@@ -15,10 +16,8 @@ def users(*, after: str = "", search: str = "") -> tuple[list[User], str]:
     `search` is a part of the name.
     """
     rows = User.objects.filter(username__icontains=search) if search else User.objects.all()
-    if after:
-        rows = rows.filter(username__gt=after)
-    page = list(rows.order_by("username")[: PAGE + 1])
-    return page[:PAGE], page[PAGE - 1].username if len(page) > PAGE else ""
+    page, more = page_by(rows, "username", PAGE, after=after or None)
+    return page, more or ""
 
 
 def user_named(name: str) -> User | None:
@@ -41,3 +40,11 @@ def memberships_of(user: User) -> QuerySet[Membership]:
         .select_related("dataset")
         .order_by("dataset__name")
     )
+
+
+def datasets_without_admin(user: User) -> list[str]:
+    """Return the names of datasets that have no active admin now, and of which the user is an admin."""
+    admins = Membership.objects.filter(role=Role.ADMIN)
+    active = admins.filter(user__is_active=True).values("dataset_id")
+    rows = admins.filter(user=user, dataset__archived_at__isnull=True).exclude(dataset_id__in=active)
+    return list(rows.order_by("dataset__name").values_list("dataset__name", flat=True))

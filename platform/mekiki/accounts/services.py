@@ -4,7 +4,6 @@ Users are never deleted, because their names belong to decisions.
 """
 
 import secrets
-from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -14,7 +13,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from mekiki.accounts import logins, notices, sessions, throttle
-from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.access import (
+    DatasetLike,
+    require_may_create_datasets,
+    require_platform_admin,
+    require_role,
+    require_same_user,
+)
 from mekiki.accounts.clients import client_of
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.audit.services import record
@@ -43,10 +48,11 @@ def create_user(
     """Create a user.
 
     `actor` is the admin who creates the user, None for the platform. If an admin gives the password, the user
-    must change it. Raises ValidationError if the name is taken, confusable or malformed, or if the password
-    is weak.
+    must change it. Raises PermissionDenied if `actor` is not an admin of the platform. Raises ValidationError
+    if the name is taken, confusable or malformed, or if the password is weak.
     """
-    _require_admin(actor)
+    if actor is not None:
+        require_platform_admin(actor)
     user = User(
         username=name,
         is_superuser=is_admin,
@@ -69,12 +75,6 @@ def create_user(
     return user
 
 
-def _require_admin(actor: User | None) -> None:
-    """Raise PermissionDenied unless the actor is an admin of the platform, or None (the platform)."""
-    if actor is not None:
-        require_platform_admin(actor)
-
-
 @transaction.atomic
 def change_password(*, user: User, password: str, actor: User, request: HttpRequest | None = None) -> None:
     """Change the user's own password. Every other session ends, and other devices count as new.
@@ -82,8 +82,7 @@ def change_password(*, user: User, password: str, actor: User, request: HttpRequ
     The session of `request` continues. Raises ValidationError if the password is weak or the present one, and
     PermissionDenied if `actor` is another user.
     """
-    if actor.pk != user.pk:
-        raise PermissionDenied(_("Only an admin of the platform can do this."))
+    require_same_user(actor, user)
     if user.check_password(password):
         raise ValidationError(
             _("This is your present password. Nothing was changed. Choose another one."), code="same_password"
@@ -102,10 +101,11 @@ def change_password(*, user: User, password: str, actor: User, request: HttpRequ
 def give_password(*, user: User, password: str, actor: User | None, must_change: bool = True) -> None:
     """Give a user a new password, which must be changed at the next login. All sessions of the user end.
 
-    `actor` is an admin of the platform, None for a command on the server. Raises ValidationError if the
-    password is weak.
+    `actor` is an admin of the platform, None for a command on the server. Raises PermissionDenied for other
+    users, and ValidationError if the password is weak.
     """
-    _require_admin(actor)
+    if actor is not None:
+        require_platform_admin(actor)
     validate_password(password, user)
     user.set_password(password)
     user.must_change_password = must_change
@@ -130,10 +130,11 @@ def _lock_admins() -> list[User]:
 def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
     """Make a user an admin of the platform, or withdraw this right. Roles in datasets stay.
 
-    `actor` is an admin, None for a command on the server. Raises ValidationError for the last admin, and for
-    a user who cannot log in.
+    `actor` is an admin of the platform, None for a command on the server. Raises PermissionDenied for other
+    users. Raises ValidationError for the last admin, and for a user who cannot log in.
     """
-    _require_admin(actor)
+    if actor is not None:
+        require_platform_admin(actor)
     others = [admin for admin in _lock_admins() if admin.pk != user.pk]
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.is_superuser == is_admin:
@@ -155,9 +156,13 @@ def set_admin(*, user: User, is_admin: bool, actor: User | None) -> User:
 def set_active(*, user: User, active: bool, actor: User | None) -> User:
     """Activate or deactivate a user. The sessions of a deactivated user end, and all their work stays.
 
-    Raises ValidationError for the actor's own account and for the last admin of the platform.
+    The last admin of a dataset can be deactivated too: a user who leaves must be locked out at once, and
+    admins of the platform are admins of every dataset. `actor` is an admin of the platform, None for the
+    platform. Raises PermissionDenied for other users. Raises ValidationError for the actor's own account and
+    for the last admin of the platform.
     """
-    _require_admin(actor)
+    if actor is not None:
+        require_platform_admin(actor)
     others = [admin for admin in _lock_admins() if admin.pk != user.pk]
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.is_active == active:
@@ -177,8 +182,11 @@ def set_active(*, user: User, active: bool, actor: User | None) -> User:
 
 @transaction.atomic
 def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
-    """Allow or forbid a user to create datasets. Admins of the platform may always create datasets."""
-    _require_admin(actor)
+    """Allow or forbid a user to create datasets. Admins of the platform may always create datasets.
+
+    Raises PermissionDenied if `actor` is not an admin of the platform.
+    """
+    require_platform_admin(actor)
     row = User.objects.select_for_update().get(pk=user.pk)
     if row.may_create_datasets == allowed:
         return row
@@ -189,30 +197,49 @@ def set_may_create_datasets(*, user: User, allowed: bool, actor: User) -> User:
     return row
 
 
-def _keep_an_admin(dataset: Any, user: User) -> None:
+def _keep_an_admin(dataset: DatasetLike, user: User) -> None:
     """Raise ValidationError if the user is the only admin of the dataset.
 
     The rows of the admins stay locked until the transaction ends.
     """
-    admins = Membership.objects.select_for_update(of=("self",)).filter(dataset=dataset, role=Role.ADMIN)
+    admins = Membership.objects.select_for_update(of=("self",)).filter(dataset_id=dataset.pk, role=Role.ADMIN)
     ids = set(admins.filter(user__is_active=True).order_by("pk").values_list("user_id", flat=True))
     if ids == {user.pk}:
         raise ValidationError(_("A dataset keeps at least one admin. Make somebody else admin first."))
 
 
 @transaction.atomic
-def set_role(*, dataset: Any, user: User, role: str, actor: User | None) -> Membership:
+def set_role(*, dataset: DatasetLike, user: User, role: str, actor: User | None) -> Membership:
     """Give a user a role in a dataset. It replaces the user's earlier role.
 
-    Raises ValidationError if the role is unknown, or if the user is the last admin and the new role is
+    `actor` is an admin of the dataset, None for the platform. Raises PermissionDenied for other users. Raises
+    ValidationError if the role is unknown, or if the user is the last admin and the new role is
     another one. A dataset needs an admin who can add members.
     """
+    if actor is not None:
+        require_role(actor, dataset, Role.ADMIN)
     if role not in Role.values:
         raise ValidationError(_("“%(role)s” is not a role."), params={"role": role})
     if role != Role.ADMIN:
         _keep_an_admin(dataset, user)
+    return _store_role(dataset, user, role, actor)
+
+
+@transaction.atomic
+def make_first_admin(*, dataset: DatasetLike, user: User) -> Membership:
+    """Make the user who creates a dataset its admin.
+
+    Raises PermissionDenied if the user may not create datasets or if the dataset has members.
+    """
+    require_may_create_datasets(user)
+    if Membership.objects.filter(dataset_id=dataset.pk).exists():
+        raise PermissionDenied(_("This dataset has members already."))
+    return _store_role(dataset, user, Role.ADMIN, user)
+
+
+def _store_role(dataset: DatasetLike, user: User, role: str, actor: User | None) -> Membership:
     membership, _made = Membership.objects.update_or_create(
-        dataset=dataset, user=user, defaults={"role": role}
+        dataset_id=dataset.pk, user=user, defaults={"role": role}
     )
     record(
         kind="member.role_set",
@@ -225,13 +252,16 @@ def set_role(*, dataset: Any, user: User, role: str, actor: User | None) -> Memb
 
 
 @transaction.atomic
-def remove_member(*, dataset: Any, user: User, actor: User | None) -> None:
+def remove_member(*, dataset: DatasetLike, user: User, actor: User | None) -> None:
     """Remove a user's role in a dataset. Nothing happens if the user has no role.
 
-    Raises ValidationError for the last admin.
+    `actor` is an admin of the dataset, None for the platform. Raises PermissionDenied for other users, and
+    ValidationError for the last admin.
     """
+    if actor is not None:
+        require_role(actor, dataset, Role.ADMIN)
     _keep_an_admin(dataset, user)
-    membership = Membership.objects.select_for_update().filter(dataset=dataset, user=user).first()
+    membership = Membership.objects.select_for_update().filter(dataset_id=dataset.pk, user=user).first()
     if membership is None:
         return
     record(
@@ -263,6 +293,13 @@ def set_email(*, user: User, email: str, actor: User) -> User:
     for address in {before, email} - {""}:
         notices.tell(row, "user.mail_changed", to=address)
     return row
+
+
+def set_language(*, user: User, language: str) -> None:
+    """Store the language in which the user reads pages and mails."""
+    if user.language != language:
+        user.language = language
+        user.save(update_fields=["language"])
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ static/mekiki/js/http.js reports for how long nobody has touched the page.
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends import db
@@ -16,9 +16,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from mekiki.accounts.clients import Client, client_of
-
-if TYPE_CHECKING:
-    from mekiki.accounts.models import Session, User
+from mekiki.accounts.models import Session, User
 
 # A use is stored at most once in this time, so that most requests write nothing.
 NOTED_EVERY = timedelta(minutes=1)
@@ -55,10 +53,8 @@ class SessionStore(db.SessionStore):
     confirmed_before: timedelta | None = None
 
     @classmethod
-    def get_model_class(cls) -> "type[Session]":
+    def get_model_class(cls) -> type[Session]:
         """Return the session table of this app."""
-        from mekiki.accounts.models import Session
-
         return Session
 
     def _validate_session_key(self, key: str) -> bool:
@@ -69,25 +65,29 @@ class SessionStore(db.SessionStore):
         return super()._validate_session_key(key) and key.isascii() and key.isalnum()  # type: ignore[misc]
 
     def _get_session_from_db(self) -> Any:
-        found: Any = None
+        session: Any = None
         if self.session_key:
             rows = self.get_model_class().objects.filter(alive(), pk=digest_of(self.session_key))
-            found = rows.annotate(
+            session = rows.annotate(
                 age=Now() - F("created_at"),
                 unused_for=Now() - F("used_at"),
                 confirmed_before=Now() - F("confirmed_at"),
             ).first()
-        if found is None:
+        if session is None:
             self._session_key = None  # type: ignore[attr-defined]
             return None
-        self.age, self.unused_for, self.confirmed_before = found.age, found.unused_for, found.confirmed_before
-        return found
+        self.age, self.unused_for, self.confirmed_before = (
+            session.age,
+            session.unused_for,
+            session.confirmed_before,
+        )
+        return session
 
     def exists(self, session_key: str) -> bool:
         """Return whether a session has this key."""
         return self.get_model_class().objects.filter(pk=digest_of(session_key)).exists()
 
-    def create_model_instance(self, data: dict[str, Any]) -> "Session":
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
         """Return the row of this session. Its times and its client are kept (models.Session.save)."""
         row: Any = super().create_model_instance(data)
         row.pk = digest_of(row.session_key)
@@ -105,7 +105,7 @@ class SessionStore(db.SessionStore):
         """Delete the rows of sessions that have expired."""
         cls.get_model_class().objects.exclude(alive()).delete()
 
-    def row(self) -> "QuerySet[Session]":
+    def row(self) -> QuerySet[Session]:
         """Return the row of this session, as a query."""
         return self.get_model_class().objects.filter(pk=digest_of(self.session_key or ""))
 
@@ -124,21 +124,17 @@ def is_touched(request: HttpRequest) -> bool:
 
     The result is False for a page that polls and that nobody has touched for a while.
     """
-    said = request.headers.get(IDLE_HEADER, "")
-    return not (said.isascii() and said.isdigit() and len(said) < 10 and int(said) > PRESENT)
+    idle = request.headers.get(IDLE_HEADER, "")
+    return not (idle.isascii() and idle.isdigit() and len(idle) < 10 and int(idle) > PRESENT)
 
 
-def sessions_of(user: "User") -> "QuerySet[Session]":
+def sessions_of(user: User) -> QuerySet[Session]:
     """Return the live sessions of a user, the most recently used first."""
-    from mekiki.accounts.models import Session
-
     return Session.objects.filter(alive(), user=user).order_by("-used_at", "pk")
 
 
-def end_sessions(*, user: "User", but: HttpRequest | None = None) -> int:
+def end_sessions(*, user: User, but: HttpRequest | None = None) -> int:
     """End the sessions of a user, except the one of `but`. Return how many ended."""
-    from mekiki.accounts.models import Session
-
     rows = Session.objects.filter(user=user)
     if but is not None and but.session.session_key:
         rows = rows.exclude(pk=digest_of(but.session.session_key))
@@ -171,5 +167,5 @@ def browser_name(agent: str) -> str:
 
     An unknown user agent is returned unchanged, but shortened to 60 characters.
     """
-    found = [next((name for mark, name in table if mark in agent), "") for table in (_BROWSERS, _SYSTEMS)]
-    return ", ".join(name for name in found if name) or agent[:60]
+    names = [next((name for mark, name in table if mark in agent), "") for table in (_BROWSERS, _SYSTEMS)]
+    return ", ".join(name for name in names if name) or agent[:60]

@@ -8,11 +8,12 @@ from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTasks
 
+from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.audit.services import record
 
@@ -44,14 +45,13 @@ def zone() -> ZoneInfo:
 
 
 @transaction.atomic
-def set_time_zone(*, name: str, actor: User, source: str = "admin") -> None:
+def set_time_zone(*, name: str, user: User, source: str = "admin") -> None:
     """Change the time zone of pages and schedules.
 
-    `source` is "admin" or "browser", for the audit log. Raises PermissionDenied if `actor` is not an admin of
-    the platform. Raises ValidationError if the zone is unknown or MEKIKI_TIME_ZONE is set.
+    `source` is "admin" or "browser", for the audit log. Raises PermissionDenied if the user is not an admin
+    of the platform. Raises ValidationError if the zone is unknown or MEKIKI_TIME_ZONE is set.
     """
-    if not (actor.is_active and actor.is_superuser):
-        raise PermissionDenied(_("Only an admin of the platform can do this."))
+    require_platform_admin(user)
     if settings.FIXED_TIME_ZONE:
         raise ValidationError(
             _("The time zone is set by MEKIKI_TIME_ZONE on the server, to %(zone)s. It was not changed.")
@@ -72,7 +72,7 @@ def set_time_zone(*, name: str, actor: User, source: str = "admin") -> None:
     row.save(update_fields=["time_zone"])
     record(
         kind="site.time_zone_set",
-        actor=actor,
+        actor=user,
         target=row,
         data={"from": before or "UTC", "to": name, "source": source},
     )
@@ -85,7 +85,7 @@ def take_zone_of_browser(*, name: str, user: User) -> bool:
         return False
     if SiteSettings.objects.exclude(time_zone="").exists():
         return False
-    set_time_zone(name=name, actor=user, source="browser")
+    set_time_zone(name=name, user=user, source="browser")
     return True
 
 

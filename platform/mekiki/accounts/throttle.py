@@ -68,14 +68,6 @@ class Attempt:
     client: Client
 
 
-def subject_of(name: str) -> str:
-    """Return the key under which tries for a name are counted: the account of the name, else a digest.
-
-    The digest is keyed, because the entered name may be a password.
-    """
-    return _subject(user_named(name), name)
-
-
 def _subject(user: User | None, name: str) -> str:
     return f"user:{user.pk}" if user is not None else f"name:{_digest('name', name_key(name))[:32]}"
 
@@ -132,8 +124,8 @@ def _known_by(user: User | None, client: Client) -> str:
         return ""
     keys = [key for key in (client.device_key, client.address_key) if key]
     places = KnownPlace.objects.filter(user=user, key__in=keys, last_at__gt=Now() - KNOWN_FOR)
-    found = set(places.values_list("key", flat=True))
-    return "device" if client.device_key in found else "address" if found else ""
+    known = set(places.values_list("key", flat=True))
+    return "device" if client.device_key in known else "address" if known else ""
 
 
 def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
@@ -151,8 +143,8 @@ def _waits(row: LoginTry) -> list[tuple[str, QuerySet[LoginTry], int]]:
             ("account", account.filter(is_known=False), FREE_ACCOUNT),
             ("address", recent.filter(address=row.address, is_known=False), FREE_ADDRESS),
         ]
-    found = [(rule, rows, _wait(rows, free)) for rule, rows, free in rules]
-    return sorted(found, key=lambda one: -one[2])
+    waits = [(rule, rows, _wait(rows, free)) for rule, rows, free in rules]
+    return sorted(waits, key=lambda one: -one[2])
 
 
 def wait_after(failures: int, free: int) -> int:

@@ -18,9 +18,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts import login_flow, mail_reset, selectors, services, sessions, site
-from mekiki.accounts.access import person, require_platform_admin, user_for
+from mekiki.accounts.access import require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
+from mekiki.accounts.http import user_of
 from mekiki.accounts.second_factor import hosts
 from mekiki.accounts.second_factor.selectors import admins_without, has_second_factor, is_required_for_admins
 from mekiki.accounts.sign_on import provider
@@ -58,7 +59,7 @@ class LoginView(auth_views.LoginView):
 @require_safe
 def account(request: HttpRequest) -> HttpResponse:
     """Show the user's own account: password, language, sessions, roles. accounts/own.py changes it."""
-    user = person(request)
+    user = user_of(request)
     context = {
         "form": OwnPasswordForm(request),
         "memberships": selectors.memberships_of(user),
@@ -75,7 +76,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_safe
 def users(request: HttpRequest) -> HttpResponse:
     """Show all users of the platform, by name."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     search, after = request.GET.get("q", "")[:150], request.GET.get("after", "")[:150]
     # A text in PostgreSQL cannot contain NUL.
     page, more = selectors.users(after=after.replace("\0", ""), search=search.replace("\0", ""))
@@ -89,13 +90,13 @@ def users(request: HttpRequest) -> HttpResponse:
 @confirm_first
 def create(request: HttpRequest) -> HttpResponse:
     """Create a user. A generated password is only in the response to this request, never stored or sent."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     form = NewUserForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         password = given["password"] or services.generate_password()
         try:
-            user = services.create_user(actor=person(request), **{**given, "password": password})
+            user = services.create_user(actor=user_of(request), **{**given, "password": password})
         except ValidationError as error:
             for field, problems in _by_field(error).items():
                 form.add_error(field, problems)
@@ -118,13 +119,13 @@ def _by_field(error: ValidationError) -> dict[str | None, list[str]]:
 @require_safe
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """Show one user: roles, rights and the actions of an admin."""
-    found = user_for(person(request), user_id)
+    shown_user = user_for(user_of(request), user_id)
     context = {
-        "person": found,
-        "memberships": selectors.memberships_of(found),
-        "session_count": sessions.sessions_of(found).count(),
-        "has_second_factor": has_second_factor(found),
-        "identities": identities_of(found),
+        "person": shown_user,
+        "memberships": selectors.memberships_of(shown_user),
+        "session_count": sessions.sessions_of(shown_user).count(),
+        "has_second_factor": has_second_factor(shown_user),
+        "identities": identities_of(shown_user),
     }
     return render(request, "accounts/user.html", context)
 
@@ -133,15 +134,23 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate or reactivate a user."""
-    found = user_for(person(request), user_id)
+    target = user_for(user_of(request), user_id)
     active = request.POST.get("active") == "1"
     try:
-        services.set_active(user=found, active=active, actor=person(request))
+        services.set_active(user=target, active=active, actor=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
-        messages.success(request, said % {"name": found.username})
+        message = (
+            _("%(name)s can log in again.") if active else _("%(name)s is logged out and cannot log in.")
+        )
+        messages.success(request, message % {"name": target.username})
+        if not active and (datasets := selectors.datasets_without_admin(target)):
+            text = _(
+                "These datasets have no active admin now: %(names)s. Only admins of the platform can manage "
+                "them. Make another member admin on the page Members."
+            )
+            messages.warning(request, text % {"names": ", ".join(datasets)})
     return redirect("user", user_id)
 
 
@@ -149,11 +158,13 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow or forbid a user to create datasets."""
-    found = user_for(person(request), user_id)
+    target = user_for(user_of(request), user_id)
     allowed = request.POST.get("allowed") == "1"
-    services.set_may_create_datasets(user=found, allowed=allowed, actor=person(request))
-    said = _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
-    messages.success(request, said % {"name": found.username})
+    services.set_may_create_datasets(user=target, allowed=allowed, actor=user_of(request))
+    message = (
+        _("%(name)s may create datasets.") if allowed else _("%(name)s may not create datasets any more.")
+    )
+    messages.success(request, message % {"name": target.username})
     return redirect("user", user_id)
 
 
@@ -161,10 +172,10 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
     """Set the mail address of a user."""
-    found = user_for(person(request), user_id)
+    target = user_for(user_of(request), user_id)
     try:
         services.set_email(
-            user=found, email=request.POST.get("email", "").strip()[:254], actor=person(request)
+            user=target, email=request.POST.get("email", "").strip()[:254], actor=user_of(request)
         )
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
@@ -177,10 +188,10 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
     """End all sessions of a user."""
-    found = user_for(person(request), user_id)
-    if found.pk == request.user.pk:
+    target = user_for(user_of(request), user_id)
+    if target.pk == user_of(request).pk:
         return redirect("sessions")
-    ended = services.end_sessions_of(user=found, actor=person(request))
+    ended = services.end_sessions_of(user=target, actor=user_of(request))
     text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
     messages.success(request, text % {"n": ended})
     return redirect("user", user_id)
@@ -190,21 +201,23 @@ def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
     """Make a user an admin of the platform, or withdraw this right."""
-    found = user_for(person(request), user_id)
+    target = user_for(user_of(request), user_id)
     is_admin = request.POST.get("admin") == "1"
     try:
-        services.set_admin(user=found, is_admin=is_admin, actor=person(request))
+        services.set_admin(user=target, is_admin=is_admin, actor=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = (
+        message = (
             _("%(name)s is an admin of the platform now.")
             if is_admin
             else _("%(name)s is no admin of the platform any more.")
         )
-        messages.success(request, said % {"name": found.username})
+        messages.success(request, message % {"name": target.username})
     # An admin who gave up this right cannot open the page of a user any more.
-    return redirect("home") if found.pk == request.user.pk and not is_admin else redirect("user", user_id)
+    return (
+        redirect("home") if target.pk == user_of(request).pk and not is_admin else redirect("user", user_id)
+    )
 
 
 @never_cache
@@ -212,23 +225,23 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
 @confirm_first
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """Generate a new password and show it once. The user's sessions end."""
-    found = user_for(person(request), user_id)
-    if found.pk == request.user.pk:
+    target = user_for(user_of(request), user_id)
+    if target.pk == user_of(request).pk:
         messages.error(request, _("Change your own password on your account’s page."))
         return redirect("account")
     password = services.generate_password()
-    services.give_password(user=found, password=password, actor=person(request))
-    return render(request, "accounts/new_password.html", {"person": found, "password": password})
+    services.give_password(user=target, password=password, actor=user_of(request))
+    return render(request, "accounts/new_password.html", {"person": target, "password": password})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def site_settings(request: HttpRequest) -> HttpResponse:
     """Show and change the settings of the whole site, for admins of the platform."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     form = SiteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            site.set_time_zone(name=form.cleaned_data["time_zone"], actor=person(request))
+            site.set_time_zone(name=form.cleaned_data["time_zone"], user=user_of(request))
         except ValidationError as error:
             form.add_error("time_zone", error)
         else:

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from django.http import HttpRequest
 from ninja import Router, Schema, Status
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
@@ -84,8 +85,14 @@ def _change(change: EncoderChange) -> dict[str, Any]:
         "ended_at",
         "error_code",
     )
+    facts = dict(change.facts)
+    if change.state == EncoderChange.State.READY and change.to_encoder_id is not None:
+        # The prompts may have changed since the preparation.
+        long = selectors.long_prompts(change.dataset, [change.to_encoder_id])
+        facts["long_prompts"] = [prompt.as_json() for prompt in long]
     return {
-        **{field: getattr(change, field) for field in (*fields, "facts", "comparison")},
+        **{field: getattr(change, field) for field in (*fields, "comparison")},
+        "facts": facts,
         "error": change.error_for_reader,
         "from_digest": change.from_encoder.digest if change.from_encoder else None,
         "to_digest": change.to_encoder.digest if change.to_encoder else None,
@@ -94,9 +101,9 @@ def _change(change: EncoderChange) -> dict[str, Any]:
 
 
 @router.get("/{slug}/encoder", response=EncodersOut, url_name="encoder", summary="The encoder of a dataset")
-def encoder(request: UserRequest, slug: str) -> dict[str, Any]:
+def encoder(request: HttpRequest, slug: str) -> dict[str, Any]:
     """404 unless the user is a member of the dataset."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     in_use = selectors.encoder_in_use(dataset)
     rows = {encoder.pk: _encoder(encoder, n) for encoder, n in selectors.embedded_by(dataset)}
     now = (rows.pop(in_use.pk, None) or _encoder(in_use, 0)) if in_use is not None else None
@@ -114,10 +121,12 @@ def encoder(request: UserRequest, slug: str) -> dict[str, Any]:
     url_name="encoder-change",
     summary="Prepare another encoder beside the one in use",
 )
-def change(request: UserRequest, slug: str, body: ChangeIn) -> Status[dict[str, Any]]:
+def change(request: HttpRequest, slug: str, body: ChangeIn) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: not a name, not allowed on this machine, or another change is open."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
-    return Status(202, _change(services.request_change(dataset=dataset, name=body.name, user=request.user)))
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    return Status(
+        202, _change(services.request_change(dataset=dataset, name=body.name, user=user_of(request)))
+    )
 
 
 @router.post(
@@ -126,10 +135,13 @@ def change(request: UserRequest, slug: str, body: ChangeIn) -> Status[dict[str, 
     url_name="encoder-switch",
     summary="Switch over to a prepared encoder",
 )
-def switch(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
+def switch(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it is not ready."""
     return Status(
-        202, _change(services.request_switch(change=change_for(request.user, slug, pk), user=request.user))
+        202,
+        _change(
+            services.request_switch(change=change_for(user_of(request), slug, pk), user=user_of(request))
+        ),
     )
 
 
@@ -139,10 +151,13 @@ def switch(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     url_name="encoder-take-back",
     summary="Go back to the encoder before",
 )
-def take_back(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
+def take_back(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it did not bring the encoder in use, or the old embeddings are gone."""
     return Status(
-        202, _change(services.request_take_back(change=change_for(request.user, slug, pk), user=request.user))
+        202,
+        _change(
+            services.request_take_back(change=change_for(user_of(request), slug, pk), user=user_of(request))
+        ),
     )
 
 
@@ -152,10 +167,11 @@ def take_back(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]
     url_name="encoder-cancel",
     summary="Give up a change, or stop the step that is under way",
 )
-def cancel(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
+def cancel(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it has ended."""
     return Status(
-        202, _change(services.cancel_change(change=change_for(request.user, slug, pk), user=request.user))
+        202,
+        _change(services.cancel_change(change=change_for(user_of(request), slug, pk), user=user_of(request))),
     )
 
 
@@ -165,9 +181,10 @@ def cancel(request: UserRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     url_name="encoder-remove",
     summary="Remove the embeddings by an encoder that is not in use",
 )
-def remove(request: UserRequest, slug: str, encoder_id: int) -> Status[dict[str, Any]]:
+def remove(request: HttpRequest, slug: str, encoder_id: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: they are needed."""
-    dataset, encoder = embedded_for(request.user, slug, encoder_id)
+    dataset, encoder = embedded_for(user_of(request), slug, encoder_id)
     return Status(
-        202, {"job": str(services.request_removal(dataset=dataset, encoder=encoder, user=request.user).pk)}
+        202,
+        {"job": str(services.request_removal(dataset=dataset, encoder=encoder, user=user_of(request)).pk)},
     )

@@ -33,7 +33,7 @@ def install(api: NinjaAPI) -> None:
 
     @api.exception_handler(Http404)
     def not_found(request: HttpRequest, error: Http404) -> HttpResponse:
-        return reply(request, 404, "not_found", _("There is nothing here, or it is not open to you."))
+        return reply(request, 404, "not_found", _("This does not exist, or you may not see it."))
 
     @api.exception_handler(PermissionDenied)
     def refused(request: HttpRequest, error: PermissionDenied) -> HttpResponse:

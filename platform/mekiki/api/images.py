@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 
-from mekiki.accounts.access import person
+from mekiki.accounts.http import user_of
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Image
@@ -81,7 +81,7 @@ class SearchOut(Schema):
 def search_images(request: HttpRequest, slug: str, asked: Annotated[SearchIn, Query()]) -> dict[str, Any]:
     """For members of the dataset. \
 Images of the audit reserve that were not judged yet take no part (`left_out`)."""
-    user = person(request)
+    user = user_of(request)
     dataset = dataset_for(user, slug)
     given = asked.dict()
     form = FilterForm(given, list(active_labels(dataset)))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
-from mekiki.accounts.access import person
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for, import_for
@@ -78,7 +78,7 @@ def _out(batch: ImportBatch) -> dict[str, Any]:
 )
 def imports(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
     """For admins of the dataset; at most 20."""
-    return [_out(batch) for batch in imports_of(dataset_for(person(request), slug, Role.ADMIN))]
+    return [_out(batch) for batch in imports_of(dataset_for(user_of(request), slug, Role.ADMIN))]
 
 
 @router.get(
@@ -89,7 +89,7 @@ def imports(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
 )
 def one_import(request: HttpRequest, slug: str, pk: int) -> dict[str, Any]:
     """For admins of the dataset."""
-    return _out(import_for(person(request), slug, pk))
+    return _out(import_for(user_of(request), slug, pk))
 
 
 @router.get(
@@ -102,7 +102,7 @@ def report(
     request: HttpRequest, slug: str, pk: int, asked: Annotated[LinesIn, Query()]
 ) -> list[dict[str, Any]]:
     """For admins of the dataset. What was refused, taken in part, passed over or noted."""
-    batch = import_for(person(request), slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     lines = []
     for row in problems_after(batch, asked.after, asked.limit, asked.outcome):
         text = explain(row.code, row.detail)

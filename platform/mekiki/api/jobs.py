@@ -4,9 +4,10 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from django.http import HttpRequest
 from ninja import Router, Schema
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, job_for
 from mekiki.jobs import progress, services
@@ -46,21 +47,21 @@ def role_of(job: Job) -> str | None:
 
 
 @router.get("", response=list[JobOut], url_name="jobs", summary="Active and just ended jobs of a dataset")
-def jobs(request: UserRequest, dataset: str) -> list[dict[str, Any]]:
+def jobs(request: HttpRequest, dataset: str) -> list[dict[str, Any]]:
     """404 unless the user is a member of the dataset."""
-    return [asdict(status) for status in progress.recent_of(dataset_for(request.user, dataset))]
+    return [asdict(status) for status in progress.recent_of(dataset_for(user_of(request), dataset))]
 
 
 @router.get("/{uuid:job_id}", response=JobOut, url_name="job", summary="One job")
-def job(request: UserRequest, job_id: UUID) -> dict[str, Any]:
+def job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """404 unless the user is a member of the job's dataset."""
-    row = job_for(request.user, job_id)
+    row = job_for(user_of(request), job_id)
     return asdict(progress.status(row, role_of(row)))
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")
-def cancel(request: UserRequest, job_id: UUID) -> dict[str, Any]:
+def cancel(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """For admins of the dataset. What the job has stored stays."""
-    row = job_for(request.user, job_id, Role.ADMIN)
-    services.cancel(job=row, user=request.user)
-    return asdict(progress.status(job_for(request.user, job_id), Role.ADMIN))
+    row = job_for(user_of(request), job_id, Role.ADMIN)
+    services.cancel(job=row, user=user_of(request))
+    return asdict(progress.status(job_for(user_of(request), job_id), Role.ADMIN))

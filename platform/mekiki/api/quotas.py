@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets import quotas, services
@@ -46,9 +47,9 @@ class QuotaIn(Schema):
     url_name="dataset-quota",
     summary="What a dataset stores and may store",
 )
-def dataset_quota(request: UserRequest, slug: str) -> dict[str, Any]:
+def dataset_quota(request: HttpRequest, slug: str) -> dict[str, Any]:
     """For admins of the dataset."""
-    return quotas.dataset_quota(dataset_for(request.user, slug, Role.ADMIN))
+    return quotas.dataset_quota(dataset_for(user_of(request), slug, Role.ADMIN))
 
 
 @of_dataset.put(
@@ -57,10 +58,10 @@ def dataset_quota(request: UserRequest, slug: str) -> dict[str, Any]:
     url_name="dataset-quota",
     summary="Limit what a dataset may store",
 )
-def set_dataset_quota(request: UserRequest, slug: str, body: QuotaIn) -> dict[str, Any]:
+def set_dataset_quota(request: HttpRequest, slug: str, body: QuotaIn) -> dict[str, Any]:
     """For admins of the platform. Nothing is removed when the dataset stores more already."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
-    row = services.set_dataset_limits(dataset=dataset, user=request.user, **body.dict())
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    row = services.set_dataset_limits(dataset=dataset, user=user_of(request), **body.dict())
     return quotas.dataset_quota(row)
 
 
@@ -70,9 +71,9 @@ def set_dataset_quota(request: UserRequest, slug: str, body: QuotaIn) -> dict[st
     url_name="quota",
     summary="What all datasets store and may store together",
 )
-def platform_quota(request: UserRequest) -> dict[str, Any]:
+def platform_quota(request: HttpRequest) -> dict[str, Any]:
     """For admins of the platform."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     return quotas.platform_quota()
 
 
@@ -82,7 +83,7 @@ def platform_quota(request: UserRequest) -> dict[str, Any]:
     url_name="quota",
     summary="Limit what all datasets may store together",
 )
-def set_platform_quota(request: UserRequest, body: QuotaIn) -> dict[str, Any]:
+def set_platform_quota(request: HttpRequest, body: QuotaIn) -> dict[str, Any]:
     """For admins of the platform. Nothing is removed when more is stored already."""
-    services.set_platform_limits(user=request.user, **body.dict())
+    services.set_platform_limits(user=user_of(request), **body.dict())
     return quotas.platform_quota()

@@ -13,7 +13,8 @@ from django.urls import reverse
 from ninja import Router, Schema
 from pydantic import AfterValidator, Field
 
-from mekiki.accounts.access import at_least, person
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
@@ -163,7 +164,7 @@ class ReleaseOut(Schema):
 
 
 def _reviewed(request: HttpRequest, slug: str) -> Dataset:
-    return dataset_for(person(request), slug, Role.REVIEWER)
+    return dataset_for(user_of(request), slug, Role.REVIEWER)
 
 
 def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
@@ -203,17 +204,17 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     """Hold up to `count` images: first those held already, then the next free ones."""
     dataset = _reviewed(request, slug)
-    leased = services.next_items(dataset=dataset, user=request.user, count=body.count)
+    leased = services.next_items(dataset=dataset, user=user_of(request), count=body.count)
     waiting = selectors.waiting_count(dataset)
     empty = None
     if not leased:
         services.ask_for_refill(dataset=dataset, waiting=waiting)
-        empty = selectors.why_empty(dataset, request.user)
+        empty = selectors.why_empty(dataset, user_of(request))
     may_act = at_least(dataset.role, Role.ADMIN)
     return {
         "items": [_item(dataset, one) for one in leased],
         "waiting": waiting,
-        "answered_today": selectors.answered_today(dataset, request.user),
+        "answered_today": selectors.answered_today(dataset, user_of(request)),
         "empty": empty
         and {
             "code": empty.code,
@@ -221,7 +222,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
             "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
             "link": empty.link if may_act else "",
             "progress": empty.progress,
-            "may_undo": selectors.may_undo(dataset, request.user),
+            "may_undo": selectors.may_undo(dataset, user_of(request)),
         },
     }
 
@@ -237,7 +238,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
     dataset = _reviewed(request, slug)
     decision = services.answer(
         dataset=dataset,
-        user=request.user,
+        user=user_of(request),
         item_id=body.item,
         lease_id=body.lease,
         kind=body.kind,
@@ -265,8 +266,8 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
 def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
     """Take back the reviewer's latest answer that stands; its image comes back first."""
     dataset = _reviewed(request, slug)
-    decision = services.undo(dataset=dataset, user=request.user, client_key=body.client_key)
-    held = services.held_item(dataset=dataset, user=request.user, image_id=decision.image_id)
+    decision = services.undo(dataset=dataset, user=user_of(request), client_key=body.client_key)
+    held = services.held_item(dataset=dataset, user=user_of(request), image_id=decision.image_id)
     return {
         "decision": decision.pk,
         "undone": decision.shown["undone"],
@@ -284,7 +285,7 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
     dataset = _reviewed(request, slug)
-    kept = services.renew(dataset=dataset, user=request.user, lease_ids=body.leases)
+    kept = services.renew(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
 
 
@@ -297,5 +298,5 @@ def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
 def release(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """End holds that will not be answered, so that others get the images at once."""
     dataset = _reviewed(request, slug)
-    ended = services.release(dataset=dataset, user=request.user, lease_ids=body.leases)
+    ended = services.release(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"released": ended}

@@ -36,13 +36,13 @@ def recipients() -> list[str]:
 
 
 @transaction.atomic
-def set_recipients(*, addresses: Iterable[str], actor: User) -> list[str]:
+def set_recipients(*, addresses: Iterable[str], user: User) -> list[str]:
     """Set who receives the head once a day; return the addresses without repetitions.
 
-    An empty list means nobody. Raises PermissionDenied if the actor is no admin of the platform, and
+    An empty list means nobody. Raises PermissionDenied if the user is no admin of the platform, and
     ValidationError if an address is no mail address or there are too many.
     """
-    require_platform_admin(actor)
+    require_platform_admin(user)
     wanted = list(dict.fromkeys(address.strip() for address in addresses if address.strip()))
     if len(wanted) > MOST:
         raise ValidationError(
@@ -60,7 +60,7 @@ def set_recipients(*, addresses: Iterable[str], actor: User) -> list[str]:
         before, row.head_recipients = row.head_recipients, wanted
         row.save(update_fields=["head_recipients"])
         data = {"before": before, "after": wanted}
-        record(kind="seal.recipients_changed", actor=actor, target=row, data=data)
+        record(kind="seal.recipients_changed", actor=user, target=row, data=data)
     return wanted
 
 
@@ -99,7 +99,10 @@ def mail_head(*, user: User | None = None) -> list[OutgoingMail]:
     row, seal = _locked(), newest_seal()
     if not row.head_recipients:
         raise ValidationError(
-            _("Nobody is to get the head. Nothing was mailed. Enter addresses on the page of the seals.")
+            _(
+                "No address is entered for the head. Nothing was mailed. Enter addresses on the page "
+                "of the seals."
+            )
         )
     if seal is None:
         raise ValidationError(_("Nothing is sealed yet. Nothing was mailed."))

@@ -21,10 +21,10 @@ def key_history() -> list[SigningKey]:
 
 def broken_links(keys: list[SigningKey]) -> list[SigningKey]:
     """Return the rotated keys that the previous key did not sign for. `keys` are sorted oldest first."""
-    found = []
+    broken = []
     for before, key in pairwise(keys):
         pem, endorsement = before.public_pem.encode(), bytes(key.endorsement)
         linked = is_link(pem, before.fingerprint, key.fingerprint, endorsement)
         if key.act == SigningKey.Act.ROTATED and not linked:
-            found.append(key)
-    return found
+            broken.append(key)
+    return broken

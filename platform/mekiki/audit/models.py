@@ -36,13 +36,6 @@ class Event(models.Model):
                 name="event_by_kind",
             ),
             models.Index(fields=["actor_name", "-at", "-id"], name="event_by_actor"),
-            # Changes of the audit share decide which images belong to the audit reserve. Every page with
-            # images reads them.
-            models.Index(
-                fields=["dataset_id"],
-                condition=models.Q(kind="dataset.settings_changed"),
-                name="event_of_settings",
-            ),
         ]
         triggers = append_only(dated="at")
 
@@ -65,8 +58,8 @@ class SigningKey(models.Model):
     fingerprint = models.CharField(max_length=64, unique=True)  # SHA-256 of the raw public key
     public_pem = models.TextField()
     act = models.CharField(max_length=10, choices=Act.choices)
-    # The signature of the previous key over `verification.rotation.endorsement_text`. Empty for a first key and
-    # after a loss.
+    # The signature of the previous key over `verification.rotation.endorsement_text`. Empty for a first key
+    # and after a loss.
     endorsement = models.BinaryField(default=b"")
     actor_name = models.CharField(max_length=150, default="")  # "" is the platform itself
     at = models.DateTimeField(db_default=Now(), editable=False)
@@ -154,9 +147,7 @@ class SealCheck(models.Model):
     seals = models.PositiveBigIntegerField()
     rows = models.PositiveBigIntegerField()
     unsealed = models.PositiveBigIntegerField()
-    findings = models.JSONField(
-        default=list
-    )  # [{"code": …, "detail": {…}}], see verification.findings.SENTENCES
+    findings = models.JSONField(default=list)  # [{"code": …, "detail": {…}}], see audit.messages.FINDINGS
 
     class Meta:
         indexes = [models.Index(fields=["-at"], name="seal_check_by_time")]

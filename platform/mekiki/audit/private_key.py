@@ -58,29 +58,26 @@ def load_key() -> tuple[SigningKey, Ed25519PrivateKey]:
             )
         )
     path = key_file()
-    _finish_rotation(path, row)
+    unfinished = _finish_rotation(path, row)
     try:
         private = _read(path)
     except FileNotFoundError:
-        raise SigningKeyError(
+        raise unfinished or SigningKeyError(
             _(
-                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new key was "
-                "made. Bring the file back from a backup; "
-                "if it is lost for good, run “mekiki key rotate --lost”."
+                "The file of the signing key, %(path)s, is missing. Nothing was signed, and no new "
+                "key was created. Restore the file from a backup; if it is permanently lost, run "
+                "“mekiki key rotate --lost”."
             ),
             params={"path": path},
         ) from None
     except OSError as error:
-        raise SigningKeyError(
-            _("The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed."),
-            params={"path": path, "why": error.strerror or str(error)},
-        ) from None
+        raise _unreadable(path, error) from None
     if signing.key_id(signing.public_pem(private)) != row.fingerprint:
-        raise SigningKeyError(
+        raise unfinished or SigningKeyError(
             _(
-                "%(path)s holds another key than the one in use, whose fingerprint is %(fingerprint)s. "
-                "Nothing was signed. Bring the right file back from a backup; "
-                "if it is lost for good, run “mekiki key rotate --lost”."
+                "The key in %(path)s is not the key in use, whose fingerprint is %(fingerprint)s. "
+                "Nothing was signed. Restore the right file from a backup; if it is permanently "
+                "lost, run “mekiki key rotate --lost”."
             ),
             params={"path": path, "fingerprint": signing.grouped(row.fingerprint)},
         )
@@ -101,8 +98,8 @@ def make_first_key() -> SigningKey:
     if not path.exists() and older.exists():
         raise SigningKeyError(
             _(
-                "The key of this platform lies at %(older)s, and %(path)s is to hold it. "
-                "No new key was made. Move the file there."
+                "The key of this platform is at %(older)s, but the settings expect it at %(path)s. "
+                "No new key was created. Move the file there."
             ),
             params={"older": older, "path": path},
         )
@@ -199,11 +196,33 @@ def _lock() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
 
 
-def _finish_rotation(path: Path, row: SigningKey) -> None:
-    """Move the key file of a recorded rotation to its place, if the rotation stopped before that step."""
+def _finish_rotation(path: Path, row: SigningKey) -> SigningKeyError | None:
+    """Move the key file of a recorded rotation to its place, if the rotation stopped before that step.
+
+    Return the error if there is such a file that cannot be read. It matters only if the file in place does
+    not hold the key in use.
+    """
     draft = _next(path)
-    if draft.exists() and signing.key_id(signing.public_pem(_read(draft))) == row.fingerprint:
-        draft.replace(path)
+    try:
+        if signing.key_id(signing.public_pem(_read(draft))) == row.fingerprint:
+            draft.replace(path)
+    except FileNotFoundError:
+        return None
+    except SigningKeyError as error:
+        return error
+    except OSError as error:
+        return _unreadable(draft, error)
+    return None
+
+
+def _unreadable(path: Path, error: OSError) -> SigningKeyError:
+    return SigningKeyError(
+        _(
+            "The file of the signing key, %(path)s, cannot be read: %(why)s. Nothing was signed. "
+            "Make the file readable for the worker, or restore it from a backup."
+        ),
+        params={"path": path, "why": error.strerror or str(error)},
+    )
 
 
 def _next(path: Path) -> Path:
@@ -237,8 +256,8 @@ def _read(path: Path) -> Ed25519PrivateKey:
     if encrypted and passphrase is None:
         raise SigningKeyError(
             _(
-                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set for this "
-                "process. Nothing was signed."
+                "The signing key in %(path)s is encrypted, and MEKIKI_SIGNING_PASSPHRASE is not set "
+                "for this process. Nothing was signed. Set it and start again."
             ),
             params={"path": path},
         )
@@ -246,9 +265,15 @@ def _read(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(content, password=passphrase)
     except ValueError:
         why = (
-            _("The passphrase in MEKIKI_SIGNING_PASSPHRASE does not open %(path)s. Nothing was signed.")
+            _(
+                "The passphrase in MEKIKI_SIGNING_PASSPHRASE does not open %(path)s. Nothing was "
+                "signed. Set the right passphrase and start again."
+            )
             if encrypted
-            else _("%(path)s holds no private key in PEM form. Nothing was signed.")
+            else _(
+                "%(path)s holds no private key in PEM form. Nothing was signed. Restore the key "
+                "file from a backup."
+            )
         )
         raise SigningKeyError(why, params={"path": path}) from None
     if not isinstance(key, Ed25519PrivateKey):

@@ -73,7 +73,10 @@ def _row(name: str, pk: int, hashes: list[bytes]) -> dict[str, Any]:
     index = ids.index(pk) if pk in ids else -1
     if index < 0 or leaves[index] != merkle.leaf_hash(content):
         raise CannotProveError(
-            _("%(table)s: row %(id)s is not what was sealed. “mekiki audit verify” names every such row.")
+            _(
+                "%(table)s: row %(id)s differs from its sealed content. “mekiki audit verify” names "
+                "every such row."
+            )
             % names
         )
     return {

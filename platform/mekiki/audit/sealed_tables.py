@@ -48,10 +48,10 @@ class SealedTable:
 
     def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
         """Return the record of a row that `_select` read."""
-        found = dict(zip(self.columns, row, strict=True))
+        values = dict(zip(self.columns, row, strict=True))
         for name in self.json:
-            found[name] = json.loads(found[name])
-        return found
+            values[name] = json.loads(values[name])
+        return values
 
     def content(self, row: tuple[Any, ...]) -> bytes:
         """Return the canonical JSON of a row.
@@ -75,12 +75,12 @@ class SealedTable:
                     f"{self._select()} {f'WHERE {bounds}' if bounds else ''} ORDER BY t.id LIMIT {BATCH}",
                     [bound for bound in (after, upto) if bound is not None],
                 )
-                found = cursor.fetchall()
-            for row in found:
+                records = cursor.fetchall()
+            for row in records:
                 yield row[0], self.content(row)
-            if len(found) < BATCH:
+            if len(records) < BATCH:
                 return
-            after = found[-1][0]
+            after = records[-1][0]
 
     def leaves(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
         """Yield (id, leaf hash). The arguments are those of `rows`."""

@@ -54,6 +54,21 @@ def last_sealed_id(table: str) -> int | None:
     return Seal.objects.filter(table=table).order_by("-number").values_list("last_id", flat=True).first()
 
 
+def unsealed_count() -> int:
+    """Return the number of rows of all sealed tables that are under no seal yet, in one query."""
+    counts = " UNION ALL ".join(
+        f"SELECT count(*) FROM {table.relation} WHERE id > coalesce((SELECT s.last_id FROM audit_seal s "  # noqa: S608
+        f'WHERE s."table" = %s ORDER BY s.number DESC LIMIT 1), {-(2**63)})'
+        for table in sealed_tables()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT sum(n)::bigint FROM ({counts}) waiting (n)",  # noqa: S608
+            [table.name for table in sealed_tables()],
+        )
+        return int(cursor.fetchone()[0])
+
+
 def anything_to_seal() -> bool:
     """Return whether a row requires a seal. Events of sealing itself do not."""
     return any(table.asks_for_seal(last_sealed_id(table.name)) for table in sealed_tables())
@@ -67,22 +82,22 @@ def seal_new_rows(*, progress: Progress = nobody_watches, patience: float = PATI
     of other transactions would stay invisible. Raises SigningKeyError if the signing key cannot be used.
     """
     load_key()
-    found = Sealed()
+    sealed = Sealed()
     tables = [(table, table.newest_id()) for table in sealed_tables()]
     total = sum(table.count_after(last_sealed_id(table.name)) for table, _newest in tables)
     for table, newest in tables:
         if newest is None or newest <= (last_sealed_id(table.name) or newest - 1):
             continue
         if not _wait_for_writers(
-            table.relation, patience=patience, tell=lambda: progress(found.rows, max(total, found.rows))
+            table.relation, patience=patience, tell=lambda: progress(sealed.rows, max(total, sealed.rows))
         ):
-            found.waiting.append(table.name)
+            sealed.waiting.append(table.name)
             continue
         while seal := _seal_next(table, upto=newest):
-            found.seals.append(seal.number)
-            found.rows += seal.rows
-            progress(found.rows, max(total, found.rows))
-    return found
+            sealed.seals.append(seal.number)
+            sealed.rows += seal.rows
+            progress(sealed.rows, max(total, sealed.rows))
+    return sealed
 
 
 def _wait_for_writers(relation: str, *, patience: float, tell: Callable[[], None]) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet, Subquery
 
 from mekiki.audit.models import Event
+from mekiki.config.keyset import beyond
 
 # Events of these kinds need no details, so several by one person are shown as one line.
 GROUPED = frozenset(
@@ -59,16 +60,12 @@ def newest_first(events: QuerySet[Event]) -> QuerySet[Event]:
 
 def older_than(events: QuerySet[Event], pk: int, *, or_equal: bool = False) -> QuerySet[Event]:
     """Return the events that come after this event in the order of the pages."""
-    at = _time_of(pk)
-    same = Q(at=at, pk__lte=pk) if or_equal else Q(at=at, pk__lt=pk)
-    # The second condition implies the first. The first lets PostgreSQL use the index.
-    return events.filter(at__lte=at).filter(Q(at__lt=at) | same)
+    return events.filter(beyond(("at", _time_of(pk)), ("pk", pk), descending=True, or_equal=or_equal))
 
 
 def not_older_than(events: QuerySet[Event], pk: int) -> QuerySet[Event]:
     """Return this event and the events before it in the order of the pages."""
-    at = _time_of(pk)
-    return events.filter(at__gte=at).filter(Q(at__gt=at) | Q(at=at, pk__gte=pk))
+    return events.filter(beyond(("at", _time_of(pk)), ("pk", pk), descending=False, or_equal=True))
 
 
 def _time_of(pk: int) -> Subquery:

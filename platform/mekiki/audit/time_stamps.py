@@ -18,17 +18,29 @@ from rfc3161_client import (
     VerifierBuilder,
     decode_timestamp_response,
 )
-from rfc3161_client.tsp import PKIStatus
+from rfc3161_client.tsp import PKIStatus, TimeStampResponse
 
+from mekiki.config.messages import gettext_noop
 from verification.checking import Stamp
-from verification.messages import gettext_noop
 
 MAX_REPLY = 1 << 20
 _CERTIFICATES = 0xA0  # [0] of SignedData
+_HASHES = {
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+}
+# The exceptions that reading a damaged certificate can raise.
+_UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 REFUSED = gettext_noop("the authority did not grant it")
 NOT_A_REPLY = gettext_noop("it is no reply of a time-stamping authority")
 OTHER_SEAL = gettext_noop("it is not for the statement of this seal")
-NOT_CERTIFIED = gettext_noop("it is not signed by an authority that the given certificates stand for")
+NOT_CERTIFIED = gettext_noop("it is not signed by an authority of the given certificates")
 NO_CERTIFICATE = gettext_noop("the given certificates cannot be read")
 
 
@@ -48,34 +60,61 @@ def request_for(statement: bytes) -> bytes:
     return TimestampRequestBuilder().data(statement).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
 
 
+@dataclass(frozen=True)
+class Reply:
+    """A reply of an authority, as it was parsed. Nothing in it is checked yet."""
+
+    response: TimeStampResponse
+    certificates: list[x509.Certificate]
+
+    def is_for(self, statement: bytes) -> bool:
+        """Return whether the reply names the hash of the statement."""
+        imprint = self.response.tst_info.message_imprint
+        name = _HASHES.get(imprint.hash_algorithm.dotted_string)
+        return name is not None and hashlib.new(name, statement).digest() == imprint.message
+
+
+def parse_reply(reply: bytes) -> Reply:
+    """Parse a reply (TimeStampResp, DER).
+
+    Raises ValueError with the reason if it cannot be parsed, or if the authority refused the request.
+    """
+    try:
+        response = decode_timestamp_response(_with_sorted_certificates(reply))
+        granted = PKIStatus(response.status) in (PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS)
+        if granted:
+            return Reply(
+                response, [x509.load_der_x509_certificate(c) for c in response.signed_data.certificates]
+            )
+    except _UNREADABLE:
+        raise ValueError(NOT_A_REPLY) from None
+    raise ValueError(REFUSED)
+
+
 def read_reply(reply: bytes, statement: bytes, roots_pem: bytes) -> StampFacts:
     """Return the contents of a reply after a check that it is for this statement.
 
     `roots_pem` holds certificates of the authority or of its certifiers. If it is empty, the signer is not
     checked. Raises ValueError with the reason if the reply is not valid.
     """
-    try:
-        response = decode_timestamp_response(_with_sorted_certificates(reply))
-        if PKIStatus(response.status) not in (PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS):
-            raise ValueError(REFUSED)
-        info = response.tst_info
-        certificates = [x509.load_der_x509_certificate(c) for c in response.signed_data.certificates]
-    except ValueError as error:
-        raise ValueError(REFUSED if str(error) == REFUSED else NOT_A_REPLY) from None
+    parsed = parse_reply(reply)
     try:
         roots = x509.load_pem_x509_certificates(roots_pem) if roots_pem.strip() else []
-    except ValueError:
+    except _UNREADABLE:
         raise ValueError(NO_CERTIFICATE) from None
-    if not _is_for(info.message_imprint, statement):
+    if not parsed.is_for(statement):
         raise ValueError(OTHER_SEAL)
-    if roots:
-        others = [c for c in certificates if c not in roots and c.issuer != c.subject]
-        try:
-            VerifierBuilder(intermediates=others, roots=roots).build().verify_message(response, statement)
-        except (VerificationError, ValueError):
-            raise ValueError(NOT_CERTIFIED) from None
-    signer = next((c for c in certificates if _may_stamp(c)), None)
-    return StampFacts(signer.subject.rfc4514_string() if signer else "", info.gen_time)
+    try:
+        if roots:
+            others = [c for c in parsed.certificates if c not in roots and c.issuer != c.subject]
+            verifier = VerifierBuilder(intermediates=others, roots=roots).build()
+            verifier.verify_message(parsed.response, statement)
+        signer = next((c for c in parsed.certificates if _may_stamp(c)), None)
+        return StampFacts(
+            signer.subject.rfc4514_string() if signer else "", parsed.response.tst_info.gen_time
+        )
+    except (VerificationError, *_UNREADABLE):
+        raise ValueError(NOT_CERTIFIED) from None
 
 
 def check_stamp(stamp: Stamp, statement: bytes) -> str:
@@ -126,31 +165,17 @@ def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
 
     Raises ValueError or IndexError if a value is cut off.
     """
-    found = []
+    ranges = []
     while begin < end:
         stop = _inside(data, begin)[1]
-        found.append((begin, stop))
+        ranges.append((begin, stop))
         begin = stop
-    return found
-
-
-def _is_for(imprint: object, statement: bytes) -> bool:
-    names = {
-        "2.16.840.1.101.3.4.2.1": "sha256",
-        "2.16.840.1.101.3.4.2.2": "sha384",
-        "2.16.840.1.101.3.4.2.3": "sha512",
-    }
-    name = names.get(imprint.hash_algorithm.dotted_string)  # type: ignore[attr-defined]
-    return (
-        name is not None
-        # The imprint must be the hash of the statement.
-        and hashlib.new(name, statement).digest() == imprint.message  # type: ignore[attr-defined]
-    )
+    return ranges
 
 
 def _may_stamp(certificate: x509.Certificate) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return False
     return x509.ExtendedKeyUsageOID.TIME_STAMPING in usage

@@ -50,8 +50,8 @@ class DatabaseSource:
 
     def rows(self, table: str, after: int | None, upto: int) -> Iterator[tuple[int, bytes]] | None:
         """Implement checking.Source.rows."""
-        found = sealed_table(table)
-        return found.rows(after=after, upto=upto) if found else None
+        source = sealed_table(table)
+        return source.rows(after=after, upto=upto) if source else None
 
     def rest(self, table: str, after: int | None) -> Iterable[int]:
         """Implement checking.Source.rest. The result is empty, because new rows wait for the next seal."""
@@ -93,7 +93,7 @@ def check_database(
 
 def store_check(report: CheckReport) -> SealCheck:
     """Store the result of a check for the pages, and record an event if something differs."""
-    found = SealCheck.objects.create(
+    check = SealCheck.objects.create(
         ok=report.ok,
         seals=report.seals,
         rows=report.rows,
@@ -102,7 +102,7 @@ def store_check(report: CheckReport) -> SealCheck:
     )
     if not report.ok:
         record(kind="seals.differ", data={"findings": len(report.findings)})
-    return found
+    return check
 
 
 def export_file(path: Path, *, progress: Callable[[int], None] = lambda rows: None) -> CheckReport:
@@ -131,22 +131,28 @@ def _write(archive: zipfile.ZipFile, progress: Callable[[int], None]) -> CheckRe
         audit_file.KEYS, canonical({"format": audit_file.FORMAT, "version": 1, "keys": key_list()})
     )
     last: dict[str, int] = {}
+    rows: dict[int, int] = {}  # number of the seal → its number of rows
     with archive.open(audit_file.SEALS, "w") as file:
         for seal in source.seals():
             file.write(canonical(seal.as_json()) + b"\n")
             last[seal.table] = seal.last_id
+            rows[seal.number] = seal.rows
             report.seals += 1
             report.head = seal.as_json()
     with archive.open(audit_file.LEAVES, "w", force_zip64=True) as file:
-        for kept in (
-            SealLeaves.objects.filter(seal_id__lte=report.seals).order_by("seal_id").iterator(chunk_size=1)
-        ):
-            file.write(bytes(kept.ids) + bytes(kept.hashes))
+        for number, count in rows.items():
+            leaves = SealLeaves.objects.filter(seal_id=number).first()
+            ids, hashes = (bytes(leaves.ids), bytes(leaves.hashes)) if leaves else (b"", b"")
+            if len(ids) != 8 * count or len(hashes) != 32 * count:
+                # Leaves that do not fit are written as zeros: the reader finds those of each seal by the
+                # numbers of rows before it.
+                ids, hashes = bytes(8 * count), bytes(32 * count)
+            file.write(ids + hashes)
     for table, upto in sorted(last.items()):
-        found = sealed_table(table)
+        sealed_rows = sealed_table(table)
         with archive.open(audit_file.rows_name(table), "w", force_zip64=True) as raw:
             file = io.BufferedWriter(raw, 1 << 20)  # type: ignore[arg-type]
-            for _pk, content in found.rows(after=None, upto=upto) if found else ():
+            for _pk, content in sealed_rows.rows(after=None, upto=upto) if sealed_rows else ():
                 file.write(content + b"\n")
                 report.rows += 1
                 if report.rows % 2000 == 0:

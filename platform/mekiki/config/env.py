@@ -91,14 +91,11 @@ def reference() -> str:
             "# Environment variables",
             "",
             (
-                "Every choice that differs between machines. "
-                "All have a default that works on one machine; an empty"
+                "Settings that differ between machines. "
+                "Every variable has a default that works on one machine. An"
             ),
-            (
-                "value is the same as none. "
-                "Written from `platform/mekiki/config/env_table.py` by `make docs`; a test"
-            ),
-            "compares the two.",
+            "empty value is the same as no value. `make docs` writes this page from",
+            "`platform/mekiki/config/env_table.py`, and a test compares the two.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",

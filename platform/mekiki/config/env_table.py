@@ -21,9 +21,10 @@ class Variable:
     def is_secret(self) -> bool:
         """Return whether the value may hold a password or key.
 
-        Messages do not repeat such a value.
+        Messages do not repeat such a value. The origin of a site has no place for a password.
         """
-        return self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
+        ends_like_one = self.name.endswith(("_KEY", "_PASSWORD", "_PASSPHRASE", "_URL"))
+        return ends_like_one and self.check is not checks.origin
 
 
 VARIABLES: dict[str, Variable] = {
@@ -32,7 +33,7 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_HOME",
             "./var",
-            "Folder of a one-machine install: database, files, keys, logs.",
+            "Folder of a one-machine installation: database, files, keys, logs.",
             checks.path,
         ),
         Variable("MEKIKI_HOST", "127.0.0.1", "Address the web server listens on.", checks.host),
@@ -40,21 +41,21 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_ALLOWED_HOSTS",
             "127.0.0.1,localhost,[::1]",
-            "Host names the site answers to.",
+            "Host names of the site.",
             checks.listed(checks.host, "host names"),
         ),
         Variable(
             "MEKIKI_TRUSTED_ORIGINS",
             "",
-            "Origins (https://…) trusted for forms behind a proxy.",
+            "Origins (https://…) that are trusted for forms behind a proxy.",
             checks.listed(checks.origin, "origins such as https://mekiki.example.com"),
         ),
         Variable(
             "MEKIKI_HTTPS",
             "0",
             (
-                "1 behind a TLS proxy: secure cookies, HSTS, X-Forwarded-Proto and -For of trusted proxies "
-                "believed."
+                "1 behind a TLS proxy: secure cookies and HSTS; X-Forwarded-Proto and X-Forwarded-For of "
+                "trusted proxies are accepted."
             ),
             checks.flag,
         ),
@@ -62,8 +63,8 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_TRUSTED_PROXIES",
             "",
             (
-                "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24; empty: "
-                "this machine, with MEKIKI_HTTPS=1."
+                "Addresses or networks of the proxies before the site, e.g. 10.0.0.5,172.30.0.0/24. If "
+                "empty: this machine, with MEKIKI_HTTPS=1."
             ),
             checks.listed(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
         ),
@@ -71,28 +72,35 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_SECURITY_CONTACT",
             "",
             (
-                "Where to report a security problem: mailto:… or https://…, shown in "
-                "/.well-known/security.txt; empty: no such file."
+                "Contact for security problems: mailto:… or https://…, shown in "
+                "/.well-known/security.txt. If empty: no such file."
             ),
             checks.listed(
                 checks.contact,
                 "addresses such as mailto:security@example.com or https://example.com/security",
             ),
         ),
-        Variable("MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never in production.", checks.flag),
         Variable(
-            "MEKIKI_SECRET_KEY", "", "Secret of the site; empty: made once and kept in MEKIKI_HOME/keys."
+            "MEKIKI_DEBUG", "0", "1 shows Django's debug pages. Never set it in production.", checks.flag
+        ),
+        Variable(
+            "MEKIKI_SECRET_KEY",
+            "",
+            "Secret of the site. If empty: created once and stored in MEKIKI_HOME/keys.",
         ),
         Variable(
             "MEKIKI_SIGNING_KEY_FILE",
             "",
-            "File of the private signing key, read by workers only; empty: MEKIKI_HOME/keys/signing.pem.",
+            (
+                "File of the private signing key, read by workers only. If empty: "
+                "MEKIKI_HOME/keys/signing.pem."
+            ),
             checks.path,
         ),
         Variable(
             "MEKIKI_SIGNING_PASSPHRASE",
             "",
-            "Passphrase of the private signing key, for workers only; empty: the file is not encrypted.",
+            ("Passphrase of the private signing key, for workers only. If empty: the file is not encrypted."),
         ),
         Variable(
             "DATABASE_URL",
@@ -104,15 +112,15 @@ VARIABLES: dict[str, Variable] = {
             "DATABASE_OWNER_URL",
             "",
             (
-                "The same database for the role that owns its tables: only `mekiki up`, backup and restore "
-                "use it."
+                "The same database, as the role that owns its tables. Only `mekiki up`, backup and "
+                "restore use it."
             ),
             checks.url("postgresql", "postgres", example="postgresql://owner:password@host:5432/name"),
         ),
         Variable(
             "DATABASE_REPORT_ROLE",
             "mekiki_report",
-            "Name of a role that may only read; where it exists, `mekiki up` grants it that.",
+            "Name of a role that may only read. If it exists, `mekiki up` grants its rights.",
             checks.role_name,
         ),
         Variable(
@@ -125,7 +133,7 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_WORKER_CONCURRENCY",
             "2",
-            "Processes of the Celery worker (1 and solo on a GPU).",
+            "Number of processes of the Celery worker (1 and solo on a GPU).",
             checks.whole_number(1, 256),
         ),
         Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …", checks.device),
@@ -133,8 +141,8 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_MODEL_FOLDERS",
             "",
             (
-                "Folders, comma-separated, whose model folders may be chosen as `local-dir:` in the "
-                "browser, beside MEKIKI_HOME/models."
+                "Folders, comma-separated. Their model folders may be chosen as `local-dir:` in the "
+                "browser, in addition to those in MEKIKI_HOME/models."
             ),
             checks.listed(checks.path, "paths"),
         ),
@@ -142,21 +150,21 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_ENCODER_SOURCES",
             "registry,hub",
             (
-                "Where encoders chosen in the browser may be downloaded from: registry (open_clip's list), "
-                "hub (any hf-hub: model), none."
+                "Allowed download sources of encoders chosen in the browser: registry (open_clip's "
+                "list), hub (any hf-hub: model), none."
             ),
             checks.listed(checks.one_of("registry", "hub", "none"), "registry, hub or none"),
         ),
         Variable(
             "MEKIKI_LANGUAGE",
             "en",
-            "Language of the pages where neither the user nor the browser has chosen one: en or ja.",
+            "Language of the pages if neither the user nor the browser has chosen one: en or ja.",
             checks.one_of("en", "ja"),
         ),
         Variable(
             "MEKIKI_TIME_ZONE",
             "",
-            "Time zone of pages and schedules, e.g. Asia/Tokyo; empty: the one under Site settings.",
+            ("Time zone of pages and schedules, e.g. Asia/Tokyo. If empty: the zone under Site settings."),
             checks.time_zone,
         ),
         Variable(
@@ -168,19 +176,19 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_DECODE_MEMORY_MB",
             "1024",
-            "Memory that each process may use to decode images; an image that needs more is refused.",
+            ("Memory in MB that each process may use to decode images. An image that needs more is refused."),
             checks.whole_number(128, 1_000_000),
         ),
         Variable(
             "MEKIKI_MAX_FILE_MB",
             "100",
-            "A single image file larger than this is refused.",
+            "An image file larger than this number of MB is refused.",
             checks.whole_number(1, 1_000_000),
         ),
         Variable(
             "MEKIKI_MAX_ARCHIVE_MB",
             "4096",
-            "A zip that is larger, packed or unpacked, is refused.",
+            "A zip larger than this number of MB, packed or unpacked, is refused.",
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
@@ -193,29 +201,29 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_RESERVE_MB",
             "1024",
             (
-                "Imports, trainings and label sets wait while less than this is free on the disk of the "
-                "home, its files or its database."
+                "Imports, trainings and label sets wait while less than this number of MB is free on the "
+                "disk of the home, its files or its database."
             ),
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
             "MEKIKI_INDEX_MEMORY_MB",
             "2048",
-            "Most memory PostgreSQL may take while it builds a search index.",
+            "Largest memory in MB that PostgreSQL may use to build a search index.",
             checks.whole_number(1, 2_000_000),
         ),
         Variable(
             "MEKIKI_LEASE_SECONDS",
             "120",
-            "How long a reviewer holds an item without a sign of life.",
+            "Time in seconds that a reviewer holds an item without activity.",
             checks.whole_number(1, 86_400),
         ),
         Variable(
             "MEKIKI_MAIL_URL",
             "",
             (
-                "Server that sends mail (links for lost passwords and new addresses, news of changes of "
-                "accounts, heads of seals): smtps://… or smtp+starttls://user:password@host:587; smtp:// "
+                "Mail server (links for lost passwords and new addresses, notices of changes of "
+                "accounts, heads of seals): smtps://… or smtp+starttls://user:password@host:587. smtp:// "
                 "does not encrypt."
             ),
             checks.url("smtp", "smtps", "smtp+starttls", example="smtp+starttls://user:password@host:587"),
@@ -224,32 +232,32 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_PUBLIC_URL",
             "",
-            "Address of the site in mails, such as https://mekiki.example.com; without it none are sent.",
+            ("Address of the site in mails, such as https://mekiki.example.com. Without it no mail is sent."),
             checks.origin,
         ),
         Variable(
             "MEKIKI_PASSWORD_LENGTH",
             "12",
-            "Fewest characters of a new password.",
+            "Smallest number of characters of a new password.",
             checks.whole_number(8, 64),
         ),
         Variable(
             "MEKIKI_SESSION_IDLE_MINUTES",
             "120",
-            "A session that nobody uses for so many minutes ends.",
+            "A session ends after this number of minutes without use.",
             checks.whole_number(2, 43_200),
         ),
         Variable(
             "MEKIKI_SESSION_HOURS",
             "168",
-            "A session ends so many hours after the login, used or not.",
+            "A session ends this number of hours after the login.",
             checks.whole_number(1, 8_760),
         ),
         Variable(
             "MEKIKI_OIDC_ISSUER",
             "",
             (
-                "Issuer of the OpenID provider for single sign-on, such as https://login.example.com; "
+                "Issuer of the OpenID provider for single sign-on, such as https://login.example.com. If "
                 "empty: no single sign-on."
             ),
             checks.issuer,
@@ -257,42 +265,42 @@ VARIABLES: dict[str, Variable] = {
         Variable(
             "MEKIKI_OIDC_CLIENT_ID",
             "",
-            "Client id that the provider gave this site.",
+            "Client id of this site at the provider.",
             checks.word,
         ),
         Variable(
             "MEKIKI_OIDC_CLIENT_SECRET_FILE",
             "",
-            "File of the client secret that the provider gave this site, for the web process only.",
+            "File of the client secret of this site at the provider, for the web process only.",
             checks.path,
         ),
         Variable(
             "MEKIKI_OIDC_NAME",
             "",
-            "Name of the provider on the button of the login page; empty: single sign-on.",
+            "Name of the provider on the button of the login page. If empty: single sign-on.",
             checks.short(40),
         ),
         Variable(
             "MEKIKI_OIDC_NEW_ACCOUNTS",
             "0",
             (
-                "1 makes an account, without roles, for whoever signs on for the first time; 0 refuses who "
-                "is not linked."
+                "1 creates an account, without roles, at the first sign-on of a person. 0 refuses "
+                "persons without a linked account."
             ),
             checks.flag,
         ),
         Variable(
             "MEKIKI_OIDC_NAME_CLAIM",
             "preferred_username",
-            "Claim of the provider that becomes the user name of a new account.",
+            "Claim of the provider that gives the user name of a new account.",
             checks.word,
         ),
         Variable(
             "MEKIKI_OIDC_GROUPS",
             "",
             (
-                "Groups, comma-separated, of which a user must be in one to sign on; empty: everybody whom "
-                "the provider lets in."
+                "Groups, comma-separated. Only members of one of them may sign on. If empty: everybody "
+                "whom the provider accepts."
             ),
         ),
         Variable(
@@ -305,19 +313,21 @@ VARIABLES: dict[str, Variable] = {
             "MEKIKI_OIDC_SECOND_FACTOR",
             "",
             (
-                "Values of the claims amr or acr, comma-separated, that show a second factor, such as mfa; "
-                "empty: only a second factor of this site counts."
+                "Values of the claims amr or acr, comma-separated, that show a second factor, such as "
+                "mfa. If empty: only a second factor of this site counts."
             ),
             checks.listed(checks.word, "values such as mfa"),
         ),
         Variable(
             "MEKIKI_ADMIN_NAME",
             "",
-            "Name of the first admin, made by `mekiki up` on an empty install.",
+            "Name of the first admin, created by `mekiki up` on an empty installation.",
             checks.user_name,
         ),
         Variable(
-            "MEKIKI_ADMIN_PASSWORD", "", "Password of the first admin; empty: asked for, or made and shown."
+            "MEKIKI_ADMIN_PASSWORD",
+            "",
+            ("Password of the first admin. If empty: `mekiki up` asks for it, or generates and shows it."),
         ),
         Variable(
             "MEKIKI_LOG_LEVEL",

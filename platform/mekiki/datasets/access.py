@@ -7,12 +7,10 @@ refused (403).
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404
-from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.access import require_role, role_in
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
@@ -59,12 +57,8 @@ def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
         raise Http404
     if dataset.slug != slug:
         raise DatasetMoved(slug, dataset.slug)
-    if not at_least(held, role):
-        raise PermissionDenied(
-            _("This needs the role “%(needed)s” in this dataset; yours is “%(held)s”.")
-            % {"needed": Role(role).label, "held": Role(held).label}
-        )
-    dataset.role = held
+    dataset.role, dataset.role_of = held, user.pk
+    require_role(user, dataset, role)
     return dataset
 
 

@@ -10,6 +10,10 @@ class DatasetsConfig(AppConfig):
     verbose_name = "Datasets"
 
     def ready(self) -> None:
-        """Set the pixel limit and the memory limit of the decoder in every process that sets up Django."""
+        """Set the limits of the decoder in every process, and register the sealed table."""
+        from mekiki.audit.sealed_tables import register_sealed_table
+        from mekiki.datasets.sealing import AUDIT_SHARE_CHANGES
+
+        register_sealed_table(AUDIT_SHARE_CHANGES)
         imaging.set_pixel_limit(settings.MAX_PIXELS)
         imaging.memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)

@@ -5,11 +5,11 @@ import os
 from typing import BinaryIO
 
 from django.core.files.storage import default_storage
+from django.db import transaction
 
-from mekiki.audit.models import Event
 from mekiki.audit.services import record
 from mekiki.datasets import storage
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import ChangedFile, Dataset
 
 PIECE = 1 << 20
 MOST_REMEMBERED = 10_000
@@ -39,11 +39,18 @@ def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_
         file.close()
         raise
     file.close()
-    earlier = Event.objects.filter(kind=kind, object_id=object_id, dataset_id=dataset.pk, data__found=actual)
-    if not earlier.exists():
-        data = {"object": object_id, "expected": sha256, "found": actual}
-        record(kind=kind, dataset=dataset, object_id=object_id, data=data)
+    _report(dataset, kind, object_id, expected=sha256, actual=actual)
     raise ChangedFileError(name)
+
+
+@transaction.atomic
+def _report(dataset: Dataset, kind: str, object_id: str, *, expected: str, actual: str) -> None:
+    _row, is_new = ChangedFile.objects.get_or_create(
+        dataset=dataset, kind=kind, object_id=object_id, actual=actual, defaults={"expected": expected}
+    )
+    if is_new:
+        data = {"object": object_id, "expected": expected, "found": actual}
+        record(kind=kind, dataset=dataset, object_id=object_id, data=data)
 
 
 def _hash_of(file: BinaryIO, name: str) -> str:

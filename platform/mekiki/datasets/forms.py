@@ -16,13 +16,6 @@ MOST_REVIEWERS_OF_AN_IMAGE = 9
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
 
-class MultipleFiles(forms.ClearableFileInput):
-    """A file input that accepts several files."""
-
-    allow_multiple_selected = True
-    template_name = "django/forms/widgets/file.html"
-
-
 class SettingsForm(forms.Form):
     """The settings of a dataset that an admin may change later."""
 
@@ -35,9 +28,9 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=90,
         help_text=_(
-            "This share of the images, drawn at random, is kept for measuring. Accuracy is only claimed from "
-            "it. Raised after "
-            "the first predictions, or after it was lowered, it holds for images that come in afterwards."
+            "This share of the images, drawn at random, is used to measure accuracy. Accuracy is "
+            "computed only from these images. If you raise the share after the first predictions, or "
+            "after you lowered it, the new share applies only to images imported later."
         ),
     )
     queue_target = forms.IntegerField(
@@ -47,11 +40,11 @@ class SettingsForm(forms.Form):
         help_text=_("How many images wait for reviewers. When less than half is left, the next are chosen."),
     )
     acquisition = forms.ChoiceField(
-        label=_("What is asked next"),
+        label=_("Acquisition function: which images are reviewed next"),
         choices=Acquisition.choices,
         help_text=_(
-            "Recommended: where two labels compete. As a rule those images teach the head most. Counts from "
-            "the next filling of the queue."
+            "Recommended: “Where two labels compete”. Usually these images improve the head most. A "
+            "change applies when the queue is filled the next time."
         ),
     )
     overlap = forms.IntegerField(
@@ -59,16 +52,15 @@ class SettingsForm(forms.Form):
         min_value=1,
         max_value=MOST_REVIEWERS_OF_AN_IMAGE,
         help_text=_(
-            "How many reviewers decide each image. The label needs more than half of them. Holds for images "
-            "that are "
-            "queued from now on."
+            "How many reviewers decide each image. The label needs more than half of them. A change "
+            "applies to images that are queued from now on."
         ),
     )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
         max_value=MOST_ANSWERS_BEFORE_TRAINING,
-        help_text=_("0: only by hand or on schedule."),
+        help_text=_("0: only manually or on schedule."),
     )
 
     @staticmethod
@@ -111,7 +103,9 @@ class LimitsForm(forms.Form):
         max_value=1_000_000,
         max_digits=10,
         decimal_places=3,
-        help_text=_("Counted are the files as they were imported. Thumbnails and display files come on top."),
+        help_text=_(
+            "The limit counts the files as they were imported, without thumbnails and display files."
+        ),
     )
 
     @staticmethod

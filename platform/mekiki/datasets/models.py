@@ -38,8 +38,8 @@ class Acquisition(models.TextChoices):
     MARGIN = "margin", _("Where two labels compete")
     ENTROPY = "entropy", _("Where many labels compete")
     LEAST_CONFIDENCE = "least_confidence", _("Where the best label is weak")
-    K_CENTER = "k_center", _("Far from what was asked so far")
-    TYPICLUST = "typiclust", _("Typical of what was not asked")
+    K_CENTER = "k_center", _("Unlike the images reviewed so far")
+    TYPICLUST = "typiclust", _("Typical of the images not yet reviewed")
     RANDOM = "random", _("At random")
 
 
@@ -57,7 +57,7 @@ class Dataset(models.Model):
     )
     queue_target = models.PositiveIntegerField(_("length of the queue"), default=100)
     acquisition = models.CharField(
-        _("what is asked next"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
+        _("acquisition function"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
     )
     # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
@@ -70,8 +70,9 @@ class Dataset(models.Model):
     max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
-    # The role of the current user, set by access.dataset_for. Not a column.
+    # The role of a user, and the id of this user, set by access.dataset_for. Not columns.
     role: str | None
+    role_of: int | None = None
 
     class Meta:
         constraints = [
@@ -96,6 +97,58 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AuditShareChange(models.Model):
+    """One change of a dataset's audit share. `review.selectors.reserve_limits` derives from these rows.
+
+    The rows are sealed (datasets.sealing), because the limits decide which images measure the accuracy.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="audit_share_changes")
+    before = models.FloatField()
+    after = models.FloatField()
+    changed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(before__gte=0, before__lte=0.9, after__gte=0, after__lte=0.9),
+                name="changed_share_in_range",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(before=models.F("after")), name="changed_share_is_another"
+            ),
+        ]
+        triggers = append_only(dated="changed_at")
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.before} to {self.after}"
+
+
+class ChangedFile(models.Model):
+    """A stored file that had another hash than the recorded one when it was read."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="changed_files")
+    kind = models.CharField(max_length=60)  # of the event that reports it
+    object_id = models.CharField(max_length=64)  # what the file belongs to, as in the event
+    expected = models.CharField(max_length=64)  # SHA-256
+    actual = models.CharField(max_length=64)  # SHA-256
+    noticed_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "kind", "object_id", "actual"], name="changed_file_reported_once"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(expected=models.F("actual")), name="changed_file_has_another_hash"
+            ),
+        ]
+        triggers = append_only(dated="noticed_at")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_id}"
 
 
 class DatasetAddress(models.Model):
@@ -183,15 +236,15 @@ class ImportBatch(models.Model):
 
 
 class ImportProblem(models.Model):
-    """One line of an import's report. `code` is a message of datasets.problems, `detail` fills it in."""
+    """One line of an import's report. `code` is a code of messages.PROBLEMS, `detail` its values."""
 
     class Outcome(models.TextChoices):
         """The result for the file. `ImportBatch.rejected` counts only REFUSED."""
 
-        REFUSED = "refused", _("Not taken")
-        PARTLY = "partly", _("Taken in part")
-        SKIPPED = "skipped", _("Passed over")
-        NOTED = "noted", _("Taken, with a note")
+        REFUSED = "refused", _("Not imported")
+        PARTLY = "partly", _("Imported in part")
+        SKIPPED = "skipped", _("Ignored")
+        NOTED = "noted", _("Imported, with a note")
 
     batch = models.ForeignKey(ImportBatch, on_delete=models.CASCADE, related_name="problems")
     name = models.TextField()

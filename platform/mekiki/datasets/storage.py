@@ -49,14 +49,6 @@ def open_named(name: str) -> BinaryIO:
     return cast(BinaryIO, default_storage.open(name, "rb"))
 
 
-def local_path(image: Image) -> Path | None:
-    """Return the path of the original on this machine's disk, or None for object storage."""
-    try:
-        return Path(default_storage.path(original_name(image.dataset_id, image.sha256)))
-    except NotImplementedError:
-        return None
-
-
 def shown_name(image: Image) -> str:
     """Return the storage name of the file that users see and encoders embed.
 

@@ -40,10 +40,10 @@ def read(home: Path) -> Endpoints:
     The file alone proves nothing, because a copy of a home holds the addresses of the original's servers.
     """
     try:
-        found = Endpoints(**json.loads(path(home).read_text()))
+        stored = Endpoints(**json.loads(path(home).read_text()))
     except (OSError, ValueError, TypeError):
         return Endpoints()
-    return found if is_held(home) else Endpoints()
+    return stored if is_held(home) else Endpoints()
 
 
 def write(home: Path, endpoints: Endpoints) -> None:

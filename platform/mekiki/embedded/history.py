@@ -11,9 +11,9 @@ FILE = "last-backup.json"
 def last_backup(home: Path) -> dict[str, Any] | None:
     """Return {at, file, bytes} of the last backup, or None if there was no backup."""
     try:
-        found = json.loads((home / FILE).read_text(encoding="utf-8"))
-        datetime.fromisoformat(found["at"])
-        return {"at": found["at"], "file": str(found["file"]), "bytes": int(found["bytes"])}
+        stored = json.loads((home / FILE).read_text(encoding="utf-8"))
+        datetime.fromisoformat(stored["at"])
+        return {"at": stored["at"], "file": str(stored["file"]), "bytes": int(stored["bytes"])}
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

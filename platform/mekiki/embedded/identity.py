@@ -52,10 +52,10 @@ def read(home: Path) -> Identity | None:
     Returns None for a new home, or a home of an older version.
     """
     try:
-        found = Identity(**json.loads((home / FILE).read_text(encoding="utf-8")))
+        stored = Identity(**json.loads((home / FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return found if isinstance(found.id, str) and isinstance(found.path, str) else None
+    return stored if isinstance(stored.id, str) and isinstance(stored.path, str) else None
 
 
 def write(home: Path, identity: Identity) -> None:
@@ -76,8 +76,9 @@ def settle(home: Path) -> str | None:
     if (home / RESTORING).exists():
         raise PlainError(
             _(
-                "A restore into %(home)s was interrupted, so the home is incomplete. Nothing was started. "
-                "Run the same “mekiki restore” again: it removes the rest and begins anew."
+                "A restore into %(home)s was interrupted, so the home is incomplete. Nothing was "
+                "started. Run the same “mekiki restore” again: it deletes the incomplete files and "
+                "starts again."
             )
             % {"home": home}
         )
@@ -149,10 +150,10 @@ def _refuse_shared_database(home: Path, owner: Path) -> None:
 
 def _copied(home: Path, other: Path) -> str:
     return _(
-        "%(home)s is a copy of %(other)s, which still exists. Nothing was started and nothing was changed. "
-        "For a second platform with the same data: “mekiki backup FILE” on the original, then “mekiki "
-        "restore FILE --home NEW”. To go on here instead of there: stop the original, remove or rename its "
-        "folder, and start again."
+        "%(home)s is a copy of %(other)s, which still exists. Nothing was started and nothing was "
+        "changed. For a second platform with the same data: “mekiki backup FILE” on the original, "
+        "then “mekiki restore FILE --home NEW”. To continue with the copy: stop the original, remove "
+        "or rename its folder, and start again."
     ) % {"home": home, "other": other}
 
 

@@ -57,12 +57,12 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 
 def _group(number: int, home: Path) -> list[psutil.Process]:
     """Return the members of a process group that work on this home."""
-    found = []
+    members = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.pid != os.getpid() and os.getpgid(process.pid) == number and _works_on(process, home):
-                found.append(process)
-    return found
+                members.append(process)
+    return members
 
 
 def _works_on(process: psutil.Process, home: Path) -> bool:

@@ -75,8 +75,9 @@ class HomeLock:
     @staticmethod
     def _read(handle: int) -> dict[str, object]:
         try:
-            return dict(json.loads(os.pread(handle, 4096, 0)))
-        except ValueError:
+            holder = json.loads(os.pread(handle, 4096, 0))
+            return {"pid": int(holder["pid"]), "url": str(holder["url"])}
+        except (ValueError, TypeError, KeyError):
             return {"pid": "?", "url": "…"}
 
 

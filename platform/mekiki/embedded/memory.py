@@ -15,8 +15,8 @@ def out_of_memory_kills() -> int | None:
 
     Returns None on a system that does not count them.
     """
-    found = [count for file, name in COUNTERS if (count := _count(file, name)) is not None]
-    return max(found) if found else None
+    kills = [count for file, name in COUNTERS if (count := _count(file, name)) is not None]
+    return max(kills) if kills else None
 
 
 def _count(file: Path, name: str) -> int | None:

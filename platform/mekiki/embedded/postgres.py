@@ -313,8 +313,8 @@ class Postgres:
             **account.popen_arguments(),  # type: ignore[call-overload]
         )
         if done.returncode != 0 or "ERROR" in done.stderr:
-            said = done.stderr.replace(made[SUPERUSER], "…").strip()
-            raise PostgresError(f"The password of the database could not be set:\n{said}")
+            output = done.stderr.replace(made[SUPERUSER], "…").strip()
+            raise PostgresError(f"The password of the database could not be set:\n{output}")
         passwords.write(data.parent, made)
         return made
 

@@ -48,16 +48,16 @@ def write(home: Path, children: dict[str, dict[str, Any]], out_of_memory: int = 
     If that fails, the old file stays. Only messages for people depend on it.
     """
     with contextlib.suppress(OSError, psutil.Error):
-        found = {"pid": os.getpid(), "born": birth(os.getpid())}
-        write_small(path(home), json.dumps({**found, "children": children, "out_of_memory": out_of_memory}))
+        owner = {"pid": os.getpid(), "born": birth(os.getpid())}
+        write_small(path(home), json.dumps({**owner, "children": children, "out_of_memory": out_of_memory}))
 
 
 def read(home: Path) -> State:
     """Return the state that the running supervisor wrote, or an empty state if no supervisor runs."""
     for _attempt in range(3):
         try:
-            found = State(**json.loads(path(home).read_text(encoding="utf-8")))
-            return found if birth(found.pid) == found.born else State()
+            state = State(**json.loads(path(home).read_text(encoding="utf-8")))
+            return state if birth(state.pid) == state.born else State()
         except ValueError:
             time.sleep(0.01)  # the file is being overwritten on a full disk
         except (OSError, TypeError, psutil.Error):
@@ -87,12 +87,12 @@ def title(name: str) -> str:
 def without(name: str) -> str:
     """Return a sentence about what does not work while a process does not run."""
     texts = {
-        "postgres": _("Nothing can be read or answered."),
+        "postgres": _("Nothing can be read or judged."),
         "web": _("Pages do not open."),
         "valkey": _("Jobs wait. Reviewing goes on."),
         "worker": _("Jobs wait. Reviewing goes on."),
         "search": _("Search by text does not answer. Reviewing goes on."),
-        "sweeper": _("Jobs that stalled are not taken up again."),
+        "sweeper": _("Stalled jobs are not resumed."),
         "beat": _("Scheduled trainings wait. Reviewing goes on."),
     }
     return texts.get(name, "")
@@ -104,35 +104,35 @@ def phase_text(phase: str) -> str:
     return words.get(phase, phase)
 
 
-def exit_text(found: dict[str, Any] | None) -> str:
+def exit_text(end: dict[str, Any] | None) -> str:
     """Return in words how a process ended, or "" if it has not ended."""
-    if not found:
+    if not end:
         return ""
-    if found.get("error"):
-        return _("it did not start: %(why)s") % {"why": found["error"]}
-    code = found.get("code")
+    if end.get("error"):
+        return _("it did not start: %(why)s") % {"why": end["error"]}
+    code = end.get("code")
     if code is None:
         return _("it did not start")
     if code >= 0:
         return _("exit status %(code)s") % {"code": code}
     text = _("killed by signal %(number)s") % {"number": -code}
-    if code == -signal.SIGKILL and found.get("memory") is not False:
-        sure = found.get("memory")
+    if code == -signal.SIGKILL and end.get("memory") is not False:
+        sure = end.get("memory")
         text += " " + (_("(the machine ran out of memory)") if sure else _("(out of memory?)"))
     return text
 
 
-def attention(found: State) -> list[dict[str, str]]:
+def attention(state: State) -> list[dict[str, str]]:
     """Return {name, title, text} of the processes that do not run, the most important first."""
     rows = []
-    for name in sorted(found.children, key=_rank):
-        child = found.children[name]
+    for name in sorted(state.children, key=_rank):
+        child = state.children[name]
         if child["phase"] == RUNNING:
             continue
         parts = [without(name)]
-        if said := exit_text(child.get("last_exit")):
-            parts.append(_("Its last end: %(how)s.") % {"how": said})
-        parts.append(_("It is started again by itself."))
+        if end := exit_text(child.get("last_exit")):
+            parts.append(_("Its last end: %(how)s.") % {"how": end})
+        parts.append(_("It is restarted automatically."))
         rows.append({"name": name, "title": title(name), "text": " ".join(part for part in parts if part)})
     return rows
 

@@ -179,7 +179,7 @@ class Valkey:
 
 def _has_room(folder: Path) -> bool:
     try:
-        found = os.statvfs(folder)
+        free_space = os.statvfs(folder)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_RDONLY
+    return free_space.f_bavail * free_space.f_frsize >= ROOM and not free_space.f_flag & os.ST_RDONLY

@@ -16,7 +16,8 @@ class FreezeForm(forms.Form):
         max_length=300,
         required=False,
         help_text=_(
-            "What this label set is for, for example “audit, first quarter”. It stands in the manifest."
+            "The purpose of this label set, for example “audit, first quarter”. It is written into "
+            "the manifest."
         ),
     )
     include_images = forms.BooleanField(
@@ -38,13 +39,13 @@ class FreezeForm(forms.Form):
         if head is None:
             threshold.disabled = True
             threshold.help_text = _(
-                "Not possible now: the head in use is not calibrated, so its confidence says nothing "
+                "Not possible now: the head in use is not calibrated, so its confidence is not "
                 "reliable. Retrain on confirmed labels first."
             )
         else:
             threshold.help_text = _(
-                "Leave empty for people’s labels only. With a number from 0.5 to 1, images that nobody has "
-                "answered get the prediction of the head in use at or above it, marked as set by machine; "
-                "critical labels never. No quality contract stands behind these labels: "
-                "their accuracy is not guaranteed."
+                "Leave empty for people’s labels only. With a number from 0.5 to 1, images without a "
+                "decision get the prediction of the head in use if its confidence is at least this "
+                "number. These labels are marked as set by machine. Critical labels are never set by "
+                "machine. No certificate covers these labels: their accuracy is not guaranteed."
             )

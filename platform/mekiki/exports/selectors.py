@@ -7,11 +7,14 @@ from django.db.models.fields.json import KeyTransform
 
 from mekiki.accounts.models import Role
 from mekiki.audit.keys import current_key
+from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
-from mekiki.learning.models import Champion, Head, Prediction
-from mekiki.review.blinding import hidden
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
+from mekiki.learning.models import Head, Prediction
+from mekiki.learning.selectors import champion
+from mekiki.review.blinding import blind_items, hidden
+from mekiki.review.models import ConfirmedLabel
+from mekiki.review.selectors import standing
 from verification import signing
 
 PAGE = 25
@@ -29,10 +32,7 @@ def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], i
         once_critical=KeyTransform("once_critical", "snapshot"),
         machine_by_label=KeyTransform("machine_by_label", "snapshot"),
     )
-    if before is not None:
-        rows = rows.filter(version__lt=before)
-    page = list(rows.order_by("-version")[: PAGE + 1])
-    return page[:PAGE], page[PAGE - 1].version if len(page) > PAGE else None
+    return page_by(rows, "version", PAGE, after=before, descending=True)
 
 
 def human_label_count(dataset: Any) -> int:
@@ -42,13 +42,8 @@ def human_label_count(dataset: Any) -> int:
 
 def calibrated_champion(dataset: Any) -> Head | None:
     """Return the champion if its confidences are calibrated, else None."""
-    champion = (
-        Champion.objects.filter(dataset=dataset, head__calibrated=True)
-        .select_related("head")
-        .defer("head__weights")
-        .first()
-    )
-    return champion.head if champion is not None else None
+    head = champion(dataset)
+    return head if head is not None and head.calibrated else None
 
 
 def machine_label_count(dataset: Any, threshold: float) -> int:
@@ -59,12 +54,8 @@ def machine_label_count(dataset: Any, threshold: float) -> int:
     head = calibrated_champion(dataset)
     if head is None:
         return 0
-    decided = Decision.objects.filter(image=OuterRef("image"), superseded_by__isnull=True).exclude(
-        kind=Decision.Kind.UNDO
-    )
-    blind = QueueItem.objects.filter(
-        image=OuterRef("image"), dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS
-    )
+    decided = standing(image=OuterRef("image"))
+    blind = blind_items(dataset).filter(image=OuterRef("image"))
     return (
         Prediction.objects.filter(
             head=head, confidence__gte=threshold, label__critical=False, label__archived_at__isnull=True

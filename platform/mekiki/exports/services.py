@@ -1,14 +1,14 @@
 """The acts on label sets: freeze, retry, and record a download."""
 
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role, role_in
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.checked_files import open_checked
 from mekiki.datasets.models import Dataset
@@ -18,16 +18,11 @@ from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
 
 
-def _require_admin(user: Any, dataset: Dataset) -> None:
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can freeze a label set."))
-
-
 @transaction.atomic
 def freeze(
     *,
     dataset: Dataset,
-    user: Any,
+    user: User,
     note: str = "",
     include_images: bool = False,
     machine_threshold: float | None = None,
@@ -39,7 +34,7 @@ def freeze(
     PermissionDenied if the user is no admin of the dataset. Raises ValidationError if there is nothing to
     export, no calibrated head, or if a threshold or note is out of bounds.
     """
-    _require_admin(user, dataset)
+    require_role(user, dataset, Role.ADMIN)
     # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if machine_threshold is not None:
@@ -79,7 +74,7 @@ def freeze(
     return label_set
 
 
-def _enqueue(label_set: LabelSet, user: Any) -> Job:
+def _enqueue(label_set: LabelSet, user: User) -> Job:
     job = jobs.enqueue(
         kind=Kind.FREEZE,
         dataset=label_set.dataset,
@@ -93,12 +88,12 @@ def _enqueue(label_set: LabelSet, user: Any) -> Job:
 
 
 @transaction.atomic
-def retry(*, label_set: LabelSet, user: Any) -> LabelSet:
+def retry(*, label_set: LabelSet, user: User) -> LabelSet:
     """Request a label set again after its job failed or was cancelled. Fixed entries stay as they are.
 
     Raises PermissionDenied if the user is no admin of the dataset, and ValidationError if the set is frozen.
     """
-    _require_admin(user, label_set.dataset)
+    require_role(user, label_set.dataset, Role.ADMIN)
     label_set = (
         LabelSet.objects.select_for_update(of=("self",)).select_related("dataset").get(pk=label_set.pk)
     )
@@ -123,7 +118,7 @@ def open_file(label_set: LabelSet) -> BinaryIO:
     )
 
 
-def record_download(*, label_set: LabelSet, user: Any) -> None:
+def record_download(*, label_set: LabelSet, user: User) -> None:
     """Record who downloads a label set, and its number of predictions for the audit reserve.
 
     Raises PermissionDenied for reviewers while the set holds predictions for images that they may have to
@@ -143,10 +138,10 @@ def record_download(*, label_set: LabelSet, user: Any) -> None:
     )
 
 
-def check_download(*, label_set: LabelSet, user: Any) -> None:
+def check_download(*, label_set: LabelSet, user: User) -> None:
     """Raise PermissionDenied if the user must not read the label set."""
-    role = role_in(user, label_set.dataset)
-    if not at_least(role, Role.VIEWER) or selectors.closed_to(role, label_set):
+    require_role(user, label_set.dataset, Role.VIEWER)
+    if selectors.closed_to(role_in(user, label_set.dataset), label_set):
         raise PermissionDenied(
             _(
                 "This label set holds predictions for images of the audit sample that have not been judged "

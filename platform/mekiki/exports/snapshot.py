@@ -22,7 +22,8 @@ from mekiki.learning.accuracy import (
     since_stated,
     support,
 )
-from mekiki.learning.models import Champion, Evaluation
+from mekiki.learning.models import Evaluation
+from mekiki.learning.selectors import champion
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
 
@@ -76,13 +77,7 @@ def take(label_set: LabelSet) -> LabelSet:
         # head is promoted, before the statement below. FOR NO KEY UPDATE does not block new decisions.
         Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=label_set.dataset_id)
         labels = list(Label.objects.select_for_update(no_key=True).filter(dataset_id=label_set.dataset_id))
-        champion = (
-            Champion.objects.filter(dataset_id=label_set.dataset_id)
-            .select_related("head")
-            .defer("head__weights")
-            .first()
-        )
-        head = champion.head if champion is not None else None
+        head = champion(label_set.dataset)
         if label_set.machine_threshold is not None and (head is None or not head.calibrated):
             raise ValidationError(no_calibrated_head())
         by_machine = [x.pk for x in labels if not x.critical and x.archived_at is None]
@@ -144,7 +139,7 @@ def nothing_to_export() -> "_StrPromise":
 def no_calibrated_head() -> "_StrPromise":
     """Return the lazily translated message for machine labels without a calibrated head."""
     return gettext_lazy(
-        "Labels set by machine need a calibrated head, and the one in use is not calibrated. "
+        "Labels set by machine need a calibrated head, but the head in use is not calibrated. "
         "Retrain on confirmed labels first, or freeze people's labels only."
     )
 

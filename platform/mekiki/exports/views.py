@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from mekiki.accounts.access import at_least, person
-from mekiki.accounts.http import number_in
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.audit.keys import current_key
 from mekiki.datasets.access import dataset_for
@@ -37,12 +37,12 @@ from mekiki.review.audit_counts import audit_counts
 def exports(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the dataset's label sets. An admin requests the next label set here."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
-    dataset = dataset_for(person(request), slug, needed)
+    dataset = dataset_for(user_of(request), slug, needed)
     head = selectors.calibrated_champion(dataset)
     form = FreezeForm(request.POST if request.method == "POST" else None, head=head)
     if request.method == "POST" and form.is_valid():
         try:
-            label_set = services.freeze(dataset=dataset, user=person(request), **form.cleaned_data)
+            label_set = services.freeze(dataset=dataset, user=user_of(request), **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -112,9 +112,9 @@ def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
 @require_POST
 def retry(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Request a label set again after its job failed or was cancelled."""
-    label_set = label_set_for(person(request), slug, version, Role.ADMIN)
+    label_set = label_set_for(user_of(request), slug, version, Role.ADMIN)
     try:
-        services.retry(label_set=label_set, user=person(request))
+        services.retry(label_set=label_set, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -128,8 +128,8 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
 
     Reviewers get status 403 while the file holds predictions that they must not see.
     """
-    label_set = label_set_for(person(request), slug, version)
-    services.check_download(label_set=label_set, user=person(request))
+    label_set = label_set_for(user_of(request), slug, version)
+    services.check_download(label_set=label_set, user=user_of(request))
     if label_set.state != LabelSet.State.FROZEN:
         raise Http404
     try:
@@ -138,9 +138,9 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         messages.error(
             request,
             _(
-                "The file of label set %(version)s in the storage was changed: it does not have its recorded "
-                "hash any more. It was not given out, and the activity log says so. "
-                "Restore the file from a backup, or freeze a new label set."
+                "The file of label set %(version)s in the storage was changed: its hash differs from "
+                "the record. It was not delivered, and the audit log records this. Restore the file "
+                "from a backup, or freeze a new label set."
             )
             % {"version": version},
         )
@@ -156,7 +156,7 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
         )
         return redirect("exports", slug)
     if request.method == "GET":
-        services.record_download(label_set=label_set, user=person(request))
+        services.record_download(label_set=label_set, user=user_of(request))
     response = FileResponse(file, as_attachment=True, filename=f"{slug}-v{version}.zip")
     response["Content-Type"] = "application/zip"
     response["Cache-Control"] = "private, no-store"
@@ -166,7 +166,7 @@ def download(request: HttpRequest, slug: str, version: int) -> HttpResponse | Fi
 @require_safe
 def key(request: HttpRequest, slug: str) -> HttpResponse:
     """Send the public key that this platform signs with. The status is 404 if there is no key."""
-    dataset_for(person(request), slug)
+    dataset_for(user_of(request), slug)
     key_in_use = current_key()
     if key_in_use is None:
         raise Http404

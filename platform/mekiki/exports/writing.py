@@ -19,6 +19,7 @@ from django.db import transaction
 from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
 from mekiki.config import clock
+from mekiki.config.csv_files import BOM
 from mekiki.config.disk import READ_ONLY, NoRoomError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
@@ -102,7 +103,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     with tempfile.TemporaryFile(dir=_folder_of_drafts(label_set)) as table, ThreadPoolExecutor(1) as beside:
         cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
-            before = beside.submit(cells.write, "\ufeff".encode() + _csv([list(form.COLUMNS)]))
+            before = beside.submit(cells.write, BOM.encode() + _csv([list(form.COLUMNS)]))
             for batch in lineage.batches():
                 lines = b"".join([form.row_line(row) for _image, row in batch])
                 text = _csv([form.row_cells(row) for _image, row in batch])

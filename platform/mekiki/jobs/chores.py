@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 class Chore:
     """A function that the sweeper calls every few seconds.
 
-    `prepare` is called once, in the thread of the chore. The function that it returns is called at each run.
+    `prepare` is called in the thread of the chore, until it succeeds once. The function that it returns is
+    called at each run.
     """
 
     name: str
@@ -57,19 +58,21 @@ def run_until(stopped: threading.Event, chores: list[Chore] | None = None) -> No
 
 
 def _keep_doing(chore: Chore, stopped: threading.Event) -> None:
-    act = chore.prepare()
+    act: Callable[[], object] | None = None
     try:
         while True:
-            _do_once(chore, act)
+            act = _do_once(chore, act)
             if stopped.wait(chore.every):
                 return
     finally:
         connection.close()
 
 
-def _do_once(chore: Chore, act: Callable[[], object]) -> None:
+def _do_once(chore: Chore, act: Callable[[], object] | None) -> Callable[[], object] | None:
+    """Run a chore once, and return its prepared function. `act` is None if it is not prepared yet."""
     try:
         close_old_connections()
+        act = act or chore.prepare()
         outcome = act()
     except Error as error:
         # The database may be reachable again at the next run.
@@ -80,3 +83,4 @@ def _do_once(chore: Chore, act: Callable[[], object]) -> None:
     else:
         if isinstance(outcome, dict) and any(outcome.values()):
             logger.info("%s: %s", chore.name, outcome)
+    return act

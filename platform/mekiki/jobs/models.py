@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.jobs.errors import for_reader
+from mekiki.jobs.kinds import Kind as Kind
 
 
 class Identity(models.Func):
@@ -32,24 +33,6 @@ class State(models.TextChoices):
 
 ACTIVE_STATES = (State.QUEUED, State.RUNNING)
 ENDED_EARLY = (State.FAILED, State.CANCELLED)
-
-
-class Kind(models.TextChoices):
-    """The kinds of jobs. Each kind is the Celery task workers.tasks.<kind>."""
-
-    IMPORT_IMAGES = "import_images", _("Import images")
-    ENCODE = "encode", _("Compute embeddings")
-    PREDICT = "predict", _("Predict by prompts")
-    TRAIN = "train", _("Retrain")
-    REFILL = "refill", _("Choose the next images")
-    FREEZE = "freeze", _("Freeze label set")
-    CHANGE_ENCODER = "change_encoder", _("Change the encoder")
-    REMOVE_EMBEDDINGS = "remove_embeddings", _("Remove embeddings")
-    INDEX = "index", _("Build the search index")
-    VERIFY_HEAD = "verify_head", _("Repeat a training")
-    SEAL = "seal", _("Seal events and answers")
-    CHECK_SEALS = "check_seals", _("Check the seals")
-    REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
 
 
 class Job(models.Model):

@@ -7,47 +7,16 @@ from typing import Any
 from django.db.models.functions import Now
 from django.utils import formats
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 
 from mekiki.accounts.access import at_least
 from mekiki.accounts.models import Role
-from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind, State
+from mekiki.jobs.messages import STAGES, UNITS
+from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, State
 from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for this time, so that a page that watches the job can show how it ended.
 RECENTLY = timedelta(seconds=60)
-
-# The values of `stage` and `unit`. Workers store them in English; they are translated when they are shown.
-STAGES = (
-    gettext_noop("storing images"),
-    gettext_noop("downloading the encoder"),
-    gettext_noop("loading the encoder"),
-    gettext_noop("computing embeddings"),
-    gettext_noop("reading embeddings"),
-    gettext_noop("reading the prompts"),
-    gettext_noop("predicting"),
-    gettext_noop("storing predictions"),
-    gettext_noop("training"),
-    gettext_noop("comparing with the head in use"),
-    gettext_noop("comparing the encoders"),
-    gettext_noop("removing embeddings"),
-    gettext_noop("estimating the pixel window"),
-    gettext_noop("making pictures again"),
-    gettext_noop("evaluating"),
-    gettext_noop("choosing the next images"),
-    gettext_noop("writing the label set"),
-    gettext_noop("waiting for other work on this dataset"),
-    gettext_noop("building the search index"),
-    gettext_noop("sealing"),
-    gettext_noop("checking the seals"),
-)
-UNITS = (
-    gettext_noop("images"),
-    gettext_noop("files"),
-    gettext_noop("labels"),
-    gettext_noop("MB"),
-    gettext_noop("rows"),
-)
 
 
 @dataclass(frozen=True)
@@ -86,17 +55,17 @@ def status(job: Job, role: str | None = None) -> JobStatus:
     return JobStatus(
         id=str(job.pk),
         kind=job.kind,
-        kind_label=str(Kind(job.kind).label),
+        kind_label=job.get_kind_display(),
         dataset=job.dataset.slug if job.dataset else None,
         state=job.state,
         state_label=_("stopping") if active and job.cancel_requested else str(State(job.state).label),
         active=active,
-        stage=_(job.stage) if job.stage else "",
+        stage=STAGES.render(job.stage) if job.stage else "",
         done=job.done,
         total=job.total,
         percent=percent,
         rate=job.rate,
-        unit=_(job.unit) if job.unit else "",
+        unit=UNITS.render(job.unit) if job.unit else "",
         eta_seconds=eta,
         detail=_detail(job, percent, eta),
         error=job.error_for_reader,
@@ -123,12 +92,12 @@ def _detail(job: Job, percent: int | None, eta: int | None) -> str:
         if job.waiting_for:
             return reason_text(job.waiting_for)
         if job.sent_at is None:
-            return _("Stored, and not yet handed to a worker. It starts by itself.")
+            return _("The job is stored and waits for a worker. It starts automatically.")
         return _("Waits for a worker.")
     if job.state != State.RUNNING:
         return ""
-    unit = _(job.unit) if job.unit else ""
-    parts = [_(job.stage) if job.stage else ""]
+    unit = UNITS.render(job.unit) if job.unit else ""
+    parts = [STAGES.render(job.stage) if job.stage else ""]
     if percent is not None:
         parts.append(f"{percent} %")
         parts.append(

@@ -11,7 +11,8 @@ from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
 
-# After a failure (for example a missing key file), the schedule requests a seal only once in this time.
+# After a failure (for example a missing key file), the schedule requests a seal or a check only once in this
+# time.
 PAUSE_AFTER_FAILURE = timedelta(hours=1)
 BETWEEN_CHECKS = timedelta(days=1)
 
@@ -21,28 +22,30 @@ def ask_for_seal() -> Job | None:
 
     Returns None too if there is no key, and for PAUSE_AFTER_FAILURE after a failed seal job.
     """
-    if current_key() is None or not anything_to_seal():
-        return None
-    failed = Job.objects.filter(kind=Kind.SEAL).order_by("-number").first()
-    if (
-        failed is not None
-        and failed.state == State.FAILED
-        and failed.finished_at is not None
-        and not clock.has_passed(PAUSE_AFTER_FAILURE, failed.finished_at)
-    ):
+    if current_key() is None or not anything_to_seal() or _failed_just_now(Kind.SEAL):
         return None
     return enqueue(kind=Kind.SEAL)
+
+
+def _failed_just_now(kind: Kind) -> bool:
+    newest = Job.objects.filter(kind=kind).order_by("-number").first()
+    return (
+        newest is not None
+        and newest.state == State.FAILED
+        and newest.finished_at is not None
+        and not clock.has_passed(PAUSE_AFTER_FAILURE, newest.finished_at)
+    )
 
 
 def ask_for_check() -> Job | None:
     """Enqueue a seal check for the schedule if the last one is older than a day. Return the job, or None.
 
-    Returns None too if there are no seals.
+    Returns None too if there are no seals, and for PAUSE_AFTER_FAILURE after a failed check.
     """
     newest = SealCheck.objects.order_by("-pk").first()
     if not Seal.objects.exists() or (newest is not None and not clock.has_passed(BETWEEN_CHECKS, newest.at)):
         return None
-    return enqueue(kind=Kind.CHECK_SEALS)
+    return None if _failed_just_now(Kind.CHECK_SEALS) else enqueue(kind=Kind.CHECK_SEALS)
 
 
 def request_seal(*, user: User) -> Job:

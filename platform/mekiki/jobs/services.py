@@ -16,7 +16,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import translation
 from django.utils.translation import gettext as _
+from psycopg.errors import UniqueViolation
 
+from mekiki.accounts.access import require_platform_admin, require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs import broker
@@ -45,12 +48,13 @@ def enqueue(
     dataset: Any = None,
     key: str = "",
     payload: dict[str, Any] | None = None,
-    user: Any = None,
+    user: User | None = None,
 ) -> Job:
     """Create a job and return it, or return the active job with the same key.
 
-    If the active job is already running, it may have passed the point where it would see the change. So it is
-    marked to run again at its end. Raises RuntimeError if the job cannot be created after five tries.
+    The values of `payload` then replace the values of the active job's payload, key by key. A running job may
+    have passed the point where it would see the change, so it is also marked to run again at its end. Raises
+    RuntimeError if the job cannot be created after five tries, and IntegrityError if the dataset was deleted.
     """
     key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
     for _attempt in range(5):
@@ -61,22 +65,31 @@ def enqueue(
                     dataset=dataset,
                     key=key,
                     payload=payload or {},
-                    created_by=user if getattr(user, "pk", None) else None,
+                    created_by=user,
                 )
                 record(kind="job.queued", actor=user, dataset=dataset, target=job, data={"kind": str(kind)})
-        except IntegrityError:
+        except IntegrityError as error:
+            if not _is_key_conflict(error):
+                raise
             with transaction.atomic():
                 active = Job.objects.select_for_update().filter(key=key, state__in=ACTIVE_STATES).first()
                 if active is None:  # It ended between the two statements.
                     continue
-                if active.state == State.RUNNING and not active.rerun_requested:
-                    active.rerun_requested = True
-                    active.payload = {**active.payload, **(payload or {})}
+                before = active.rerun_requested, active.payload
+                active.rerun_requested = active.rerun_requested or active.state == State.RUNNING
+                active.payload = {**active.payload, **(payload or {})}
+                if before != (active.rerun_requested, active.payload):
                     active.save(update_fields=["rerun_requested", "payload"])
                 return active
         send_on_commit(job)
         return job
     raise RuntimeError(f"Could not enqueue {key}: it kept starting and ending meanwhile.")
+
+
+def _is_key_conflict(error: IntegrityError) -> bool:
+    """Return whether another active job has the same key. The other reason is a deleted dataset or user."""
+    cause = error.__cause__
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == "one_active_job_per_key"
 
 
 def send_on_commit(job: Job) -> None:
@@ -265,14 +278,6 @@ def _finish(
         if row is None:
             raise LostClaimError(str(job.pk))
         _end(row, state, result=result, error=error, texts=texts)
-        if row.rerun_requested and state != State.CANCELLED:
-            enqueue(
-                kind=Kind(row.kind),
-                dataset=row.dataset,
-                key=row.key,
-                payload=row.payload,
-                user=row.created_by,
-            )
     job.state = state
 
 
@@ -284,6 +289,7 @@ def _end(
     error: str = "",
     texts: Texts | None = None,
 ) -> None:
+    """End a locked job. Unless it was cancelled, enqueue it again if that was requested meanwhile."""
     row.state = state
     row.result = result or {}
     row.error, row.error_texts = error, texts or {}
@@ -299,10 +305,31 @@ def _end(
             "error": {language: text[:500] for language, text in texts.items()} if texts else error[:500],
         },
     )
+    if row.rerun_requested and state != State.CANCELLED:
+        enqueue(
+            kind=Kind(row.kind), dataset=row.dataset, key=row.key, payload=row.payload, user=row.created_by
+        )
 
 
-def cancel(*, job: Job, user: Any) -> None:
-    """Cancel a job. A queued job ends now; a running job ends at its next heartbeat."""
+def _require_admin(user: User, job: Job) -> None:
+    """Raise PermissionDenied unless the user is an admin of the job's dataset.
+
+    A job without a dataset belongs to the platform.
+    """
+    if job.dataset is None:
+        require_platform_admin(user)
+    else:
+        require_role(user, job.dataset, Role.ADMIN)
+
+
+def cancel(*, job: Job, user: User | None) -> None:
+    """Cancel a job. A queued job ends now; a running job ends at its next heartbeat.
+
+    `user` is None for the platform. Raises PermissionDenied unless the user is an admin of the dataset, or of
+    the platform for a job without a dataset.
+    """
+    if user is not None:
+        _require_admin(user, job)
     with transaction.atomic():
         row = Job.objects.select_for_update().get(pk=job.pk)
         if row.state not in ACTIVE_STATES:
@@ -321,16 +348,22 @@ def cancel(*, job: Job, user: Any) -> None:
 
 
 @transaction.atomic
-def retry(*, job: Job, user: Any) -> Job:
+def retry(*, job: Job, user: User) -> Job:
     """Enqueue work that failed or was cancelled as a new job with the same kind, key and payload.
 
-    Raises ValidationError if the job succeeded or has not ended, or if the same work is already queued or
-    running.
+    Raises PermissionDenied unless the user is an admin of the dataset, or of the platform for a job without a
+    dataset. Raises ValidationError if the job succeeded or has not ended, if the same work is already queued
+    or running, or if its kind was removed from the product.
     """
+    _require_admin(user, job)
     if job.state not in ENDED_EARLY:
         raise ValidationError(_("Only a job that failed or was cancelled can be tried again."))
     if Job.objects.filter(key=job.key, state__in=ACTIVE_STATES).exists():
         raise ValidationError(_("The same work waits or runs already. Nothing was added."))
+    if job.kind not in Kind.values:
+        raise ValidationError(
+            _("This version of Mekiki no longer does this kind of work. Nothing was added.")
+        )
     again = enqueue(kind=Kind(job.kind), dataset=job.dataset, key=job.key, payload=job.payload, user=user)
     record(
         kind="job.retried",

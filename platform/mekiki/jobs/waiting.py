@@ -3,9 +3,8 @@
 Waiting costs no attempt, and the jobs resume automatically.
 """
 
-from django.utils.translation import gettext as _
-
 from mekiki.config import disk
+from mekiki.jobs.messages import SHORTAGES
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import LostClaimError, send
 
@@ -15,17 +14,7 @@ NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_S
 
 def reason_text(reason: str) -> str:
     """Return in words why a job waits, or "" if it only waits for a worker."""
-    texts = {
-        disk.FULL: _(
-            "Waits: the disk is nearly full. What was stored is kept. It goes on by itself when there is "
-            "room again."
-        ),
-        disk.READ_ONLY: _(
-            "Waits: the folder of the files cannot be written. What was stored is kept. It goes on by itself "
-            "when the folder can be written again."
-        ),
-    }
-    return texts.get(reason, "")
+    return SHORTAGES.render(reason) if reason in SHORTAGES else ""
 
 
 def must_wait(kind: str) -> str:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
+from mekiki.labeling.messages import EFFECTS
 from mekiki.labeling.models import Label
 
 # Label ids → the count for each label. Labels with count 0 may be missing.
@@ -75,30 +74,8 @@ def answered(labels: Iterable[Label]) -> set[int]:
 
 def sentence(effects: Effects, prompts: int) -> str:
     """Return a text that tells a person what archiving the label changes."""
-    answers = ngettext("%(n)d answer", "%(n)d answers", effects.answers) % {"n": effects.answers}
-    heads = ngettext("%(n)d head", "%(n)d heads", effects.heads) % {"n": effects.heads}
-    of_prompts = ngettext("%(n)d prompt", "%(n)d prompts", prompts) % {"n": prompts}
-    parts = [
-        _(
-            "“%(label)s” has %(answers)s, %(prompts)s and is known to %(heads)s. "
-            "The answers stay on record; no head "
-            "learns from them any more, and the images are asked about again."
-        )
-        % {"label": effects.label.name, "answers": answers, "prompts": of_prompts, "heads": heads}
-    ]
-    if effects.audited:
-        parts.append(
-            ngettext(
-                "%(n)d image of the audit sample counts under this label: "
-                "it counts as wrong until it is judged again.",
-                "%(n)d images of the audit sample count under this label: "
-                "they count as wrong until they are judged again.",
-                effects.audited,
-            )
-            % {"n": effects.audited}
-        )
-    parts.append(_("The label can be restored with its answers at any time."))
-    return " ".join(parts)
+    counts = {"answers": effects.answers, "prompts": prompts, "heads": effects.heads}
+    return EFFECTS.render("archive", {"label": effects.label.name, "audited": effects.audited, **counts})
 
 
 def refuse_unconfirmed(

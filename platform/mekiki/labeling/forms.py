@@ -42,7 +42,7 @@ class LabelForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
     )
-    remove = forms.BooleanField(label=_("Remove this label"), required=False)
+    remove = forms.BooleanField(label=_("Archive this label"), required=False)
 
     def clean(self) -> dict[str, Any]:
         """Check name, prompts and guideline, and attach each error to its field."""

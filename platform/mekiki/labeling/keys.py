@@ -30,7 +30,7 @@ def assign_positions(wanted: Sequence[tuple[int | None, int | None]], last: int)
     repeated = next((p for p in written if written.count(p) > 1), None)
     if repeated is not None:
         raise ValidationError(
-            _("Two labels have the key %(key)d. Give each label a key of its own.") % {"key": repeated},
+            _("Two labels have the key %(key)d. Give each label a different key.") % {"key": repeated},
             code="duplicate_key",
         )
     taken = set(written)

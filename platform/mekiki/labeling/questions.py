@@ -57,8 +57,8 @@ def questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Question]:
 
 def _unticked(label: Label) -> str:
     return _(
-        "“%(label)s” is no longer critical: from now on machine labels of it can be part of a label set. "
-        "Such a label set says on its first page that the label was critical, and until when."
+        "“%(label)s” is no longer critical. From now on label sets can contain machine labels of it. "
+        "The first page of such a label set states that the label was critical, and until when."
     ) % {"label": label.name}
 
 

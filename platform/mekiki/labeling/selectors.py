@@ -5,7 +5,6 @@ from datetime import datetime
 from django.db.models import Max, QuerySet
 
 from mekiki.datasets.models import Dataset
-from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet
 from mekiki.labeling.text import same
@@ -68,27 +67,6 @@ def can_predict(dataset: Dataset) -> bool:
     """Return whether there are labels and every label has a prompt. Otherwise a prediction would fail."""
     labels = set(active_labels(dataset).values_list("pk", flat=True))
     return bool(labels) and labels <= set(prompts_of(current_prompt_set(dataset)))
-
-
-def long_prompts(dataset: Dataset, prompt_set: PromptSet | None) -> list[dict]:
-    """Return the prompts that are too long for the encoder, from the last prediction of this prompt set.
-
-    Each item is {"label": name, "prompt": text, "tokens": number of tokens, "context": number of tokens that
-    the encoder reads}. The list is empty if there are no such prompts or if nothing has been predicted yet.
-    """
-    if prompt_set is None:
-        return []
-    job = (
-        Job.objects.filter(
-            dataset=dataset,
-            kind__in=[Kind.PREDICT, Kind.TRAIN, Kind.CHANGE_ENCODER],
-            state=State.SUCCEEDED,
-            result__prompt_set=prompt_set.version,
-        )
-        .order_by("-number")
-        .first()
-    )
-    return job.result.get("long_prompts", []) if job is not None else []
 
 
 def guideline_at(label: Label, moment: datetime) -> GuidelineVersion | None:

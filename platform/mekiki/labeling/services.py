@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NotRequired, TypedDict
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
@@ -58,14 +60,15 @@ def _lock(dataset: Dataset) -> None:
 
 @transaction.atomic
 def add_label(
-    *, dataset: Dataset, name: str, user: Any, critical: bool = False, guideline: str = ""
+    *, dataset: Dataset, name: str, user: User, critical: bool = False, guideline: str = ""
 ) -> Label:
     """Add a label at the end of the schema; return it.
 
     The label is predicted once it has a prompt (save_prompts). If an archived label has this name, that label
-    is restored with its answers. Raises ValidationError if the name is empty, too long or in use, or if there
-    are too many labels.
+    is restored with its answers. Raises PermissionDenied unless the user is an admin of the dataset. Raises
+    ValidationError if the name is empty, too long or in use, or if there are too many labels.
     """
+    require_role(user, dataset, Role.ADMIN)
     _lock(dataset)
     name = checked_name(name)
     present = list(active_labels(dataset).values_list("name", flat=True))
@@ -88,15 +91,16 @@ def add_label(
 def update_label(
     *,
     label: Label,
-    user: Any,
+    user: User,
     name: str | None = None,
     critical: bool | None = None,
     guideline: str | None = None,
 ) -> Label:
     """Change a label's name, criticality or guideline; None keeps the present value.
 
-    Raises ValidationError as add_label does, and if the name belongs to an archived label with answers.
+    Raises the errors of add_label, and ValidationError if the name belongs to an archived label with answers.
     """
+    require_role(user, label.dataset, Role.ADMIN)
     _lock(label.dataset)
     label.refresh_from_db()
     if name is not None:
@@ -111,13 +115,14 @@ def update_label(
 
 
 @transaction.atomic
-def archive_label(*, label: Label, user: Any, confirmed: bool = False) -> None:
+def archive_label(*, label: Label, user: User, confirmed: bool = False) -> None:
     """Archive a label. Decisions with it stay, but it is no longer predicted.
 
-    The other labels keep their keys. Raises ValidationError if it is the last label. Raises ValidationError
-    with the code confirm_archiving if the label has effects (labeling.effects) and `confirmed` is not set.
-    The text names the effects.
+    The other labels keep their keys. Raises PermissionDenied unless the user is an admin of the dataset.
+    Raises ValidationError if it is the last label. Raises ValidationError with the code confirm_archiving if
+    the label has effects (labeling.effects) and `confirmed` is not set. The text names the effects.
     """
+    require_role(user, label.dataset, Role.ADMIN)
     _lock(label.dataset)
     label.refresh_from_db()
     if label.archived_at is not None:
@@ -131,12 +136,14 @@ def archive_label(*, label: Label, user: Any, confirmed: bool = False) -> None:
 
 
 @transaction.atomic
-def restore_label(*, label: Label, user: Any) -> Label:
+def restore_label(*, label: Label, user: User) -> Label:
     """Restore an archived label with its answers and prompts, and with its key if the key is free.
 
-    Raises ValidationError if an active label has its name, or if there are too many labels.
+    Raises PermissionDenied unless the user is an admin of the dataset. Raises ValidationError if an active
+    label has its name, or if there are too many labels.
     """
     dataset = label.dataset
+    require_role(user, dataset, Role.ADMIN)
     _lock(dataset)
     label.refresh_from_db()
     if label.archived_at is None:
@@ -156,28 +163,15 @@ def restore_label(*, label: Label, user: Any) -> Label:
 
 
 @transaction.atomic
-def reorder(*, dataset: Dataset, label_ids: Iterable[int], user: Any) -> None:
-    """Give the labels the keys 1, 2, 3 … in this order.
-
-    Raises ValidationError unless the order names each label exactly once.
-    """
-    _lock(dataset)
-    labels = {label.pk: label for label in active_labels(dataset)}
-    order = [int(i) for i in label_ids]
-    if sorted(order) != sorted(labels):
-        raise ValidationError(_("The order must name each label of the dataset once."), code="bad_order")
-    for position, label_id in enumerate(order, start=1):
-        _change(labels[label_id], user, position=position)
-
-
-@transaction.atomic
-def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) -> PromptSet:
+def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: User) -> PromptSet:
     """Freeze the prompts of all active labels as the next version, and start a prediction with them.
 
     `prompts` maps a label id to sentences. A label that is not in it keeps its prompts. Without a change
-    there is no new version. Raises ValidationError if there are no labels, a label has no prompt, a prompt is
-    too long, there are too many prompts, or a label is not of this dataset.
+    there is no new version. Raises PermissionDenied unless the user is an admin of the dataset. Raises
+    ValidationError if there are no labels, a label has no prompt, a prompt is too long, there are too many
+    prompts, or a label is not of this dataset.
     """
+    require_role(user, dataset, Role.ADMIN)
     _lock(dataset)
     labels = list(active_labels(dataset))
     if not labels:
@@ -201,7 +195,7 @@ def save_prompts(*, dataset: Dataset, prompts: dict[int, list[str]], user: Any) 
 
 @transaction.atomic
 def set_schema(
-    *, dataset: Dataset, labels: list[LabelSpec], user: Any, confirmed: Collection[int] = ()
+    *, dataset: Dataset, labels: list[LabelSpec], user: User, confirmed: Collection[int] = ()
 ) -> PromptSet:
     """Replace the dataset's labels and prompts by these, and start a prediction with them.
 
@@ -209,12 +203,14 @@ def set_schema(
     its answers. Labels that are not listed are archived. For labels with effects, this requires their ids in
     `confirmed` (else ValidationError, see archive_label). Labels keep their keys unless the order of the list
     or a written position changes them (`keys.assign_positions`). A ValidationError changes nothing. Its
-    causes are those of add_label and save_prompts, and an empty list of labels.
+    causes are those of add_label and save_prompts, and an empty list of labels. Raises PermissionDenied
+    unless the user is an admin of the dataset.
     """
+    require_role(user, dataset, Role.ADMIN)
     _lock(dataset)
     if not labels:
         raise ValidationError(
-            _("Write at least one label: it is what people and the model answer with."), code="no_labels"
+            _("Write at least one label. Reviewers and the model choose among the labels."), code="no_labels"
         )
     _refuse_too_many(len(labels))
     specs: list[dict[str, Any]] = [
@@ -234,7 +230,7 @@ def set_schema(
     listed = {spec["id"] for spec in specs if spec["id"]}
     if not listed <= set(present):
         raise ValidationError(
-            _("The labels were changed meanwhile. Load the page again, then make your change."),
+            _("The labels were changed in the meantime. Load the page again, then make your change."),
             code="unknown_label",
         )
     by_name = {same(label.name): label for label in present.values() if label.pk not in listed}
@@ -326,13 +322,13 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
-def _name_author(user: Any) -> None:
+def _name_author(user: User) -> None:
     """Set the author of guideline versions for this transaction (labeling.triggers)."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('mekiki.user', %s, true)", [str(getattr(user, "pk", None) or "")])
+        cursor.execute("SELECT set_config('mekiki.user', %s, true)", [str(user.pk)])
 
 
-def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: Any) -> Label:
+def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: User) -> Label:
     _name_author(user)
     label = Label.objects.create(
         dataset=dataset,
@@ -352,7 +348,7 @@ def _create(dataset: Dataset, name: str, critical: bool, guideline: str, user: A
     return label
 
 
-def _change(label: Label, user: Any, **fields: Any) -> Label:
+def _change(label: Label, user: User, **fields: Any) -> Label:
     """Set the fields that differ, and record one event with the old and new values. None keeps a value."""
     changed = {k: v for k, v in fields.items() if v is not None and getattr(label, k) != v}
     if not changed:
@@ -378,13 +374,13 @@ def _change(label: Label, user: Any, **fields: Any) -> Label:
     return label
 
 
-def _archive(label: Label, user: Any) -> None:
+def _archive(label: Label, user: User) -> None:
     label.archived_at = clock.now()
     label.save(update_fields=["archived_at"])
     record(kind="label.archived", actor=user, dataset=label.dataset, target=label, data=_held_by(label))
 
 
-def _restore(label: Label, user: Any, position: int) -> None:
+def _restore(label: Label, user: User, position: int) -> None:
     label.archived_at = None
     label.position = position
     label.save(update_fields=["archived_at", "position"])
@@ -408,7 +404,7 @@ def prompts_digest(texts: dict[int, list[str]]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptSet:
+def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: User) -> PromptSet:
     digest = prompts_digest(texts)
     current = current_prompt_set(dataset)
     if current is not None and current.digest == digest:
@@ -417,7 +413,7 @@ def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptS
         dataset=dataset,
         version=(current.version if current else 0) + 1,
         digest=digest,
-        created_by=user if getattr(user, "pk", None) else None,
+        created_by=user,
     )
     Prompt.objects.bulk_create(
         Prompt(prompt_set=prompt_set, label_id=label_id, text=text, position=position)
@@ -434,6 +430,6 @@ def _freeze(dataset: Dataset, texts: dict[int, list[str]], user: Any) -> PromptS
     return prompt_set
 
 
-def _predict(dataset: Dataset, user: Any) -> None:
+def _predict(dataset: Dataset, user: User) -> None:
     if can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=user)

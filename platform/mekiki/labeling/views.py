@@ -5,14 +5,14 @@ from typing import Any
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -27,7 +27,6 @@ from mekiki.labeling.selectors import (
     archived_labels,
     current_prompt_set,
     last_position,
-    long_prompts,
     prompts_of,
 )
 from mekiki.labeling.services import restore_label, set_schema
@@ -37,16 +36,16 @@ VERSIONS = 20
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def labels(request: UserRequest, slug: str) -> HttpResponse:
+def labels(request: HttpRequest, slug: str) -> HttpResponse:
     """Show labels and prompts. An admin edits all of them in one form."""
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
-    dataset = dataset_for(request.user, slug, needed)
+    dataset = dataset_for(user_of(request), slug, needed)
     if request.method == "POST":
         return _save(request, dataset)
     return _page(request, dataset)
 
 
-def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
+def _save(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     formset: Any = LabelFormSet(request.POST, prefix="labels")
     if not formset.is_valid():
         return _page(request, dataset, formset, list(formset.non_form_errors()))
@@ -58,7 +57,7 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
     archived = {label.pk for label in archived_labels(dataset)}
     try:
         prompt_set = set_schema(
-            dataset=dataset, labels=specs, user=request.user, confirmed=confirmed_labels(confirmed)
+            dataset=dataset, labels=specs, user=user_of(request), confirmed=confirmed_labels(confirmed)
         )
     except ValidationError as error:
         return _page(request, dataset, formset, error.messages)
@@ -68,38 +67,38 @@ def _save(request: UserRequest, dataset: Dataset) -> HttpResponse:
     else:
         messages.success(
             request,
-            _("Saved as prompt set v%(version)d. Predictions by it follow by themselves.")
+            _("Saved as prompt set v%(version)d. The new predictions follow automatically.")
             % {"version": prompt_set.version},
         )
     return redirect("labels", dataset.slug)
 
 
-def _say_restored(request: UserRequest, labels: list[Label]) -> None:
+def _say_restored(request: HttpRequest, labels: list[Label]) -> None:
     for held in effects_of(labels):
         text = ngettext(
-            "“%(label)s” was archived before. It is back with its %(n)d answer.",
-            "“%(label)s” was archived before. It is back with its %(n)d answers.",
+            "“%(label)s” was archived before. It was restored with its %(n)d answer.",
+            "“%(label)s” was archived before. It was restored with its %(n)d answers.",
             held.answers,
         )
         messages.success(request, text % {"label": held.label.name, "n": held.answers})
 
 
 @require_POST
-def restore(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def restore(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Restore an archived label."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     label = archived_labels(dataset).filter(pk=min(pk, 2**63 - 1)).first()
     if label is None:
         raise Http404
     try:
-        _say_restored(request, [restore_label(label=label, user=request.user)])
+        _say_restored(request, [restore_label(label=label, user=user_of(request))])
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     return redirect("labels", dataset.slug)
 
 
 def _page(
-    request: UserRequest,
+    request: HttpRequest,
     dataset: Dataset,
     formset: Any = None,
     errors: list[str] | None = None,
@@ -126,7 +125,6 @@ def _page(
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
         "current": current,
         "last_key": last_position(dataset),
-        "long_prompts": long_prompts(dataset, current),
         "templates": TEMPLATES,
         "default_template": DEFAULT_TEMPLATE,
         "jobs": [job for job in progress.active_of(dataset) if job.kind == Kind.PREDICT],
@@ -142,7 +140,7 @@ def _bad(formset: Any) -> bool:
     return bool(formset is not None and formset.is_bound and any(formset.errors))
 
 
-def _versions(request: UserRequest, dataset: Dataset) -> dict[str, Any]:
+def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """Return the newest prompt sets, and the set that ?version=N selects."""
     sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
     asked = number_in(request.GET.get("version", ""))

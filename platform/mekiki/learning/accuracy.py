@@ -83,7 +83,7 @@ def unknown_labels(evaluation: Any) -> int:
 
     Images with an archived label are not counted here.
     """
-    return max(0, int(evaluation.report.get("unknown_label") or 0) - int(evaluation.archived_label))
+    return max(0, evaluation.report.unknown_label - int(evaluation.archived_label))
 
 
 def leads_with_interval(n: int) -> bool:
@@ -110,8 +110,10 @@ def support(estimate: Estimate) -> str:
     """Return the sentence beside the headline: the number of audited images, and the interval if needed."""
     if leads_with_interval(estimate.n):
         return ngettext(
-            "%(correct)s of %(n)s audited image right; more audited images make it narrower",
-            "%(correct)s of %(n)s audited images right; more audited images make it narrower",
+            "%(correct)s of %(n)s audited image right; the interval becomes narrower with more "
+            "audited images",
+            "%(correct)s of %(n)s audited images right; the interval becomes narrower with more "
+            "audited images",
             estimate.n,
         ) % {"correct": count(estimate.correct), "n": count(estimate.n)}
     return ngettext(
@@ -145,15 +147,15 @@ def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
     if evaluation.left_out:
         sentences.append(
             ngettext(
-                "This says nothing of %(shown)s image: none that came in with it was audited yet.",
-                "This says nothing of %(shown)s images: none that came in with them was audited yet.",
+                "This figure does not cover %(shown)s image: no image imported with it was audited yet.",
+                "This figure does not cover %(shown)s images: no image imported with them was audited yet.",
                 evaluation.left_out,
             )
             % {"shown": count(evaluation.left_out)}
         )
     sentences += notes(counts_of(evaluation))
     since = notes(since_stated(evaluation, now)) if now is not None else []
-    return sentences + [_("Since this figure was stated: %(note)s") % {"note": note} for note in since]
+    return sentences + [_("Since this figure was computed: %(note)s") % {"note": note} for note in since]
 
 
 def notes(counts: AuditCounts) -> list[str]:
@@ -185,17 +187,17 @@ def _sentence(name: str, n: int) -> str:
         )
     if name == "without_label":
         return ngettext(
-            "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and is not "
-            "counted. It is probably not an easy one.",
-            "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) and are "
-            "not counted. They are probably not the easy ones.",
+            "%(n)s audited image has no label (skipped, flagged, or the reviewers did not agree) and "
+            "is not counted. It is probably difficult to judge.",
+            "%(n)s audited images have no label (skipped, flagged, or the reviewers did not agree) "
+            "and are not counted. They are probably difficult to judge.",
             n,
         )
     if name == "taken_back":
         return ngettext(
-            "The answer about %(n)s audited image was taken back: it is not counted until the image is "
+            "The answer about %(n)s audited image was undone: it is not counted until the image is "
             "judged again.",
-            "The answers about %(n)s audited images were taken back: they are not counted until they are "
+            "The answers about %(n)s audited images were undone: they are not counted until they are "
             "judged again.",
             n,
         )

@@ -49,7 +49,7 @@ class SiteScheduler(DatabaseScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._offset = time.time() - time.monotonic()
-        self._due: set[int] = set()  # datasets whose training must still be requested
+        self._due_datasets: set[int] = set()  # datasets whose training must still be requested
         super().__init__(*args, **kwargs)
 
     # Celery would connect to the broker here, and every due task would wait for that connection.
@@ -61,20 +61,20 @@ class SiteScheduler(DatabaseScheduler):
         A training becomes a job in the database at once, so no training is lost while the broker is down.
         """
         if entry.task == SCHEDULED_TASK:
-            self._due.add(entry.args[0])
-            self._ask_for_trainings()
+            self._due_datasets.add(entry.args[0])
+            self._request_due_trainings()
         else:
             broker.send(entry.task, entry.args)
 
-    def _ask_for_trainings(self) -> None:
+    def _request_due_trainings(self) -> None:
         try:
-            for dataset in list(self._due):
+            for dataset in list(self._due_datasets):
                 logger.info(
                     "Training of dataset %s on schedule: %s",
                     dataset,
                     request_scheduled_training(dataset_id=dataset),
                 )
-                self._due.discard(dataset)
+                self._due_datasets.discard(dataset)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The database did not answer (%s). A training is asked for again.", error)
             close_old_connections()
@@ -102,8 +102,8 @@ class SiteScheduler(DatabaseScheduler):
             self._schedule, self._heap, self._last_full_sync = None, None, None
             self._initial_read, self._last_timestamp = True, None
         self._offset = offset
-        if self._due:
-            self._ask_for_trainings()
+        if self._due_datasets:
+            self._request_due_trainings()
         return super().tick(*args, **kwargs)
 
     def setup_schedule(self) -> Any:

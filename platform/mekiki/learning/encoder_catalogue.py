@@ -46,13 +46,13 @@ CATALOGUE: tuple[Recommendation, ...] = (
         name="pocket",
         download_mb=0,
         dim=512,
-        licence=gettext_lazy("that of Mekiki itself"),
+        licence=gettext_lazy("the licence of Mekiki itself"),
         licence_free=True,
         devices=(CPU, GPU),
         languages=("en", "ja"),
         when=gettext_lazy(
-            "Choose it to begin today: it is installed already, needs no internet and is quick on any "
-            "machine. It knows parts, surfaces and their defects, and little else."
+            "Choose it to start today: it is already installed, needs no internet and is quick on "
+            "any machine. It is trained for parts, surfaces and their defects, and little else."
         ),
     ),
     Recommendation(
@@ -77,8 +77,9 @@ CATALOGUE: tuple[Recommendation, ...] = (
         devices=(GPU,),
         languages=("en", "ja"),
         when=gettext_lazy(
-            "Choose it on a machine with a GPU, for prompts in English or a few words of other languages: "
-            "the most accurate of this list, and about four times as slow as the others without a GPU."
+            "Choose it on a machine with a GPU, for prompts in English or a few words of other "
+            "languages. It is the most accurate encoder of this list. Without a GPU it takes about "
+            "four times as long as the others."
         ),
     ),
     Recommendation(

@@ -19,7 +19,7 @@ _JAPANESE = r"[\u3040-\u30ff\u4e00-\u9fff]"
 OTHER = "other"
 
 
-def device_here() -> str:
+def reported_device() -> str:
     """Return `gpu` if a worker has reported a GPU, otherwise `cpu`."""
     return GPU if any(report.device != "cpu" for report in worker_reports()) else CPU
 
@@ -87,7 +87,7 @@ class NewDatasetForm(forms.Form):
     name = forms.CharField(
         label=gettext_lazy("Name"),
         max_length=120,
-        help_text=gettext_lazy("What people will call it, for example “Line 3, brackets”."),
+        help_text=gettext_lazy("The name that users see, for example “Line 3, brackets”."),
     )
     slug = forms.CharField(
         label=gettext_lazy("Address"),
@@ -110,15 +110,15 @@ class NewDatasetForm(forms.Form):
     encoder_name = forms.ChoiceField(
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
-            "The model that reads images and prompts. “pocket” works at once; another one can be prepared "
-            "later, beside the one in use, and compared before you switch over."
+            "The model that reads images and prompts. “pocket” works at once. You can prepare "
+            "another encoder later and compare it before you switch over."
         ),
     )
     other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)
 
     def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = [item.name for item in recommended(device_here(), language)]
+        names = [item.name for item in recommended(reported_device(), language)]
         names = ["pocket", *(name for name in names if name != "pocket"), *folder_names()]
         field = self.fields["encoder_name"]
         assert isinstance(field, forms.ChoiceField)

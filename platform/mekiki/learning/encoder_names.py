@@ -25,8 +25,8 @@ def checked_encoder(text: str) -> EncoderName:
     if name.kind == "folder" and not _is_model_folder(name.base.removeprefix("local-dir:")):
         raise ValidationError(
             _(
-                "This folder may not be read. Model folders lie in %(folders)s; the operator of the machine "
-                "can put the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
+                "This folder may not be read. Model folders are in %(folders)s. The operator of the "
+                "machine can put the model there, or allow another folder (MEKIKI_MODEL_FOLDERS)."
             )
             % {"folders": ", ".join(map(str, settings.MODEL_FOLDERS))},
             code="folder_not_allowed",

@@ -5,14 +5,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -22,7 +22,7 @@ from mekiki.jobs.models import Kind
 from mekiki.learning import selectors, services
 from mekiki.learning.access import change_for, embedded_for
 from mekiki.learning.encoder_catalogue import recommended
-from mekiki.learning.encoder_forms import EncoderForm, device_here, prompt_language, size_in_words
+from mekiki.learning.encoder_forms import EncoderForm, prompt_language, reported_device, size_in_words
 from mekiki.learning.encoder_names import folder_names
 from mekiki.learning.models import EncoderChange
 
@@ -30,18 +30,18 @@ HISTORY = 10
 
 
 @require_safe
-def encoder(request: UserRequest, slug: str) -> HttpResponse:
+def encoder(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the page of the dataset's encoder."""
-    return _page(request, dataset_for(request.user, slug), EncoderForm())
+    return _page(request, dataset_for(user_of(request), slug), EncoderForm())
 
 
-def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int = 200) -> HttpResponse:
+def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int = 200) -> HttpResponse:
     in_use = selectors.encoder_in_use(dataset)
     counts = selectors.embedded_by(dataset)
     changes = list(selectors.encoder_changes(dataset)[:HISTORY])
     current = next((change for change in changes if change.state in EncoderChange.OPEN), None)
     latest = changes[0] if changes else None
-    language, device = prompt_language(dataset, get_language() or "en"), device_here()
+    language, device = prompt_language(dataset, get_language() or "en"), reported_device()
     context = {
         "dataset": dataset,
         "section": "models",
@@ -52,7 +52,7 @@ def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int
         "unreadable": selectors.unreadable_by(dataset, in_use) if in_use else 0,
         "change": current,
         "failed": latest if latest is not None and latest.state == EncoderChange.State.FAILED else None,
-        "switched": _to_take_back(changes),
+        "switched": _current_switch(changes),
         "jobs": [
             job
             for job in progress.active_of(dataset)
@@ -75,7 +75,7 @@ def _page(request: UserRequest, dataset: Dataset, form: EncoderForm, status: int
     return render(request, "learning/encoder.html", context, status=status)
 
 
-def _to_take_back(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
+def _current_switch(changes: list[EncoderChange]) -> tuple[EncoderChange, str] | None:
     """Return the change that introduced the encoder in use, and why it cannot be taken back.
 
     The reason is "" if the change can be taken back. The result is None if no such change exists.
@@ -106,31 +106,31 @@ def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str,
 
 
 @require_POST
-def change(request: UserRequest, slug: str) -> HttpResponse:
+def change(request: HttpRequest, slug: str) -> HttpResponse:
     """Prepare another encoder while the encoder in use stays active."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = EncoderForm(request.POST)
     if form.is_valid():
         try:
-            services.request_change(dataset=dataset, name=form.cleaned_data["name"], user=request.user)
+            services.request_change(dataset=dataset, name=form.cleaned_data["name"], user=user_of(request))
         except ValidationError as error:
             form.add_error("name", error)
         else:
             messages.success(
                 request,
                 _(
-                    "The encoder is being prepared. The one in use goes on serving; this page says how far "
-                    "it is."
+                    "The encoder is being prepared. The encoder in use still works; this page shows "
+                    "the progress."
                 ),
             )
             return redirect("encoder", slug)
     return _page(request, dataset, form, status=422)
 
 
-def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done: str) -> HttpResponse:
-    change = change_for(request.user, slug, pk)
+def _act(request: HttpRequest, slug: str, pk: int, act: Callable[..., Any], done: str) -> HttpResponse:
+    change = change_for(user_of(request), slug, pk)
     try:
-        act(change=change, user=request.user)
+        act(change=change, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -139,36 +139,37 @@ def _act(request: UserRequest, slug: str, pk: int, act: Callable[..., Any], done
 
 
 @require_POST
-def switch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def switch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Start the switch to a prepared encoder."""
     done = _(
-        "The switch is under way: what came in since is caught up with first, then everything moves at once."
+        "The switch is in progress: images that arrived since are processed first, then everything "
+        "changes at once."
     )
     return _act(request, slug, pk, services.request_switch, done)
 
 
 @require_POST
-def take_back(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def take_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Start the return to the previous encoder."""
     done = _(
-        "The change is being taken back: what came in since is caught up with first, then everything moves "
-        "at once."
+        "The change is being reverted: images that arrived since are processed first, then "
+        "everything returns at once."
     )
     return _act(request, slug, pk, services.request_take_back, done)
 
 
 @require_POST
-def cancel(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def cancel(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Cancel a change, or stop the step that is running."""
     return _act(request, slug, pk, services.cancel_change, _("Stopped. The encoder in use stays."))
 
 
 @require_POST
-def remove(request: UserRequest, slug: str, encoder_id: int) -> HttpResponse:
+def remove(request: HttpRequest, slug: str, encoder_id: int) -> HttpResponse:
     """Start the removal of the embeddings of an encoder that is not in use."""
-    dataset, encoder = embedded_for(request.user, slug, encoder_id)
+    dataset, encoder = embedded_for(user_of(request), slug, encoder_id)
     try:
-        services.request_removal(dataset=dataset, encoder=encoder, user=request.user)
+        services.request_removal(dataset=dataset, encoder=encoder, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

@@ -30,7 +30,7 @@ class ScheduleForm(forms.Form):
         label=_("Retrain after this many answers"),
         min_value=0,
         max_value=MOST_ANSWERS_BEFORE_TRAINING,
-        help_text=_("0: only by hand or on schedule."),
+        help_text=_("0: only manually or on schedule."),
     )
     mode = forms.ChoiceField(
         label=_("Retrain on schedule"),
@@ -76,7 +76,7 @@ class ScheduleForm(forms.Form):
         if mode == WEEKLY and values.get("weekday") in {None, ""}:
             self.add_error("weekday", _("Choose a day."))
         if mode == HOURLY and not values.get("hours"):
-            self.add_error("hours", _("Choose how many hours lie between."))
+            self.add_error("hours", _("Choose the number of hours between two trainings."))
         if mode == ADVANCED and not values.get("cron", "").strip():
             self.add_error("cron", _("Write the crontab line."))
         return values
@@ -110,7 +110,7 @@ class ScheduleForm(forms.Form):
         }
 
 
-def in_words(cron: str) -> str:
+def schedule_phrase(cron: str) -> str:
     """Return a schedule as a phrase, for users who may not change it."""
     plan = from_cron(cron)
     at = f"{plan.hour:02}:{plan.minute:02}"

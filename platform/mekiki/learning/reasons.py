@@ -7,10 +7,7 @@ A reason is stored as a code with values and shown as a sentence in the user's l
 import json
 from typing import Any
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
-from mekiki.jobs.errors import for_reader
+from mekiki.learning.messages import REASONS
 from mekiki.learning.models import Champion, Head
 
 
@@ -31,14 +28,10 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def sentence(reason: str | dict[str, Any]) -> str:
-    """Return the reason as a sentence. An unknown code is shown unchanged, so that no record is hidden."""
+    """Return the reason as a sentence, or "" for none. An unknown code is shown with its values."""
     values = parse(reason) if isinstance(reason, str) else reason
-    code = values.get("code", "")
-    tell = _SENTENCES.get(code)
-    try:
-        return tell(values) if tell else str(values.get("text", code))
-    except (KeyError, TypeError, ValueError):
-        return str(code)
+    stored = {name: value for name, value in values.items() if name != "code"}
+    return REASONS.render(values.get("code", ""), stored) if values else ""
 
 
 def reason_of(head: Head, in_use: Champion | None = None) -> str:
@@ -60,94 +53,3 @@ def reason_of(head: Head, in_use: Champion | None = None) -> str:
     if head.version > 1 and (first or head.is_trained):
         return sentence({"code": "for_encoder", "encoder": head.encoder.name})
     return sentence({"code": "first_head" if head.version == 1 else "new_prompts"})
-
-
-def _better_than_prompts(v: dict[str, Any]) -> str:
-    return _(
-        "Better than the prompts alone on the reviewed labels. Log-loss %(head).3f against %(prompts).3f, "
-        "cross-validated."
-    ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]} + _audit(v)
-
-
-def _worse_than_prompts(v: dict[str, Any]) -> str:
-    return _(
-        "Not used: not better than the prompts alone on the reviewed labels. Log-loss %(head).3f against "
-        "%(prompts).3f, cross-validated. Review more images, then retrain."
-    ) % {"head": v["log_loss"], "prompts": v["prompts_log_loss"]}
-
-
-def _worse_on_audit(v: dict[str, Any]) -> str:
-    return _(
-        "Not used: on %(n)d audited images it is right %(challenger)d times, the head in use %(champion)d "
-        "times; a difference like this is rarely chance (p = %(p).3f)."
-    ) % {
-        "n": v["audited"],
-        "challenger": v["challenger_right"],
-        "champion": v["champion_right"],
-        "p": v["p"],
-    }
-
-
-def _few_labels(v: dict[str, Any]) -> str:
-    return ngettext(
-        "%(n)d label is too few to cross-validate: the head uses the prompts as a prior and the labels. "
-        "Its confidence is not calibrated yet.",
-        "%(n)d labels are too few to cross-validate: the head uses the prompts as a prior and the labels. "
-        "Its confidence is not calibrated yet.",
-        v["labels"],
-    ) % {"n": v["labels"]} + _audit(v)
-
-
-def _audit(v: dict[str, Any]) -> str:
-    if not v.get("audited"):
-        return ""
-    return " " + _(
-        "On %(n)d audited images it is right %(challenger)d times, the head before it %(champion)d times."
-    ) % {"n": v["audited"], "challenger": v["challenger_right"], "champion": v["champion_right"]}
-
-
-def _by_hand(v: dict[str, Any]) -> str:
-    if not v.get("user"):
-        return _("Chosen by hand.")
-    return _("Chosen by hand, by %(user)s.") % {"user": v["user"]}
-
-
-_SENTENCES = {
-    "first_head": lambda v: _("The first head of this dataset: it uses the prompts alone."),
-    "new_prompts": lambda v: _("Prompts or labels changed: predictions by the new prompts."),
-    "new_encoder": lambda v: (
-        _("The dataset was switched over to the encoder %(name)s.") % {"name": v["encoder"]}
-    ),
-    "for_encoder": lambda v: _("Made for the encoder %(name)s.") % {"name": v["encoder"]},
-    "taken_back": lambda v: (
-        _("The change of the encoder was taken back: %(name)s again.") % {"name": v["encoder"]}
-    ),
-    "labels_changed": lambda v: (
-        _("Labels were added or archived since the head in use was made: it had to be replaced.") + _audit(v)
-    ),
-    "better_than_prompts": _better_than_prompts,
-    "worse_than_prompts": _worse_than_prompts,
-    "worse_on_audit": _worse_on_audit,
-    "few_labels": _few_labels,
-    "same_head": lambda v: _(
-        "Nothing changed since the head in use was trained: the same labels, prompts and code."
-    ),
-    "no_labels": lambda v: _(
-        "Nothing to learn from yet: no image outside the audit sample has a confirmed label. Review some "
-        "images, then retrain."
-    ),
-    "no_embeddings": lambda v: _("No image has an embedding yet. Bring in images first."),
-    "encoding_first": lambda v: _(
-        "The weights of the encoder were replaced on this machine: the images are embedded anew first, "
-        "and the head "
-        "in use stays until then. The encoder's page tells how far that is."
-    ),
-    "encoder_switched": lambda v: _(
-        "Not used: the dataset was switched over to another encoder before this run had ended. Retrain to "
-        "get a head "
-        "for the encoder in use."
-    ),
-    "by_hand": _by_hand,
-    "failed": lambda v: _("The run failed: %(error)s") % {"error": for_reader(v["error"])},
-    "cancelled": lambda v: _("The run was cancelled. The head in use stays."),
-}

@@ -1,12 +1,12 @@
 """Queries for heads, evaluations, schedules and encoder changes, and for embeddings as arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet, Subquery, Sum
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
 from psycopg import sql
@@ -14,6 +14,7 @@ from psycopg import sql
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.models import PromptSet
 from mekiki.learning.accuracy import COLUMNS
 from mekiki.learning.binary import FLOAT8, INT8, UUID, blank_rows, copy_out, halfvec
 from mekiki.learning.models import (
@@ -25,6 +26,7 @@ from mekiki.learning.models import (
     EncodingProblem,
     Evaluation,
     Head,
+    LongPrompt,
     TrainingRun,
     WorkerDifference,
     WorkerReport,
@@ -41,6 +43,11 @@ def champion(dataset: Dataset) -> Head | None:
         .defer("weights")
         .first()
     )
+
+
+def has_champion(dataset: Dataset) -> bool:
+    """Return whether the dataset has a head in use."""
+    return Champion.objects.filter(dataset=dataset).exists()
 
 
 def champion_since(dataset: Dataset) -> Champion | None:
@@ -109,9 +116,14 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     return [points[answers] for answers in sorted(points)]
 
 
+def verification_key(head: Head) -> str:
+    """Return the key of the jobs that repeat the training of this head."""
+    return f"verify_head:{head.pk}"
+
+
 def last_verification(head: Head) -> Job | None:
     """Return the last job that repeated the head's training and succeeded or failed, or None."""
-    jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, payload__head=head.pk)
+    jobs = Job.objects.filter(dataset_id=head.dataset_id, kind=Kind.VERIFY_HEAD, key=verification_key(head))
     ended = jobs.filter(state__in=[State.SUCCEEDED, State.FAILED]).select_related("created_by")
     return ended.order_by("-number").first()
 
@@ -231,6 +243,24 @@ def has_embeddings(dataset: Dataset, encoder: Encoder) -> bool:
     return Embedding.objects.filter(encoder=encoder, image__dataset=dataset).exists()
 
 
+def long_prompts(dataset: Dataset, encoders: Iterable[Encoder | int]) -> list[LongPrompt]:
+    """Return the current prompts that one of these encoders cannot read to their end, by label and position.
+
+    `encoders` can be a queryset, which costs no query of its own.
+    """
+    current = PromptSet.objects.filter(dataset=dataset).order_by("-version").values("pk")[:1]
+    rows = LongPrompt.objects.filter(
+        encoder__in=encoders, prompt__prompt_set=Subquery(current), prompt__label__archived_at__isnull=True
+    )
+    in_order = rows.order_by("prompt__label__position", "prompt__label", "prompt__position", "prompt")
+    return list(in_order.select_related("prompt__label"))
+
+
+def long_prompts_in_use(dataset: Dataset) -> list[LongPrompt]:
+    """Return the current prompts that the encoder of the head in use cannot read to their end."""
+    return long_prompts(dataset, Encoder.objects.filter(head__champion__dataset=dataset))
+
+
 def encoder_changes(dataset: Dataset) -> QuerySet[EncoderChange]:
     """Return the encoder changes of the dataset, newest first."""
     return (
@@ -248,10 +278,9 @@ def open_change(dataset: Dataset) -> EncoderChange | None:
 
 def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
     """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset."""
-    changes = EmbeddingChange.objects.filter(dataset=dataset).values("encoder_id").annotate(n=Sum("rows"))
-    counts = {row["encoder_id"]: row["n"] for row in changes.order_by() if row["n"]}
-    encoders = Encoder.objects.filter(pk__in=counts).order_by("-id")
-    return [(encoder, counts[encoder.pk]) for encoder in encoders]
+    encoders = Encoder.objects.filter(embeddingchange__dataset=dataset)
+    counted = encoders.annotate(n=Sum("embeddingchange__rows")).exclude(n=0).order_by("-id")
+    return [(encoder, encoder.n) for encoder in counted]
 
 
 def unreadable_by(dataset: Dataset, encoder: Encoder) -> int:

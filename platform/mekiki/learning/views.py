@@ -1,11 +1,10 @@
 """Views of heads, training runs and the schedule. The page of one head is in web.heads."""
 
 from contextlib import suppress
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.html import escape
 from django.utils.translation import gettext as _
@@ -14,11 +13,11 @@ from django_htmx.http import HTMX_STOP_POLLING
 
 from mekiki.accounts import site
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
+from mekiki.config.keyset import page_by
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.datasets.services import update_settings
 from mekiki.jobs import progress
 from mekiki.jobs.models import ACTIVE_STATES, Kind
 from mekiki.jobs.progress import is_held_up
@@ -26,28 +25,33 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import selectors
 from mekiki.learning.access import head_for, run_for
 from mekiki.learning.cron import cron_fields, next_runs
-from mekiki.learning.forms import ScheduleForm, in_words
+from mekiki.learning.forms import ScheduleForm, schedule_phrase
 from mekiki.learning.models import Evaluation, TrainingRun
 from mekiki.learning.reasons import reason_of, sentence
-from mekiki.learning.services import request_training, request_verification, set_schedule, use_head
+from mekiki.learning.services import request_training, request_verification, set_retraining, use_head
 from mekiki.learning.training_log import log_in_words
 
 PAGE = 20
 
 
 @require_safe
-def models(request: UserRequest, slug: str) -> HttpResponse:
+def models(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the head in use, all heads, all training runs, and the next scheduled trainings."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     return _models_page(request, dataset, _schedule_form(dataset))
 
 
 def _models_page(
-    request: UserRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
+    request: HttpRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
     champion, since = selectors.champion(dataset), selectors.champion_since(dataset)
-    heads, older_heads = _page(selectors.heads(dataset), "version", request.GET.get("heads", ""))
-    runs, older_runs = _page(selectors.training_runs(dataset), "pk", request.GET.get("runs", ""))
+    before = {name: number_in(request.GET.get(name, "")) for name in ("heads", "runs")}
+    heads, older_heads = page_by(
+        selectors.heads(dataset), "version", PAGE, after=before["heads"], descending=True
+    )
+    runs, older_runs = page_by(
+        selectors.training_runs(dataset), "pk", PAGE, after=before["runs"], descending=True
+    )
     evaluations = {
         e.head_id: e
         for e in Evaluation.objects.filter(head__in=[head.pk for head in heads])
@@ -77,7 +81,7 @@ def _models_page(
         ],
         "problems": selectors.encoding_problems(dataset)[:PAGE],
         "form": form,
-        "schedule": in_words(_cron_of(dataset)),
+        "schedule": schedule_phrase(_cron_of(dataset)),
         "next_runs": next_runs(_cron_of(dataset), site.zone_name()),
         "has_labels": active_labels(dataset).exists() and current_prompt_set(dataset) is not None,
     }
@@ -94,71 +98,63 @@ def _under_way(run: TrainingRun) -> bool:
 
 
 @require_safe
-def run_log(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def run_log(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Return the current log of a run. When the run has ended, the response stops the page's polling."""
-    run = run_for(request.user, slug, pk)
+    run = run_for(user_of(request), slug, pk)
     return HttpResponse(escape(log_in_words(run.log)), status=200 if _under_way(run) else HTMX_STOP_POLLING)
 
 
-def _page(rows: Any, key: str, before: str) -> tuple[list[Any], int | None]:
-    """Return up to PAGE rows with `key` below `before` (if given), and the key where the next page starts.
-
-    The rows must be sorted by `key` in descending order. The second value is None on the last page.
-    """
-    start = number_in(before)
-    if start is not None:
-        rows = rows.filter(**{f"{key}__lt": start})
-    page = list(rows[: PAGE + 1])
-    return page[:PAGE], (getattr(page[PAGE - 1], key) if len(page) > PAGE else None)
-
-
 @require_POST
-def train(request: UserRequest, slug: str) -> HttpResponse:
+def train(request: HttpRequest, slug: str) -> HttpResponse:
     """Start a training run now."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
-        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=request.user)
+        run = request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
         if is_held_up(run.job_id):
             text = _(
-                "The training is queued. Workers cannot be reached now; it starts by itself when they can be."
+                "The training is queued. Workers cannot be reached now; it starts automatically when "
+                "they can be reached."
             )
         else:
             text = _(
-                "A new head is being trained. It replaces the one in use when it does better; this page says "
-                "why."
+                "A new head is being trained. It replaces the head in use if it is better; this page "
+                "shows the reason."
             )
         messages.success(request, text)
     return redirect("models", slug)
 
 
 @require_POST
-def schedule(request: UserRequest, slug: str) -> HttpResponse:
+def schedule(request: HttpRequest, slug: str) -> HttpResponse:
     """Save the retraining schedule."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = ScheduleForm(request.POST)
     if form.is_valid():
         try:
-            set_schedule(dataset=dataset, cron=form.cron_line(), user=request.user)
-        except ValidationError as error:
-            form.add_error("cron", error)
-        else:
-            update_settings(
-                dataset=dataset, user=request.user, retrain_every=form.cleaned_data["retrain_every"]
+            set_retraining(
+                dataset=dataset,
+                user=user_of(request),
+                cron=form.cron_line(),
+                retrain_every=form.cleaned_data["retrain_every"],
             )
+        except ValidationError as error:
+            # The settings of a dataset name their fields, which are not fields of this form.
+            form.add_error(None if hasattr(error, "error_dict") else "cron", error.messages)
+        else:
             messages.success(
-                request, _("Saved. Retraining: %(when)s.") % {"when": in_words(form.cron_line())}
+                request, _("Saved. Retraining: %(when)s.") % {"when": schedule_phrase(form.cron_line())}
             )
             return redirect("models", slug)
     return _models_page(request, dataset, form, status=422)
 
 
 @require_safe
-def schedule_preview(request: UserRequest, slug: str) -> HttpResponse:
+def schedule_preview(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the next runs of the schedule in the form before it is saved."""
-    dataset_for(request.user, slug, Role.ADMIN)
+    dataset_for(user_of(request), slug, Role.ADMIN)
     form = ScheduleForm({"retrain_every": "0", **request.GET.dict()})
     runs = []
     if form.is_valid():
@@ -181,30 +177,29 @@ def _schedule_form(dataset: Dataset) -> ScheduleForm:
 
 
 @require_POST
-def use(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def use(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Start the promotion of this head by an admin."""
-    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
+    dataset, head = head_for(user_of(request), slug, version, Role.ADMIN)
     try:
-        use_head(dataset=dataset, head=head, user=request.user)
+        use_head(dataset=dataset, head=head, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
         messages.success(
             request,
-            _("Head #%(version)s predicts all images now; when it is done it is put in use.")
-            % {"version": version},
+            _("Head #%(version)s predicts all images now. After that it is promoted.") % {"version": version},
         )
     return redirect("head", slug, version)
 
 
 @require_POST
-def verify(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def verify(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Start a job that trains this head again from its own inputs and compares the digests."""
-    dataset, head = head_for(request.user, slug, version, Role.ADMIN)
-    request_verification(dataset=dataset, head=head, user=request.user)
+    dataset, head = head_for(user_of(request), slug, version, Role.ADMIN)
+    request_verification(dataset=dataset, head=head, user=user_of(request))
     messages.success(
         request,
-        _("The training of head #%(version)s is being repeated; this page shows what comes of it.")
+        _("The training of head #%(version)s is being repeated; this page shows the result.")
         % {"version": version},
     )
     return redirect("head", slug, version)

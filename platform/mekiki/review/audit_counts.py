@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
-from mekiki.audit.models import Event
+from mekiki.datasets.models import AuditShareChange
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
@@ -24,17 +24,17 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
     by_id = {dataset.pk: dataset for dataset in datasets}
     ids = list(by_id)
     counts: dict[int, dict[str, int]] = {pk: {} for pk in ids}
-    for pk, reason, place, n in (
+    for pk, reason, label_state, n in (
         ConfirmedLabel.objects.filter(dataset__in=ids, stream=Stream.AUDIT)
         .annotate(
-            reason=Case(
+            uncounted_reason=Case(
                 When(in_training=True, then=Value("retired")),
                 When(audit_label__isnull=True, then=Value("prediction_shown")),
                 *_outside_the_reserve(by_id),
                 default=Value("counted"),
                 output_field=CharField(),
             ),
-            place=Case(
+            label_state=Case(
                 When(audit_label__archived_at__isnull=False, then=Value("archived_label")),
                 When(Exists(_archived_answers()), then=Value("judged_again")),
                 default=Value(""),
@@ -42,12 +42,12 @@ def audit_counts_of(datasets: Iterable[Any]) -> dict[int, AuditCounts]:
             ),
         )
         .order_by()
-        .values_list("dataset_id", "reason", "place")
+        .values_list("dataset_id", "uncounted_reason", "label_state")
         .annotate(n=Count("pk"))
     ):
         counts[pk][reason] = counts[pk].get(reason, 0) + n
-        if reason == "counted" and place:
-            counts[pk][place] = n
+        if reason == "counted" and label_state:
+            counts[pk][label_state] = n
     for pk, reason, n in _without_audit_label(ids):
         counts[pk][reason] = counts[pk].get(reason, 0) + n
     return {pk: AuditCounts(**numbers) for pk, numbers in counts.items()}
@@ -66,12 +66,10 @@ def _archived_answers() -> QuerySet[Decision]:
 
 def _outside_the_reserve(datasets: dict[int, Any]) -> list[When]:
     """Return the condition for images that a raised audit share excludes (selectors.reserve_limits)."""
-    raised = Event.objects.filter(
-        dataset_id__in=list(datasets), kind="dataset.settings_changed", data__before__has_key="audit_fraction"
-    )
+    changes = AuditShareChange.objects.filter(dataset__in=list(datasets))
     outside = Q()
-    for pk in set(raised.values_list("dataset_id", flat=True)):
-        for last, share in reserve_limits(datasets[pk or 0]):
+    for pk in set(changes.values_list("dataset_id", flat=True)):
+        for last, share in reserve_limits(datasets[pk]):
             outside |= Q(dataset=pk, image__lte=last, image__audit_key__gte=share)
     return [When(outside, then=Value("share_changed"))] if outside else []
 

@@ -35,7 +35,11 @@ class FilterForm(forms.Form):
     sort = forms.ChoiceField(
         label=_("Order"),
         required=False,
-        choices=[("", _("newest first")), ("unsure", _("least sure first")), ("sure", _("surest first"))],
+        choices=[
+            ("", _("newest first")),
+            ("unsure", _("lowest confidence first")),
+            ("sure", _("highest confidence first")),
+        ],
     )
 
     def __init__(self, data: Any, labels: list[Label]) -> None:

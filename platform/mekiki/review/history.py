@@ -12,7 +12,7 @@ LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 @dataclass(frozen=True)
-class Past:
+class HistoryEntry:
     """One decision in the history of an image. `in_use`: the confirmed label follows from this decision."""
 
     decision: Decision
@@ -20,14 +20,14 @@ class Past:
     in_use: bool
 
 
-def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[Past]:
+def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[HistoryEntry]:
     """Return all decisions about the image, oldest first."""
     rows = (
         Decision.objects.filter(image=image).select_related("user", "label", "superseded_by").order_by("pk")
     )
     in_use = confirmed.decision_id if confirmed is not None else None
     return [
-        Past(decision, stream_words(decision.shown.get("stream", "")), decision.pk == in_use)
+        HistoryEntry(decision, stream_words(decision.shown.get("stream", "")), decision.pk == in_use)
         for decision in rows
     ]
 

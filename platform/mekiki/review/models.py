@@ -218,3 +218,23 @@ class ConfirmedLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.image_id}: {self.label_id}"
+
+
+class AuditRetirement(models.Model):
+    """One move of a dataset's audited labels into the training pool, by an admin.
+
+    The rows are sealed (review.sealing), because such a move decides which images measure the accuracy.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="audit_retirements")
+    labels = models.PositiveIntegerField()  # how many labels were moved
+    retired_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(labels__gte=1), name="retirement_moves_labels")
+        ]
+        triggers = append_only(dated="retired_at")
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.labels} labels"

@@ -1,6 +1,6 @@
-"""The sealed form of decisions.
+"""The sealed form of decisions and of retirements of the audit sample.
 
-The image is identified by its hash, so that a label set can show which data was sealed.
+The image of a decision is identified by its hash, so that a label set can show which data was sealed.
 """
 
 from mekiki.audit.sealed_tables import SealedTable, utc_text
@@ -30,4 +30,15 @@ DECISIONS = SealedTable(
         "created_at": utc_text("t.created_at"),
     },
     json=frozenset({"shown"}),
+)
+
+AUDIT_RETIREMENTS = SealedTable(
+    name="audit_retirements",
+    relation="review_auditretirement",
+    columns={
+        "id": "t.id",
+        "dataset_id": "t.dataset_id",
+        "labels": "t.labels",
+        "retired_at": utc_text("t.retired_at"),
+    },
 )

@@ -7,8 +7,8 @@ Images that hide their prediction (review.blinding) are left out. The rank of an
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
 from mekiki.learning import search as vectors
@@ -17,25 +17,7 @@ from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
 from mekiki.review.blinding import hidden, hidden_count, hidden_ids
 from mekiki.review.finding import matching
-
-PROBLEMS = {
-    "nothing_embedded": _(
-        "No image of this dataset has an embedding yet, so none can be found by what it shows. "
-        "They are computed by themselves after an import; then search again. Filters work meanwhile."
-    ),
-    "blind": _(
-        "This image belongs to the audit sample and has not been judged yet: images like it would give away "
-        "what the model thinks of it. Search again once it has been judged."
-    ),
-    "not_embedded": _(
-        "This image has no embedding: it has just been imported, or the encoder cannot read it. "
-        "Choose another image, or search again later."
-    ),
-    "too_slow": _(
-        "Searching took too long and was stopped. Narrow the filters down, or search again once the search "
-        "index is built."
-    ),
-}
+from mekiki.review.messages import SEARCH_PROBLEMS
 
 
 @dataclass(frozen=True)
@@ -59,7 +41,7 @@ class Search:
     @property
     def problem(self) -> str:
         """Return what happened and what to do, or "" if there is no problem."""
-        return self.sentence or str(PROBLEMS.get(self.code, ""))
+        return self.sentence or (SEARCH_PROBLEMS.render(self.code) if self.code else "")
 
 
 def search(
@@ -67,7 +49,7 @@ def search(
     dataset: Dataset,
     head: Head | None,
     asked: dict[str, Any],
-    user: Any,
+    user: User,
     text: str = "",
     like: Image | None = None,
     wait: float = 0.0,
@@ -76,8 +58,10 @@ def search(
     """Search by `text`, or by the image `like` if the text is empty.
 
     A worker embeds the text, and this function waits for it up to `wait` seconds. `asked` is the cleaned data
-    of finding.FilterForm. Its sort order is ignored.
+    of finding.FilterForm. Its sort order is ignored. Raises PermissionDenied if the user is not a member of
+    the dataset.
     """
+    require_role(user, dataset, Role.VIEWER)
     total = image_count(dataset)
     encoder = vectors.serving_encoder(dataset)
     searched = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0

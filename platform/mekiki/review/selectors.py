@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.audit.models import Event
 from mekiki.config import clock
-from mekiki.datasets.models import Image, ImportBatch
+from mekiki.datasets.models import AuditShareChange, Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
-from mekiki.learning.models import Champion, Head
+from mekiki.learning.models import Head
+from mekiki.learning.selectors import has_champion
 from mekiki.review.models import (
     BLIND_STREAMS,
     ConfirmedLabel,
@@ -135,7 +135,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
     )
     drawn = _audit_draws(dataset) if len(batches) > 1 else []
     # After a raise of the share, older images may have a smaller probability of an audit than newer images.
-    raised = [at for at, _last, _share in _raises(dataset)] if len(batches) > 1 else []
+    raised = [at for at, _last, _share in _share_raises(dataset)] if len(batches) > 1 else []
     for batch in sorted(batches, key=lambda batch: (batch.created_at, batch.pk)):
         until = batch.finished_at or batch.created_at
         last = strata[-1] if strata else None
@@ -207,18 +207,15 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     these images is no random sample. So the new share applies only to images that are imported later. The
     same applies if the share was lowered before.
     """
-    return [(last, share) for _at, last, share in _raises(dataset)]
+    return [(last, share) for _at, last, share in _share_raises(dataset)]
 
 
-def _raises(dataset: Any) -> list[tuple[datetime, int, float]]:
+def _share_raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
-    changes = Event.objects.filter(
-        dataset_id=dataset.pk, kind="dataset.settings_changed", data__before__has_key="audit_fraction"
-    )
+    changes = AuditShareChange.objects.filter(dataset=dataset).order_by("pk")
     raises = []
     lowered = False
-    for at, data in changes.order_by("pk").values_list("at", "data"):
-        before, after = (data[when]["audit_fraction"] for when in ("before", "after"))
+    for at, before, after in changes.values_list("changed_at", "before", "after"):
         if after <= before:
             lowered = True
             continue
@@ -273,13 +270,11 @@ def queue_counts(dataset: Any) -> dict[str, int]:
 
 
 def answered_today(dataset: Any, user: Any) -> int:
-    """Return the number of the reviewer's answers since midnight, without skips and undone answers."""
+    """Return how many answers the reviewer gave since midnight, without skips and undone answers."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    counted = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight).aggregate(
-        given=Count("pk", filter=Q(kind__in=ANSWERS)),
-        undone=Count("pk", filter=Q(kind=Decision.Kind.UNDO, shown__undone__in=[str(k) for k in ANSWERS])),
-    )
-    return max(0, counted["given"] - counted["undone"])
+    undone = Decision.objects.filter(supersedes=OuterRef("pk"), user=user)
+    given = Decision.objects.filter(user=user, dataset=dataset, created_at__gte=midnight, kind__in=ANSWERS)
+    return given.filter(~Exists(undone)).count()
 
 
 def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
@@ -331,7 +326,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
     if not Label.objects.filter(dataset=dataset, archived_at__isnull=True).exists():
         return EmptyQueue(
             "no_labels",
-            _("There are no labels yet: say what is to be judged, and describe each label in words."),
+            _("There are no labels yet. Define what to judge, and describe each label in words."),
             "labels",
             _("Write labels and prompts"),
         )
@@ -347,13 +342,13 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
     if jobs:
         job = next((j for j in jobs if j.state == "running"), jobs[0])
         text = (
-            _("The next images are being chosen. They appear here by themselves.")
+            _("The next images are being chosen. They appear here automatically.")
             if job.kind == Kind.REFILL
-            else _("%(work)s: under way. Images to review appear here by themselves.")
-            % {"work": Kind(job.kind).label}
+            else _("%(work)s: in progress. Images to review appear here automatically.")
+            % {"work": job.get_kind_display()}
         )
         return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
-    if not Champion.objects.filter(dataset=dataset).exists():
+    if not has_champion(dataset):
         return EmptyQueue(
             "no_predictions",
             _("Nothing is predicted yet. Write at least one prompt for each label; predictions follow."),
@@ -378,15 +373,12 @@ def _why_none_is_free(dataset: Any, user: Any, now: datetime) -> EmptyQueue:
     if held.exists():
         return EmptyQueue(
             "held_by_others",
-            _(
-                "Every image that waits is in another reviewer's hands. What they leave comes to you by "
-                "itself."
-            ),
+            _("Other reviewers hold all waiting images. Images that they release appear here automatically."),
         )
     return EmptyQueue(
         "yours_are_done",
         _(
-            "You have answered or skipped every image that waits. The skipped ones are offered to you again "
-            "after ten minutes, or to other reviewers now."
+            "You have answered or skipped all waiting images. Skipped images go to other reviewers "
+            "now; you see them again after ten minutes."
         ),
     )

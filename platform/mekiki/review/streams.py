@@ -9,7 +9,7 @@ WORDS = {
     Stream.DIVERSE: _("unlike the others"),
     Stream.AUDIT: _("audit sample"),
     Stream.GOLD: _("known answer"),
-    Stream.RECHECK: _("asked again"),
+    Stream.RECHECK: _("recheck"),
 }
 
 

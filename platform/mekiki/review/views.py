@@ -13,7 +13,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from mekiki.accounts.access import at_least, person
+from mekiki.accounts.access import at_least
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
@@ -21,20 +22,20 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.blinding import hide
 from mekiki.review.errors import ReviewError, UnknownHereError
+from mekiki.review.messages import station_texts
 from mekiki.review.streams import stream_words
-from mekiki.review.texts import station_texts
 
 FLAGGED_SHOWN = 200
-# Shortcuts of the commands, as shown on their buttons. CHORDS applies if letters search for labels.
-LETTERS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
-CHORDS = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
+# Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
+SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
+SHORTCUTS_WITH_LABEL_SEARCH = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
 
 
 @never_cache
 @require_GET
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
-    dataset = dataset_for(person(request), slug, Role.REVIEWER)
+    dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
     labels = [
         {
             "id": label.pk,
@@ -45,7 +46,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for label in active_labels(dataset)
     ]
-    recent = selectors.recent_decisions(dataset, request.user)
+    recent = selectors.recent_decisions(dataset, user_of(request))
     hide(dataset, [decision.image for decision in recent])
     history = [
         {
@@ -74,7 +75,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "seen_after": services.SEEN_AFTER,
             "finder": finder,
             "label_keys": any(label["key"] is not None for label in labels),
-            "keys": CHORDS if finder else LETTERS,
+            "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },
     )
 
@@ -82,7 +83,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 def queue(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the queue by stream, the flagged images with their notes, and the audit sample."""
-    dataset = dataset_for(person(request), slug)
+    dataset = dataset_for(user_of(request), slug)
     counts = selectors.queue_counts(dataset)
     flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
     hide(dataset, [flag.image for flag in flags])
@@ -91,7 +92,7 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     closed = {
         flag.pk
         for flag in flags
-        if flag.image.hidden and flag.user_id != request.user.pk and not may_put_back
+        if flag.image.hidden and flag.user_id != user_of(request).pk and not may_put_back
     }
     return render(
         request,
@@ -116,9 +117,9 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Return a flagged image to the queue, by the id of its flag."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
-        item = services.put_back(dataset=dataset, user=request.user, flag_id=min(pk, 2**63 - 1))
+        item = services.put_back(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
     except UnknownHereError as error:
         raise Http404 from error
     except ReviewError as error:
@@ -127,7 +128,7 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         hide(dataset, [item.image])
         messages.success(
             request,
-            _("%(name)s waits for a person again, before all others.") % {"name": item.image.shown_name},
+            _("%(name)s was returned to the start of the queue.") % {"name": item.image.shown_name},
         )
     return redirect("review-queue", dataset.slug)
 
@@ -135,8 +136,8 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 def retire(request: HttpRequest, slug: str) -> HttpResponse:
     """Move the audit sample into training. The page asks the admin to confirm this before."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
-    moved = services.retire_audit(dataset=dataset, user=request.user)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    moved = services.retire_audit(dataset=dataset, user=user_of(request))
     if moved:
         messages.success(
             request,

@@ -11,6 +11,7 @@ from pathlib import Path
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from imaging.sniff import format_of
 from mekiki.config.regular_files import open_regular
 from mekiki.datasets.importing import metadata, names
 from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
@@ -34,7 +35,6 @@ _ENDING = re.compile(f"(?:{'|'.join(sorted(_BESIDE_SPLITS - {'x', 'y'}, key=len,
 # Folders that hold files about the images if they lie beside "images". They are not labels.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
 _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
-_IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF")
 _SHOWN = 5
 
 Parts = tuple[str, ...]
@@ -80,10 +80,10 @@ def read_layout(path: Path) -> Layout:
             head = _head(file)
             if is_zip(head) or other_archive(head):
                 raise TruthError(
-                    _("%(name)s is an archive, and replay reads folders. Unpack it, then run replay again.")
+                    _("%(name)s is an archive, but replay reads folders. Unpack it, then run replay again.")
                     % {"name": "/".join(parts)}
                 )
-            if len(parts) > 1 or head.startswith(_IMAGE_STARTS):
+            if len(parts) > 1 or format_of(head):
                 files.append(parts)
     if len(remarks) > 4 * _SHOWN:
         more = len(remarks) - 4 * _SHOWN
@@ -122,8 +122,10 @@ def contradictions(layout: Layout, batch: ImportBatch) -> Iterator[str]:
             pairs.append(f"{kept} = {name}")
     if pairs:
         yield ngettext(
-            "%(count)d picture lies in the folders of two labels; the first name counts as true: %(names)s.",
-            "%(count)d pictures lie in the folders of two labels; the first name counts as true: %(names)s.",
+            "%(count)d picture is in the folders of two labels. The first name is used as the true "
+            "label: %(names)s.",
+            "%(count)d pictures are in the folders of two labels. The first name is used as the true "
+            "label: %(names)s.",
             len(pairs),
         ) % {"count": len(pairs), "names": _some(pairs)}
 
@@ -171,9 +173,9 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
             if any(direct.values()) or not below:
                 raise TruthError(
                     _(
-                        "In %(path)s the folders %(names)s look like the parts of a split, and images lie in "
-                        "them "
-                        "without a folder for their label. Sort the images into one folder a label."
+                        "In %(path)s the folders %(names)s look like the parts of a split, and they "
+                        "contain images without a folder for their label. Sort the images into one "
+                        "folder for each label."
                     )
                     % detail
                 )
@@ -181,23 +183,22 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
         elif any(below[top] and not direct[top] for top in splits):
             raise TruthError(
                 _(
-                    "In %(path)s the folders %(splits)s look like the parts of a split, and others beside "
-                    "them do "
-                    "not (all: %(names)s). Replay does not guess which are labels: separate them."
+                    "In %(path)s the folders %(splits)s look like the parts of a split, but the "
+                    "folders beside them do not (all: %(names)s). Replay does not guess which "
+                    "folders are labels: separate them."
                 )
                 % detail
             )
         elif _has_annotations(tops):
             raise TruthError(
                 _(
-                    "In %(path)s the folders %(names)s look like images with annotations in files of their "
-                    "own. "
-                    "Replay takes one folder of images for each label."
+                    "In %(path)s the folders %(names)s look like images with annotations in separate "
+                    "files. Replay reads one folder of images for each label."
                 )
                 % detail
             )
         elif len(tops) == 1 and below and not direct:
-            sentences.append(_("The labels lie below the only folder, %(names)s.") % detail)
+            sentences.append(_("The labels are below the only folder, %(names)s.") % detail)
         else:
             return depth, sentences
         depth += 1
@@ -214,10 +215,10 @@ def _refuse_loose(files: list[Parts], depth: int) -> None:
     if loose:
         raise TruthError(
             ngettext(
-                "%(count)d image lies in no folder of a label (%(names)s). Move it into one, or out of the "
-                "folder.",
-                "%(count)d images lie in no folder of a label (%(names)s). Move them into one, or out of "
-                "the folder.",
+                "%(count)d image is not in the folder of any label (%(names)s). Move it into the "
+                "folder of its label, or remove it.",
+                "%(count)d images are not in the folder of any label (%(names)s). Move them into the "
+                "folders of their labels, or remove them.",
                 len(loose),
             )
             % {"count": len(loose), "names": _some(loose)}
@@ -269,7 +270,7 @@ def _empty_folders(folder: Folder, depth: int, images: Counter[str]) -> list[str
 def _nested(files: list[Parts], depth: int) -> Iterator[str]:
     nested = sorted({parts[depth] for parts in files if len(parts) > depth + 2})
     if nested:
-        yield _("These labels have folders inside; all images below count: %(names)s.") % {
+        yield _("These labels have folders inside; all images in them are used: %(names)s.") % {
             "names": _some(nested)
         }
 

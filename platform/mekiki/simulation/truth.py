@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from mekiki.config.regular_files import read_regular
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
-from mekiki.review.selectors import answered_image_ids
+from mekiki.labeling.text import clean
 
 
 class TruthError(Exception):
@@ -96,14 +96,11 @@ class Truth:
         self.by_id: dict[int, int] = {}
         self.by_hash: dict[str, int] = {}
         for pk, sha256 in dataset.images.values_list("pk", "sha256"):
-            label = known.get(labels.get(sha256, ""))
+            # Names of labels were cleaned when the labels were created; names of folders were not.
+            label = known.get(clean(labels.get(sha256, "")))
             if label is None:
                 raise TruthError(
                     f"The image {sha256} has no label in the truth, or one that the dataset lacks."
                 )
             self.by_id[pk] = label
             self.by_hash[sha256] = label
-
-    def unanswered(self) -> int:
-        """Return the number of images that nobody has answered yet."""
-        return len(self.by_id) - len(set(answered_image_ids(self.dataset)))

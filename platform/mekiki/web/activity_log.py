@@ -17,11 +17,12 @@ from django.utils.translation import ngettext
 from mekiki.accounts.http import number_in
 from mekiki.audit import selectors
 from mekiki.audit.models import Event
+from mekiki.config.csv_files import safe_cell, utc
+from mekiki.config.keyset import take
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.blinding import hide
 from mekiki.web import events
-from mekiki.web.csv_files import safe_cell, utc
 
 PAGE = 50
 # Number of events in a downloaded file whose images are looked up in one query.
@@ -117,9 +118,9 @@ def page_of(request: HttpRequest, rows: QuerySet[Event], *, names: list[str]) ->
     if before is not None:
         rows = selectors.older_than(rows, before)
     if more:
-        page = list(selectors.newest_first(rows)[: PAGE + 1])
-        groups = [selectors.Group(event, event) for event in page[:PAGE]]
-        end = page[PAGE - 1].pk if len(page) > PAGE else None
+        page, is_cut = take(selectors.newest_first(rows), PAGE)
+        groups = [selectors.Group(event, event) for event in page]
+        end = page[-1].pk if is_cut else None
     else:
         groups, end = selectors.grouped_page(rows, size=PAGE)
     return {
@@ -190,7 +191,10 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
             line.dataset, line.image = dataset, images.get(line.event.data["image"])
             if line.image is not None and line.image.hidden:
                 if line.event.kind == "decision.recorded":
-                    line.words, line.detail = _("Answer, hidden until the audit sample has it"), ""
+                    line.words, line.detail = (
+                        _("Answer, hidden until the audit sample image has been judged"),
+                        "",
+                    )
             else:
                 line.label = labels.get(line.event.data.get("label"), "")
     return lines

@@ -25,7 +25,7 @@ _CONTEXT, _CONTEXT_TWO = ((1, "c"), 2), ((1, "c"), 2, 3)
 KEYWORDS: dict[str, Any] = {
     "_": _ONE,
     **dict.fromkeys(("gettext", "gettext_lazy", "gettext_noop"), _ONE),
-    **dict.fromkeys(("ngettext", "ngettext_lazy"), _TWO),
+    **dict.fromkeys(("ngettext", "ngettext_lazy", "ngettext_noop"), _TWO),
     **dict.fromkeys(("pgettext", "pgettext_lazy"), _CONTEXT),
     **dict.fromkeys(("npgettext", "npgettext_lazy"), _CONTEXT_TWO),
 }

@@ -50,8 +50,8 @@ def is_database_away(error: BaseException) -> bool:
 
 def _database_away(request: HttpRequest) -> HttpResponse:
     detail = _(
-        "The database does not answer. What you had saved before is kept; whether the last act was stored "
-        "is not known. The database is started again by itself: try again in a moment."
+        "The database does not answer. Data saved before is kept; it is not known whether the last "
+        "action was stored. The database is restarted automatically: try again in a moment."
     )
     response: HttpResponse
     if wants_json(request):

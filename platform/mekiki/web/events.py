@@ -9,15 +9,13 @@ from django.db.models import Q
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 
-from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.jobs.errors import for_reader
-from mekiki.jobs.models import Kind
 from mekiki.learning import reasons, repeating
 from mekiki.review.blinding import neutral_name
-from mekiki.review.models import Decision
+from mekiki.web.messages import EVENT_NAMES, EVENTS, JOB_ACTS
 
 # Groups of event kinds for the filter of the activity page: code → prefixes of kinds.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -41,6 +39,9 @@ _BY_CLIENT = {
     "user.reset_requested", "user.password_reset_by_mail",
 }  # fmt: skip
 
+# Values of sentences that older events lack.
+_DEFAULTS = {"kind": "", "left": 0}
+
 
 def group_label(code: str) -> str:
     """Return the label of a group in the filter."""
@@ -58,8 +59,7 @@ def group_label(code: str) -> str:
 
 def sentence(event: Event) -> str:
     """Return what happened, in the language of the request."""
-    tell = _SENTENCES.get(event.kind)
-    return tell(event.data) if tell else event.kind
+    return EVENTS.render(event.kind, _DEFAULTS | event.data) if event.kind in EVENTS else event.kind
 
 
 def detail(event: Event) -> str:
@@ -68,7 +68,7 @@ def detail(event: Event) -> str:
     if event.kind in {"training.finished", "head.promoted"} and data.get("reason"):
         return reasons.sentence(data["reason"])
     if event.kind == "images.imported":
-        return _("%(added)s added, %(duplicates)s already there, %(rejected)s refused") % {
+        return _("%(added)s added, %(duplicates)s duplicates, %(rejected)s not imported") % {
             "added": data.get("added", 0),
             "duplicates": data.get("duplicates", 0),
             "rejected": data.get("rejected", 0),
@@ -153,11 +153,6 @@ def _encoders(data: dict[str, Any]) -> str:
     return f"{change}: {for_reader(data['error'])}" if data.get("error") else change
 
 
-def known_kinds() -> set[str]:
-    """Return every kind that has a sentence."""
-    return set(_SENTENCES)
-
-
 def matching(choice: str) -> Q | None:
     """Return the condition on events for a filter value: the code of a group or one kind.
 
@@ -166,16 +161,16 @@ def matching(choice: str) -> Q | None:
     if choice in GROUPS:
         # Matching by prefix also includes kinds without a sentence in their group.
         return reduce(or_, (Q(kind__startswith=beginning) for beginning in GROUPS[choice]))
-    return Q(kind=choice) if choice in _SENTENCES else None
+    return Q(kind=choice) if choice in EVENTS else None
 
 
 def kind_label(kind: str) -> str:
     """Return the label of a kind of event, without the data of a single event."""
-    if kind in _NAMES:
-        return _(_NAMES[kind])
-    if kind.startswith("job."):
-        return _("Job: %(what)s") % {"what": _(_JOBS[kind])}
-    return _SENTENCES[kind]({})
+    if kind in EVENT_NAMES:
+        return EVENT_NAMES.render(kind)
+    if kind in JOB_ACTS:
+        return _("Job: %(what)s") % {"what": JOB_ACTS.render(kind)}
+    return EVENTS.render(kind, _DEFAULTS)
 
 
 def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
@@ -186,174 +181,7 @@ def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]
     options = []
     for group, beginnings in GROUPS.items():
         kinds = [
-            k
-            for k in _SENTENCES
-            if k.startswith(beginnings) and (with_users or not k.startswith(PLATFORM_ONLY))
+            k for k in EVENTS if k.startswith(beginnings) and (with_users or not k.startswith(PLATFORM_ONLY))
         ]
         options.append((group, group_label(group), [(kind, kind_label(kind)) for kind in kinds]))
     return options
-
-
-def _job(words: str) -> Callable[[dict[str, Any]], str]:
-    def tell(data: dict[str, Any]) -> str:
-        kind = data.get("kind", "")
-        label = Kind(kind).label if kind in Kind.values else _("Job")
-        return f"{label}: {_(words)}"
-
-    return tell
-
-
-def _plain(words: str) -> Callable[[dict[str, Any]], str]:
-    return lambda data: _(words)
-
-
-def _decision(data: dict[str, Any]) -> str:
-    kind = data.get("kind", "")
-    label = Decision.Kind(kind).label if kind in Decision.Kind.values else kind
-    return _("Answer: %(kind)s") % {"kind": label}
-
-
-def _role(data: dict[str, Any]) -> str:
-    role = data.get("role", "")
-    label = Role(role).label if role in Role.values else role
-    return _("%(user)s is %(role)s now") % {"user": data.get("user", ""), "role": label}
-
-
-def _name_shared(data: dict[str, Any]) -> str:
-    words = _("The user name %(name)s is like another user’s, %(other)s")
-    return words % {"name": data.get("name", ""), "other": data.get("other", "")}
-
-
-def _removed(data: dict[str, Any]) -> str:
-    return _("%(user)s is no member any more") % {"user": data.get("user", "")}
-
-
-_JOBS = {
-    "job.queued": gettext_noop("asked for"),
-    "job.retried": gettext_noop("tried again"),
-    "job.succeeded": gettext_noop("done"),
-    "job.failed": gettext_noop("failed"),
-    "job.cancelled": gettext_noop("cancelled"),
-    "job.cancel_requested": gettext_noop("asked to stop"),
-}
-# Labels of kinds whose sentence needs data of the event.
-_NAMES = {
-    "decision.recorded": gettext_noop("Answer recorded"),
-    "member.role_set": gettext_noop("Role given"),
-    "member.removed": gettext_noop("Member removed"),
-    "user.name_shared": gettext_noop("User name like another user’s"),
-}
-
-
-def _sign_on_failed(data: dict[str, Any]) -> str:
-    """Return the sentence with the reason, a code of accounts/sign_on/failures.py, for site admins."""
-    words = _("Single sign-on failed")
-    return f"{words} ({data['reason']})" if data.get("reason") else words
-
-
-def _recovery_code_used(data: dict[str, Any]) -> str:
-    left = int(data.get("left", 0))
-    words = ngettext("Recovery code used, %(n)d is left", "Recovery code used, %(n)d are left", left)
-    return words % {"n": left}
-
-
-_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "dataset.created": _plain(gettext_noop("Dataset created")),
-    "dataset.archived": _plain(gettext_noop("Dataset archived")),
-    "dataset.address_changed": _plain(gettext_noop("Address of the dataset changed")),
-    "dataset.settings_changed": _plain(gettext_noop("Settings changed")),
-    "window.estimated": _plain(gettext_noop("Pixel window estimated from images")),
-    "window.changed": _plain(gettext_noop("Pixel window changed")),
-    "images.imported": _plain(gettext_noop("Images imported")),
-    "import.limit_reached": _plain(gettext_noop("A limit of storage was reached")),
-    "dataset.limits_changed": _plain(gettext_noop("Limits of storage of the dataset changed")),
-    "site.limits_changed": _plain(gettext_noop("Limits of storage of the platform changed")),
-    "images.metadata_changed": _plain(gettext_noop("Metadata of images changed")),
-    "import.discarded": _plain(gettext_noop("Upload discarded")),
-    "label.added": _plain(gettext_noop("Label added")),
-    "label.changed": _plain(gettext_noop("Label changed")),
-    "label.archived": _plain(gettext_noop("Label archived")),
-    "label.restored": _plain(gettext_noop("Label restored")),
-    "prompts.saved": _plain(gettext_noop("Prompts saved")),
-    "decision.recorded": _decision,
-    "audit.retired": _plain(gettext_noop("Audit labels retired into training")),
-    "queue.filled": _plain(gettext_noop("Images chosen for review")),
-    "queue.asked_again": _plain(gettext_noop("Image with a confirmed label asked about again")),
-    "queue.put_back": _plain(gettext_noop("Flagged image put back into the queue")),
-    "training.requested": _plain(gettext_noop("Training asked for")),
-    "training.finished": _plain(gettext_noop("Training finished")),
-    "head.trained": _plain(gettext_noop("Head trained")),
-    "head.chosen": _plain(gettext_noop("Head chosen by hand")),
-    "head.promoted": _plain(gettext_noop("Head put into use")),
-    "head.verified": _plain(gettext_noop("Training of a head repeated")),
-    "encoder.change_requested": _plain(gettext_noop("Change of the encoder asked for")),
-    "encoder.prepared": _plain(gettext_noop("Encoder prepared")),
-    "encoder.change_failed": _plain(gettext_noop("Change of the encoder failed")),
-    "encoder.change_cancelled": _plain(gettext_noop("Change of the encoder given up")),
-    "encoder.switch_requested": _plain(gettext_noop("Switch of the encoder asked for")),
-    "encoder.switched": _plain(gettext_noop("Encoder switched over")),
-    "encoder.take_back_requested": _plain(gettext_noop("Revert to the previous encoder requested")),
-    "encoder.taken_back": _plain(gettext_noop("Change of the encoder taken back")),
-    "encoder.removal_requested": _plain(gettext_noop("Removal of embeddings asked for")),
-    "encoder.embeddings_removed": _plain(gettext_noop("Embeddings removed")),
-    "schedule.set": _plain(gettext_noop("Schedule of training set")),
-    "schedule.cleared": _plain(gettext_noop("Schedule of training switched off")),
-    "label_set.requested": _plain(gettext_noop("Label set asked for")),
-    "label_set.frozen": _plain(gettext_noop("Label set frozen")),
-    "label_set.downloaded": _plain(gettext_noop("Label set downloaded")),
-    "label_set.file_changed": _plain(
-        gettext_noop("File of a label set is not as it was frozen: not given out")
-    ),
-    "image.file_changed": _plain(gettext_noop("File of an image is not as it was imported: not given out")),
-    "member.role_set": _role,
-    "member.removed": _removed,
-    "signing_key.made": _plain(gettext_noop("Signing key made")),
-    "signing_key.registered": _plain(gettext_noop("Signing key of an older version taken over")),
-    "signing_key.rotated": _plain(gettext_noop("Signing key replaced; the key before signed for it")),
-    "signing_key.replaced": _plain(gettext_noop("Lost signing key replaced")),
-    "seal.time_stamped": _plain(gettext_noop("Time stamp of a seal kept")),
-    "seal.head_mailed": _plain(gettext_noop("Head of a seal mailed")),
-    "seal.recipients_changed": _plain(gettext_noop("Recipients of the heads of seals changed")),
-    "site.mail_failed": _plain(gettext_noop("A mail could not be sent and was given up")),
-    "seals.differ": _plain(gettext_noop("Rows are not as they were sealed")),
-    "site.time_zone_set": _plain(gettext_noop("Time zone of the site set")),
-    "user.created": _plain(gettext_noop("User created")),
-    "user.name_shared": _name_shared,
-    "user.logged_in": _plain(gettext_noop("Logged in")),
-    "user.confirmed": _plain(gettext_noop("Confirmed before a sensitive act")),
-    "user.reset_requested": _plain(gettext_noop("Link for a lost password asked for")),
-    "user.password_reset_by_mail": _plain(gettext_noop("Password changed by a link in a mail")),
-    "user.mail_changed": _plain(gettext_noop("Mail address changed")),
-    "user.mail_asked": _plain(gettext_noop("Another mail address asked for")),
-    "user.all_sessions_ended": _plain(gettext_noop("All sessions of a user ended by an admin")),
-    "user.sessions_ended": _plain(gettext_noop("Other sessions logged out")),
-    "user.made_admin": _plain(gettext_noop("Made an admin of the platform")),
-    "user.admin_withdrawn": _plain(gettext_noop("No admin of the platform any more")),
-    "user.login_refused": _plain(gettext_noop("Login refused")),
-    "user.second_step_failed": _plain(gettext_noop("Wrong code or passkey")),
-    "user.sign_on_failed": _sign_on_failed,
-    "user.sign_on_cancelled": _plain(gettext_noop("Single sign-on cancelled")),
-    "user.sign_on_linked": _plain(gettext_noop("Single sign-on linked")),
-    "user.sign_on_unlinked": _plain(gettext_noop("Link of single sign-on removed")),
-    "user.created_at_sign_on": _plain(gettext_noop("Account made at the first single sign-on")),
-    "user.app_added": _plain(gettext_noop("Authenticator app set up")),
-    "user.app_removed": _plain(gettext_noop("Authenticator app removed")),
-    "user.passkey_added": _plain(gettext_noop("Passkey added")),
-    "user.passkey_renamed": _plain(gettext_noop("Passkey renamed")),
-    "user.passkey_removed": _plain(gettext_noop("Passkey removed")),
-    "user.recovery_codes_made": _plain(gettext_noop("Recovery codes made")),
-    "user.recovery_code_used": _recovery_code_used,
-    "site.second_factor_required": _plain(gettext_noop("Second factor required of admins")),
-    "site.second_factor_optional": _plain(gettext_noop("Second factor no longer required of admins")),
-    "user.factors_reset": _plain(gettext_noop("Second factors removed by an admin")),
-    "user.logged_out": _plain(gettext_noop("Logged out")),
-    "user.login_failed": _plain(gettext_noop("Wrong password")),
-    "user.login_slowed": _plain(gettext_noop("Too many wrong passwords: logging in is slowed down")),
-    "user.password_changed": _plain(gettext_noop("Own password changed")),
-    "user.password_reset": _plain(gettext_noop("Password set anew by an admin")),
-    "user.deactivated": _plain(gettext_noop("User deactivated")),
-    "user.reactivated": _plain(gettext_noop("User let in again")),
-    "user.creation_allowed": _plain(gettext_noop("User may create datasets")),
-    "user.creation_withdrawn": _plain(gettext_noop("User may not create datasets any more")),
-    **{kind: _job(words) for kind, words in _JOBS.items()},
-}

@@ -56,10 +56,10 @@ def text(reason: str) -> str:
     """Return what happened, what was kept and what to do next."""
     if reason == disk.READ_ONLY:
         return _(
-            "The folder of the files cannot be written. The last act was not carried out; what you had saved "
-            "before is kept. Tell the person who runs this server."
+            "The folder of the files cannot be written. The last action was not carried out; data "
+            "saved before is kept. Tell the person who runs this server."
         )
     return _(
-        "The disk of the server is full. The last act was not carried out; what you had saved before is "
-        "kept. Try again when there is room, and tell the person who runs this server."
+        "The disk of the server is full. The last action was not carried out; data saved before is "
+        "kept. Tell the person who runs this server, and try again when there is free space."
     )

@@ -58,7 +58,7 @@ def decide(facts: Facts) -> Step:
             "review",
             ngettext("%(n)d image waits for an answer", "%(n)d images wait for an answer", facts.waiting)
             % {"n": facts.waiting},
-            _("They are the ones whose answer teaches the model most. One key each."),
+            _("Answers about these images improve the model most. One key for each image."),
             _("Review"),
             "review",
         )
@@ -66,7 +66,7 @@ def decide(facts: Facts) -> Step:
         return Step(
             "wait",
             _("The platform is working"),
-            _("Images to review appear by themselves. You may leave this page."),
+            _("Images to review appear automatically. You may leave this page."),
             _("See what runs"),
             "activity",
         )
@@ -91,14 +91,17 @@ def decide(facts: Facts) -> Step:
                 "%(n)d confirmed label can be frozen", "%(n)d confirmed labels can be frozen", facts.confirmed
             )
             % {"n": facts.confirmed},
-            _("A label set is fixed for good, with the origin of every label, and can be checked offline."),
+            _(
+                "A label set never changes after it is frozen. It holds the origin of every label and "
+                "can be checked offline."
+            ),
             _("Freeze a label set"),
             "exports",
         )
     return Step(
         "look",
         _("Nothing waits for you"),
-        _("Look through the images and what the model says of them."),
+        _("Look through the images and the predictions of the model."),
         _("See the images"),
         "images",
     )
@@ -108,7 +111,7 @@ def _set_up(facts: Facts) -> Step:
     if not facts.labels:
         return Step(
             "labels",
-            _("Say what is to be judged"),
+            _("Define what to judge"),
             _("Name the labels, and describe each in a sentence or two. The model starts from these words."),
             _("Write labels and prompts"),
             "labels",
@@ -124,7 +127,7 @@ def _set_up(facts: Facts) -> Step:
     return Step(
         "images",
         _("Bring in the images"),
-        _("Drop files, a folder or a zip. Embeddings and first predictions follow by themselves."),
+        _("Drop files, a folder or a zip. Embeddings and first predictions follow automatically."),
         _("Add images"),
         "import",
     )
@@ -134,7 +137,7 @@ def _wait_for_admin() -> Step:
     return Step(
         "not_ready",
         _("This dataset is being set up"),
-        _("An admin of the dataset still has to bring in images, labels and prompts."),
+        _("An admin of the dataset is still preparing the images, labels and prompts."),
     )
 
 

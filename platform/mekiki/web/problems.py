@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import Max, Q
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
-from mekiki.labeling.selectors import current_prompt_set, long_prompts
-from mekiki.learning.models import Champion, EncoderChange, EncodingProblem
-from mekiki.learning.selectors import open_change
+from mekiki.learning.models import EncoderChange, EncodingProblem
+from mekiki.learning.selectors import has_champion, long_prompts_in_use, open_change
+from mekiki.web.messages import NOTICES
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,11 @@ class Problem:
     url_name: str
 
 
+def _problem(code: str, level: str, url_name: str, **values: Any) -> Problem:
+    title, text, action = NOTICES.sentences(code, values)
+    return Problem(code, level, title, text, action, url_name)
+
+
 def problems_of(dataset: Dataset) -> list[Problem]:
     """Return the problems of a dataset, the worst first, with four or five queries."""
     return [
@@ -39,7 +43,7 @@ def problems_of(dataset: Dataset) -> list[Problem]:
 
 # A later success of one of these kinds does the work of the failed job: training and predicting also fill the
 # queue.
-MENDED_BY = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
+MENDED_BY: dict[str, tuple[Kind, ...]] = {Kind.REFILL: (Kind.REFILL, Kind.PREDICT, Kind.TRAIN)}
 # Kinds that a person requests and no other work waits for. Their failure is a notice for REMEMBERED only,
 # then it is only in the list of activity.
 PASSING = (Kind.FREEZE, Kind.VERIFY_HEAD, Kind.CHANGE_ENCODER, Kind.REMOVE_EMBEDDINGS)
@@ -74,18 +78,11 @@ def _failed_jobs(dataset: Dataset) -> list[Problem]:
     failed = [
         job
         for job in Job.objects.filter(dataset=dataset, number__in=newest).order_by("-number")
-        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(Kind(job.kind), (job.kind,)))
+        if not any(kind in active or mends(kind, job) for kind in MENDED_BY.get(job.kind, (job.kind,)))
         and not _is_past(dataset, job)
     ]
     return [
-        Problem(
-            "failed_job",
-            "bad",
-            _("%(work)s: failed") % {"work": Kind(job.kind).label},
-            job.error_for_reader or _("The reason was not recorded; the server's log may tell."),
-            _("See what ran"),
-            "activity",
-        )
+        _problem("failed_job", "bad", "activity", work=job.get_kind_display(), error=job.error_for_reader)
         for job in failed
     ]
 
@@ -96,7 +93,7 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
         # The import was finished in another way or discarded.
         return not dataset.imports.filter(pk=job.payload.get("batch"), finished_at__isnull=True).exists()
     if job.kind == Kind.REFILL:
-        return not Champion.objects.filter(dataset=dataset).exists()
+        return not has_champion(dataset)
     return (
         job.kind in PASSING and job.finished_at is not None and clock.has_passed(REMEMBERED, job.finished_at)
     )
@@ -107,30 +104,17 @@ def _prepared_encoder(dataset: Dataset) -> list[Problem]:
     change = open_change(dataset)
     if change is None or change.state != EncoderChange.State.READY:
         return []
-    title = _("The encoder %(name)s is ready to be switched over to") % {"name": change.to_name}
-    text = _("An admin compares it with the one in use, then switches over or gives it up.")
-    return [Problem("prepared_encoder", "warn", title, text, _("See the figures"), "encoder")]
+    return [_problem("prepared_encoder", "warn", "encoder", name=change.to_name)]
 
 
 def _unreadable(dataset: Dataset) -> list[Problem]:
     n = EncodingProblem.objects.filter(image__dataset=dataset).count()
-    if not n:
-        return []
-    title = ngettext("%(n)d image could not be read", "%(n)d images could not be read", n) % {"n": n}
-    text = _(
-        "They stay in the dataset without a prediction and are not asked about. "
-        "Send them again as PNG or JPEG."
-    )
-    return [Problem("unreadable", "warn", title, text, _("See the models"), "models")]
+    return [_problem("unreadable", "warn", "models", n=n)] if n else []
 
 
 def _long_prompts(dataset: Dataset) -> list[Problem]:
-    long = long_prompts(dataset, current_prompt_set(dataset))
+    long = long_prompts_in_use(dataset)
     if not long:
         return []
-    title = ngettext(
-        "%(n)d prompt is too long for the encoder", "%(n)d prompts are too long for the encoder", len(long)
-    ) % {"n": len(long)}
-    named = ", ".join(f"“{item['label']}”" for item in long[:5])
-    text = _("Only its beginning is read. Shorten it: %(labels)s.") % {"labels": named}
-    return [Problem("long_prompts", "warn", title, text, _("Edit the prompts"), "labels")]
+    named = ", ".join(f"“{item.label}”" for item in long[:5])
+    return [_problem("long_prompts", "warn", "labels", n=len(long), labels=named)]

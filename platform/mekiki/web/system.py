@@ -77,12 +77,12 @@ def disk_text(problem: str) -> str:
     """Return the explanation of a disk problem; "" for none."""
     texts = {
         disk.FULL: _(
-            "Less than the reserve is free. Imports, trainings and label sets wait; reviewing goes on. "
-            "Everything goes on by itself when there is room again."
+            "Less than the reserve is free. Imports, trainings and label sets wait; reviewing "
+            "continues. They resume automatically when there is free space again."
         ),
         disk.READ_ONLY: _(
-            "The folder cannot be written. Imports, trainings and label sets wait; reviewing goes on. "
-            "Everything goes on by itself when it can be written again."
+            "The folder cannot be written. Imports, trainings and label sets wait; reviewing "
+            "continues. They resume automatically when it can be written again."
         ),
     }
     return texts.get(problem, "")

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from verification.cells import safe_cell
+
 FORMAT = "mekiki-label-set"
 FORMAT_VERSION = 2
 # Version 1 had no seals. The verifier still checks label sets of that version.
@@ -94,7 +96,6 @@ COLUMNS = tuple(
 
 # A spreadsheet treats a cell that begins with such a character as a formula. Japanese Excel also accepts the
 # full-width signs. A leading apostrophe is doubled, so that removing one always restores the text.
-_GUARDED = frozenset("=+-@\t\r\n＝＋－＠'")
 
 
 def fields(version: int) -> tuple[str, ...]:
@@ -105,16 +106,6 @@ def fields(version: int) -> tuple[str, ...]:
 def listed(version: int) -> tuple[str, ...]:
     """Return the files of a label set of a format version, except the images."""
     return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
-
-
-def guard(text: str) -> str:
-    """Return the text as a spreadsheet cell that is never run as a formula. `unguard` reverses it."""
-    return "'" + text if text[:1] in _GUARDED else text
-
-
-def unguard(cell: str) -> str:
-    """Return the text of a guarded cell."""
-    return cell[1:] if cell.startswith("'") else cell
 
 
 def canonical(value: Any) -> bytes:
@@ -134,13 +125,13 @@ def row_line(row: Mapping[str, Any]) -> bytes:
 def _cell(value: Any) -> str:
     kind = type(value)
     if kind is str:
-        return "'" + value if value[:1] in _GUARDED else value
+        return safe_cell(value)
     if value is None:
         return ""
     if kind is bool:
         return "true" if value else "false"
     if kind is dict:
-        return guard(_row_encoder.encode(value))
+        return safe_cell(_row_encoder.encode(value))
     return str(value)
 
 

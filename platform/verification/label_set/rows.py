@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from verification.label_set import format as form
-from verification.messages import gettext_noop
+from verification.sentences import gettext_noop
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
@@ -104,7 +104,7 @@ def _human(row: dict[str, Any]) -> list[str]:
     if not _is(row["blind"], bool):
         faults.append(gettext_noop("it does not say whether the prediction was hidden"))
     elif row["blind"] and shown is not None:
-        faults.append(gettext_noop("it was asked blind, yet a prediction was shown"))
+        faults.append(gettext_noop("the image was judged blind, but a prediction is recorded as shown"))
     if shown is not None:
         if not (
             _probability(shown["confidence"]) and _is(shown["calibrated"], bool) and _is(shown["label"], str)
@@ -138,7 +138,7 @@ def _sealed(row: dict[str, Any]) -> list[str]:
         }
     same = all(seen.get(name) in (None, row[name]) for name in ("stream", "propensity"))
     if row["blind"] != blind or shown != expected or not same:
-        return [gettext_noop("it says something else of the screen than the sealed record of its decision")]
+        return [gettext_noop("its record of the screen differs from the sealed record of its decision")]
     return []
 
 

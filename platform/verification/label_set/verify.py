@@ -21,11 +21,12 @@ from typing import Any
 from verification import signing
 from verification.label_set import format as form
 from verification.label_set.archive import NotOurArchiveError, open_checked
-from verification.label_set.problems import MAX_PROBLEMS, OPENING, EnoughError, Problem, VerifyReport
+from verification.label_set.messages import OPENING
+from verification.label_set.problems import MAX_PROBLEMS, EnoughError, Problem, VerifyReport
 from verification.label_set.proofs import Proofs
 from verification.label_set.reading import DAMAGE, Entries
 from verification.label_set.rows import Books, row_faults
-from verification.messages import gettext_noop
+from verification.sentences import gettext_noop
 
 MAX_MANIFEST_BYTES = 1 << 29
 MAX_LINE_BYTES = 1 << 20
@@ -178,7 +179,7 @@ class _Check:
                 once_critical=manifest.get("once_critical", []),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("manifest", why=gettext_noop("it is not the JSON it should be"))
+            self.bad("manifest", why=gettext_noop("it is not JSON of the expected form"))
             raise EnoughError from None
         return manifest
 
@@ -195,7 +196,7 @@ class _Check:
             else:
                 books.take(name, value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.bad("contents", name=name, why=gettext_noop("it is not the JSON it should be"))
+            self.bad("contents", name=name, why=gettext_noop("it is not JSON of the expected form"))
 
     def seal_lines(self) -> Iterator[bytes]:
         """Yield the lines of seals.jsonl. Its hash was checked before."""
@@ -212,7 +213,7 @@ class _Check:
             if form.SEALS in self.infos:
                 self.proofs.take(self.seal_lines())
         except (*DAMAGE, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
-            self.bad("seals", why=gettext_noop("it is not the JSON it should be"))
+            self.bad("seals", why=gettext_noop("it is not JSON of the expected form"))
             raise EnoughError from None
 
     def place(self, row: dict[str, Any], number: int) -> None:

@@ -82,7 +82,7 @@ def test_each_prefix_has_its_share_of_audits() -> None:
         where += audit
         assert np.abs(audit.cumsum() - 0.15 * np.arange(1, 101)).max() < 1.01
         assert audit[:20].sum() in (2, 3, 4)
-    # No place is an audit for certain.
+    # No image is certain to be an audit.
     assert where.min() > 0.05 * 300
     assert where.max() < 0.3 * 300
 
@@ -91,7 +91,7 @@ def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
     """Checks the audit and the random stream, separately for each number of audits drawn."""
     n, rounds = 30, 20_000
     reserve = np.arange(n) < 12
-    candidate = np.arange(n) % 6 != 1  # 5 of 30 were asked before, 2 of them in the reserve
+    candidate = np.arange(n) % 6 != 1  # 5 of 30 were reviewed before, 2 of them in the reserve
     drawn: dict[int, np.ndarray] = {}
     stated: dict[int, np.ndarray] = {}
     times: dict[int, int] = {}
@@ -229,12 +229,12 @@ def test_coverage_needs_no_scores_and_avoids_covered_images(strategy: str) -> No
 def test_coverage_does_not_count_audited_images_as_covered() -> None:
     """Audited images are not trained on, so their surroundings are not covered."""
     X = np.repeat(np.eye(2, dtype=np.float32) * 10, 50, axis=0)
-    # The first corner is wide: if both were covered, the farthest image would be one of its own.
+    # The first corner is wide. If both were covered, the farthest image would be in this corner.
     spread = np.repeat([1.0, 0.01], 50)[:, None]
     X += (np.random.default_rng(0).normal(size=X.shape) * spread).astype(np.float32)
     candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
     candidate[[0, 50]] = False  # both corners have a label,
-    reserve[50:53] = True  # but the second's is an audit
+    reserve[50:53] = True  # but the label of the second is an audit
     c = ask(
         X=X,
         scores=None,

@@ -58,7 +58,7 @@ def test_k_center_by_hand() -> None:
 @given(st.integers(2, 40), st.integers(1, 12), st.integers(0, 99))
 @settings(max_examples=40, deadline=None)
 def test_k_center_covers_as_well_as_the_greedy_bound(n: int, k: int, seed: int) -> None:
-    """No image is farther from the chosen ones than these are from each other."""
+    """No image is farther from the chosen images than those are from each other."""
     X = np.random.default_rng(seed).normal(size=(n, 3))
     chosen = k_center(X, np.arange(n), k, seed=seed)
     distance = np.linalg.norm(X[chosen][:, None] - X[chosen][None], axis=2)

@@ -169,7 +169,7 @@ def test_audit_keys_are_uniform_stable_and_depend_on_the_seed() -> None:
 
 def test_audit_draw_frequencies_equal_the_propensity() -> None:
     reserve = np.arange(40) < 25
-    taken = np.arange(40) % 5 == 0  # 5 of the 25 are gone
+    taken = np.arange(40) % 5 == 0  # 5 of the 25 were removed
     rng = np.random.default_rng(0)
     times = np.zeros(40)
     first = np.zeros(40)

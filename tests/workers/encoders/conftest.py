@@ -1,4 +1,4 @@
-"""Small open_clip models written here as open_clip stores them, and a hub of our own that serves them over HTTP."""
+"""Small open_clip models in the format of open_clip, and a local hub that serves them over HTTP."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ PREPROCESS = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7], "resize_mode": "s
 
 
 def save_model(place: Path, model: dict[str, Any], *, custom: bool = False, **config: Any) -> Path:
-    """An untrained model of this configuration, saved in a folder as open_clip does."""
+    """Save an untrained model of this configuration in a folder, as open_clip does."""
     from workers.encoders.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
@@ -45,19 +45,19 @@ def save_model(place: Path, model: dict[str, Any], *, custom: bool = False, **co
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model in the form in which open_clip stores one."""
+    """Return the folder of a model in the format of open_clip."""
     return save_model(tmp_path_factory.mktemp("models") / "tiny model", TINY)
 
 
 class FakeHub:
-    """What we use of the hub's protocol, over real HTTP: the listing of a model, HEAD and ranged GET of its files."""
+    """The part of the hub's protocol that we use: listing, HEAD and ranged GET of a model's files."""
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, bytes]] = {}
         self.asked: list[tuple[str, str, str]] = []  # (method, path, Range)
         self.cut_after: int | None = None  # bytes after which a connection breaks, once
-        self.lie = 0  # how many answers carry another content than announced
-        self.status = 0  # answer everything with this
+        self.lie = 0  # how many answers carry other content than announced
+        self.status = 0  # answer everything with this status
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -138,7 +138,7 @@ class FakeHub:
 
 @pytest.fixture
 def fake_hub(folder: Path) -> Iterator[FakeHub]:
-    """A hub with the tiny model as `maker/tiny`."""
+    """Start a hub with the tiny model as `maker/tiny`."""
     hub = FakeHub()
     hub.add("maker/tiny", folder)
     yield hub

@@ -1,4 +1,4 @@
-"""Whatever a factory stores as an image comes out as an upright RGB picture, or as a reason."""
+"""A stored image becomes an upright RGB picture, or is refused with a reason."""
 
 from io import BytesIO
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_transparency_lies_on_neutral_grey() -> None:
 
 def test_orientation_is_applied() -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn by 90°
+    exif[0x0112] = 6  # the camera was upright: turn by 90°
     found = picture(stored(Image.fromarray(RAMP), "JPEG", exif=exif), side=32)
     assert found.size == (48, 64)
 

@@ -1,4 +1,7 @@
-"""Images and texts become unit vectors, whatever the batch; what is wrong is said and the rest goes on."""
+"""Images and texts become unit vectors, whatever the batch.
+
+Errors are reported, and the rest continues.
+"""
 
 import subprocess
 import sys
@@ -75,7 +78,7 @@ def test_long_prompts_are_reported(encoder: Encoder) -> None:
     assert encoder.too_long(texts) == [1]
     lengths = encoder.count_tokens(texts)
     assert lengths[1] > encoder.context_length >= lengths[2] > lengths[0]
-    assert encoder.encode_texts(texts).shape == (3, encoder.dim)  # cut, since somebody insisted
+    assert encoder.encode_texts(texts).shape == (3, encoder.dim)  # cut, because the caller insisted
 
 
 def test_identity(encoder: Encoder) -> None:

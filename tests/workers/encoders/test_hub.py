@@ -1,4 +1,4 @@
-"""Downloads that break, lie, are refused or are not possible; and caches that make them unnecessary."""
+"""Downloads that break, return wrong data, are refused or impossible, and caches that replace them."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ WEIGHTS = "open_clip_model.safetensors"
 
 @pytest.fixture(autouse=True)
 def empty_common_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Never the cache of the person who runs the tests."""
+    """Use an empty cache, never the cache of the person who runs the tests."""
     from huggingface_hub import constants
 
     place = tmp_path / "common"
@@ -29,7 +29,7 @@ def empty_common_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def nowhere() -> Iterator[str]:
-    """An address that refuses connections."""
+    """Return an address that refuses connections."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
@@ -57,7 +57,7 @@ def test_a_model_of_the_hub_is_downloaded_once_with_progress(
         done for done, total in told if total == size
     )
     assert leftovers(tmp_path) == []
-    # From now on no network is needed, nor asked.
+    # From now on the network is neither needed nor used.
     again = load_encoder("hf-hub:maker/tiny", device="cpu", cache_dir=tmp_path, endpoint=nowhere)
     assert again.digest == encoder.digest
 
@@ -207,7 +207,7 @@ def test_too_little_disk_is_told_before_the_download(
 
 
 def filled(cache: Path, repo: str, files: dict[str, bytes]) -> None:
-    """A cache as the hub's own tools leave it."""
+    """Fill a cache as the hub's own tools do."""
     storage = cache / f"models--{repo.replace('/', '--')}"
     commit = "c" * 40
     for name, content in files.items():
@@ -224,7 +224,7 @@ def filled(cache: Path, repo: str, files: dict[str, bytes]) -> None:
 def test_architecture_and_weights_load_from_a_cache_filled_before(
     folder: Path, tmp_path: Path, empty_common_cache: Path, nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry's own path, with an architecture as small as the test's model in the registry."""
+    """The registry's own path, with an architecture in the registry that is as small as the test's model."""
     import json
 
     import open_clip
@@ -247,7 +247,7 @@ def test_architecture_and_weights_load_from_a_cache_filled_before(
     assert encoder.dim == 32
     assert encoder.mean == pytest.approx(
         (0.48145466, 0.4578275, 0.40821073)
-    )  # the registry's, not the folder's
+    )  # the registry's model, not the folder's
 
 
 def test_weights_are_not_fetched_for_a_configuration_that_is_refused(

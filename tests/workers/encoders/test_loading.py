@@ -1,4 +1,4 @@
-"""Every way to name an encoder, and every way in which that goes wrong."""
+"""Every way to name an encoder, and every way in which loading it fails."""
 
 import json
 import pickle
@@ -50,7 +50,7 @@ def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path) -> None:
 
 
 def code_of(name: str, **options: Any) -> str:
-    """The code with which loading fails; its sentence must be a sentence."""
+    """Return the code with which loading fails. The error message must be a sentence."""
     with pytest.raises(EncoderError) as caught:
         load_encoder(name, device="cpu", **options)
     assert caught.value.code in ENCODER_CODES
@@ -62,7 +62,7 @@ def code_of(name: str, **options: Any) -> str:
 
 
 def copied(folder: Path, place: Path, **changes: Any) -> Path:
-    """The model with other values in its configuration; a callable changes it in place."""
+    """Copy the model with changed values in its configuration. A callable changes it in place."""
     shutil.copytree(folder, place, dirs_exist_ok=True)
     config = json.loads((place / "open_clip_config.json").read_text())
     for part, values in changes.items():
@@ -108,7 +108,7 @@ def test_weights_cut_short_are_told(folder: Path, tmp_path: Path, keep: float) -
     file = other / "open_clip_model.safetensors"
     data = file.read_bytes()
     file.write_bytes(data[: int(keep if keep > 1 or not keep else keep * len(data))])
-    # A file far too small for the model is told as that, before anything is read.
+    # A file that is far too small for the model is reported before anything is read.
     assert code_of(f"local-dir:{other}") in {"damaged", "wrong_architecture"}
     if keep == 0.999:
         assert code_of(f"local-dir:{other}") == "damaged"
@@ -150,7 +150,7 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(folder: Path, tmp_path: 
         {"text_cfg": {"width": 64}},
         {
             "vision_cfg": {"width": 4096, "layers": 24}
-        },  # would not fit into memory: the file says it cannot be
+        },  # would not fit into memory; the size of the file shows that it cannot be the model
     ],
 )
 def test_weights_of_another_architecture_are_told(
@@ -239,7 +239,7 @@ def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
 
 
 def test_the_activation_is_that_of_the_weights() -> None:
-    """open_clip only warns that `ViT-B-32/openai` was trained with another activation than `ViT-B-32` has."""
+    """open_clip only warns that `ViT-B-32/openai` was trained with another activation than `ViT-B-32`."""
     from workers.encoders import sources
 
     class Anywhere:
@@ -248,7 +248,7 @@ def test_the_activation_is_that_of_the_weights() -> None:
 
     source = sources.find("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
     assert source.model["quick_gelu"] is True
-    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model  # type: ignore[arg-type]
+    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model
 
 
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""+onnx and +int8: encoders of their own, close to the original, kept in a file that is checked."""
+"""+onnx and +int8: separate encoders, close to the original, stored in a checked file."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_the_file_is_used_again_and_made_again_when_damaged(
     real = onnx_tower._make
     monkeypatch.setattr(onnx_tower, "_make", lambda *given: (made.append(given[1]), real(*given))[1])
     again = load_encoder(f"{original.name}+onnx", cache_dir=cache)
-    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])  # type: ignore[union-attr]
+    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])
 
     whole = file.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
@@ -121,7 +121,7 @@ def test_other_weights_or_preprocessing_never_share_a_file(
 
 
 def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
-    """Its telemetry keeps a database in the user's cache folder as soon as it is on."""
+    """Its telemetry, once on, stores a database in the user's cache folder."""
     code = (
         "from workers.encoders import onnx_tower; onnxruntime = onnx_tower._onnxruntime(); "
         "onnxruntime.SessionOptions(); print(onnxruntime.get_available_providers())"

@@ -1,4 +1,4 @@
-"""The probe: known pictures and sentences, and how far their vectors may be from those on record."""
+"""The probe: known pictures and sentences, and how far their vectors may differ from the record."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def compare(computed: np.ndarray, recorded: np.ndarray, precision: str = "fp32")
 
 
 def turned(vectors: np.ndarray, cosine: float, row: int) -> np.ndarray:
-    """The vectors with one of them turned until it has this cosine to itself."""
+    """Return the vectors with one of them turned to this cosine with itself."""
     found = vectors.astype(np.float64).copy()
     other = np.random.default_rng(1).normal(size=found.shape[1])
     other -= (other @ found[row]) * found[row]
@@ -84,7 +84,7 @@ def test_vectors_that_are_no_vectors_are_refused(encoder: Encoder, value: float)
 
 
 def computed_with(name: str, folder: Path, **environment: str) -> np.ndarray:
-    """The probe in a process of its own, with these variables."""
+    """Run the probe in a separate process with these variables."""
     out = folder / "probe.npy"
     code = (
         "import sys, numpy; from workers.encoders import load_encoder; "

@@ -1,4 +1,7 @@
-"""The 8-bit products of +int8 fit 16 bits, so that processors with and without VNNI compute the same vectors."""
+"""The 8-bit products of +int8 fit into 16 bits.
+
+Therefore processors with and without VNNI compute the same vectors.
+"""
 
 import shutil
 import subprocess
@@ -20,13 +23,16 @@ from workers.encoders.saturation import LIMIT, largest_pair_sum
 
 
 def vpmaddubsw(activations: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """What AVX2 makes of (n, k) uint8 and (k,) int8: the sums of neighbouring products, clipped to 16 bits, summed."""
+    """Return what AVX2 computes from (n, k) uint8 and (k,) int8.
+
+    Products of neighbours are added, clipped to 16 bits, and then summed.
+    """
     pairs = (activations.astype(np.int64) * weights).reshape(len(activations), -1, 2).sum(2)
     return np.clip(pairs, -LIMIT - 1, LIMIT).sum(1)
 
 
 def graph_of(weights: np.ndarray, operator: str, *, dequantised: bool = False, **attributes: Any) -> Any:
-    """One operator on these weights, as ONNX Runtime's quantiser writes it."""
+    """Return a graph with one operator on these weights, as ONNX Runtime's quantiser writes it."""
     place = {"QLinearConv": 3, "QLinearMatMul": 3, "QGemm": 3}.get(operator, 1)
     inputs = [f"in{number}" for number in range(place)] + ["w"]
     nodes = []
@@ -55,7 +61,7 @@ def test_the_bound_holds_for_every_order_of_the_weights(weights: np.ndarray, ran
     random.shuffle(order)
     for row in weights:
         shuffled = row[order]
-        # The most a pair can reach: full activations where the weight has the sign in question, none elsewhere.
+        # The maximum of a pair: full activations where the weight has this sign, zero elsewhere.
         for sign in (1, -1):
             activations = np.where(np.sign(shuffled) == sign, 255, 0).astype(np.uint8)[None]
             exact = activations.astype(np.int64) @ shuffled
@@ -83,7 +89,7 @@ def test_two_large_weights_of_one_output_are_seen_in_every_operator(
     channel = 1 if operator in {"MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul", "MatMul"} else 0
     channel = 1 if operator == "Gemm" and not attributes else channel
     weights = np.full(shape, 3, np.int8)
-    first = np.moveaxis(weights, channel, 0)  # a view: one row an output
+    first = np.moveaxis(weights, channel, 0)  # a view: one row for each output
     first[0].flat[0] = -127
     first[1].flat[0] = 127  # of another output: they are never added
     dequantised = operator in {"Gemm", "Conv", "MatMul"}
@@ -92,9 +98,9 @@ def test_two_large_weights_of_one_output_are_seen_in_every_operator(
     assert (apart.value, apart.overflows, apart.layer) == (255 * 130, True, "layer")
     first[0].flat[0] = 120
     first[1].flat[0] = 125
-    assert not largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows  # type: ignore[union-attr]
+    assert not largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows
     first[0].flat[1] = 9
-    assert largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows  # type: ignore[union-attr]
+    assert largest_pair_sum(graph_of(weights, operator, dequantised=dequantised, **attributes)).overflows
 
 
 def test_a_graph_without_signed_weights_of_eight_bits_has_no_bound() -> None:
@@ -143,7 +149,7 @@ def test_a_file_made_elsewhere_is_compared_again_on_this_machine(
     real = onnx_tower._session
 
     class Clipping:
-        """A session on a processor that computes something else with the same file."""
+        """A session on a processor that computes other values with the same file."""
 
         def __init__(self, file: Path) -> None:
             self._real = real(file)
@@ -162,13 +168,14 @@ def test_a_file_made_elsewhere_is_compared_again_on_this_machine(
 
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-user: a processor without VNNI")
 def test_a_processor_without_vnni_computes_the_same_vectors(cache: Path, tmp_path: Path) -> None:
-    """ONNX Runtime itself on an emulated Haswell: with weights of 8 bits this gave cosines of 0.47."""
+    """ONNX Runtime itself on an emulated Haswell. Weights of 8 bits gave cosines of 0.47."""
     tower = load_encoder("pocket+int8", cache_dir=cache).tower
     assert tower is not None
     pixels = probe_images(2, 128, seed=3)
     np.save(tmp_path / "in.npy", pixels)
     code = (
-        "import sys, numpy, onnxruntime as o; s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
+        "import sys, numpy, onnxruntime as o; "
+        "s = o.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider']);"
         "numpy.save(sys.argv[3], s.run(None, {'pixels': numpy.load(sys.argv[2])})[0])"
     )
     command = ["qemu-x86_64", "-cpu", "Haswell", sys.executable, "-c", code, str(tower.file)]

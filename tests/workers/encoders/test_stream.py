@@ -1,4 +1,4 @@
-"""The stream keeps order, keeps going, keeps memory bounded and leaves nothing behind."""
+"""The stream keeps the order, continues after errors, limits its memory and leaves nothing behind."""
 
 import threading
 import time
@@ -86,7 +86,7 @@ def test_only_a_bounded_number_is_read_ahead_and_always_in_the_callers_thread(en
     taken = 0
     for _number in range(10):
         taken += len(next(stream))
-        time.sleep(0.05)  # whoever stores the chunks is slow
+        time.sleep(0.05)  # storing the chunks is slow
         assert len(read) - taken <= 4 * 4
     stream.close()
     assert threads == {threading.get_ident()}
@@ -106,7 +106,7 @@ def test_nothing_is_left_when_a_stream_is_closed_early(encoder: Encoder) -> None
 
 
 def test_the_next_chunk_is_under_way_while_one_is_stored(encoder: Encoder) -> None:
-    """No drain between chunks: while the caller holds one, the fetching of later ones goes on."""
+    """The stream does not drain between chunks. While the caller holds one, later ones are fetched."""
     fetched: list[int] = []
 
     def fetch(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Each kind of tokenizer counts what it would cut, its own marks included."""
+"""Every kind of tokenizer counts the tokens that it would cut, including its special tokens."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,10 @@ CONTEXT = 16
 
 
 def hf_tokenizer(place: Path, *, bos: bool) -> None:
-    """A word tokenizer in the files of transformers; SigLIP ends with a mark, XLM-R has one at either end."""
+    """Create a word tokenizer in the files of transformers.
+
+    SigLIP ends with a special token. XLM-R has one at either end.
+    """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     words = ["<pad>", "<s>", "</s>", "<unk>", "a", "photo", "of", "crack", "傷"]
@@ -21,7 +24,7 @@ def hf_tokenizer(place: Path, *, bos: bool) -> None:
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>" if bos else "$A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
-    inner.enable_truncation(5)  # as some files have it; must not reach our counting
+    inner.enable_truncation(5)  # as in some files; it must not affect our count
     inner.save(str(place / "tokenizer.json"))
     marks = {
         "pad_token": "<pad>",
@@ -55,7 +58,7 @@ def test_clips_bpe(folder: Path) -> None:
     assert encoder.context_length == CONTEXT
     assert encoder.count_tokens([fits, cut, ""]) == [CONTEXT, CONTEXT + 1, 2]
     assert encoder.too_long([fits, cut, "傷 " * 30]) == [1, 2]
-    # What fits is read to its end: its last word counts.
+    # A text that fits is read completely: its last word changes the result.
     other = " ".join(["crack"] * (CONTEXT - 3) + ["dent"])
     assert abs(encoder.encode_texts([fits]) - encoder.encode_texts([other])).max() > 1e-4
 
@@ -69,12 +72,12 @@ def test_hugging_face_tokenizers(tmp_path: Path, marks: int) -> None:
     assert encoder.count_tokens([fits, cut, ""]) == [CONTEXT, CONTEXT + 1, marks]
     assert encoder.too_long(["a photo of crack", fits, cut]) == [2]
     assert encoder.encode_texts(["a photo of crack", fits]).shape == (2, 32)
-    # SigLIP reads text without punctuation and in lower case.
+    # SigLIP reads text in lower case and without punctuation.
     assert encoder.count_tokens(["A photo, of: crack!!!"]) == encoder.count_tokens(["a photo of crack"])
 
 
 def test_a_text_tower_of_hugging_face(tmp_path: Path) -> None:
-    """XLM-R's kind: text tower and tokenizer from files beside the weights, no hub asked."""
+    """The kind of XLM-R: text tower and tokenizer from files next to the weights, without a hub."""
     import open_clip
     import torch
     from safetensors.torch import save_file

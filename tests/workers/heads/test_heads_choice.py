@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,6 @@ from workers.heads.choice import DEFAULT, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant, discriminant
 from workers.heads.head import GaussianHead, NonFiniteVectors, PlainHead
-from workers.heads.log import in_english
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.plain import PlainLogistic
 from workers.heads.serial import dump_head, load_head
@@ -54,7 +54,7 @@ def test_scikit_learn_accepts_the_estimator(kind: type[HeadEstimator]) -> None:
     assert scores.shape == (3,)
     assert scores.min() > 0.6
     assert make_pipeline(clone(model)).fit(X, y).score(X, y) > 0.8
-    with pytest.raises(ValueError, match="unknown parameter 'depth'"):
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
         model.set_params(depth=2)
 
 
@@ -94,7 +94,7 @@ def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
     assert np.isfinite(kind(T, logit_scale=20.0).fit(X, y, sample_weight=zero).predict_proba(X)).all()
 
 
-# -- the Gaussian -------------------------------------------------------------------------------------------
+# -- the Gaussian head --------------------------------------------------------------------------------------
 
 
 def test_discriminant_equals_lda_with_many_rows() -> None:
@@ -209,8 +209,13 @@ def test_training_stores_the_choice_and_its_candidates() -> None:
     X, y = X[:200], y[:200]
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
-    lines: list[str] = []
-    trained = train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1, log=in_english(lines.append))
+    candidates: dict[str, bool] = {}
+
+    def log(code: str, /, **values: Any) -> None:
+        if code == "candidate":
+            candidates[values["kind"]] = values["taken"]
+
+    trained = train_head(X, y, class_embeddings=T, logit_scale=20.0, seed=1, log=log)
     assert isinstance(trained.head, GaussianHead)
     assert trained.head.kind == "gaussian"
     metrics = json.loads(json.dumps(trained.metrics, allow_nan=False))
@@ -224,7 +229,7 @@ def test_training_stores_the_choice_and_its_candidates() -> None:
     confusion = np.array(figures["confusion"])
     assert confusion.sum() == 200
     assert np.trace(confusion) / 200 == pytest.approx(figures["cv_accuracy"])
-    assert any(line.startswith("gaussian: ") and line.endswith("; chosen.") for line in lines)
+    assert len(candidates) > 1 and [kind for kind, taken in candidates.items() if taken] == ["gaussian"]
     back = load_head(dump_head(trained.head))
     assert isinstance(back, GaussianHead)
     np.testing.assert_array_equal(back.predict(X), trained.head.predict(X))

@@ -241,7 +241,7 @@ def test_parameters_follow_scikit_learn() -> None:
     assert m.get_params()["seed"] == 3
     assert m.set_params(seed=4, folds=3) is m
     assert (m.seed, m.folds) == (4, 3)
-    with pytest.raises(ValueError, match="unknown parameter 'depth'"):
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
         m.set_params(depth=2)
 
 

@@ -1,4 +1,4 @@
-"""The bundled weights do their work: small, fast to load, and right far more often than chance."""
+"""The bundled weights work: small, fast to load, and right far more often than chance."""
 
 import itertools
 

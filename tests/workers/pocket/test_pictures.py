@@ -1,4 +1,4 @@
-"""The picture maker draws what it is asked for, the same every time, and says true things about it."""
+"""The picture maker draws the requested object, always the same one, and reports it truthfully."""
 
 import unicodedata
 from dataclasses import replace
@@ -57,7 +57,7 @@ def test_every_subject_is_drawable_in_all_its_states(subject: str) -> None:
 
 
 def test_a_severe_defect_changes_the_picture_of_the_same_object() -> None:
-    """A chip takes material away: object pixels turn into background, and only near the edge."""
+    """A chip removes material: object pixels become background, and only near the edge."""
     good = Spec("washer", "polished", "bright", "good", 1.0, 42)
     bad = Spec("washer", "polished", "bright", "crack", 1.0, 42)
     calm = TRAINING.__class__(**{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (95, 96)})
@@ -70,7 +70,7 @@ PLACED = sorted(set(STATES) - {"good", "missing", "wrong", "misprint"})
 
 @pytest.mark.parametrize("state", PLACED)
 def test_the_maker_knows_where_the_damage_is(state: str) -> None:
-    """Pixels differ between the sound thing and the damaged one mostly where the maker says so."""
+    """Pixels of the sound and the damaged object differ mostly where the maker reports the damage."""
     calm = TRAINING.__class__(
         **{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (97, 98), "blur": (0.0, 0.1), "grey": 0.0}
     )
@@ -146,7 +146,7 @@ def test_what_is_chosen_can_be_and_comes_in_a_tone_of_its_finish() -> None:
         ("surface", "misprint", "rolled"),
         ("tile", "dent", "ceramic"),
         ("washer", "missing", "polished"),
-        ("board", "good", "rolled"),  # a board does not come in it at all
+        ("board", "good", "rolled"),  # a board never has this damage
     ],
 )
 def test_what_cannot_be_of_that_material_is_refused(subject: str, state: str, finish: str) -> None:
@@ -157,7 +157,7 @@ def test_what_cannot_be_of_that_material_is_refused(subject: str, state: str, fi
 
 @pytest.mark.parametrize("subject", ["gear", "bearing", "bracket", "connector", "board", "tile"])
 def test_a_missing_piece_takes_its_place_and_leaves_the_rest(subject: str) -> None:
-    """The good thing and the one that lacks something differ, but are the same kind of picture."""
+    """The complete object and the object with a missing piece differ but are the same kind of picture."""
     finish = next(iter(finishes_of(subject)))
     tone = tones_of(finish)[0]
     differences = []
@@ -198,7 +198,7 @@ def test_captions_vary_and_come_in_both_languages() -> None:
             unicodedata.name(letter, "").startswith(("CJK", "HIRAGANA", "KATAKANA")) for letter in text
         )
 
-    assert sum(is_japanese(text) for text in japanese) > 0.95 * len(japanese)  # «NG» is Japanese, too
+    assert sum(is_japanese(text) for text in japanese) > 0.95 * len(japanese)  # «NG» is used in Japanese, too
 
 
 def test_a_caption_is_true_of_its_own_picture_and_claims_only_what_it_says() -> None:

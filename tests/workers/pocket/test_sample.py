@@ -1,4 +1,4 @@
-"""The sample dataset: imbalanced, described, the same for a seed."""
+"""The sample dataset: imbalanced, described, the same for one seed."""
 
 import csv
 import hashlib
@@ -57,7 +57,7 @@ def test_files_tables_and_labels(sample: Path) -> None:
         assert any(prompt.isascii() for prompt in label["prompts"])
         assert any(not prompt.isascii() for prompt in label["prompts"])
         assert label["guideline"]
-    # Nothing that is imported says which label a picture has.
+    # Nothing in the import says which label a picture has.
     imported = " ".join([*files, (sample / "pictures" / "metadata.csv").read_text(encoding="utf-8")]).lower()
     assert not [name for name in described if name in imported]
     with Image.open(sample / "pictures" / files[0]) as image:

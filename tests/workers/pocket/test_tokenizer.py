@@ -1,4 +1,4 @@
-"""Any text in any language encodes, and comes back."""
+"""Any text in any language can be encoded and decoded."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Training sees what is true, keeps the defect in view, and learns nothing of the pairs that are held out."""
+"""Training uses true captions, keeps the defect in view, and does not train on held-out pairs."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,12 +89,12 @@ def test_a_batch_is_whole_and_finite(drawn: Drawn) -> None:
     assert batch.damage.shape[:2] == (BATCH + TWINS, 1)
     assert batch.true.shape == batch.known.shape == (BATCH, CAPTIONS + OPPOSED)
     assert torch.isfinite(batch.views).all()
-    assert not (batch.true.bool() & ~batch.known).any()  # what is true is known
+    assert not (batch.true.bool() & ~batch.known).any()  # the true captions are known
     assert step_of(drawn, step=90).views.shape[-1] == 112
 
 
 def one_picture(damage_at: tuple[int, int], shade: int = 60) -> Drawn:
-    """A grey part with one white damaged cell, whose damage map says where."""
+    """Return a grey part with one white damaged cell, which its damage map marks."""
     cells = SIDE // CELL
     pictures, damage = np.full((1, SIDE, SIDE, 3), shade, np.uint8), np.zeros((1, cells, cells), np.uint8)
     row, column = damage_at
@@ -105,7 +105,7 @@ def one_picture(damage_at: tuple[int, int], shade: int = 60) -> Drawn:
 
 
 def test_a_view_keeps_the_damage_and_says_where_it_is() -> None:
-    """Turned, flipped and cropped, the bright cell of the view is the cell that is said to be damaged."""
+    """The test turns, flips and crops a view. Its bright cell is the cell marked as damaged."""
     picture, rng = one_picture((2, 30)), np.random.default_rng(0)
     kept = right = 0
     for _ in range(60):
@@ -120,14 +120,14 @@ def test_a_view_keeps_the_damage_and_says_where_it_is() -> None:
         seen = np.unravel_index(int(bright[0, 0].argmax()), bright[0, 0].shape)
         right += max(abs(said[0] - seen[0]), abs(said[1] - seen[1])) <= 2
     assert right >= kept - 2  # light that falls off to a corner may outshine it
-    assert kept >= 54  # without looking for such a crop about 44 of 60 keep it
+    assert kept >= 54  # without searching for such a crop about 44 of 60 keep it
 
 
 def test_another_background_leaves_the_part_as_it_is() -> None:
-    """What changes from view to view of a part on a surface is outside of it."""
+    """What changes between views of a part on a surface lies outside the part."""
     cells = SIDE // CELL
     pictures = np.full((2, SIDE, SIDE, 3), 128, np.uint8)
-    pictures[1] = 250  # a good surface, brighter than anything about the part
+    pictures[1] = 250  # a good surface, brighter than anything near the part
     things = np.full((2, SIDE // 2, SIDE // 2), 255, np.uint8)
     things[0] = 0
     things[0, 20:60, 20:60] = 255
@@ -153,7 +153,7 @@ def test_the_loss_rewards_every_true_caption() -> None:
 
 
 def test_a_pair_that_is_held_out_pulls_neither_way() -> None:
-    """Neither the caption nor the picture learns from a pair that is not known to be untrue."""
+    """Neither the caption nor the picture is trained on a pair that may be true."""
     images = torch.nn.functional.normalize(torch.randn(3, 8), dim=1).requires_grad_()
     texts = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
     true = torch.eye(3)
@@ -186,19 +186,19 @@ def test_what_is_known_of_a_caption_and_a_picture() -> None:
     claims = [
         claim(None, "scratch"),  # held out with the gear
         claim("gear", "dent"),
-        claim("gear", None),  # beside a scratched bolt: the pair would be gear and scratch
+        claim("gear", None),  # next to a scratched bolt: the pair would be gear and scratch
         claim(None, ANY_DEFECT),
         claim("nut", "crack"),
     ]
     expected = [[False, True, True, True, True], [True, True, False, True, False]]
-    # The last: a nut beside a scratched bolt makes nut and scratch, which is held out.
+    # The last picture: a nut next to a scratched bolt gives nut and scratch, which is held out.
     assert ("nut", "scratch") in HELD_OUT
-    expected[1][1] = False  # gear and dent beside a scratch: again gear and scratch
+    expected[1][1] = False  # gear and dent next to a scratch: again gear and scratch
     assert known(np.asarray(claims), shown).tolist() == expected
 
 
 def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> None:
-    """The prototype and the map of a state get nothing from pictures of subjects it is held out for."""
+    """The prototype and the map of a state get no gradient from pictures of subjects it is held out for."""
     batch = step_of(drawn)
     gear = SUBJECTS.index("gear")
     rows = batch.facts.clone()
@@ -220,7 +220,7 @@ def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> 
 
 
 def test_opposed_captions_never_name_a_held_out_pair() -> None:
-    """Training must not learn anything of such a pair, not even that it is absent."""
+    """Training must not use such a pair, not even as an absent one."""
     rng = np.random.default_rng(8)
     rows = np.asarray([facts(choose(rng)) for _ in range(CAPTIONS)])
     captions = captions_of(rng, rows)

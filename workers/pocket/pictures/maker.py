@@ -1,10 +1,13 @@
 """The version of the picture generator: stored pictures of another version are drawn again."""
 
-import hashlib
 from pathlib import Path
+
+from workers.source_digest import digest_of_sources
 
 
 def maker_digest() -> str:
-    """Return a digest of the code and words of the picture generator, 64 characters."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    """Return a digest of the code and words of the picture generator, 64 characters.
+
+    Comments and docstrings are excluded, because they cannot change a picture.
+    """
+    return digest_of_sources(Path(__file__).parent)

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.models import User
+from mekiki.accounts.http import user_or_none
 from mekiki.accounts.second_factor import selectors
 
 
@@ -38,8 +38,8 @@ class SecondFactorMiddleware:
         if match is None or match.view_name in self.OPEN:
             return None
         # Loaded with the user (accounts/backends.py).
-        user = request.user
-        if not isinstance(user, User) or not getattr(user, "lacks_second_factor", False):
+        user = user_or_none(request)
+        if user is None or not getattr(user, "lacks_second_factor", False):
             return None
         if selectors.shown_to_provider(request, user):
             return None

@@ -45,15 +45,15 @@ class Factors:
 
 def factors_of(user: User) -> Factors:
     """Return the authenticator app, the passkeys (oldest first) and the recovery codes of a user."""
-    found = Factors()
+    factors = Factors()
     for row in Authenticator.objects.filter(user_id=user.pk).order_by("pk"):
         if row.type == Authenticator.Type.TOTP:
-            found.app = row
+            factors.app = row
         elif row.type == Authenticator.Type.WEBAUTHN:
-            found.passkeys.append(row)
+            factors.passkeys.append(row)
         else:
-            found.codes = row
-    return found
+            factors.codes = row
+    return factors
 
 
 def has_second_factor(user: User) -> bool:

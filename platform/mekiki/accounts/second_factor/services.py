@@ -9,11 +9,12 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from allauth.mfa.webauthn.internal.auth import WebAuthn
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from mekiki.accounts import notices
+from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor import sealing, selectors
 from mekiki.accounts.sign_on.selectors import can_sign_on, has_other_way_in
@@ -151,9 +152,7 @@ def make_recovery_codes(*, user: User) -> list[str]:
     """
     _lock(user)
     if not selectors.has_second_factor(user):
-        raise ValidationError(
-            _("Recovery codes stand in for a second factor. Set up an app or a passkey first.")
-        )
+        raise ValidationError(_("Recovery codes replace a second factor. Set up an app or a passkey first."))
     Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.RECOVERY_CODES).delete()
     record(kind="user.recovery_codes_made", actor=user, target=user)
     notices.tell(user, "user.recovery_codes_made")
@@ -209,8 +208,7 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
     the server. Raises PermissionDenied for other users, and ValidationError if `actor` is the user.
     """
     if actor is not None:
-        if not (actor.is_active and actor.is_superuser):
-            raise PermissionDenied(_("Only an admin of the platform can do this."))
+        require_platform_admin(actor)
         if actor.pk == user.pk:
             raise ValidationError(_("Remove your own second factors on your account’s page."))
     _lock(user)
@@ -223,15 +221,14 @@ def reset(*, user: User, actor: User | None, source: str = "admin") -> int:
 
 
 @transaction.atomic
-def set_required(*, required: bool, actor: User) -> None:
+def set_required(*, required: bool, user: User) -> None:
     """Require a second factor of every admin of the platform and of datasets, or stop requiring it.
 
-    Raises PermissionDenied if `actor` is not an admin of the platform. Raises ValidationError if `actor` has
-    no second factor, because the rule would lock the actor out first.
+    Raises PermissionDenied if the user is not an admin of the platform. Raises ValidationError if the user
+    has no second factor, because the rule would lock this user out first.
     """
-    if not (actor.is_active and actor.is_superuser):
-        raise PermissionDenied(_("Only an admin of the platform can do this."))
-    if required and not selectors.has_second_factor(actor):
+    require_platform_admin(user)
+    if required and not selectors.has_second_factor(user):
         raise ValidationError(
             _("You have no second factor yourself. Nothing was changed. Set one up first, then require it."),
             code="own_factor_missing",
@@ -243,7 +240,7 @@ def set_required(*, required: bool, actor: User) -> None:
     row.second_factor_required = required
     row.save(update_fields=["second_factor_required"])
     kind = "site.second_factor_required" if required else "site.second_factor_optional"
-    record(kind=kind, actor=actor, target=row)
+    record(kind=kind, actor=user, target=row)
 
 
 def _lock(user: User) -> None:

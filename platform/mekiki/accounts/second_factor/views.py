@@ -23,8 +23,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.access import person, require_platform_admin, user_for
+from mekiki.accounts.access import require_platform_admin, user_for
 from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import checking, guesses, hosts, sealing, selectors, services
 from mekiki.accounts.second_factor.adapter import SecondStep
@@ -74,7 +75,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
     dialogue logs in. A challenge is stored in a session. So a GET creates none: it would create a row for
     every visitor of the page.
     """
-    if request.user.is_authenticated:
+    if user_or_none(request) is not None:
         return redirect("home")
     if "challenge" in request.POST:
         return JsonResponse(webauthn.begin_authentication(None))
@@ -87,8 +88,8 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
         guesses.fail(user=None, request=request)
-    said = guesses.words(wait) if wait else checking.problems_of(form)
-    messages.error(request, said)
+    message = guesses.words(wait) if wait else checking.problems_of(form)
+    messages.error(request, message)
     return redirect("login")
 
 
@@ -96,7 +97,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 def index(request: HttpRequest) -> HttpResponse:
     """Show the user's own second factors."""
-    user = person(request)
+    user = user_of(request)
     return render(request, "accounts/second_factor.html", _index_context(request, user))
 
 
@@ -115,7 +116,7 @@ def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
 @confirm_first
 def app_add(request: HttpRequest) -> HttpResponse:
     """Set up an authenticator app: show the secret as a picture and as text, then check the first code."""
-    user = person(request)
+    user = user_of(request)
     if selectors.factors_of(user).app is not None:
         return redirect("second-factor")
     secret = _draft(request, new=request.method != "POST")
@@ -156,9 +157,9 @@ def _draft(request: HttpRequest, *, new: bool) -> str:
     return secret
 
 
-def _added(request: HttpRequest, codes: list[str], said: str) -> HttpResponse:
+def _added(request: HttpRequest, codes: list[str], message: str) -> HttpResponse:
     """Redirect to the second factors, or show the recovery codes that were created with the first factor."""
-    messages.success(request, said)
+    messages.success(request, message)
     return _codes_page(request, codes) if codes else redirect("second-factor")
 
 
@@ -173,7 +174,7 @@ def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
 @confirm_first
 def passkey_add(request: HttpRequest) -> HttpResponse:
     """Add a passkey."""
-    user = person(request)
+    user = user_of(request)
     form = PasskeyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -199,7 +200,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
 @confirm_first
 def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Remove the user's own app or passkey."""
-    user = person(request)
+    user = user_of(request)
     try:
         services.remove(user=user, factor=_own(user, factor_id, *selectors.FACTORS))
     except ValidationError as error:
@@ -212,7 +213,7 @@ def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
 @require_POST
 def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Give the user's own passkey another name."""
-    user = person(request)
+    user = user_of(request)
     passkey = _own(user, factor_id, Authenticator.Type.WEBAUTHN)
     form = PasskeyNameForm(request.POST)
     if form.is_valid():
@@ -229,7 +230,7 @@ def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
 def codes_make(request: HttpRequest) -> HttpResponse:
     """Create new recovery codes and show them once."""
     try:
-        codes = services.make_recovery_codes(user=person(request))
+        codes = services.make_recovery_codes(user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
         return redirect("second-factor")
@@ -237,28 +238,28 @@ def codes_make(request: HttpRequest) -> HttpResponse:
 
 
 def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
-    found = Authenticator.objects.filter(pk=factor_id, user_id=user.pk, type__in=kinds).first()
-    if found is None:
+    factor = Authenticator.objects.filter(pk=factor_id, user_id=user.pk, type__in=kinds).first()
+    if factor is None:
         raise Http404
-    return found
+    return factor
 
 
 @require_POST
 @confirm_first
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
-    found = user_for(person(request), user_id)
+    user = user_for(user_of(request), user_id)
     try:
-        removed = services.reset(user=found, actor=person(request))
+        removed = services.reset(user=user, actor=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
         if removed:
-            said = _("The second factors of %(name)s are removed. No second step is asked for now.")
-            messages.success(request, said % {"name": found.username})
+            message = _("The second factors of %(name)s were removed. Logins no longer need a second step.")
+            messages.success(request, message % {"name": user.username})
         else:
             messages.info(
-                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": found.username}
+                request, _("%(name)s has no second factor. Nothing was changed.") % {"name": user.username}
             )
     return redirect("user", user_id)
 
@@ -268,16 +269,19 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
 def set_required(request: HttpRequest) -> HttpResponse:
     """Require a second factor of admins, or stop requiring it."""
     required = request.POST.get("required") == "1"
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     try:
-        services.set_required(required=required, actor=person(request))
+        services.set_required(required=required, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        said = (
-            _("Admins need a second factor from now on. Who has none can only set one up.")
+        message = (
+            _(
+                "Admins need a second factor from now on. An admin without a second factor can only "
+                "open the page to set it up."
+            )
             if required
             else _("Admins need no second factor any more.")
         )
-        messages.success(request, said)
+        messages.success(request, message)
     return redirect("site-settings")

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from requests import RequestException
 
 from mekiki.accounts import confirming
-from mekiki.accounts.access import person
+from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import network, provider, services
 from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on
@@ -38,7 +38,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
 
     def get_provider(self, request: HttpRequest, provider: Any, client_id: Any = None) -> Any:
         """Return the provider in the settings."""
-        from mekiki.accounts.sign_on.provider import SignOnProvider
+        from mekiki.accounts.sign_on.client import SignOnProvider
 
         return SignOnProvider(request)
 
@@ -96,7 +96,8 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
             if state.get("process") == "login":
                 self._log_in(request, sociallogin, identity, state)
                 return
-            if not request.user.is_authenticated or person(request).pk != state.get("user"):
+            here = user_or_none(request)
+            if here is None or here.pk != state.get("user"):
                 raise SignOnRefused("state")
             finish = _link if state.get("process") == "link" else _confirm
             response = finish(request, identity, state, known)
@@ -106,15 +107,16 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
                 refused,
                 process=state["process"],
                 next_url=state.get("next") or "",
-                user=known if not request.user.is_authenticated else None,
+                user=known if user_or_none(request) is None else None,
             )
         raise ImmediateHttpResponse(response)
 
     def _log_in(
         self, request: HttpRequest, sociallogin: SocialLogin, identity: Identity, state: dict[str, Any]
     ) -> None:
-        if request.user.is_authenticated:  # another user may have logged in after the sign-on began
-            if sociallogin.user != request.user:
+        here = user_or_none(request)
+        if here is not None:  # another user may have logged in after the sign-on began
+            if sociallogin.user != here:
                 raise SignOnRefused("logged_in")
             raise ImmediateHttpResponse(redirect(state.get("next") or "home"))
         # A new account has nothing to protect, and its user may set up a second factor at once.
@@ -133,7 +135,7 @@ class SignOnAdapter(DefaultSocialAccountAdapter):
 def _link(
     request: HttpRequest, identity: Identity, state: dict[str, Any], known: User | None
 ) -> HttpResponse:
-    services.link(user=person(request), identity=identity, request=request)
+    services.link(user=user_of(request), identity=identity, request=request)
     messages.success(
         request, _("Linked. You can log in with %(provider)s now.") % {"provider": provider.name()}
     )
@@ -143,12 +145,12 @@ def _link(
 def _confirm(
     request: HttpRequest, identity: Identity, state: dict[str, Any], known: User | None
 ) -> HttpResponse:
-    if known is None or known.pk != person(request).pk:
+    if known is None or known.pk != user_of(request).pk:
         raise SignOnRefused("not_yours")
     if not _asked_person(identity, state):
         raise SignOnRefused("auth_time")
     confirming.confirm(request, method="sign_on")
-    messages.success(request, _("Confirmed. Now do it again: nothing asks you for the next 15 minutes."))
+    messages.success(request, _("Confirmed. Now repeat the action. You are not asked again for 15 minutes."))
     return redirect(state.get("next") or "account")
 
 

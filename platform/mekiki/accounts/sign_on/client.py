@@ -1,12 +1,13 @@
-"""The requests of django-allauth to the provider, with checks of every answer."""
+"""The provider of django-allauth and its requests to it, with checks of every answer."""
 
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
 from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.models import SocialAccount, SocialLogin, SocialToken
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin, SocialToken
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
+from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -15,6 +16,26 @@ from django.urls import reverse
 from mekiki.accounts.models import User
 from mekiki.accounts.sign_on import provider, tokens
 from mekiki.accounts.sign_on.failures import SignOnRefused, refuse_unreadable
+
+SCOPES = ["openid", "profile"]
+
+
+class SignOnProvider(OpenIDConnectProvider):
+    """The provider in the settings. No provider is stored in the database."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        app = SocialApp(
+            provider=self.id,
+            provider_id=provider.issuer_key(),
+            name=provider.name(),
+            client_id=settings.OIDC_CLIENT_ID,
+            settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True, "scope": SCOPES},
+        )
+        super().__init__(request, app=app)
+
+    def get_oauth2_adapter(self, request: HttpRequest) -> object:
+        """Return the client that checks the answers of the provider."""
+        return SignOnClient(request)
 
 
 class TokenClient(OAuth2Client):
@@ -48,9 +69,9 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         super().__init__(request, provider.issuer_key())
         self.state = {}
 
-    def get_provider(self) -> provider.SignOnProvider:
+    def get_provider(self) -> SignOnProvider:
         """Return the provider in the settings."""
-        return provider.SignOnProvider(self.request)
+        return SignOnProvider(self.request)
 
     def get_callback_url(self, request: HttpRequest, app: Any) -> str:
         """Return the address of the callback, on the host of this request."""

@@ -10,10 +10,11 @@ from django.contrib import messages
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.translation import gettext_lazy as _
 from requests import RequestException
 
 from mekiki.accounts.clients import Client, client_of
+from mekiki.accounts.http import user_or_none
+from mekiki.accounts.messages import SIGN_ON_FAILURES
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.audit.services import record
@@ -25,51 +26,14 @@ RECORDED_PER_HOUR = 60
 RECORDED_OF_STRANGERS = 1000
 KINDS = ("user.sign_on_failed", "user.sign_on_cancelled")
 
-_UNTRUSTED = _(
-    "The answer of the provider could not be trusted. Nothing was done. Try again; if it happens again, ask "
-    "an admin of the platform."
-)
-WORDS = {
-    "cancelled": _("Single sign-on was cancelled. Nothing was done."),
-    "state": _(
-        "This sign-on was not begun in this browser, took longer than ten minutes, or was used before. "
-        "Nothing was done. Begin again."
-    ),
-    "unreachable": _(
-        "The provider of single sign-on did not answer. Nothing was done. Try again later, or log in with "
-        "your password."
-    ),
-    "setup": _(
-        "Single sign-on is not set up correctly on this site. Nothing was done. Log in with your password, "
-        "and ask an admin of the platform."
-    ),
-    "provider": _(
-        "The provider of single sign-on refused. Nothing was done. Try again, or log in with your password."
-    ),
-    "group": _(
-        "The provider does not list you in a group that may use this site. Nothing was done. Ask an admin of "
-        "the platform."
-    ),
-    "not_linked": _(
-        "No user of this site belongs to this sign-on. No account was made. If you have a user here: log in "
-        "with your password, then link single sign-on on the page of your account. If not: ask an admin of "
-        "the platform."
-    ),
-    "logged_in": _("Another user is logged in here already. Nothing was done. Log out first."),
-    "not_yours": _("You signed on as somebody else than the user who is logged in here. Nothing was done."),
-    "auth_time": _(
-        "The provider did not ask who you are again, so this confirms nothing. Nothing was done. Confirm "
-        "another way."
-    ),
-}
-
 
 class SignOnRefused(OAuth2Error):
     """The error that a sign-on must end. `reason` is a short code for the event."""
 
     def __init__(self, reason: str, words: Any = None) -> None:
         self.reason = reason
-        self.words = words if words is not None else WORDS.get(reason, _UNTRUSTED)
+        code = reason if reason in SIGN_ON_FAILURES else "untrusted"
+        self.words = words if words is not None else SIGN_ON_FAILURES.render(code)
         super().__init__(reason)
 
 
@@ -98,13 +62,13 @@ def end_sign_on(
     _record(request, refused.reason, user)
     level = messages.INFO if refused.reason == "cancelled" else messages.ERROR
     messages.add_message(request, level, str(refused.words))
-    if not request.user.is_authenticated:
+    if user_or_none(request) is None:
         return redirect("login")
     return redirect(next_url or "account") if process == "confirm" else redirect("account")
 
 
 def _record(request: HttpRequest, reason: str, user: User | None) -> None:
-    actor = request.user if isinstance(request.user, User) else None
+    actor = user_or_none(request)
     about = user or actor
     client = client_of(request)
     if _has_reached_limit(about, client):

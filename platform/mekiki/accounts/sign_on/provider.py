@@ -1,19 +1,15 @@
-"""The OpenID provider in the settings, as a provider of django-allauth."""
+"""The settings of the OpenID provider: its name, its issuer and the client secret."""
 
 import logging
 from pathlib import Path
 
-from allauth.socialaccount.models import SocialApp
-from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.sign_on.failures import SignOnRefused
 
 log = logging.getLogger(__name__)
 LARGEST_SECRET = 4096  # bytes
-SCOPES = ["openid", "profile"]
 
 
 def is_set_up() -> bool:
@@ -49,23 +45,3 @@ def client_secret() -> str:
         log.error("MEKIKI_OIDC_CLIENT_SECRET_FILE must hold the client secret on one line.")
         raise SignOnRefused("setup")
     return secret
-
-
-class SignOnProvider(OpenIDConnectProvider):
-    """The provider in the settings. No provider is stored in the database."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        app = SocialApp(
-            provider=self.id,
-            provider_id=issuer_key(),
-            name=name(),
-            client_id=settings.OIDC_CLIENT_ID,
-            settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True, "scope": SCOPES},
-        )
-        super().__init__(request, app=app)
-
-    def get_oauth2_adapter(self, request: HttpRequest) -> object:
-        """Return the client that checks the answers of the provider."""
-        from mekiki.accounts.sign_on.client import SignOnClient
-
-        return SignOnClient(request)

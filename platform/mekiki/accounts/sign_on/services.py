@@ -55,8 +55,8 @@ def _new_user(name: str) -> User:
         if any(error.code in {"name_taken", "unique"} for error in errors):
             raise _taken(name) from None
         words = _(
-            "The provider’s name for you, “%(name)s”, cannot be a user name here. No account was made. Ask "
-            "an admin of the platform."
+            "Your name at the provider, “%(name)s”, cannot be used as a user name here. No account "
+            "was created. Ask an admin of the platform."
         )
         raise SignOnRefused("name_refused", words % {"name": name}) from None
     except IntegrityError:  # the name was taken between the check and the insert

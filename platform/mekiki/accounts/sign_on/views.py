@@ -17,10 +17,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import person, user_for
+from mekiki.accounts.access import user_for
 from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.sign_on import provider, services
-from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient
+from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient, SignOnProvider
 from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on, refuse_unreadable
 
 
@@ -29,7 +30,7 @@ from mekiki.accounts.sign_on.failures import SignOnRefused, end_sign_on, refuse_
 @require_POST
 def begin(request: HttpRequest) -> HttpResponse:
     """Begin a sign-on that logs in."""
-    if request.user.is_authenticated:
+    if user_or_none(request) is not None:
         return redirect("home")
     return _lead_to_provider(request, "login")
 
@@ -55,7 +56,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
     """Remove an identity from the user's own account."""
     try:
-        services.unlink(user=person(request), account_id=account_id, request=request)
+        services.unlink(user=user_of(request), account_id=account_id, request=request)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -69,9 +70,9 @@ def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
 @confirm_first
 def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all identities of a user, for an admin of the platform."""
-    user = user_for(person(request), user_id)
+    user = user_for(user_of(request), user_id)
     try:
-        removed = services.unlink_all(user=user, actor=person(request), request=request)
+        removed = services.unlink_all(user=user, actor=user_of(request), request=request)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -122,10 +123,11 @@ def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
     parameters = {"nonce": secrets.token_urlsafe(32)}
     if process == "confirm":
         parameters.update(prompt="login", max_age="0")
-    state = {"nonce": parameters["nonce"], "began": time.time(), "user": request.user.pk}
+    user = user_or_none(request)
+    state = {"nonce": parameters["nonce"], "began": time.time(), "user": user.pk if user else None}
     try:
         with refuse_unreadable():
-            answer = provider.SignOnProvider(request).redirect(
+            answer = SignOnProvider(request).redirect(
                 request, process, next_url=target, auth_params=parameters, **state
             )
     except SignOnRefused as refused:

@@ -73,18 +73,18 @@ def up(**options: Any) -> None:
 
 @app.command(
     help=_(
-        "Take up again, every few seconds, what stalled. “mekiki up” runs it; use it where you run each "
-        "part yourself."
+        "Resume stalled jobs every few seconds. “mekiki up” runs it; use this command if you run "
+        "each part separately."
     )
 )
 def sweeper() -> None:
     run_body("sweeper", {})
 
 
-@app.command(help=_("Make a sample dataset with a simulated reviewer, then run the site."))
+@app.command(help=_("Create a sample dataset with a simulated reviewer, then run the site."))
 @click.option("--no-serve", is_flag=True, help=_("Stop everything at the end."))
 @click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
-@click.option("--budget", type=Count, default=300, show_default=True, help=_("Answers to give."))
+@click.option("--budget", type=Count, default=300, show_default=True, help=_("Number of answers to give."))
 @click.option("--batch", type=Count, default=50, show_default=True, help=_("Answers between retrainings."))
 @click.option("--images", type=Count, default=2400, show_default=True, help=_("Sample pictures to draw."))
 @click.option("--seed", type=int, default=0, show_default=True, help=_("Seed of every random choice."))
@@ -102,7 +102,7 @@ def demo(**options: Any) -> None:
 @click.argument(
     "path", type=click.Path(exists=True), help=_("Folder, zip or image; the worker must be able to read it.")
 )
-@click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not taken."))
+@click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not imported."))
 @click.option(
     "--every-page", is_flag=True, help=_("Every page of a TIFF becomes an image, not only the largest.")
 )
@@ -112,7 +112,7 @@ def import_images(**options: Any) -> None:
     run_body("import", options)
 
 
-@app.command(help=_("Train a new head of a dataset and say whether it is used."))
+@app.command(help=_("Train a new head of a dataset and show whether it was promoted."))
 @click.argument("slug", required=False, default="", help=_("Address of the dataset, as in /d/SLUG/."))
 @click.option(
     "--verify",
@@ -122,21 +122,21 @@ def import_images(**options: Any) -> None:
         "or the beginning of it (8 digits or more)."
     ),
 )
-@click.option("--no-wait", is_flag=True, help=_("Ask for it and return at once."))
+@click.option("--no-wait", is_flag=True, help=_("Request it and return at once."))
 def retrain(**options: Any) -> None:
     run_body("retrain", options)
 
 
 @app.command(
-    help=_("Estimate what labelling your sorted images would take."),
+    help=_("Estimate how many answers your sorted images would need."),
     epilog=_(
-        "The names of the sub-folders are the hidden labels, a simulated reviewer answers, and the platform "
-        "runs in a temporary home: nothing of yours is touched."
+        "The names of the sub-folders are the hidden labels, and a simulated reviewer answers. The "
+        "platform runs in a temporary home: your data is not changed."
     ),
 )
 @click.argument("folder", type=ExistingFolder, help=_("One sub-folder of images for each label."))
 @click.option("--prompts", type=ExistingFile, help=_("JSON file: name of the sub-folder → list of prompts."))
-@click.option("--budget", type=Count, default=300, show_default=True, help=_("Answers to give."))
+@click.option("--budget", type=Count, default=300, show_default=True, help=_("Number of answers to give."))
 @click.option("--batch", type=Count, default=30, show_default=True, help=_("Answers between retrainings."))
 @click.option("--seed", type=int, default=0, show_default=True, help=_("Seed of every random choice."))
 @click.option("--encoder", default="pocket", show_default=True, help=_("The encoder."))
@@ -149,7 +149,7 @@ def replay(**options: Any) -> None:
 
 @app.command(
     "reset-second-factor",
-    help=_("Remove the second factors of a user who has lost them, when no other admin can."),
+    help=_("Remove the second factors of a user who has lost them, if no other admin can."),
 )
 @click.argument("name", help=_("Name of the user."))
 def reset_second_factor(**options: Any) -> None:
@@ -157,16 +157,16 @@ def reset_second_factor(**options: Any) -> None:
 
 
 @app.command(
-    "user-admin", help=_("Make a user an admin of the platform, or take that away. The last admin stays.")
+    "user-admin", help=_("Give a user the rights of a platform admin, or remove them. The last admin stays.")
 )
 @click.argument("name", help=_("Name of the user."))
-@click.option("--withdraw", is_flag=True, help=_("Take the rights of an admin away."))
+@click.option("--withdraw", is_flag=True, help=_("Remove the rights of an admin."))
 def user_admin(**options: Any) -> None:
     run_body("user_admin", options)
 
 
 @app.command(
-    "user-password", help=_("Make a new password for a user who cannot log in, when no admin can help.")
+    "user-password", help=_("Set a new password for a user who cannot log in, if no admin can help.")
 )
 @click.argument("name", help=_("Name of the user."))
 def user_password(**options: Any) -> None:
@@ -192,10 +192,13 @@ for group in (groups.audit, groups.key, groups.quota):
 
 @app.command(
     help=_("Copy the database, the files and the keys into one file."),
-    epilog=_("It holds secrets: the keys of the site and everybody's password hashes. Keep it as such."),
+    epilog=_(
+        "It holds secrets: the keys of the site and the password hashes of all users. Store it "
+        "in a safe place."
+    ),
 )
 @click.argument(
-    "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the moment.")
+    "file", type=AnyPath, help=_("The file to write, or a folder for a file named after the current time.")
 )
 @click.option(
     "--without-keys", is_flag=True, help=_("Leave the keys out: nothing can be signed after a restore.")

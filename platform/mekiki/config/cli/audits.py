@@ -78,7 +78,7 @@ def verify(
 
 
 def _print_json(report: "CheckReport") -> None:
-    from django.utils.translation import gettext
+    from mekiki.audit.messages import FINDINGS
 
     answer: dict[str, Any] = {
         "ok": report.ok,
@@ -87,16 +87,16 @@ def _print_json(report: "CheckReport") -> None:
         "unsealed": report.unsealed,
         "time_stamps": report.time_stamps,
         "head": report.head,
-        "findings": [{**f.as_json(), "text": f.sentence(gettext)} for f in report.findings],
+        "findings": [{**f.as_json(), "text": FINDINGS.render(f.code, f.detail)} for f in report.findings],
     }
     print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 def _tell(report: "CheckReport", *, pinned: bool) -> None:
-    from django.utils.translation import gettext
+    from mekiki.audit.messages import FINDINGS
 
     for finding in report.findings:
-        print("✗ " + finding.sentence(gettext), file=sys.stderr)
+        print("✗ " + FINDINGS.render(finding.code, finding.detail), file=sys.stderr)
     if report.of_proof:
         _tell_of_proof(report)
         return
@@ -112,8 +112,8 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
         if not pinned:
             print(
                 _(
-                    "Whoever owns the database and the key could have made all seals again. Compare with a "
-                    "head or key kept elsewhere: --head, --key."
+                    "A person who controls both the database and the key could create all seals "
+                    "again. Compare with a head or key stored outside the platform: --head, --key."
                 )
             )
 
@@ -121,9 +121,9 @@ def _tell(report: "CheckReport", *, pinned: bool) -> None:
 def _tell_of_proof(report: "CheckReport") -> None:
     if report.ok:
         facts = {"rows": report.rows, "seal": report.seals}
-        print("✓ " + _("The proof holds: %(rows)s rows under the head of seal %(seal)s.") % facts)
+        print("✓ " + _("The proof is valid: the head of seal %(seal)s covers %(rows)s rows.") % facts)
         if not report.pinned:
-            print(_("Who signed the head was not checked: give the public key with --key."))
+            print(_("The signer of the head was not checked: give the public key with --key."))
 
 
 def export(file: Path, *, as_json: bool) -> None:
@@ -150,7 +150,7 @@ def prove(file: Path, *, rows: Sequence[tuple[str, int]], heads: Sequence[int]) 
     from mekiki.audit.proving import CannotProveError, make_proof
 
     if not rows and not heads:
-        raise UnusableFileError(_("Say what to prove: --event ID, --decision ID or --since NUMBER."))
+        raise UnusableFileError(_("Name what to prove: --event ID, --decision ID or --since NUMBER."))
     try:
         proof = make_proof(rows=rows, heads=heads)
     except CannotProveError as error:
@@ -209,8 +209,11 @@ def request_stamp(file: Path) -> None:
 
     seal = _newest()
     _write_new(file, request_for(facts_of(seal).statement()))
-    print(_("%(file)s asks for a time stamp of seal %(number)s.") % {"file": file, "number": seal.number})
-    print(_("Have an authority answer it, then: mekiki audit stamp-add REPLY.tsr --ca AUTHORITY.pem"))
+    print(
+        _("%(file)s contains a time-stamp request for seal %(number)s.")
+        % {"file": file, "number": seal.number}
+    )
+    print(_("Send it to an authority, then: mekiki audit stamp-add REPLY.tsr --ca AUTHORITY.pem"))
 
 
 def add_stamp(file: Path, *, roots: Path | None) -> None:
@@ -224,7 +227,7 @@ def add_stamp(file: Path, *, roots: Path | None) -> None:
         % {"number": stamp.seal_id, "at": stamp.stamped_at.isoformat(), "authority": stamp.authority}
     )
     if not roots:
-        print(_("Who signed the reply was not checked: give the certificate of the authority with --ca."))
+        print(_("The signer of the reply was not checked: give the certificate of the authority with --ca."))
 
 
 def _write_new(file: Path, content: bytes) -> None:
@@ -264,7 +267,8 @@ def _head(text: str) -> "Head":
         head = Head(0, b"")
     if len(head.log_root) != 32 or head.seal < 1:
         raise UnusableFileError(
-            _("“%(head)s” is no head: a number, a colon, and 64 hexadecimal digits.") % {"head": text}
+            _("“%(head)s” is not a head. A head is a number, a colon, and 64 hexadecimal digits.")
+            % {"head": text}
         )
     return head
 
@@ -309,7 +313,7 @@ def rotate_key(*, lost: bool) -> None:
 
     key = rotate(lost=lost)
     print(_("New signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
-    print(_("Label sets and seals made before stay valid under the keys before it."))
+    print(_("Earlier label sets and seals stay valid under the earlier keys."))
 
 
 def show_keys(*, as_json: bool) -> None:
@@ -330,5 +334,8 @@ def show_keys(*, as_json: bool) -> None:
         print(f"{key.at:%Y-%m-%d %H:%M:%S%z}  {grouped(key.fingerprint)}  {key.get_act_display()}")
     if not keys:
         print(
-            _("This platform has no signing key yet. Make one on the machine of the worker: mekiki key make")
+            _(
+                "This platform has no signing key yet."
+                " Create one on the machine of the worker: mekiki key make"
+            )
         )

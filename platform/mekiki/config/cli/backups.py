@@ -108,8 +108,9 @@ def fill(file: Path, home: Path, *, as_json: bool) -> None:
     if not restored.keys:
         print(
             _(
-                "The backup was made without keys. People log in again. Nothing can be signed until the "
-                "signing key is brought back; if it is lost for good, run “mekiki key rotate --lost”."
+                "The backup was created without keys. All users must log in again. Nothing can be "
+                "signed until the signing key is restored; if it is permanently lost, run “mekiki "
+                "key rotate --lost”."
             )
         )
     print(_("Start it: MEKIKI_HOME=%(home)s mekiki up") % {"home": restored.home})

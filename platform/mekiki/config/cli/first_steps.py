@@ -24,9 +24,9 @@ def show() -> None:
         console.print(_("no platform at %(home)s yet") % {"home": home}, markup=False)
     console.print()
     steps = (
-        ("mekiki up", _("run the platform on this machine, and make the first admin")),
+        ("mekiki up", _("run the platform on this machine, and create the first admin")),
         ("mekiki demo", _("the same with a sample dataset, to look around")),
-        ("mekiki replay FOLDER", _("estimate what labelling your own sorted images would take")),
+        ("mekiki replay FOLDER", _("estimate how many answers your sorted images would need")),
     )
     if running.pid:
         steps = (

@@ -27,14 +27,14 @@ def audit() -> None: ...
     type=ExistingFile,
     multiple=True,
     metavar="PEM",
-    help=_("A public key from elsewhere that the newest seal must be signed by."),
+    help=_("The public key that must have signed the newest seal, obtained outside the platform."),
 )
 @click.option(
     "--head",
     "heads",
     multiple=True,
     metavar="NUMBER:ROOT",
-    help=_("A head kept elsewhere that must be found again (mekiki audit head)."),
+    help=_("A head stored outside the platform; the seals must lead to it (mekiki audit head)."),
 )
 @click.option(
     "--tsa-ca",
@@ -59,7 +59,7 @@ def audit_export(file: Path, as_json: bool) -> None:
     audits.export(file, as_json=as_json)
 
 
-@audit.command("head", help=_("Print the head of the newest seal, to be kept elsewhere."))
+@audit.command("head", help=_("Print the head of the newest seal. Store it outside the platform."))
 @click.option("--json", "as_json", is_flag=True, help=_("Print the result as JSON."))
 @click.option(
     "--mail",
@@ -78,14 +78,14 @@ def audit_head(as_json: bool, mail: bool) -> None:
 @audit.command(
     "prove",
     help=_(
-        "Write a proof that single rows, or older heads, are under the newest seal. It is checked without "
-        "the rest."
+        "Write a proof that single rows or older heads are part of the newest seal. The proof can be "
+        "checked without the other rows."
     ),
     epilog=_("Check it: mekiki audit verify FILE --key PUBLIC_KEY.pem"),
 )
 @click.argument("file", type=AnyPath, help=_("The file to write (.json)."))
 @click.option(
-    "--event", "events", type=Count, multiple=True, metavar="ID", help=_("An event of the activity log.")
+    "--event", "events", type=Count, multiple=True, metavar="ID", help=_("An event of the audit log.")
 )
 @click.option(
     "--decision", "decisions", type=Count, multiple=True, metavar="ID", help=_("A decision of a reviewer.")
@@ -96,7 +96,7 @@ def audit_head(as_json: bool, mail: bool) -> None:
     type=Count,
     multiple=True,
     metavar="NUMBER",
-    help=_("A seal whose head is kept elsewhere: nothing before it was changed."),
+    help=_("A seal whose head was stored outside the platform: no row before it was changed."),
 )
 def audit_prove(
     file: Path, events: tuple[int, ...], decisions: tuple[int, ...], heads: tuple[int, ...]
@@ -123,7 +123,7 @@ def audit_stamp_request(file: Path) -> None:
     "roots",
     type=ExistingFile,
     metavar="PEM",
-    help=_("Certificates of the authority, from elsewhere."),
+    help=_("Certificates of the authority, obtained outside the platform."),
 )
 def audit_stamp_add(file: Path, roots: Path | None) -> None:
     from mekiki.config.cli import audits
@@ -131,21 +131,21 @@ def audit_stamp_add(file: Path, roots: Path | None) -> None:
     audits.add_stamp(file, roots=roots)
 
 
-@click.group(cls=Group, help=_("Make, replace or list the keys that sign seals and label sets."))
+@click.group(cls=Group, help=_("Create, replace or list the keys that sign seals and label sets."))
 def key() -> None: ...
 
 
-@key.command("make", help=_("Make the platform’s first signing key, on the machine of the worker."))
-@click.option("--if-none", is_flag=True, help=_("Where there is one, only check that it can sign."))
+@key.command("make", help=_("Create the platform’s first signing key, on the machine of the worker."))
+@click.option("--if-none", is_flag=True, help=_("If a key exists, only check that it can sign."))
 def key_make(if_none: bool) -> None:
     from mekiki.config.cli import audits
 
     audits.make_key(if_none=if_none)
 
 
-@key.command("rotate", help=_("Replace the signing key; the key before signs for the new one."))
+@key.command("rotate", help=_("Replace the signing key. The previous key signs the new key."))
 @click.option(
-    "--lost", is_flag=True, help=_("The private key is lost for good: nothing signs for the new one.")
+    "--lost", is_flag=True, help=_("The private key is permanently lost: it does not sign for the new key.")
 )
 def key_rotate(lost: bool) -> None:
     from mekiki.config.cli import audits
@@ -161,7 +161,7 @@ def key_list(as_json: bool) -> None:
     audits.show_keys(as_json=as_json)
 
 
-@click.group(cls=Group, help=_("Show and change what datasets and the platform may store."))
+@click.group(cls=Group, help=_("Show and change the storage limits of datasets and of the platform."))
 def quota() -> None: ...
 
 
@@ -179,7 +179,7 @@ def quota_show(slug: str, as_json: bool) -> None:
 @quota.command(
     "set",
     help=_(
-        "Limit what a dataset, or the whole platform, may store. Nothing is removed that is stored already."
+        "Limit the storage of a dataset or of the whole platform. Nothing that is already stored is deleted."
     ),
 )
 @click.argument(

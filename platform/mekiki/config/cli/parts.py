@@ -52,7 +52,7 @@ class RegularFile(click.Path):
         """Convert the value like click.Path, and refuse anything except a regular file."""
         path = super().convert(value, param, ctx)
         if not Path(str(path)).is_file():
-            self.fail(_("“%(path)s” is no ordinary file.") % {"path": path}, param, ctx)
+            self.fail(_("“%(path)s” is not a regular file.") % {"path": path}, param, ctx)
         return path
 
 
@@ -62,7 +62,9 @@ STYLE = click.RichHelpConfiguration(
     options_panel_title=_("Options"),
     commands_panel_title=_("Commands"),
     errors_panel_title=_("Error"),
-    errors_suggestion=_("“mekiki --help” lists the commands, “mekiki COMMAND --help” the options of one."),
+    errors_suggestion=_(
+        "“mekiki --help” lists the commands, “mekiki COMMAND --help” lists the options of a command."
+    ),
     required_long_string=_("[required]"),
     default_string=_("[default: {}]"),
     max_width=100,

@@ -24,7 +24,7 @@ def change(slug: str, *, images: str | None, gb: str | None, as_json: bool) -> N
     """Change the given limits. Other limits stay as they are."""
     if images is None and gb is None:
         raise UnusableFileError(
-            _("Nothing was changed: give a limit with --images or --gb, or “none” to take a limit away.")
+            _("Nothing was changed: give a limit with --images or --gb, or “none” to remove a limit.")
         )
     given: dict[str, int | None] = {}
     if images is not None:

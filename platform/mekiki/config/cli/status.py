@@ -5,6 +5,7 @@ import sys
 from datetime import datetime
 from gettext import gettext as _
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from mekiki.config import disk, env
@@ -35,7 +36,7 @@ def show(*, as_json: bool) -> None:
 def gather() -> dict[str, Any]:
     """Return the state of the home and its servers. There is no database part if nothing runs."""
     home = env.home()
-    running = endpoints.read(home)
+    running, born = _supervisor(home)
     external = bool(env.text("DATABASE_URL"))
     state: dict[str, Any] = {
         "running": bool(running.pid) or external,
@@ -55,9 +56,6 @@ def gather() -> dict[str, Any]:
     from mekiki.embedded.process import remembered
 
     if running.pid:
-        import psutil
-
-        born = psutil.Process(running.pid).create_time()
         state["since"] = datetime.fromtimestamp(born).astimezone().isoformat(timespec="seconds")
         # Names and ids of the processes that are alive now.
         files = sorted((home / "run").glob("*.pid"))
@@ -75,9 +73,22 @@ def gather() -> dict[str, Any]:
     ]
     state["attention"] += _disk_rows(state["disks"])
     if state["database"] is None and "postgres" not in {row["name"] for row in state["attention"]}:
-        text = _("It does not answer. Nothing can be read or answered until it does.")
+        text = _("It does not answer. Nothing can be read or judged until it does.")
         state["attention"].insert(0, {"name": "database", "title": _("Database"), "text": text})
     return state
+
+
+def _supervisor(home: Path) -> tuple[endpoints.Endpoints, float]:
+    """Return (addresses, start time of the supervisor in Unix seconds), or (defaults, 0) if none runs."""
+    running = endpoints.read(home)
+    if not running.pid:
+        return running, 0.0
+    import psutil
+
+    try:
+        return running, psutil.Process(running.pid).create_time()
+    except psutil.NoSuchProcess:  # it has ended since its addresses were read
+        return endpoints.Endpoints(), 0.0
 
 
 def _disk_rows(disks: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 import imaging
-from imaging.decoding import BACKDROP, FORMATS
 from mekiki.datasets.problems import OUTCOMES, Note, ProblemError
-
-__all__ = ["BACKDROP", "CONTENT_TYPES", "DISPLAY_SIDE", "EXTENSIONS", "FORMATS", "Picture", "examine"]
 
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",

@@ -384,8 +384,3 @@ def _image(
         window_version=shown_by.version if shown_by else 0,
         has_display=picture.display is not None,
     )
-
-
-def record_problems(batch: ImportBatch, problems: Iterable[tuple[str, ProblemError | Note]]) -> None:
-    """Store lines of the import's report. The same file with the same code is stored once."""
-    Report(batch).add(problems)

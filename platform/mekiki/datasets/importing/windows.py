@@ -72,7 +72,7 @@ class Windows:
                 if values and pixels > PIXELS_FOR_ESTIMATE:
                     break
                 values.append(imaging.deep_values(data, max_pixels=max_pixels))
-            except imaging.ImagingError:
+            except (imaging.ImagingError, MemoryError):
                 continue  # the import reports it when it comes to this file
         values = [some for some in values if len(some)]
         if not values:

@@ -7,9 +7,9 @@ from mekiki.datasets.services.datasets import (
     update_settings,
 )
 from mekiki.datasets.services.imports import hand_of, import_folder, run_import
+from mekiki.datasets.services.incoming import IncompleteError
 from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.uploads import (
-    IncompleteError,
     add_file,
     add_files,
     discard_import,

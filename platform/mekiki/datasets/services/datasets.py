@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.access import require_may_create_datasets, require_role
 from mekiki.accounts.models import Role, User
-from mekiki.accounts.services import set_role
+from mekiki.accounts.services import make_first_admin
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets import slugs
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import AuditShareChange, Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
@@ -34,8 +34,7 @@ def create_dataset(
     PermissionDenied unless the user may create datasets. Raises ValidationError if a value is out of range or
     the address is taken.
     """
-    if not (user.is_active and (user.may_create_datasets or user.is_superuser)):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    require_may_create_datasets(user)
     if unknown := set(settings) - CREATION_SETTINGS:
         raise TypeError(f"Not settings of a dataset: {', '.join(sorted(unknown))}")
     if slug:
@@ -57,7 +56,7 @@ def create_dataset(
         try:
             with transaction.atomic():
                 dataset.save(force_insert=True)
-                set_role(dataset=dataset, user=user, role=Role.ADMIN, actor=user)
+                make_first_admin(dataset=dataset, user=user)
                 record(
                     kind="dataset.created",
                     actor=user,
@@ -85,8 +84,7 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
     Raises PermissionDenied unless the user is an admin of the dataset. Raises ValidationError if the address
     is malformed, reserved or belongs to another dataset.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of the dataset can change its address."))
+    require_role(user, dataset, Role.ADMIN)
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     slug = slugs.checked(slug, row)
     if slug == row.slug:
@@ -108,8 +106,10 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or overlap.
 
     A new audit share or a longer queue starts a job that refills the queue. Nothing is recorded if nothing
-    changes. Raises ValidationError if a value is out of range.
+    changes. Raises PermissionDenied unless the user is an admin of the dataset, and ValidationError if a
+    value is out of range.
     """
+    require_role(user, dataset, Role.ADMIN)
     if unknown := set(changes) - EDITABLE:
         raise TypeError(f"Not settings that can change: {', '.join(sorted(unknown))}")
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
@@ -120,6 +120,10 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         setattr(row, name, changes[name])
     row.full_clean(exclude=["archived_at", "created_by"])
     row.save(update_fields=list(before))
+    if "audit_fraction" in before:
+        AuditShareChange.objects.create(
+            dataset=row, before=before["audit_fraction"], after=row.audit_fraction
+        )
     record(
         kind="dataset.settings_changed",
         actor=user,
@@ -137,7 +141,11 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
 
 @transaction.atomic
 def archive_dataset(*, dataset: Dataset, user: User) -> None:
-    """Archive a dataset: nobody sees it any more and its jobs are cancelled. Nothing is deleted."""
+    """Archive a dataset: nobody sees it any more and its jobs are cancelled. Nothing is deleted.
+
+    Raises PermissionDenied unless the user is an admin of the dataset.
+    """
+    require_role(user, dataset, Role.ADMIN)
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if row.archived_at is not None:
         return
@@ -145,4 +153,5 @@ def archive_dataset(*, dataset: Dataset, user: User) -> None:
     row.save(update_fields=["archived_at"])
     record(kind="dataset.archived", actor=user, dataset=row, target=row, data={"name": row.name})
     for job in Job.objects.filter(dataset=row, state__in=ACTIVE_STATES):
+        job.dataset = dataset  # with the role of the user
         cancel(job=job, user=user)

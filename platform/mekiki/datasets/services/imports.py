@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.models import User
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.config.regular_files import kind_of
@@ -16,10 +17,11 @@ from mekiki.datasets.importing import pipeline
 from mekiki.datasets.importing.entries import Folder, Source, Upload
 from mekiki.datasets.importing.folders import from_location, to_location
 from mekiki.datasets.importing.report import Report
+from mekiki.datasets.messages import KINDS_OF_FILE
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.datasets.problems import FULL, KINDS_OF_FILE, ProblemError
+from mekiki.datasets.problems import FULL, ProblemError
 from mekiki.datasets.selectors import outcome_counts
-from mekiki.datasets.services.uploads import finish_upload
+from mekiki.datasets.services.uploads import enqueue_import
 from mekiki.datasets.services.windows import rebuild_moved_pictures
 from mekiki.jobs.in_hand import Hand
 from mekiki.jobs.models import Job, Kind
@@ -29,9 +31,12 @@ from mekiki.jobs.services import enqueue
 def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, every_page: bool = False) -> Job:
     """Import a folder, a zip or a single file from the server's disk. The worker must be able to read it.
 
-    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises ValidationError if the
+    `every_page`: every page of a TIFF becomes an image, not only the largest. `user` is None on the command
+    line. Raises PermissionDenied unless the user is an admin of the dataset. Raises ValidationError if the
     path does not exist, or is neither a file nor a folder.
     """
+    if user is not None:
+        require_role(user, dataset, Role.ADMIN)
     place = Path(path).expanduser().absolute()
     shown = {"path": Folder(place).shown_path}
     try:
@@ -44,7 +49,7 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
                 "%(path)s is not a file but a %(kind)s. Nothing was imported. Name a folder, a zip or an "
                 "image."
             ),
-            params={**shown, "kind": KINDS_OF_FILE[kind]},
+            params={**shown, "kind": KINDS_OF_FILE.render(kind)},
         )
     with transaction.atomic():
         batch = ImportBatch.objects.create(
@@ -54,7 +59,7 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
             created_by=user,
             every_page=every_page,
         )
-        return finish_upload(batch=batch, user=user)
+        return enqueue_import(batch=batch, user=user)
 
 
 def hand_of(batch: ImportBatch) -> Hand:

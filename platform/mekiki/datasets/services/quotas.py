@@ -1,9 +1,10 @@
 """Services that change storage limits. Only admins of the platform may use them."""
 
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset, PlatformQuota
@@ -21,7 +22,9 @@ def set_dataset_limits(
     PermissionDenied unless the user is an admin of the platform. Raises ValidationError if a limit is out of
     range.
     """
-    _check(user, max_images, max_bytes)
+    if user is not None:
+        require_platform_admin(user)
+    _check_limits(max_images, max_bytes)
     row = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     before = {"max_images": row.max_images, "max_bytes": row.max_bytes}
     after = {"max_images": max_images, "max_bytes": max_bytes}
@@ -43,9 +46,11 @@ def set_dataset_limits(
 def set_platform_limits(*, user: User | None, max_images: int | None, max_bytes: int | None) -> PlatformQuota:
     """Set the storage limits of all datasets together. None means no limit.
 
-    Raises the same errors as set_dataset_limits.
+    `user` is None on the command line. Raises the same errors as set_dataset_limits.
     """
-    _check(user, max_images, max_bytes)
+    if user is not None:
+        require_platform_admin(user)
+    _check_limits(max_images, max_bytes)
     PlatformQuota.objects.get_or_create(pk=PlatformQuota.ONLY)
     row = PlatformQuota.objects.select_for_update().get(pk=PlatformQuota.ONLY)
     before = {"max_images": row.max_images, "max_bytes": row.max_bytes}
@@ -58,9 +63,7 @@ def set_platform_limits(*, user: User | None, max_images: int | None, max_bytes:
     return row
 
 
-def _check(user: User | None, *limits: int | None) -> None:
-    if user is not None and not (user.is_active and user.is_superuser):
-        raise PermissionDenied(_("Only an admin of the platform can change limits of storage."))
+def _check_limits(*limits: int | None) -> None:
     if any(limit is not None and not 1 <= limit <= LARGEST for limit in limits):
         raise ValidationError(
             _("A limit is a number from 1 to %(largest)s, or empty. Nothing was changed."),

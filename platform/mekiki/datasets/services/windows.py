@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 import imaging
-from mekiki.accounts.access import at_least, role_in
+from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets import storage
@@ -29,7 +29,7 @@ def change_window(*, window: PixelWindow, user: User, black: float, white: float
     Returns None if nothing changes. Raises PermissionDenied unless the user is an admin of the dataset.
     Raises ValidationError if a value is not a valid number, or both are equal.
     """
-    _require_admin(window.dataset, user)
+    require_role(user, window.dataset, Role.ADMIN)
     if not (math.isfinite(black) and math.isfinite(white) and abs(black) < LARGEST and abs(white) < LARGEST):
         raise ValidationError(_("Black and white must be numbers."))
     if black == white:
@@ -53,30 +53,38 @@ def change_window(*, window: PixelWindow, user: User, black: float, white: float
             "after": {"black": black, "white": white},
         },
     )
-    return _enqueue(row.dataset, user, {"window": row.pk})
+    # An estimate that was requested earlier and still waits must not replace these values.
+    return _enqueue(row.dataset, user, {"window": row.pk, "estimate": False})
 
 
 @transaction.atomic
 def estimate_window_again(*, window: PixelWindow, user: User) -> Job:
     """Start a job that estimates the window again and then renders and encodes its images.
 
-    The estimate uses images from all parts of the group.
+    The estimate uses images from all parts of the group. Raises PermissionDenied unless the user is an admin
+    of the dataset.
     """
-    _require_admin(window.dataset, user)
+    require_role(user, window.dataset, Role.ADMIN)
     return _enqueue(window.dataset, user, {"window": window.pk, "estimate": True})
 
 
 @transaction.atomic
 def go_on_with_window(*, window: PixelWindow, user: User) -> Job:
-    """Resume a stopped change: render the images that still show earlier values."""
-    _require_admin(window.dataset, user)
+    """Resume a stopped change: render the images that still show earlier values.
+
+    Raises PermissionDenied unless the user is an admin of the dataset.
+    """
+    require_role(user, window.dataset, Role.ADMIN)
     return _enqueue(window.dataset, user, {"window": window.pk})
 
 
 @transaction.atomic
 def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
-    """Start a job that renders the images that a version before 0.2 imported."""
-    _require_admin(dataset, user)
+    """Start a job that renders the images that a version before 0.2 imported.
+
+    Raises PermissionDenied unless the user is an admin of the dataset.
+    """
+    require_role(user, dataset, Role.ADMIN)
     return _enqueue(dataset, user, {})
 
 
@@ -92,44 +100,45 @@ def _enqueue(dataset: Dataset, user: User | None, payload: dict[str, int | bool]
     return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload, user=user)
 
 
-def _require_admin(dataset: Dataset, user: User) -> None:
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset may change how its images are shown."))
-
-
 def set_estimate(*, window: PixelWindow, files: Iterable[bytes], user: User | None, max_pixels: int) -> None:
     """Estimate a window from these files and store it.
 
-    The worker calls it before it renders pictures again.
+    The worker calls it before it renders pictures again. Values that a user set since `window` was read are
+    kept. `window` then has the stored values.
     """
     values = []
     for data in files:
         try:
             values.append(imaging.deep_values(data, max_pixels=max_pixels))
-        except imaging.ImagingError:
+        except (imaging.ImagingError, MemoryError):
             continue
     values = [some for some in values if len(some)]
     if not values:
         return
     estimated = imaging.estimate(values, np.dtype(window.sample))
-    if (window.black, window.white) == (estimated.black, estimated.white):
-        return
-    window.black, window.white, window.estimated_from = estimated.black, estimated.white, len(values)
-    window.version += 1
     with transaction.atomic():
-        window.save(update_fields=["black", "white", "estimated_from", "version"])
-        record(
-            kind="window.estimated",
-            actor=user,
-            dataset=window.dataset,
-            target=window,
-            data={
-                "camera": window.camera,
-                "sample": window.sample,
-                "black": estimated.black,
-                "white": estimated.white,
-            },
-        )
+        row = PixelWindow.objects.select_for_update(no_key=True).filter(pk=window.pk).first()
+        if row is None:
+            return
+        same = (row.black, row.white) == (estimated.black, estimated.white)
+        if row.version == window.version and not same:
+            row.black, row.white, row.estimated_from = estimated.black, estimated.white, len(values)
+            row.version += 1
+            row.save(update_fields=["black", "white", "estimated_from", "version"])
+            record(
+                kind="window.estimated",
+                actor=user,
+                dataset=row.dataset,
+                target=row,
+                data={
+                    "camera": row.camera,
+                    "sample": row.sample,
+                    "black": estimated.black,
+                    "white": estimated.white,
+                },
+            )
+    window.black, window.white = row.black, row.white
+    window.estimated_from, window.version = row.estimated_from, row.version
 
 
 def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:

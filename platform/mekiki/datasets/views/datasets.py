@@ -2,12 +2,12 @@
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for
@@ -17,13 +17,13 @@ from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def settings(request: UserRequest, slug: str) -> HttpResponse:
+def settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Show and change name, description, audit share, queue and training settings."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = SettingsForm(request.POST or None, initial=SettingsForm.values_of(dataset))
     if request.method == "POST" and form.is_valid():
         try:
-            services.update_settings(dataset=dataset, user=request.user, **form.changes())
+            services.update_settings(dataset=dataset, user=user_of(request), **form.changes())
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -33,7 +33,7 @@ def settings(request: UserRequest, slug: str) -> HttpResponse:
 
 
 def settings_page(
-    request: UserRequest,
+    request: HttpRequest,
     dataset: Dataset,
     *,
     form: SettingsForm | None = None,
@@ -56,15 +56,15 @@ def settings_page(
 
 
 @require_POST
-def archive(request: UserRequest, slug: str) -> HttpResponse:
+def archive(request: HttpRequest, slug: str) -> HttpResponse:
     """Archive the dataset. The user confirms by typing its name, so that it works without scripts."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     if request.POST.get("name", "").strip() != dataset.name:
         messages.error(
             request, _("Nothing was archived: the name you typed is not the name of this dataset.")
         )
         return redirect("dataset-settings", slug)
-    services.archive_dataset(dataset=dataset, user=request.user)
+    services.archive_dataset(dataset=dataset, user=user_of(request))
     messages.success(
         request, _("“%(name)s” is archived. Nothing in it was deleted.") % {"name": dataset.name}
     )
@@ -72,14 +72,14 @@ def archive(request: UserRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def address(request: UserRequest, slug: str) -> HttpResponse:
+def address(request: HttpRequest, slug: str) -> HttpResponse:
     """Change the address. The old address redirects to the new one."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = AddressForm(request.POST, prefix="address")
     if form.is_valid():
         try:
             moved = services.change_address(
-                dataset=dataset, user=request.user, slug=form.cleaned_data["slug"]
+                dataset=dataset, user=user_of(request), slug=form.cleaned_data["slug"]
             )
         except ValidationError as error:
             form.add_error("slug", error)

@@ -6,14 +6,14 @@ Browsers may cache them, because the content of a hash never changes.
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from django.http import FileResponse, Http404, HttpResponse, HttpResponseNotModified
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseNotModified
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from imaging import ImagingError
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.datasets import storage
 from mekiki.datasets.access import image_for
 from mekiki.datasets.bare import without_words
@@ -22,7 +22,7 @@ from mekiki.datasets.importing.pictures import CONTENT_TYPES, EXTENSIONS
 from mekiki.datasets.models import Image
 
 
-def original(request: UserRequest, image: Image) -> HttpResponseBase:
+def original(request: HttpRequest, image: Image) -> HttpResponseBase:
     """Serve the imported bytes as a download.
 
     The calling view must have checked that the user may have the file.
@@ -38,21 +38,21 @@ def original(request: UserRequest, image: Image) -> HttpResponseBase:
 
 
 @require_safe
-def thumb(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
+def thumb(request: HttpRequest, slug: str, sha256: str) -> HttpResponseBase:
     """Serve the thumbnail: at most 256 pixels a side."""
-    image = image_for(request.user, slug, sha256)
+    image = image_for(user_of(request), slug, sha256)
     name = storage.thumb_name(image.dataset_id, sha256)
     return _answer(request, image, "thumb", [(name, "image/webp")])
 
 
 @require_safe
-def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
+def display(request: HttpRequest, slug: str, sha256: str) -> HttpResponseBase:
     """Serve the picture that reviewers judge.
 
     This is the original if browsers show the same pixels as the decoder, and otherwise the display file. Text
     that cameras write into files is removed, because a blind reviewer could read it.
     """
-    image = image_for(request.user, slug, sha256)
+    image = image_for(user_of(request), slug, sha256)
     names = []
     if image.has_display is not False:
         names.append((storage.display_name(image.dataset_id, sha256), "image/webp"))
@@ -63,7 +63,7 @@ def display(request: UserRequest, slug: str, sha256: str) -> HttpResponseBase:
 
 
 def _answer(
-    request: UserRequest,
+    request: HttpRequest,
     image: Image,
     which: str,
     names: list[tuple[str, str]],
@@ -100,9 +100,8 @@ def _refuse(image: Image) -> HttpResponse:
     """Return the answer for a file that no longer has its recorded hash. Browsers do not store it."""
     response = HttpResponse(
         _(
-            "The stored file of this image was changed: it does not have its recorded hash any more. It is "
-            "not shown, and "
-            "the activity log says so. Restore the file from a backup."
+            "The stored file of this image was changed: its hash differs from the record. It is not "
+            "shown, and the audit log records this. Restore the file from a backup."
         ),
         content_type="text/plain; charset=utf-8",
         status=409,

@@ -1,17 +1,17 @@
 """The report of one import, as a page and as a CSV file."""
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
+from mekiki.config.csv_files import csv_response, safe_cell
+from mekiki.config.keyset import take
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import FULL, explain
@@ -20,17 +20,15 @@ from mekiki.jobs.progress import status
 
 LINES_A_PAGE = 100
 LINES_A_GROUP = 25
-# First characters that a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @require_safe
-def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show the progress and counts of one import, and its report lines, grouped by outcome.
 
     ?outcome=X shows the lines of one outcome in pages.
     """
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     outcome = request.GET.get("outcome", "")
     if outcome and outcome not in ImportProblem.Outcome.values:
         raise Http404
@@ -63,8 +61,7 @@ def import_batch(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 def _group(
     batch: ImportBatch, outcome: ImportProblem.Outcome, counts: dict[str, int], limit: int, after: int = 0
 ) -> dict[str, Any]:
-    rows = list(problems_after(batch, after, limit + 1, outcome))
-    more, rows = len(rows) > limit, rows[:limit]
+    rows, more = take(problems_after(batch, after, limit + 1, outcome), limit)
     return {
         "outcome": outcome,
         "title": outcome.label,
@@ -76,32 +73,25 @@ def _group(
 
 
 @require_safe
-def import_report(request: UserRequest, slug: str, pk: int) -> StreamingHttpResponse:
+def import_report(request: HttpRequest, slug: str, pk: int) -> StreamingHttpResponse:
     """Return all lines of the report as CSV (UTF-8 with a byte order mark, for Excel)."""
-    batch = import_for(request.user, slug, pk)
+    batch = import_for(user_of(request), slug, pk)
     language = translation.get_language() or "en"
-    response = StreamingHttpResponse(_csv_rows(batch, language), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="import-{batch.pk}.csv"'
-    return response
+    return csv_response(f"import-{batch.pk}.csv", _csv_rows(batch, language))
 
 
-def _csv_rows(batch: ImportBatch, language: str) -> Iterator[bytes]:
+def _csv_rows(batch: ImportBatch, language: str) -> Iterator[list[str]]:
+    # The language is set for each piece, because a streamed response outlives the setting of the request.
     with translation.override(language):
         heads = [_("Outcome"), _("File"), _("What happened"), _("What to do"), _("Code")]
-        yield b"\xef\xbb\xbf" + _csv_line(heads)
+    yield heads
     after = 0
     while rows := list(problems_after(batch, after, 1000)):
         after = rows[-1].pk
-        # The language is set for each piece, because a streamed response outlives the setting of the request.
         with translation.override(language):
-            piece = b""
-            for row in rows:
-                text = explain(row.code, row.detail)
-                piece += _csv_line([row.get_outcome_display(), row.name, text.what, text.advice, row.code])
-        yield piece
-
-
-def _csv_line(cells: list[str]) -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerow("'" + cell if cell.startswith(_FORMULA) else cell for cell in cells)
-    return out.getvalue().encode("utf-8", "backslashreplace")
+            lines = [(row, explain(row.code, row.detail)) for row in rows]
+            piece = [
+                [row.get_outcome_display(), row.name, text.what, text.advice, row.code] for row, text in lines
+            ]
+        for cells in piece:
+            yield [safe_cell(cell) for cell in cells]

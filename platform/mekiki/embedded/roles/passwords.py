@@ -15,8 +15,8 @@ ROLES = (SUPERUSER, OWNER, APPLICATION, REPORT)
 def read(folder: Path) -> dict[str, str] | None:
     """Return role → password, or None if the file is missing or incomplete."""
     try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return {role: str(found[role]) for role in ROLES}
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return {role: str(stored[role]) for role in ROLES}
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

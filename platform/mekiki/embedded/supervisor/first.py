@@ -42,10 +42,10 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
 
 def _check_role(console: Console, *, separate: bool) -> None:
     with connection.cursor() as cursor:
-        found = checking.excesses(cursor, rights.evidence_tables())
-    if not found:
+        excesses = checking.excesses(cursor, rights.evidence_tables())
+    if not excesses:
         return
-    why = "; ".join(map(str, found))
+    why = "; ".join(map(str, excesses))
     if separate:
         text = _(
             "The role of DATABASE_URL may do more than the application should: %(why)s. Nothing was "
@@ -54,8 +54,9 @@ def _check_role(console: Console, *, separate: bool) -> None:
         )
         raise PlainError(text % {"why": why})
     text = _(
-        "One database role does everything: %(why)s. Whoever gets hold of the application's connection can "
-        "change what was recorded. Separate the roles: docs/how-to/database-roles.md"
+        "The application uses one database role for everything: %(why)s. A person who gets the "
+        "application's connection can change the records. Separate the roles: "
+        "docs/how-to/database-roles.md"
     )
     console.warn(text % {"why": why})
 
@@ -103,8 +104,8 @@ def signing_key(console: Console) -> None:
 def root_warning() -> str:
     """Return the warning for a platform that is started as root."""
     return _(
-        "Mekiki runs as root. A mistake in it or in a file that somebody uploads could then change anything "
-        "on this machine. Run it as a user of its own: docs/how-to/install.md, “As root”."
+        "Mekiki runs as root. An error in Mekiki, or a file that somebody uploads, could then change "
+        "anything on this machine. Run it as a separate user: docs/how-to/install.md, “As root”."
     )
 
 
@@ -112,6 +113,7 @@ def first_admin(console: Console, password: str) -> None:
     """Create the first admin if there is no user yet.
 
     The password comes from the environment (`password`), else from a prompt, else it is generated and shown.
+    Raises EOFError if the user ends the input at the prompt (Ctrl-D).
     """
     from django.contrib.auth import get_user_model
 
@@ -127,8 +129,8 @@ def first_admin(console: Console, password: str) -> None:
     if made:
         console.secret(
             _(
-                "First admin: name “%(name)s”, password “%(password)s”. It is shown this once; change it in "
-                "your account."
+                "First admin: name “%(name)s”, password “%(password)s”. The password is shown only "
+                "once; change it on your account page."
             )
             % {"name": name, "password": password}
         )
@@ -150,6 +152,8 @@ def _ask(console: Console, name: str) -> None:
             _create(chosen, password)
         except ValidationError as problem:
             console.warn(" ".join(problem.messages))
+            if hasattr(problem, "error_dict"):  # the name was refused, and not the password
+                name = ""
             continue
         console.ok(_("Admin “%(name)s” made.") % {"name": chosen})
         return

@@ -105,13 +105,17 @@ class Platform:
                 preexec_fn=process_group(signal.SIGTERM),
             )
         deadline = time.monotonic() + self.timeout
-        while (found := endpoints.read(self.home)).pid != self.child.pid:
+        while (current := endpoints.read(self.home)).pid != self.child.pid:
             if self.child.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 text = _("Mekiki did not start on %(home)s.") % {"home": self.home}
                 raise PlatformError("\n".join([text, *last_lines(log)]))
             time.sleep(0.05)
-        self.url, self.database_url, self.broker_url = found.web_url, found.database_url, found.broker_url
+        self.url, self.database_url, self.broker_url = (
+            current.web_url,
+            current.database_url,
+            current.broker_url,
+        )
         self.env = {**variables, "DATABASE_URL": self.database_url, "BROKER_URL": self.broker_url}
         del self.env["MEKIKI_ADMIN_PASSWORD"]
         return self
@@ -151,8 +155,8 @@ class Platform:
 
     def pids(self) -> dict[str, int]:
         """Return name → process id of the processes that run now: postgres, valkey, web, worker …"""
-        found = {file.stem: remembered(file) for file in (self.home / "run").glob("*.pid")}
-        return {name: process.pid for name, process in found.items() if process is not None}
+        processes = {file.stem: remembered(file) for file in (self.home / "run").glob("*.pid")}
+        return {name: process.pid for name, process in processes.items() if process is not None}
 
     def connect(self) -> None:
         """Connect Django and Celery of this process to the platform's servers."""

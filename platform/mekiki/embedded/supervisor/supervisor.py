@@ -44,7 +44,7 @@ class SupervisorError(PlainError):
 
 
 class _StopAsked(Exception):
-    """Ctrl-C or SIGTERM arrived during the start."""
+    """Ctrl-C, Ctrl-D or SIGTERM arrived during the start."""
 
 
 class Supervisor:
@@ -144,13 +144,13 @@ class Supervisor:
 
     def _end_leftovers(self) -> bool:
         """End processes of an earlier run that was killed, and return whether there were any."""
-        found = False
+        ended = False
         for name in ("beat", "sweeper", "search", "worker", "web"):
             if pid := end_leftover(self.home / "run" / f"{name}.pid", home=self.home):
-                found = True
-                text = _("Ended what an earlier run left: %(name)s (process %(pid)s).")
+                ended = True
+                text = _("Ended a process of an earlier run: %(name)s (process %(pid)s).")
                 self.console.warn(text % {"name": name, "pid": pid})
-        return found
+        return ended
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -198,7 +198,10 @@ class Supervisor:
             first.signing_key(self.console)
         self._check()
         self.asking = True
-        first.first_admin(self.console, self.admin_password)
+        try:
+            first.first_admin(self.console, self.admin_password)
+        except EOFError:  # Ctrl-D at the prompt
+            raise _StopAsked from None
         self.asking = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
@@ -247,7 +250,7 @@ class Supervisor:
             self._launch(Child("worker", children.worker(self.home, environment)))
             self._launch(Child("search", children.search(self.home, environment)))
         else:
-            self.console.warn(_("No worker here: jobs wait until one runs somewhere."))
+            self.console.warn(_("No worker runs here: jobs wait until a worker runs on another machine."))
         if self.with_beat:
             self._launch(Child("sweeper", children.sweeper(self.home, environment)))
             self._launch(Child("beat", children.beat(self.home, environment)))
@@ -291,7 +294,7 @@ class Supervisor:
         After the end of a shortage, waiting children start at once.
         """
         if self._ballast and self._ballast.look() == "given up":
-            self.console.warn(_("The disk is full. Room that was kept for the database is given up."))
+            self.console.warn(_("The disk is full. Disk space reserved for the database was released."))
         before, self._shortage = self._shortage, disk.shortage()
         for child in self.running:
             if isinstance(child.server, Valkey):
@@ -311,7 +314,7 @@ class Supervisor:
         if self._shortage:
             self.console.warn(texts[self._shortage])
             return
-        self.console.ok(_("There is room on the disk again. Everything goes on."))
+        self.console.ok(_("There is free space on the disk again. Everything continues."))
         for child in self.running:
             child.hurry()
 
@@ -326,8 +329,8 @@ class Supervisor:
         self.console.warn(text % facts)
         if child.ends == LOUD:
             text = _(
-                "%(title)s ended %(count)s times in a row. The others go on, and it is started again every "
-                "half a minute; nothing stored is lost."
+                "%(title)s ended %(count)s times in a row. The other processes continue, and it is "
+                "restarted every 30 seconds; no stored data is lost."
             )
             self.console.bad(self._obituary(child, text % {"title": child.title, "count": LOUD}))
         self._write_state()

@@ -15,8 +15,8 @@ import psycopg
 
 from mekiki.learning.search import building
 
-ASKED, ANSWERED = "mekiki_index", "mekiki_index_answer"
-PRESENT = 0  # second number of the keeper's advisory lock; no encoder has this id
+REQUEST_CHANNEL, RESULT_CHANNEL = "mekiki_index", "mekiki_index_answer"
+PRESENCE_KEY = 0  # second number of the keeper's advisory lock; no encoder has this id
 NOTICE_SECONDS = 2.0  # interval at which a request is repeated until the build starts
 ABSENT_SECONDS = 20.0  # a request fails after this time without a keeper
 RETRY_SECONDS = 2.0
@@ -45,7 +45,7 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
     if building.is_valid(own, encoder_id):
         return False
     total = building.size_of(own, encoder_id)
-    own.execute(f"LISTEN {ANSWERED}")
+    own.execute(f"LISTEN {RESULT_CHANNEL}")
     asked = -NOTICE_SECONDS
     missed = time.monotonic()
     try:
@@ -53,7 +53,7 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
             done = building.progress(own, encoder_id, total)
             report(done or 0, total)
             now = time.monotonic()
-            if done is not None or _is_kept(own):
+            if done is not None or _is_keeper_running(own):
                 missed = now
             elif now - missed > ABSENT_SECONDS:
                 raise NoKeeperError(
@@ -61,7 +61,7 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
                     "see docs/how-to/database-roles.md"
                 )
             if done is None and now - asked > NOTICE_SECONDS:
-                own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"build {encoder_id}"])
+                own.execute("SELECT pg_notify(%s, %s)", [REQUEST_CHANNEL, f"build {encoder_id}"])
                 asked = now
             for answer in _messages(own, building.POLL_SECONDS):
                 verb, _, rest = answer.payload.partition(" ")
@@ -70,16 +70,16 @@ def ask(own: building.Session, encoder_id: int, *, report: building.Report) -> b
                     raise BuildError(why)
     except BaseException:
         with suppress(psycopg.Error):
-            own.execute("SELECT pg_notify(%s, %s)", [ASKED, f"stop {encoder_id}"])
+            own.execute("SELECT pg_notify(%s, %s)", [REQUEST_CHANNEL, f"stop {encoder_id}"])
         raise
     return True
 
 
-def _is_kept(session: building.Session) -> bool:
+def _is_keeper_running(session: building.Session) -> bool:
     row = session.execute(
         "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND classid = %s AND objid = %s "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-        [building.LOCK, PRESENT],
+        [building.LOCK, PRESENCE_KEY],
     ).fetchone()
     return row is not None
 
@@ -128,11 +128,13 @@ class Keeper:
 
     def _serve(self, session: building.Session) -> None:
         while not self._stop.is_set():  # wait for the lock while another keeper runs
-            row = session.execute("SELECT pg_try_advisory_lock(%s, %s)", [building.LOCK, PRESENT]).fetchone()
+            row = session.execute(
+                "SELECT pg_try_advisory_lock(%s, %s)", [building.LOCK, PRESENCE_KEY]
+            ).fetchone()
             if row and row[0]:
                 break
             self._stop.wait(self._poll_seconds)
-        session.execute(f"LISTEN {ASKED}")
+        session.execute(f"LISTEN {REQUEST_CHANNEL}")
         while not self._stop.is_set():
             for message in _messages(session, self._poll_seconds):
                 verb, encoder_id = _read(message.payload)
@@ -161,7 +163,7 @@ class Keeper:
                 raise
             why = " ".join(str(problem).split())[:500]
             self._say(f"the search index of encoder {encoder_id} was not built: {why}")
-            session.execute("SELECT pg_notify(%s, %s)", [ANSWERED, f"failed {encoder_id} {why}"])
+            session.execute("SELECT pg_notify(%s, %s)", [RESULT_CHANNEL, f"failed {encoder_id} {why}"])
 
 
 def _messages(session: building.Session, seconds: float) -> list[psycopg.Notify]:

@@ -21,9 +21,9 @@ from mekiki.learning.models import Embedding, Encoder
 from mekiki.learning.search.index import EXACT_UP_TO, usable
 
 TOP = 180  # results of one search; a page shows only a part
-WIDTH = 800  # hnsw.ef_search: candidates the graph search keeps
+EF_SEARCH = 800  # hnsw.ef_search: candidates the graph search keeps
 SCAN_TUPLES = 40_000  # hnsw.max_scan_tuples: limit of an iterative scan
-PATIENCE = "8s"
+STATEMENT_TIMEOUT = "8s"
 
 
 class SearchTooSlowError(Exception):
@@ -82,7 +82,7 @@ def _by_graph(
         # filters.
         cursor.execute(
             "SET LOCAL hnsw.iterative_scan = strict_order; "
-            f"SET LOCAL hnsw.ef_search = {WIDTH}; SET LOCAL hnsw.max_scan_tuples = {SCAN_TUPLES}; "
+            f"SET LOCAL hnsw.ef_search = {EF_SEARCH}; SET LOCAL hnsw.max_scan_tuples = {SCAN_TUPLES}; "
             "SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; "
             "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0"
         )
@@ -101,7 +101,7 @@ def _exact(
     similarity = f"0 - ((e.vector::halfvec({encoder.dim})) <#> %s::halfvec({encoder.dim}))"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE}'")
+            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
             cursor.execute(
                 f"SELECT e.image_id, {similarity} AS similarity FROM learning_embedding e "  # noqa: S608
                 f"WHERE e.encoder_id = {encoder.pk} AND e.image_id IN ({inner}) "

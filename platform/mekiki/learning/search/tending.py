@@ -13,7 +13,7 @@ from mekiki.learning.search import index, texts
 
 EMBEDDING = (Kind.ENCODE, Kind.CHANGE_ENCODER)
 # A failed build, for example because of a full disk, is tried again after this time.
-PAUSE = timedelta(hours=1)
+RETRY_AFTER = timedelta(hours=1)
 # Adding one vector to an index of a million costs about 12 times its share of a full build. If more images
 # than this share of the index must still be embedded, the index is dropped and built again afterwards. Until
 # then searches compare all vectors.
@@ -38,8 +38,7 @@ def tend() -> dict[str, int]:
         owner = encoders.get(encoder_id)
         needed = owner is not None and index.is_needed(encoder_id)
         if not needed or (owner is not None and _still_to_embed(owner) > REBUILD_ABOVE * state.rows):
-            index.drop(encoder_id)
-            dropped += 1
+            dropped += index.drop(encoder_id)
     return {"asked": asked, "dropped": dropped, "forgotten": texts.prune()}
 
 
@@ -55,7 +54,7 @@ def ask_for_index(*, encoder: Encoder) -> bool:
     if jobs.filter(state__in=ACTIVE_STATES).exists():
         return False
     if jobs.filter(
-        state__in=(State.FAILED, State.CANCELLED), finished_at__range=(Now() - PAUSE, Now())
+        state__in=(State.FAILED, State.CANCELLED), finished_at__range=(Now() - RETRY_AFTER, Now())
     ).exists():
         return False
     if _embedding_jobs(encoder).exists():

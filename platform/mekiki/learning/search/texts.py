@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
 from numpy.typing import ArrayLike, NDArray
 
+from mekiki.accounts.models import User
 from mekiki.config import clock
 from mekiki.jobs import broker
 from mekiki.labeling.text import clean
+from mekiki.learning.messages import SEARCHES
 from mekiki.learning.models import Encoder, TextEmbedding
 
 QUEUE = "interactive"
@@ -30,13 +31,13 @@ TASK = "workers.tasks.embed_text"
 # The text must also fit into a URL: 200 Japanese characters take 1,800 bytes there.
 MAX_TEXT = 200
 KEEP = 10_000  # number of texts in the cache; the most recently used stay
-SEND_AGAIN = timedelta(seconds=5)
+RESEND_AFTER = timedelta(seconds=5)
 # The worker ignores older requests, because a page that still waits has sent a new request.
 EXPIRES = timedelta(seconds=120)
-OPEN_PER_PERSON, OPEN_AT_ALL = 10, 100  # limits on recent texts without an answer
-TRY_AGAIN = timedelta(seconds=30)  # time after which a failed request is repeated
-USED = timedelta(hours=1)  # precision of the stored time of the last use
-SILENT = timedelta(seconds=60)  # time after which the page reports that no worker answers
+MAX_PENDING_PER_USER, MAX_PENDING = 10, 100  # limits on recent texts without an answer
+RETRY_AFTER = timedelta(seconds=30)  # time after which a failed request is repeated
+LAST_USE_PRECISION = timedelta(hours=1)  # precision of the stored time of the last use
+NO_WORKER_AFTER = timedelta(seconds=60)  # time after which the page reports that no worker answers
 
 
 class Problem(StrEnum):
@@ -54,10 +55,10 @@ class Problem(StrEnum):
 
     def sentence(self, detail: dict[str, Any] | None = None) -> str:
         """Return what happened and what to do, in the user's language."""
-        return _sentence(self, detail or {})
+        return SEARCHES.render(self, detail)
 
 
-PASSING = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
+TEMPORARY_PROBLEMS = (Problem.NOT_LOADED, Problem.OTHER_WEIGHTS, Problem.OTHER_VECTORS)
 
 # A waiting page occupies a thread of the web server. If all places are taken, a page does not wait but asks
 # again.
@@ -88,14 +89,14 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def ask(*, encoder: Encoder, text: str, user: Any, wait: float = 0.0) -> Asked:
+def ask(*, encoder: Encoder, text: str, user: User, wait: float = 0.0) -> Asked:
     """Return the vector of a text by an encoder, or the problem.
 
     If the vector is not in the cache, request it from a worker and wait up to `wait` seconds.
     """
     cleaned = clean(text[: 10 * MAX_TEXT])
     if len(cleaned) > MAX_TEXT or len(text) > 10 * MAX_TEXT:
-        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG)
+        return Asked(cleaned[:MAX_TEXT], problem=Problem.LONG, detail={"most": MAX_TEXT})
     if not cleaned:
         return Asked(cleaned, problem=Problem.EMPTY)
     row = _row(encoder, cleaned, user)
@@ -120,16 +121,16 @@ def _wait(row: TextEmbedding, seconds: float) -> None:
         row.refresh_from_db(fields=["vector", "problem", "detail", "answered_at"])
 
 
-def _row(encoder: Encoder, text: str, user: Any) -> TextEmbedding | None:
+def _row(encoder: Encoder, text: str, user: User) -> TextEmbedding | None:
     """Return the row of a text, created if it is new, or None if too many texts are waiting."""
     now = clock.now()
     row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
     if row is not None:
-        if clock.has_passed(USED, row.used_at, at=now):
+        if clock.has_passed(LAST_USE_PRECISION, row.used_at, at=now):
             TextEmbedding.objects.filter(pk=row.pk).update(used_at=now)
         return row
     waiting = TextEmbedding.objects.filter(answered_at__isnull=True, asked_at__range=(now - EXPIRES, now))
-    if waiting.count() >= OPEN_AT_ALL or waiting.filter(created_by=user).count() >= OPEN_PER_PERSON:
+    if waiting.count() >= MAX_PENDING or waiting.filter(created_by=user).count() >= MAX_PENDING_PER_USER:
         return None
     row, _made = TextEmbedding.objects.get_or_create(
         encoder=encoder,
@@ -147,12 +148,14 @@ def _send_when_due(row: TextEmbedding) -> bool:
     """
     now = clock.now()
     if row.answered_at is not None:
-        if row.problem not in PASSING or not clock.has_passed(TRY_AGAIN, row.answered_at, at=now):
+        if row.problem not in TEMPORARY_PROBLEMS or not clock.has_passed(
+            RETRY_AFTER, row.answered_at, at=now
+        ):
             return True
         again = TextEmbedding.objects.filter(pk=row.pk, answered_at=row.answered_at)
         if again.update(problem="", detail={}, answered_at=None, asked_at=None, used_at=now):
             row.problem, row.detail, row.answered_at, row.asked_at = "", {}, None, None
-    if row.asked_at is not None and not clock.has_passed(SEND_AGAIN, row.asked_at, at=now):
+    if row.asked_at is not None and not clock.has_passed(RESEND_AFTER, row.asked_at, at=now):
         return True
     lately = row.asked_at is not None and not clock.has_passed(EXPIRES, row.asked_at, at=now)
     began = {} if lately else {"used_at": now}
@@ -191,7 +194,7 @@ def _answer_of(row: TextEmbedding) -> Asked:
         return Asked(row.text, vector=np.asarray(row.vector, np.float32))
     if row.problem:
         return Asked(row.text, problem=Problem(row.problem), detail=row.detail)
-    if clock.has_passed(SILENT, row.used_at):
+    if clock.has_passed(NO_WORKER_AFTER, row.used_at):
         return Asked(row.text, problem=Problem.NO_WORKER)
     return Asked(row.text)
 
@@ -207,7 +210,8 @@ def record_vector(*, row: TextEmbedding, vector: ArrayLike) -> None:
 
 
 def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> None:
-    """Store why a text has no vector."""
+    """Store why a text has no vector. Raises TypeError if a value of `detail` is no JSON scalar."""
+    SEARCHES.check(problem, detail)
     TextEmbedding.objects.filter(pk=row.pk, vector__isnull=True).update(
         problem=problem, detail=detail, answered_at=Now()
     )
@@ -218,49 +222,3 @@ def prune(keep: int = KEEP) -> int:
     last = TextEmbedding.objects.order_by("-used_at").values_list("used_at", flat=True)[keep : keep + 1]
     edge = next(iter(last), None)
     return TextEmbedding.objects.filter(used_at__lte=edge).delete()[0] if edge else 0
-
-
-def _sentence(problem: Problem, detail: dict[str, Any]) -> str:
-    match problem:
-        case Problem.EMPTY:
-            return _("There is nothing to search for in this text. Write what should be seen in the images.")
-        case Problem.LONG:
-            return _("This text is too long to search for: at most %(most)d characters fit. Shorten it.") % {
-                "most": MAX_TEXT
-            }
-        case Problem.TOO_LONG:
-            return _(
-                "The encoder cannot read this text to its end: it has %(count)s tokens, and %(most)s fit. "
-                "Nothing was searched for. Shorten it."
-            ) % {"count": detail.get("count", "?"), "most": detail.get("most", "?")}
-        case Problem.NOT_LOADED:
-            return _(
-                "The encoder that reads texts could not be loaded (%(reason)s). The gallery and its filters "
-                "work; “More like this” does too. Try again in a minute, or tell the person who runs this "
-                "installation."
-            ) % {"reason": detail.get("reason", "?")}
-        case Problem.OTHER_WEIGHTS:
-            return _(
-                "The encoder's weights on the worker are not those that the images were embedded with, so "
-                "texts and images cannot be compared. The images are being embedded anew; texts can be "
-                "searched for when that is done."
-            )
-        case Problem.OTHER_VECTORS:
-            return _(
-                "The search worker computes other vectors from the same weights than those on record, so "
-                "texts and images cannot be compared. The gallery and its filters work, and so does “More "
-                "like this”. Tell the person who runs this installation: the page of the encoder says more."
-            )
-        case Problem.BUSY:
-            return _("Too many searches wait for an answer. Wait a moment, then search again.")
-        case Problem.NOT_SENT:
-            return _(
-                "The search worker cannot be reached now, so this text was not searched for. The gallery and "
-                "its filters work, and so does “More like this”. Try again in a minute, or tell the person "
-                "who runs this installation."
-            )
-        case Problem.NO_WORKER:
-            return _(
-                "The search worker has not answered for a minute. The gallery and its filters work, and so "
-                "does “More like this”. Try again in a minute, or tell the person who runs this installation."
-            )

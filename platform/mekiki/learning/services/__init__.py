@@ -1,9 +1,9 @@
 """All writes to encoders, embeddings, heads, predictions, evaluations, training runs and schedules."""
 
-from mekiki.learning.services.choosing import chosen_with, obstacle, use_head
+from mekiki.learning.services.choosing import is_manual_choice_for, promotion_obstacle, use_head
 from mekiki.learning.services.embeddings import (
+    delete_derived_data,
     encoding_key,
-    forget_vectors,
     record_encoding_problems,
     register_encoder,
     request_encoding,
@@ -18,17 +18,17 @@ from mekiki.learning.services.encoder_changes import (
     take_back_obstacle,
 )
 from mekiki.learning.services.encoder_probes import (
+    record_long_prompts,
     record_probe,
     report_difference,
     withdraw_difference,
 )
 from mekiki.learning.services.encoder_steps import (
     begin_platform_switch,
-    change_is_ready,
-    record_long_prompts,
+    mark_change_ready,
     record_new_encoder,
+    record_step_failure,
     resume_change,
-    suspend_change,
     switch_over,
 )
 from mekiki.learning.services.encoder_upkeep import (
@@ -55,28 +55,31 @@ from mekiki.learning.services.predictions import (
 from mekiki.learning.services.repeating import record_verification, request_verification
 from mekiki.learning.services.training import (
     finish_run,
+    get_or_create_run,
     request_scheduled_training,
     request_training,
-    run_of,
+    set_retraining,
     set_schedule,
+    start_training,
     write_log,
 )
 
 __all__ = [
     "begin_platform_switch",
     "cancel_change",
-    "change_is_ready",
-    "chosen_with",
     "decisions_digest",
+    "delete_derived_data",
     "drop_replaced_predictions",
     "encoding_key",
     "finish_run",
-    "forget_vectors",
+    "get_or_create_run",
     "index_predictions",
+    "is_manual_choice_for",
+    "mark_change_ready",
     "next_version",
-    "obstacle",
     "open_predictions",
     "promote",
+    "promotion_obstacle",
     "record_encoding_problems",
     "record_evaluation",
     "record_head",
@@ -84,6 +87,7 @@ __all__ = [
     "record_new_encoder",
     "record_probe",
     "record_removal",
+    "record_step_failure",
     "record_verification",
     "register_encoder",
     "removal_obstacle",
@@ -99,13 +103,13 @@ __all__ = [
     "request_training",
     "request_verification",
     "resume_change",
-    "run_of",
     "seed_for",
+    "set_retraining",
     "set_schedule",
     "settle_all",
+    "start_training",
     "store_embeddings",
     "store_predictions",
-    "suspend_change",
     "switch_over",
     "take_back_obstacle",
     "use_head",

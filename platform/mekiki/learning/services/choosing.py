@@ -1,13 +1,11 @@
 """Promotion of a head by an admin: an earlier head, or a head that training did not promote."""
 
-from typing import Any
-
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
@@ -15,6 +13,7 @@ from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Champion, Head
+from mekiki.learning.selectors import champion
 
 
 def job_key(dataset: Dataset) -> str:
@@ -22,25 +21,24 @@ def job_key(dataset: Dataset) -> str:
     return f"use_head:{dataset.pk}"
 
 
-def obstacle(dataset: Dataset, head: Head) -> str:
+def promotion_obstacle(dataset: Dataset, head: Head) -> str:
     """Return why the head cannot be promoted, as a sentence, or "" if it can be (or is in use).
 
     The head must have exactly the active labels as classes. It must use the encoder of the head in use,
     because it cannot classify the vectors of another encoder.
     """
-    in_use = Champion.objects.filter(dataset=dataset).select_related("head__encoder").defer("head__weights")
-    current = in_use.first()
-    if current is not None and current.head.encoder_id != head.encoder_id:
+    current = champion(dataset)
+    if current is not None and current.encoder_id != head.encoder_id:
         return _(
             "This head was made for the encoder %(its)s; the dataset uses %(now)s now. Retrain to get a head "
             "for it."
-        ) % {"its": _named(head), "now": _named(current.head)}
+        ) % {"its": _named(head), "now": _named(current)}
     wanted = {label.pk: label.name for label in active_labels(dataset)}
     unknown = [name for label_id, name in wanted.items() if label_id not in head.label_ids]
     if unknown:
         return _(
-            "This head does not know the label %(names)s, which was added after it was made. "
-            "Retrain to get a head that does."
+            "This head was created before the label %(names)s was added and cannot predict it. "
+            "Retrain to get a new head."
         ) % {"names": _listed(unknown)}
     gone = [label_id for label_id in head.label_ids if label_id not in wanted]
     if gone:
@@ -63,22 +61,23 @@ def _listed(names: list[str]) -> str:
 
 
 @transaction.atomic
-def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
+def use_head(*, dataset: Dataset, head: Head, user: User) -> Job:
     """Start the promotion of this head and return its job.
 
     The job first stores all predictions of the head and then switches. Until then the predictions of the head
     in use stay. Raises PermissionDenied if the user is not an admin of the dataset. Raises ValidationError if
-    the head is in use, if it cannot be promoted (`obstacle`), or if another promotion is active.
+    the head is in use, if it cannot be promoted (`promotion_obstacle`), or if another promotion is active.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can choose its head."))
+    require_role(user, dataset, Role.ADMIN)
     Dataset.objects.select_for_update().only("pk").get(pk=dataset.pk)
     if Champion.objects.filter(dataset=dataset, head=head).exists():
         raise ValidationError(_("This head is in use already."))
-    if why := obstacle(dataset, head):
+    if why := promotion_obstacle(dataset, head):
         raise ValidationError(why)
     if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
-        raise ValidationError(_("A head is being put in use already. Wait until that has ended, or stop it."))
+        raise ValidationError(
+            _("Another head is already being promoted. Wait until that has ended, or stop it.")
+        )
     record(
         kind="head.chosen",
         actor=user,
@@ -91,7 +90,7 @@ def use_head(*, dataset: Dataset, head: Head, user: Any) -> Job:
     )
 
 
-def chosen_with(champion: Champion, prompt_set: PromptSet) -> bool:
+def is_manual_choice_for(champion: Champion, prompt_set: PromptSet) -> bool:
     """Return whether a person chose the head in use while this prompt set was the current one.
 
     These prompts then do not replace the head, because the person knew them.

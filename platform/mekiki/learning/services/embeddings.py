@@ -1,7 +1,6 @@
 """Writes to encoders, embeddings, and the images that encoders could not read."""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 from django.core.exceptions import ValidationError
@@ -9,6 +8,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_lazy
 from numpy.typing import ArrayLike
 
+from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
@@ -20,7 +20,7 @@ from mekiki.learning.models import (
 )
 
 
-def request_encoding(*, dataset: Dataset, encoder: str = "", user: Any = None) -> Job:
+def request_encoding(*, dataset: Dataset, encoder: str = "", user: User | None = None) -> Job:
     """Start a job that computes the missing embeddings, by the dataset's encoder or by the named encoder.
 
     Each encoder has its own job. So a job for another encoder neither waits for nor replaces the job of the
@@ -119,7 +119,7 @@ def record_encoding_problems(*, encoder: Encoder, problems: dict[int, str]) -> N
 
 
 @transaction.atomic
-def forget_vectors(*, dataset: Dataset, image_ids: list[int]) -> int:
+def delete_derived_data(*, dataset: Dataset, image_ids: list[int]) -> int:
     """Delete everything that was computed from the pixels of these images, because the pixels change.
 
     This deletes the embeddings of all encoders, the predictions of all heads, and the encoding problems.

@@ -10,14 +10,12 @@ The old encoder and head are in use until `switch_over` commits. From then on th
 use. The steps of the job are in `encoder_steps`.
 """
 
-from typing import Any
-
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
@@ -25,17 +23,12 @@ from mekiki.jobs.services import cancel, enqueue
 from mekiki.learning.encoder_names import checked_encoder
 from mekiki.learning.models import EncoderChange
 from mekiki.learning.selectors import champion, encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_steps import ACTS, S, end, lock_dataset, suspend_change
+from mekiki.learning.services.encoder_steps import TRANSITIONS, S, end, lock_dataset, record_step_failure
 
 
 def change_key(dataset: Dataset) -> str:
     """Return the key of the job that changes the encoder. A dataset has one active job of this kind."""
     return f"change_encoder:{dataset.pk}"
-
-
-def require_admin(user: Any, dataset: Dataset) -> None:
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can change its encoder."))
 
 
 def removal_active(dataset: Dataset) -> bool:
@@ -58,7 +51,7 @@ def settle(dataset: Dataset) -> None:
         if Job.objects.filter(key=change_key(dataset), state__in=ACTIVE_STATES).exists():
             continue
         stopped = job is not None and job.state == State.CANCELLED
-        suspend_change(
+        record_step_failure(
             change=change,
             code="cancelled" if stopped else "job_ended",
             error=job.error if job else "",
@@ -77,7 +70,7 @@ def settle_all() -> None:
 
 
 @transaction.atomic
-def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderChange:
+def request_change(*, dataset: Dataset, name: str, user: User | None = None) -> EncoderChange:
     """Start the preparation of another encoder while the encoder in use stays active.
 
     user: None if the platform reacts to weights that were replaced behind the same name. That change switches
@@ -86,7 +79,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     allowed here or already in use, if another change is open, or if embeddings are being removed.
     """
     if user is not None:
-        require_admin(user, dataset)
+        require_role(user, dataset, Role.ADMIN)
         name = checked_encoder(name).name
     row = lock_dataset(dataset)
     settle(row)
@@ -95,7 +88,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     open_one = EncoderChange.objects.filter(dataset=row, state__in=EncoderChange.OPEN).first()
     if open_one is not None:
         raise ValidationError(
-            _("The change to %(name)s is not finished. Switch over to it or give it up first.")
+            _("The change to %(name)s is not finished. Switch over to it or cancel it first.")
             % {"name": open_one.to_name},
             code="change_open",
         )
@@ -124,7 +117,7 @@ def request_change(*, dataset: Dataset, name: str, user: Any = None) -> EncoderC
     return change
 
 
-def _give_job(change: EncoderChange, act: str, user: Any) -> None:
+def _give_job(change: EncoderChange, act: str, user: User | None) -> None:
     back = act == "take_back"
     change.job = enqueue(
         kind=Kind.CHANGE_ENCODER,
@@ -136,12 +129,12 @@ def _give_job(change: EncoderChange, act: str, user: Any) -> None:
     )
     if change.job.cancel_requested:  # a step that was stopped has come to rest, and its job is just ending
         raise ValidationError(
-            _("The step before is just being stopped. Try again in a moment."), code="still_ending"
+            _("The previous step is being stopped. Try again in a moment."), code="still_ending"
         )
     change.save(update_fields=["job"])
 
 
-def _taken(change: EncoderChange) -> EncoderChange:
+def _lock_change(change: EncoderChange) -> EncoderChange:
     """Lock the dataset, settle its changes, and return the current row of the change."""
     dataset = lock_dataset(change.dataset)
     settle(dataset)
@@ -149,15 +142,15 @@ def _taken(change: EncoderChange) -> EncoderChange:
 
 
 @transaction.atomic
-def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
+def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the switch to a prepared encoder.
 
     A job first embeds the images that were added since the preparation. Then it changes the encoder and the
     head in one transaction. Raises PermissionDenied if the user is not an admin, and ValidationError if the
     change is not ready.
     """
-    require_admin(user, change.dataset)
-    row = _taken(change)
+    require_role(user, change.dataset, Role.ADMIN)
+    row = _lock_change(change)
     if row.state != S.READY:
         raise ValidationError(
             _("This change is not waiting to be switched over; it is %(state)s.")
@@ -168,14 +161,14 @@ def request_switch(*, change: EncoderChange, user: Any) -> EncoderChange:
 
 
 @transaction.atomic
-def request_take_back(*, change: EncoderChange, user: Any) -> EncoderChange:
+def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the return to the previous encoder. Later decisions are kept.
 
     Raises the errors of request_switch. Also raises ValidationError if a later change replaced this change,
     if another change is open, or if the old embeddings were removed.
     """
-    require_admin(user, change.dataset)
-    row = _taken(change)
+    require_role(user, change.dataset, Role.ADMIN)
+    row = _lock_change(change)
     if why := take_back_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
     return _begin(row, "take_back", user)
@@ -186,20 +179,20 @@ def take_back_obstacle(change: EncoderChange) -> str:
     dataset = change.dataset
     in_use = encoder_in_use(dataset)
     if change.state != S.SWITCHED or (in_use is not None and in_use.pk != change.to_encoder_id):
-        return _("Only the change that brought the encoder in use can be taken back.")
+        return _("Only the change that introduced the encoder in use can be reverted.")
     if EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exists():
-        return _("Another change of the encoder is not finished. Switch over to it or give it up first.")
+        return _("Another change of the encoder is not finished. Switch over to it or cancel it first.")
     if removal_active(dataset):
         return _("Embeddings of this dataset are being removed. Wait until that has ended.")
     if change.from_encoder is not None and not has_embeddings(dataset, change.from_encoder):
         return _(
-            "The embeddings by the encoder before were removed. Change to it anew: it is prepared once more."
+            "The embeddings by the previous encoder were removed. Prepare the change to this encoder again."
         )
     return ""
 
 
-def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
-    change.state = ACTS[act][1]
+def _begin(change: EncoderChange, act: str, user: User) -> EncoderChange:
+    change.state = TRANSITIONS[act][1]
     change.error = change.error_code = ""
     change.error_texts = {}
     change.save(update_fields=["state", "error", "error_code", "error_texts"])
@@ -215,15 +208,15 @@ def _begin(change: EncoderChange, act: str, user: Any) -> EncoderChange:
 
 
 @transaction.atomic
-def cancel_change(*, change: EncoderChange, user: Any) -> EncoderChange:
+def cancel_change(*, change: EncoderChange, user: User) -> EncoderChange:
     """Cancel a change that is ready to switch, or stop the step that is running.
 
     Computed embeddings are kept.
 
     Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to stop.
     """
-    require_admin(user, change.dataset)
-    row = _taken(change)
+    require_role(user, change.dataset, Role.ADMIN)
+    row = _lock_change(change)
     if row.state in EncoderChange.ACTING and row.job is not None:
         cancel(job=row.job, user=user)
         settle(row.dataset)

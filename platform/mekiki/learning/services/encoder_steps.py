@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext_lazy
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
@@ -21,12 +22,12 @@ from mekiki.learning.services.heads import promote
 
 S = EncoderChange.State
 # Act of a job → (states from which it may start, state while it runs, state after a failure).
-ACTS: dict[str, tuple[tuple[S, ...], S, S]] = {
+TRANSITIONS: dict[str, tuple[tuple[S, ...], S, S]] = {
     "prepare": ((S.FAILED, S.CANCELLED), S.PREPARING, S.FAILED),
     "switch": ((S.READY,), S.SWITCHING, S.READY),
     "take_back": ((S.SWITCHED,), S.TAKING_BACK, S.SWITCHED),
 }
-_RESTING = {acting: resting for _from, acting, resting in ACTS.values()}
+_STATE_AFTER_FAILURE = {acting: resting for _from, acting, resting in TRANSITIONS.values()}
 
 
 def lock_dataset(dataset: Dataset) -> Dataset:
@@ -58,15 +59,17 @@ def resume_change(*, job: Job) -> EncoderChange | None:
         .first()
     )
     if change is None:
-        raise ValidationError(gettext_lazy("This change of the encoder does not exist (any more)."))
-    allowed, acting, _resting = ACTS[job.payload["act"]]
+        raise ValidationError(gettext_lazy("This change of the encoder does not exist."))
+    allowed, acting, _resting = TRANSITIONS[job.payload["act"]]
     if change.state in allowed:
         others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
             pk=change.pk
         )
         if others.exists():
             raise ValidationError(
-                gettext_lazy("Another change of the encoder was begun meanwhile. Nothing was changed.")
+                gettext_lazy(
+                    "Another change of the encoder was started in the meantime. Nothing was changed."
+                )
             )
         change.state, change.ended_at, change.error, change.error_code = acting, None, "", ""
         change.error_texts = {}
@@ -98,7 +101,7 @@ def record_new_encoder(*, change: EncoderChange, encoder: Encoder, facts: dict[s
 
 
 @transaction.atomic
-def change_is_ready(
+def mark_change_ready(
     *, change: EncoderChange, head: Head | None, facts: dict[str, Any], comparison: dict[str, Any]
 ) -> None:
     """Mark a change as ready to switch, after all images are embedded and the encoders are compared."""
@@ -115,16 +118,6 @@ def change_is_ready(
         target=change,
         data={**_names(change), "head": head.version if head else None},
     )
-
-
-@transaction.atomic
-def record_long_prompts(*, change: EncoderChange, long_prompts: list[dict[str, Any]]) -> None:
-    """Store which of the current prompts are too long for an encoder that is ready to switch."""
-    lock_dataset(change.dataset)
-    row = EncoderChange.objects.get(pk=change.pk)
-    if row.state == S.READY:
-        row.facts = {**row.facts, "long_prompts": long_prompts}
-        row.save(update_fields=["facts"])
 
 
 @transaction.atomic
@@ -152,7 +145,7 @@ def _names(change: EncoderChange) -> dict[str, Any]:
 
 
 @transaction.atomic
-def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
+def switch_over(*, change: EncoderChange, head: Head | None, user: User | None) -> None:
     """Change the dataset's encoder and its head in one transaction, to the new pair or back.
 
     The caller stores the head's predictions before. So readers see only results of the old encoder or only
@@ -163,7 +156,9 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
     if row.state in {S.SWITCHED, S.TAKEN_BACK}:
         return
     if row.state not in {S.SWITCHING, S.TAKING_BACK}:
-        raise ValidationError(gettext_lazy("The change was stopped meanwhile. The encoder in use stays."))
+        raise ValidationError(
+            gettext_lazy("The change was stopped in the meantime. The encoder in use stays.")
+        )
     back = row.state == S.TAKING_BACK
     before = champion(dataset)
     dataset.encoder_name = row.from_name if back else row.to_name
@@ -194,7 +189,7 @@ def switch_over(*, change: EncoderChange, head: Head | None, user: Any) -> None:
 
 
 @transaction.atomic
-def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
+def record_step_failure(*, change: EncoderChange, code: str, error: str, texts: Texts | None = None) -> None:
     """Record that a step failed, or was stopped (code "cancelled").
 
     The encoder in use and all computed data are kept. The change returns to a state from which the step can
@@ -205,7 +200,7 @@ def suspend_change(*, change: EncoderChange, code: str, error: str, texts: Texts
     if row.state not in EncoderChange.ACTING:
         return
     step, stopped = row.state, code == "cancelled"
-    resting = S.CANCELLED if stopped and step == S.PREPARING else _RESTING[S(step)]
+    resting = S.CANCELLED if stopped and step == S.PREPARING else _STATE_AFTER_FAILURE[S(step)]
     row.state = resting
     row.error_code, row.error = code[:40], "" if stopped else error
     row.error_texts = {} if stopped else texts or {}

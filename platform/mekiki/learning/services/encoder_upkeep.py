@@ -1,19 +1,25 @@
 """Removal of the embeddings of unused encoders, and reports of workers about their machines."""
 
-from typing import Any
-
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import Encoder, EncoderChange, EncodingProblem, WorkerReport
+from mekiki.learning.models import (
+    EmbeddingRemoval,
+    Encoder,
+    EncoderChange,
+    EncodingProblem,
+    WorkerReport,
+)
 from mekiki.learning.selectors import encoder_in_use, has_embeddings
-from mekiki.learning.services.encoder_changes import require_admin, settle
+from mekiki.learning.services.encoder_changes import settle
 from mekiki.learning.services.encoder_steps import lock_dataset
 
 
@@ -24,18 +30,18 @@ def removal_obstacle(dataset: Dataset, encoder: Encoder) -> str:
         return _("This encoder is in use. Predictions and search need its embeddings.")
     for change in EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN):
         if encoder.pk in {change.from_encoder_id, change.to_encoder_id} or change.to_encoder_id is None:
-            return _("A change of the encoder is not finished. Switch over to it or give it up first.")
+            return _("A change of the encoder is not finished. Switch over to it or cancel it first.")
     return ""
 
 
 @transaction.atomic
-def request_removal(*, dataset: Dataset, encoder: Encoder, user: Any) -> Job:
+def request_removal(*, dataset: Dataset, encoder: Encoder, user: User) -> Job:
     """Start a job that permanently removes the embeddings of the dataset by an encoder that is not in use.
 
     Raises PermissionDenied if the user is not an admin. Raises ValidationError if the embeddings are needed
     or if there are none.
     """
-    require_admin(user, dataset)
+    require_role(user, dataset, Role.ADMIN)
     row = lock_dataset(dataset)
     settle(row)
     if why := removal_obstacle(row, encoder):
@@ -80,8 +86,10 @@ def remove_embeddings(*, encoder: Encoder, dataset: Dataset, limit: int = 20_000
         return cursor.rowcount
 
 
-def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: Any = None) -> None:
-    """Record the event that the embeddings by an encoder were removed."""
+@transaction.atomic
+def record_removal(*, dataset: Dataset, encoder: Encoder, removed: int, user: User | None = None) -> None:
+    """Record that the embeddings by an encoder were removed, as a row and as an event."""
+    EmbeddingRemoval.objects.create(dataset=dataset, encoder=encoder, removed=removed)
     record(
         kind="encoder.embeddings_removed",
         actor=user,

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Max
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
@@ -21,6 +22,8 @@ from mekiki.learning.models import (
     HeadTrainingLabel,
     TrainingRun,
 )
+from mekiki.learning.reports import EvaluationReport, HeadMetrics
+from mekiki.learning.selectors import champion
 
 
 def next_version(dataset: Dataset) -> int:
@@ -55,12 +58,12 @@ def record_head(
     calibrated: bool,
     seed: int,
     code_version: str,
-    metrics: dict[str, Any],
+    metrics: HeadMetrics,
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
     run: TrainingRun | None = None,
-    user: Any = None,
+    user: User | None = None,
 ) -> Head:
     """Store a trained head and its training set as the dataset's next version.
 
@@ -124,15 +127,15 @@ def record_head(
 
 
 @transaction.atomic
-def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> None:
+def promote(*, head: Head, reason: dict[str, Any] | str, user: User | None = None) -> None:
     """Make a head the champion.
 
     The caller stores its predictions before. So readers see the predictions of the old head or of the new
     head.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=head.dataset_id)
-    before = Champion.objects.filter(dataset_id=head.dataset_id).select_related("head").first()
-    if before is not None and before.head_id == head.pk:
+    before = champion(head.dataset)
+    if before is not None and before.pk == head.pk:
         return
     why = reasons.parse(reason) if isinstance(reason, str) else reason
     Champion.objects.update_or_create(
@@ -146,7 +149,7 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: Any = None) -> No
         data={
             "version": head.version,
             "digest": head.digest,
-            "replaced": before.head.version if before is not None else None,
+            "replaced": before.version if before is not None else None,
             "reason": why,
         },
     )
@@ -161,7 +164,7 @@ def record_evaluation(
     low: float,
     high: float,
     answers: int,
-    report: dict[str, Any],
+    report: EvaluationReport,
     share: float | None = None,
     left_out: int = 0,
     counts: AuditCounts | None = None,

@@ -22,11 +22,12 @@ from psycopg import sql
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
-from mekiki.learning.models import Champion, Head
+from mekiki.learning.models import Head
+from mekiki.learning.selectors import champion
 
 TABLE = "learning_prediction"
 # First number of an advisory lock. The triggers of migration 0008 take it in exclusive mode.
-DATASET_SPACE = 0x4D4B4C02
+DATASET_LOCK_CLASS = 0x4D4B4C02
 # A drop needs an exclusive lock on the parent table, and readers queue behind a drop that waits. So it waits
 # only this long and is tried again later.
 DROP_WAIT_MS = 40
@@ -97,7 +98,7 @@ def store_predictions(
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_advisory_xact_lock_shared(%s, %s)", [DATASET_SPACE, head.dataset_id % 2**31]
+                "SELECT pg_advisory_xact_lock_shared(%s, %s)", [DATASET_LOCK_CLASS, head.dataset_id % 2**31]
             )
             _lock_head(cursor, head)
         _require_labels(columns)
@@ -166,14 +167,14 @@ def drop_replaced_predictions(dataset: Dataset) -> int:
     The caller must hold the learning lock (workers.locks), because another job can store predictions of a
     challenger. Predictions that are being read for a long time stay until the next call.
     """
-    champion = Champion.objects.filter(dataset=dataset).first()
-    if champion is None:
+    in_use = champion(dataset)
+    if in_use is None:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT h.id FROM learning_head h WHERE h.dataset_id = %s AND h.id <> %s "
             "AND to_regclass(%s || h.id) IS NOT NULL ORDER BY h.id",
-            [dataset.pk, champion.head_id, f"{TABLE}_"],
+            [dataset.pk, in_use.pk, f"{TABLE}_"],
         )
         stale = [row[0] for row in cursor.fetchall()]
     return sum(_drop(head_id) for head_id in stale)

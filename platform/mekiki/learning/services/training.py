@@ -9,9 +9,12 @@ from django.utils.translation import gettext as _
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from mekiki.accounts import site
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
+from mekiki.datasets.services import update_settings
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
@@ -25,12 +28,23 @@ from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
 logger = logging.getLogger(__name__)
 
 
-@transaction.atomic
-def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> TrainingRun:
+def request_training(*, dataset: Dataset, trigger: str, user: User | None = None) -> TrainingRun:
     """Start a training run. If a run is already active, return that run.
 
-    trigger: a TrainingRun.Trigger. Raises ValidationError if there are no labels or prompts, or no image to
-    train on.
+    trigger: a TrainingRun.Trigger. user: an admin of the dataset, or None for the platform and for commands.
+    Raises PermissionDenied for other users. Raises ValidationError if there are no labels or prompts, or no
+    image to train on.
+    """
+    if user is not None:
+        require_role(user, dataset, Role.ADMIN)
+    return start_training(dataset=dataset, trigger=trigger, user=user)
+
+
+@transaction.atomic
+def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> TrainingRun:
+    """Start a training run as the result of a job. The permission was checked when the job was requested.
+
+    user: who requested the job, None for the platform. Raises ValidationError as request_training does.
     """
     if not active_labels(dataset).exists() or current_prompt_set(dataset) is None:
         raise ValidationError(
@@ -39,13 +53,13 @@ def request_training(*, dataset: Dataset, trigger: str, user: Any = None) -> Tra
     if not can_learn(dataset):
         raise ValidationError(
             _(
-                "There is nothing to learn from yet: no image outside the audit sample has a label. Nothing "
-                "was started; review some images first."
+                "Training is not possible yet: no image outside the audit sample has a label. "
+                "Nothing was started; review some images first."
             ),
             code="nothing_confirmed",
         )
     job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
-    return run_of(job, trigger=trigger, user=user)
+    return get_or_create_run(job, trigger=trigger, user=user)
 
 
 def request_scheduled_training(*, dataset_id: int) -> str:
@@ -72,7 +86,7 @@ def can_learn(dataset: Dataset) -> bool:
 
 
 @transaction.atomic
-def run_of(job: Job, *, trigger: str = "", user: Any = None) -> TrainingRun:
+def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) -> TrainingRun:
     """Return the training run of a TRAIN job.
 
     The run is created if the job has none, for example if the platform requested the job.
@@ -129,12 +143,14 @@ def finish_run(*, run: TrainingRun, promoted: bool, reason: dict[str, Any], log:
 
 
 @transaction.atomic
-def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
+def set_schedule(*, dataset: Dataset, cron: str | None, user: User) -> None:
     """Set the retraining schedule of a dataset, or delete it if `cron` is None or blank.
 
     cron: a crontab line (minute hour day month weekday) in the site's time zone. Raises ValidationError with
-    the reason if it is not a valid crontab line.
+    the reason if it is not a valid crontab line. Raises PermissionDenied unless the user is an admin of the
+    dataset.
     """
+    require_role(user, dataset, Role.ADMIN)
     name = schedule_name(dataset)
     cron = " ".join((cron or "").split())
     if not cron:
@@ -161,3 +177,13 @@ def set_schedule(*, dataset: Dataset, cron: str | None, user: Any) -> None:
         },
     )
     record(kind="schedule.set", actor=user, dataset=dataset, target=dataset, data={"cron": cron})
+
+
+@transaction.atomic
+def set_retraining(*, dataset: Dataset, user: Any, cron: str | None, retrain_every: int) -> None:
+    """Set when heads are retrained: on a schedule (as `set_schedule`) and after a number of answers.
+
+    Both are stored, or neither. Raises ValidationError if a value is refused.
+    """
+    set_schedule(dataset=dataset, cron=cron, user=user)
+    update_settings(dataset=dataset, user=user, retrain_every=retrain_every)

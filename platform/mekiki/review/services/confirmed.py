@@ -6,30 +6,31 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, cast
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
-from mekiki.audit.models import Event
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
-from mekiki.review.models import AUDIT_GRACE, BLIND_STREAMS, ConfirmedLabel, Decision, Stream
+from mekiki.review.models import (
+    AUDIT_GRACE,
+    BLIND_STREAMS,
+    AuditRetirement,
+    ConfirmedLabel,
+    Decision,
+    Stream,
+)
+from mekiki.review.selectors import standing
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
     """Return the decisions that name a label and were not undone, in the order of their creation."""
-    return list(
-        Decision.objects.filter(kind__in=LABEL_KINDS, superseded_by__isnull=True, **where)
-        .select_related("item", "label")
-        .order_by("id")
-    )
+    return list(standing(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id"))
 
 
 def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
@@ -55,7 +56,7 @@ def settle(decisions: Iterable[Decision], wanted: int) -> Decision | None:
     return next(d for d in counted if d.label_id == label_id)
 
 
-def derive(*, dataset: Any, image: Any) -> ConfirmedLabel | None:
+def derive(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
@@ -115,8 +116,8 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
 
     It is the first label that reviewers gave blind, including late answers. An answer that was undone before
-    anything showed the head's prediction is ignored (`_slip`). If the label was archived and the image was
-    audited again, the later audit is used.
+    anything showed the head's prediction is ignored (`_was_undone_blind`). If the label was archived and the
+    image was audited again, the later audit is used.
     """
     given = (
         Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
@@ -125,9 +126,9 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     )
     answers = []
     for _item, of_item in groupby(given, key=lambda d: d.item_id):
-        group = [d for d in of_item if not _slip(d)]
+        group = [d for d in of_item if not _was_undone_blind(d)]
         wanted = group[0].item.overlap if group and group[0].item else 1
-        deciding = _settled_first(group, wanted)
+        deciding = _first_deciding_decision(group, wanted)
         if deciding is not None:
             last = max(d.created_at for d in first_by_reviewer(group)[:wanted])
             answers.append((cast(Label, deciding.label), last))
@@ -136,7 +137,7 @@ def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
     return kept[0] if kept else (None, None)
 
 
-def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
+def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:
     """Return the decision that sets the label at the first moment when a label is settled.
 
     After that moment the prediction is visible. So a later answer in time does not replace a late answer
@@ -149,7 +150,7 @@ def _settled_first(group: list[Decision], wanted: int) -> Decision | None:
     return None
 
 
-def _slip(decision: Decision) -> bool:
+def _was_undone_blind(decision: Decision) -> bool:
     """Return whether the answer was undone before a person could see the prediction.
 
     The prediction becomes visible AUDIT_GRACE after the answer. A new accuracy estimate reveals at once
@@ -167,27 +168,29 @@ def _slip(decision: Decision) -> bool:
     ).exists()
 
 
-def _was_retired(dataset: Any, image: Any) -> bool:
+def _was_retired(dataset: Dataset, image: Any) -> bool:
     """Return whether an earlier answer about this image was moved into training before it was undone."""
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
     ).values_list("created_at", "superseded_by__created_at")
-    retired = Event.objects.filter(dataset_id=dataset.pk, kind="audit.retired")
-    return any(retired.filter(at__gt=given, at__lt=undone).exists() for given, undone in spans)
+    retired = AuditRetirement.objects.filter(dataset=dataset)
+    return any(
+        retired.filter(retired_at__gt=given, retired_at__lt=undone).exists() for given, undone in spans
+    )
 
 
 @transaction.atomic
-def retire_audit(*, dataset: Any, user: Any) -> int:
+def retire_audit(*, dataset: Dataset, user: User) -> int:
     """Move the audited labels into the training pool, record this as an event, and return their number.
 
     These labels no longer measure accuracy, so the audit starts again without images. Raises PermissionDenied
     if the user is not an admin.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can retire its audit sample."))
+    require_role(user, dataset, Role.ADMIN)
     moved = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False).update(
         in_training=True, updated_at=clock.now()
     )
     if moved:
+        AuditRetirement.objects.create(dataset=dataset, labels=moved)
         record(kind="audit.retired", actor=user, dataset=dataset, target=dataset, data={"labels": moved})
     return moved

@@ -4,15 +4,14 @@ import uuid
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
@@ -20,17 +19,12 @@ from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.history import correction_by
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import derive
-from mekiki.review.services.decisions import after_decision, check_note, record_decision, wait_first
+from mekiki.review.services.decisions import after_decision, check_note, move_to_front, record_decision
 from mekiki.review.services.leases import shown_for
 from mekiki.review.services.locks import lock_reviewer
 
 
-def _require_reviewer(dataset: Any, user: Any) -> None:
-    if not at_least(role_in(user, dataset), Role.REVIEWER):
-        raise PermissionDenied(_("Only reviewers and admins of this dataset can change a label."))
-
-
-def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
+def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
     """Lock the image until the transaction ends, and return it with its confirmed label.
 
     Raises UnknownHereError if the dataset does not contain the image, and ReviewError if the image has no
@@ -47,14 +41,14 @@ def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
     if current is None:
         raise ReviewError(
             "no_label",
-            _("This image has no confirmed label. Nothing was changed; it is judged in the review."),
+            _("This image has no confirmed label. Nothing was changed; judge it in the review."),
         )
     if hidden_ids(dataset, [image.pk]):
         raise ReviewError(
             "blind",
             _(
-                "This image waits to be judged without seeing a prediction. Nothing was changed; "
-                "it is judged in the review."
+                "This image must be judged without seeing a prediction. Nothing was changed; judge "
+                "it in the review."
             ),
         )
     return image, current
@@ -63,8 +57,8 @@ def _lock(dataset: Any, image_id: int) -> tuple[Image, ConfirmedLabel]:
 @transaction.atomic
 def correct_label(
     *,
-    dataset: Any,
-    user: Any,
+    dataset: Dataset,
+    user: User,
     image_id: int,
     label_id: int,
     client_key: UUID,
@@ -82,7 +76,7 @@ def correct_label(
     ReviewError if there is no confirmed label, if the image must be judged blind, if the label is unchanged
     or archived, if the key was used before, or if the prediction was replaced.
     """
-    _require_reviewer(dataset, user)
+    require_role(user, dataset, Role.REVIEWER)
     check_note(note)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
@@ -90,7 +84,10 @@ def correct_label(
         if before.image_id != image_id or before.label_id != label_id:
             raise ReviewError(
                 "key_used",
-                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+                _(
+                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
+                    "answer again."
+                ),
             )
         before.duplicate = True
         return before
@@ -110,14 +107,14 @@ def correct_label(
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _recheck(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
+    item = _create_recheck_item(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
     shown = shown_for(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
             "prediction_replaced",
             _(
-                "The prediction on this page has been replaced meanwhile. Nothing was changed; look at the "
-                "new one."
+                "The prediction on this page was replaced in the meantime. Nothing was changed; look "
+                "at the new prediction."
             ),
         )
     decision = Decision.objects.create(
@@ -137,7 +134,9 @@ def correct_label(
     return decision
 
 
-def _recheck(dataset: Any, image: Image, stream: str = Stream.RECHECK, **more: Any) -> QueueItem:
+def _create_recheck_item(
+    dataset: Dataset, image: Image, stream: str = Stream.RECHECK, **more: Any
+) -> QueueItem:
     head = Head.objects.filter(champion__dataset=dataset).only("pk").first()
     return QueueItem.objects.create(
         dataset=dataset,
@@ -150,13 +149,13 @@ def _recheck(dataset: Any, image: Image, stream: str = Stream.RECHECK, **more: A
 
 
 @transaction.atomic
-def take_back_correction(*, dataset: Any, user: Any, image_id: int) -> Decision:
+def take_back_correction(*, dataset: Dataset, user: User, image_id: int) -> Decision:
     """Undo the reviewer's correction, so that the previous label is valid again.
 
     The correction must be the newest decision about the image. The image does not return to the queue. Raises
     PermissionDenied if the user is not a reviewer, and ReviewError if there is no such correction.
     """
-    _require_reviewer(dataset, user)
+    require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     image, _current = _lock(dataset, image_id)
     target = correction_by(user, image)
@@ -181,23 +180,23 @@ def take_back_correction(*, dataset: Any, user: Any, image_id: int) -> Decision:
 
 
 @transaction.atomic
-def ask_again(*, dataset: Any, user: Any, image_id: int) -> QueueItem:
+def ask_again(*, dataset: Dataset, user: User, image_id: int) -> QueueItem:
     """Put an image with a confirmed label first in the queue, and return its waiting item.
 
     An image of the audit sample is judged blind again, and its first answer stays the audit answer. The label
     stays until the new answer. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if
     the image has no confirmed label or must be judged blind anyway.
     """
-    _require_reviewer(dataset, user)
+    require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     image, current = _lock(dataset, image_id)
     waiting = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING).first()
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK
-        waiting = _recheck(dataset, image, stream, state=QueueItem.State.DONE)
+        waiting = _create_recheck_item(dataset, image, stream, state=QueueItem.State.DONE)
     waiting.image = image
-    item = wait_first(waiting)
+    item = move_to_front(waiting)
     record(
         kind="queue.asked_again",
         actor=user,

@@ -8,9 +8,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Min
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError, UnknownHereError
 from mekiki.review.models import Decision, Lease, QueueItem
@@ -31,8 +33,8 @@ SEEN_AFTER = 200
 @transaction.atomic
 def answer(
     *,
-    dataset: Any,
-    user: Any,
+    dataset: Dataset,
+    user: User,
     item_id: int,
     lease_id: int,
     kind: str,
@@ -50,19 +52,24 @@ def answer(
     label: required for correct. Confirm uses the label that was shown.
     milliseconds: time from display to answer, or None if the sender does not know it.
 
-    Raises UnknownHereError if the item or the lease does not exist for this reviewer. Raises
-    InvalidAnswerError if the answer is invalid or too fast. Raises ReviewError if the state forbids the
-    answer (no prediction, a blind item, an archived label, a key that was used before).
+    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the item or the lease
+    does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast. Raises
+    ReviewError if the state forbids the answer (no prediction, a blind item, an archived label, a key that
+    was used before).
     """
+    require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
-    _check_form(kind, label_id, note)
+    _validate_arguments(kind, label_id, note)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
         if before.dataset_id != dataset.pk or before.item_id != item_id:
             raise ReviewError(
                 "key_used",
-                _("This answer carries the key of an earlier one. The earlier answer is kept; answer again."),
+                _(
+                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
+                    "answer again."
+                ),
             )
         before.duplicate = True
         return before
@@ -82,7 +89,7 @@ def answer(
     if lease is None:
         raise UnknownHereError(
             "unknown_lease",
-            _("You do not hold this image. Nothing was recorded; the next image is on its way."),
+            _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
         )
     kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
     now = clock.now()
@@ -104,7 +111,7 @@ def answer(
     if lease.ended_at is None:
         Lease.objects.filter(pk=lease.pk, ended_at__isnull=True).update(ended_at=now)
     if waiting_state:
-        _move(item, kind, user, now)
+        _update_item_after_answer(item, kind, user, now)
     if kind in LABEL_KINDS:
         derive(dataset=dataset, image=item.image)
     record_decision(decision, item)
@@ -112,7 +119,7 @@ def answer(
     return decision
 
 
-def _check_form(kind: str, label_id: int | None, note: str) -> None:
+def _validate_arguments(kind: str, label_id: int | None, note: str) -> None:
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
     check_note(note)
@@ -128,14 +135,17 @@ def check_note(note: str) -> None:
         raise InvalidAnswerError(
             "note_too_long",
             _("The note has %(length)d characters; %(most)d is the most. Shorten it and send it again.")
-            % {"length": len(note), "most": MAX_NOTE},
+            % {
+                "length": len(note),
+                "most": MAX_NOTE,
+            },
         )
     if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
 
 
 def _checked_against(
-    dataset: Any, shown: dict[str, Any], kind: str, label_id: int | None
+    dataset: Dataset, shown: dict[str, Any], kind: str, label_id: int | None
 ) -> tuple[str, int | None]:
     """Return kind and label as they are recorded.
 
@@ -153,7 +163,10 @@ def _checked_against(
         if label_id is not None and label_id != predicted:
             raise ReviewError(
                 "not_what_was_shown",
-                _("The label sent is not the one that was shown. Nothing was recorded; answer again."),
+                _(
+                    "The label in the request differs from the label that was shown. Nothing was "
+                    "recorded; answer again."
+                ),
             )
         label_id = predicted
     if label_id is None:
@@ -170,7 +183,7 @@ def _checked_against(
     return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
 
 
-def lock_item(dataset: Any, item_id: int) -> QueueItem:
+def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     """Lock the image and then the item until the transaction ends, and return the item.
 
     The image is locked first, because an image can have several items and an undo can move between them.
@@ -186,7 +199,7 @@ def lock_item(dataset: Any, item_id: int) -> QueueItem:
     return item
 
 
-def wait_first(item: QueueItem) -> QueueItem:
+def move_to_front(item: QueueItem) -> QueueItem:
     """Put an image first in the queue and return its waiting item.
 
     This is the given item, or the item under which the image already waits. The caller must hold the image's
@@ -209,7 +222,7 @@ def wait_first(item: QueueItem) -> QueueItem:
     return first
 
 
-def _move(item: QueueItem, kind: str, user: Any, now: datetime) -> None:
+def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datetime) -> None:
     """Update the item after an answer.
 
     It is then done, at the end of the queue (after a skip), or still waiting for the next decision.
@@ -244,12 +257,12 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
     )
 
 
-def after_decision(dataset: Any, user: Any) -> None:
+def after_decision(dataset: Dataset, user: User) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
-    transaction.on_commit(lambda: _after(dataset, user), robust=True)
+    transaction.on_commit(lambda: _request_follow_up(dataset, user), robust=True)
 
 
-def _after(dataset: Any, user: Any) -> None:
+def _request_follow_up(dataset: Dataset, user: User) -> None:
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
     follow_up(dataset, waiting, user)
 

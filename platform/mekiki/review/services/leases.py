@@ -8,19 +8,23 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, QuerySet
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.config import clock
+from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import LABEL_KINDS
 
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same
 # reviewer.
-SKIP_REST = timedelta(minutes=10)
+SKIP_COOLDOWN = timedelta(minutes=10)
 # Keys of a shown prediction.
 SHOWN = ("head", "head_digest", "prompt_set", "label", "label_name", "confidence", "calibrated", "runner_up")
 # Ended leases are kept this long, for answers that come late.
-HISTORY = timedelta(days=30)
+ENDED_LEASES_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -46,30 +50,32 @@ def lease_time() -> timedelta:
 
 
 @transaction.atomic
-def next_items(*, dataset: Any, user: Any, count: int = 1) -> list[LeasedItem]:
+def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedItem]:
     """Return up to `count` (at most 5) leased items for a reviewer, in review order.
 
     First come the items that the reviewer already holds, so that a reload shows the same image. Then come the
-    next free items, with new leases. Two reviewers get the same item only if its overlap is above 1.
+    next free items, with new leases. Two reviewers get the same item only if its overlap is above 1. Raises
+    PermissionDenied if the user is not a reviewer.
     """
+    require_role(user, dataset, Role.REVIEWER)
     count = max(1, min(count, MAX_ITEMS))
     now = clock.now()
     held = _held(dataset, user, now)[:count]
     leased = [LeasedItem(lease.item, lease) for lease in held]
-    _prolong([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
-    lost: set[int] = set()
+    _renew([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
+    excluded: set[int] = set()
     # Another transaction can take a candidate after our query. Then query again without that candidate.
     while len(leased) < count:
-        candidates = _free(dataset, user, now, lost, count - len(leased))
+        candidates = _free(dataset, user, now, excluded, count - len(leased))
         if not candidates:
             break
         taken = lease_items(dataset=dataset, user=user, items=candidates, now=now)
         leased += taken
-        lost |= {item.pk for item in candidates}
+        excluded |= {item.pk for item in candidates}
     return leased
 
 
-def _held(dataset: Any, user: Any, now: datetime) -> QuerySet[Lease]:
+def _held(dataset: Dataset, user: User, now: datetime) -> QuerySet[Lease]:
     return (
         Lease.objects.filter(
             user=user,
@@ -83,13 +89,17 @@ def _held(dataset: Any, user: Any, now: datetime) -> QuerySet[Lease]:
     )
 
 
-def held_item(*, dataset: Any, user: Any, image_id: int) -> LeasedItem | None:
-    """Return the item of an image if the reviewer holds it now, otherwise None."""
+def held_item(*, dataset: Dataset, user: User, image_id: int) -> LeasedItem | None:
+    """Return the item of an image if the reviewer holds it now, otherwise None.
+
+    Raises PermissionDenied if the user is not a reviewer.
+    """
+    require_role(user, dataset, Role.REVIEWER)
     lease = _held(dataset, user, clock.now()).filter(item__image_id=image_id).first()
     return LeasedItem(lease.item, lease) if lease else None
 
 
-def _prolong(leases: list[Lease], now: datetime) -> None:
+def _renew(leases: list[Lease], now: datetime) -> None:
     if leases:
         until = now + lease_time()
         Lease.objects.filter(pk__in=[lease.pk for lease in leases]).update(expires_at=until)
@@ -102,7 +112,7 @@ def _prolong(leases: list[Lease], now: datetime) -> None:
 # item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
 _FREE = """
 SELECT q.* FROM review_queueitem q
-WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(lost)s)
+WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
   AND q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
  AND l.expires_at > %(now)s
@@ -124,7 +134,7 @@ FOR NO KEY UPDATE OF q SKIP LOCKED
 """
 
 
-def _free(dataset: Any, user: Any, now: datetime, lost: set[int], count: int) -> list[QueueItem]:
+def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count: int) -> list[QueueItem]:
     """Lock and return the next waiting items with a free slot that this reviewer has not decided.
 
     Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
@@ -133,14 +143,14 @@ def _free(dataset: Any, user: Any, now: datetime, lost: set[int], count: int) ->
         "dataset": dataset.pk,
         "user": user.pk,
         "now": now,
-        "rested": now - SKIP_REST,
-        "lost": list(lost),
+        "rested": now - SKIP_COOLDOWN,
+        "excluded": list(excluded),
         "count": count,
     }
     return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
 
 
-def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
+def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
     """Create leases for the items that still have a free slot. The caller must hold their row locks.
 
     The locks were taken after the snapshot of the caller's query. So the leases and answers of other
@@ -166,9 +176,7 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     several = [item for item in items if item.overlap > 1]
     given = {}
     if several:
-        rows_of = Decision.objects.filter(
-            item__in=several, kind__in=LABEL_KINDS, late=False, superseded_by__isnull=True
-        )
+        rows_of = standing(item__in=several, kind__in=LABEL_KINDS, late=False)
         given = dict(rows_of.values_list("item").annotate(n=Count("pk")))
     new = []
     for item in items:
@@ -184,7 +192,7 @@ def lease_items(*, dataset: Any, user: Any, items: list[QueueItem], now: datetim
     return [LeasedItem(lease.item, lease) for lease in new]
 
 
-def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
+def shown_for(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
     """Return item id → what the screen shows of the item.
 
     The keys are stream, propensity and blind. Items that are not blind also have the keys of the champion's
@@ -206,7 +214,7 @@ def shown_for(*, dataset: Any, items: list[QueueItem]) -> dict[int, dict[str, An
     return shown
 
 
-def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
+def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, Any]]:
     """Return image id → prediction of the head in use, with the keys SHOWN.
 
     The head is read first, and its predictions are selected with its id as a constant, so that the database
@@ -247,8 +255,12 @@ def _predicted(dataset: Any, image_ids: list[int]) -> dict[int, dict[str, Any]]:
 
 
 @transaction.atomic
-def renew(*, dataset: Any, user: Any, lease_ids: list[int]) -> list[Lease]:
-    """Renew the reviewer's active leases and return them. An expired lease is not renewed."""
+def renew(*, dataset: Dataset, user: User, lease_ids: list[int]) -> list[Lease]:
+    """Renew the reviewer's active leases and return them. An expired lease is not renewed.
+
+    Raises PermissionDenied if the user is not a reviewer.
+    """
+    require_role(user, dataset, Role.REVIEWER)
     now = clock.now()
     mine = Lease.objects.filter(
         pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True, expires_at__gt=now
@@ -262,8 +274,12 @@ def renew(*, dataset: Any, user: Any, lease_ids: list[int]) -> list[Lease]:
 
 
 @transaction.atomic
-def release(*, dataset: Any, user: Any, lease_ids: list[int]) -> int:
-    """End the given leases of the reviewer without an answer, and return how many were ended."""
+def release(*, dataset: Dataset, user: User, lease_ids: list[int]) -> int:
+    """End the given leases of the reviewer without an answer, and return how many were ended.
+
+    Raises PermissionDenied if the user is not a reviewer.
+    """
+    require_role(user, dataset, Role.REVIEWER)
     mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
     ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     return Lease.objects.filter(pk__in=ids).update(ended_at=clock.now()) if ids else 0
@@ -285,5 +301,5 @@ def release_expired_leases() -> int:
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
     ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
     Lease.objects.filter(pk__in=ids).update(ended_at=now)
-    Lease.objects.filter(ended_at__lt=now - HISTORY).delete()
+    Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT).delete()
     return len(ids)

@@ -13,7 +13,7 @@ def lock_reviewer(user_id: int) -> None:
     _lock(_REVIEWER, user_id)
 
 
-def lock_dataset_questions(dataset_id: int) -> None:
+def lock_training_request(dataset_id: int) -> None:
     """Lock the training requests of a dataset until the transaction ends."""
     _lock(_DATASET, dataset_id)
 

@@ -1,24 +1,24 @@
 """Return of a flagged image to the queue by an admin. The flags are superseded, not changed."""
 
 import uuid
-from typing import Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import at_least, role_in
-from mekiki.accounts.models import Role
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
+from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError, UnknownHereError
 from mekiki.review.models import Decision, QueueItem
+from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer
-from mekiki.review.services.decisions import lock_item, record_decision, wait_first
+from mekiki.review.services.decisions import lock_item, move_to_front, record_decision
 from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
+def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     """Put a flagged image first in the queue and return its item.
 
     The reviewer who flagged the image may answer too. The item keeps its stream and propensity, so an audited
@@ -26,22 +26,21 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
     not an admin. Raises UnknownHereError if the dataset has no such flag. Raises ReviewError if the flag was
     undone or if the image has all decisions that its overlap requires.
     """
-    if not at_least(role_in(user, dataset), Role.ADMIN):
-        raise PermissionDenied(_("Only an admin of this dataset can put a flagged image back."))
+    require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
     flags = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.FLAG)
     flag = flags.filter(pk=flag_id, item__isnull=False).first()
     if flag is None or flag.item_id is None:
         raise UnknownHereError("unknown_flag", _("There is no such flag in this dataset."))
     item = lock_item(dataset, flag.item_id)
-    standing = list(flags.filter(item=item, superseded_by__isnull=True).order_by("pk"))
-    if flag not in standing:
-        raise ReviewError("not_flagged", _("This flag has been taken back already. Nothing was changed."))
+    active = list(standing(dataset=dataset, kind=Decision.Kind.FLAG, item=item).order_by("pk"))
+    if flag not in active:
+        raise ReviewError("not_flagged", _("This flag was already undone. Nothing was changed."))
     if len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap:
         raise ReviewError(
-            "answered", _("Others have answered this image already. Its label stays, and so does the flag.")
+            "answered", _("Others have already answered this image. The label and the flag stay.")
         )
-    for one in standing:
+    for one in active:
         decision = Decision.objects.create(
             dataset=dataset,
             image_id=one.image_id,
@@ -54,12 +53,12 @@ def put_back(*, dataset: Any, user: Any, flag_id: int) -> QueueItem:
         )
         record_decision(decision, item)
     # After a late flag, the image may already wait under a newer item.
-    item = wait_first(item)
+    item = move_to_front(item)
     record(
         kind="queue.put_back",
         actor=user,
         dataset=dataset,
         target=item,
-        data={"image": flag.image.sha256, "flags": [one.pk for one in standing]},
+        data={"image": flag.image.sha256, "flags": [one.pk for one in active]},
     )
     return item

@@ -8,26 +8,28 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
 
+from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import Champion, TrainingRun
+from mekiki.learning.models import TrainingRun
+from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.selectors import audits_under_archived_labels
+from mekiki.review.selectors import audits_under_archived_labels, standing
 from mekiki.review.services.confirmed import LABEL_KINDS
-from mekiki.review.services.locks import lock_dataset_questions
+from mekiki.review.services.locks import lock_training_request
 
 logger = logging.getLogger(__name__)
 
 # Streams that may contain images with a label.
-ASK_AGAIN = (Stream.GOLD, Stream.RECHECK)
+REVIEW_LABELLED_STREAMS = (Stream.GOLD, Stream.RECHECK)
 # Minimum time between refills. A queue without further images must not start a job for each answer.
-REFILL_REST = timedelta(seconds=10)
+REFILL_INTERVAL = timedelta(seconds=10)
 # A failed refill is tried again after this time even without changes, because memory or disk space may be
 # free again.
-FAILED_REST = timedelta(minutes=10)
+RETRY_AFTER = timedelta(minutes=10)
 # Kinds of jobs that fill the queue.
 FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
 
@@ -35,7 +37,7 @@ FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
 @transaction.atomic
 def fill_queue(
     *,
-    dataset: Any,
+    dataset: Dataset,
     head: Any,
     image_ids: Sequence[int],
     streams: Sequence[str],
@@ -46,8 +48,8 @@ def fill_queue(
     Return the number of added items. A waiting item stays if it has an active lease or decisions, if its flag
     was undone, if a person requested it, or if it is an audit item that was ever leased. Images of other
     datasets, images that still wait, and images with an active label are skipped. An image with an active
-    label is not skipped if its stream is in ASK_AGAIN or if its audit label is archived. Raises ValueError if
-    the lengths differ.
+    label is not skipped if its stream is in REVIEW_LABELLED_STREAMS or if its audit label is archived. Raises
+    ValueError if the lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -56,7 +58,7 @@ def fill_queue(
     locked = list(waiting.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
     # This second statement also sees leases that were created before the locks were taken.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
-    begun = Decision.objects.filter(item=OuterRef("pk"), kind__in=LABEL_KINDS, superseded_by__isnull=True)
+    begun = standing(item=OuterRef("pk"), kind__in=LABEL_KINDS)
     # An undo of a flag requests a review of this image, so a refill must not withdraw the item.
     put_back = Decision.objects.filter(
         item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
@@ -89,7 +91,9 @@ def fill_queue(
             overlap=dataset.overlap,
         )
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
-        if image_id in known and image_id not in still and (image_id not in labelled or stream in ASK_AGAIN)
+        if image_id in known
+        and image_id not in still
+        and (image_id not in labelled or stream in REVIEW_LABELLED_STREAMS)
     ]
     # An undo can put an image into the queue at the same time. Then no second item is created.
     QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)
@@ -103,7 +107,7 @@ def fill_queue(
     return len(items)
 
 
-def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
+def ask_for_refill(*, dataset: Dataset, waiting: int, user: User | None = None) -> bool:
     """Start a refill job if less than half of the wanted number of items waits.
 
     Return whether it was started. No job is started if there are no images or no head in use, while a job
@@ -113,8 +117,8 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
         return False
     last = Job.objects.filter(dataset=dataset, kind__in=FILLING).order_by("-number").first()
     if last is not None:
-        resting = last.kind == Kind.REFILL and not clock.has_passed(REFILL_REST, last.created_at)
-        if last.state in ACTIVE_STATES or (resting and not _drained_since(dataset, last.created_at)):
+        resting = last.kind == Kind.REFILL and not clock.has_passed(REFILL_INTERVAL, last.created_at)
+        if last.state in ACTIVE_STATES or (resting and not _items_added_since(dataset, last.created_at)):
             return False
         if not _changed_since(dataset, last):
             return False
@@ -122,14 +126,12 @@ def ask_for_refill(*, dataset: Any, waiting: int, user: Any = None) -> bool:
     return True
 
 
-def _can_choose(dataset: Any) -> bool:
+def _can_choose(dataset: Dataset) -> bool:
     """Return whether the dataset has images and a head in use."""
-    return (
-        Champion.objects.filter(dataset=dataset).exists() and Image.objects.filter(dataset=dataset).exists()
-    )
+    return has_champion(dataset) and Image.objects.filter(dataset=dataset).exists()
 
 
-def _changed_since(dataset: Any, last: Job) -> bool:
+def _changed_since(dataset: Dataset, last: Job) -> bool:
     """Return whether a refill could choose other images than this job did.
 
     New decisions (answers, undos, returned flags) and new images change the choice. Changes of labels,
@@ -139,7 +141,7 @@ def _changed_since(dataset: Any, last: Job) -> bool:
     if (
         last.state == State.FAILED
         and last.finished_at
-        and clock.has_passed(FAILED_REST, last.finished_at, at=now)
+        and clock.has_passed(RETRY_AFTER, last.finished_at, at=now)
     ):
         return True
     since = last.started_at or last.created_at
@@ -152,30 +154,30 @@ def _changed_since(dataset: Any, last: Job) -> bool:
     return any(row is not None and row[0] > since for row in newest)
 
 
-def _drained_since(dataset: Any, asked_at: Any) -> bool:
+def _items_added_since(dataset: Dataset, asked_at: Any) -> bool:
     """Return whether items were added since `asked_at`.
 
-    The caller knows that the queue is short again, so REFILL_REST does not apply then.
+    The caller knows that the queue is short again, so REFILL_INTERVAL does not apply then.
     """
     newest = QueueItem.objects.filter(dataset=dataset).order_by("-pk").values_list("created_at").first()
     return newest is not None and newest[0] > asked_at
 
 
-def ask_for_training(*, dataset: Any) -> bool:
+def ask_for_training(*, dataset: Dataset) -> bool:
     """Start a training after `retrain_every` new training labels. Return whether it was started."""
     if not _enough_for_training(dataset):
         return False
     from mekiki.learning.services import request_training
 
     with transaction.atomic():
-        lock_dataset_questions(dataset.pk)
+        lock_training_request(dataset.pk)
         if not _enough_for_training(dataset):  # Another answer has started it.
             return False
         request_training(dataset=dataset, trigger=TrainingRun.Trigger.COUNT)
     return True
 
 
-def _enough_for_training(dataset: Any) -> bool:
+def _enough_for_training(dataset: Dataset) -> bool:
     wanted = dataset.retrain_every
     if not wanted:
         return False
@@ -188,7 +190,7 @@ def _enough_for_training(dataset: Any) -> bool:
     return new[:wanted].count() >= wanted
 
 
-def follow_up(dataset: Any, waiting: int, user: Any) -> None:
+def follow_up(dataset: Dataset, waiting: int, user: User) -> None:
     """Start a training and a refill if they are due after an answer.
 
     The answer is already recorded, so an error here is logged and not shown.

@@ -1,37 +1,41 @@
 """Undo: a new decision that supersedes the reviewer's latest decision. No row is changed or deleted."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
 from mekiki.config import clock
+from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import standing
 from mekiki.review.services.confirmed import derive, effective_decisions, first_by_reviewer
-from mekiki.review.services.decisions import is_flagged, lock_item, record_decision, wait_first
+from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
+def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
 
     The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
     another reviewer holds it or if it needs no further decision. A request that is sent again with the same
     client_key returns the same decision, with `duplicate` set. An undo cannot be undone: the reviewer answers
-    the image again. Raises ReviewError if there is nothing to undo or if an answer used the key.
+    the image again. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if there is
+    nothing to undo or if an answer used the key.
     """
+    require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
         if before.kind != Decision.Kind.UNDO or before.dataset_id != dataset.pk:
             raise ReviewError(
                 "key_used",
-                _("This undo carries the key of an earlier answer. That answer is kept; undo again."),
+                _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
             )
         before.duplicate = True
         return before
@@ -42,7 +46,7 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     if Decision.objects.filter(supersedes=target).exists():  # It was undone while we waited for the lock.
         raise ReviewError(
             "nothing_to_undo",
-            _("An admin has put this image back into the queue meanwhile. There is nothing to undo."),
+            _("An admin has returned this image to the queue in the meantime. There is nothing to undo."),
         )
     decision = Decision.objects.create(
         dataset=dataset,
@@ -56,16 +60,16 @@ def undo(*, dataset: Any, user: Any, client_key: UUID) -> Decision:
     )
     derive(dataset=dataset, image=target.image)
     if item is not None:
-        _ask_again(dataset, user, item)
+        _requeue_and_lease(dataset, user, item)
     record_decision(decision, item)
     return decision
 
 
-def _ask_again(dataset: Any, user: Any, item: QueueItem) -> LeasedItem | None:
+def _requeue_and_lease(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
     """Put the image first in the queue and lease it to the reviewer, if it still needs a decision."""
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
         return None
-    leased = lease_items(dataset=dataset, user=user, items=[wait_first(item)], now=now)
+    leased = lease_items(dataset=dataset, user=user, items=[move_to_front(item)], now=now)
     return leased[0] if leased else None

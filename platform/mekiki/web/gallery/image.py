@@ -4,14 +4,14 @@ import uuid
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest, number_in
+from mekiki.accounts.http import number_in, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import image_for
 from mekiki.datasets.models import Image
@@ -26,13 +26,13 @@ from mekiki.web.gallery.narrowed import Narrowed, neighbours
 
 
 @require_safe
-def image(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
+def image(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Show one image, its metadata, prediction, decisions, and its neighbours in the order of the gallery."""
-    picture = image_for(request.user, slug, sha256)
+    picture = image_for(user_of(request), slug, sha256)
     return _page(request, picture)
 
 
-def _page(request: UserRequest, picture: Image, *, problem: str = "", status: int = 200) -> HttpResponse:
+def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: int = 200) -> HttpResponse:
     dataset = picture.dataset
     head = champion(dataset)
     labels = list(active_labels(dataset))
@@ -58,11 +58,11 @@ def _page(request: UserRequest, picture: Image, *, problem: str = "", status: in
         and current.audit_label is not None
         and not current.in_training,
         "decisions": history_of(picture, current) if seen else [],
-        "near": neighbours(dataset, head, picture, narrowed, request.user),
+        "near": neighbours(dataset, head, picture, narrowed, user_of(request)),
         "query": narrowed.query,
         "may_correct": may_correct,
         "other_labels": [label for label in labels if current is None or label.pk != current.label_id],
-        "may_take_back": may_correct and correction_by(request.user, picture) is not None,
+        "may_take_back": may_correct and correction_by(user_of(request), picture) is not None,
         "client_key": uuid.uuid4(),
         "problem": problem,
     }
@@ -76,9 +76,9 @@ def _prediction(head: Head | None, picture: Image) -> Prediction | None:
     return rows.select_related("label", "runner_up").first()
 
 
-def _act(request: UserRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
+def _act(request: HttpRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
     """Run an action on an image, then show its page again with the result."""
-    picture = image_for(request.user, slug, sha256, Role.REVIEWER)
+    picture = image_for(user_of(request), slug, sha256, Role.REVIEWER)
     try:
         done = act(picture)
     except UnknownHereError as error:
@@ -91,7 +91,7 @@ def _act(request: UserRequest, slug: str, sha256: str, act: Callable[[Image], st
 
 
 @require_POST
-def correct(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
+def correct(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Give another label to an image with a confirmed label."""
 
     def act(picture: Image) -> str:
@@ -100,7 +100,7 @@ def correct(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
             raise ReviewError("no_label", _("Choose a label. Nothing was changed."))
         decision = services.correct_label(
             dataset=picture.dataset,
-            user=request.user,
+            user=user_of(request),
             image_id=picture.pk,
             label_id=label,
             client_key=_key(request.POST.get("client_key", "")),
@@ -122,24 +122,22 @@ def _key(text: str) -> uuid.UUID:
 
 
 @require_POST
-def take_back(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
+def take_back(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Undo the user's own correction."""
 
     def act(picture: Image) -> str:
-        services.take_back_correction(dataset=picture.dataset, user=request.user, image_id=picture.pk)
-        return _("The correction is undone. The label before it is back.")
+        services.take_back_correction(dataset=picture.dataset, user=user_of(request), image_id=picture.pk)
+        return _("The correction is undone. The previous label is restored.")
 
     return _act(request, slug, sha256, act)
 
 
 @require_POST
-def ask_again(request: UserRequest, slug: str, sha256: str) -> HttpResponse:
+def ask_again(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Put an image with a confirmed label at the front of the review queue."""
 
     def act(picture: Image) -> str:
-        services.ask_again(dataset=picture.dataset, user=request.user, image_id=picture.pk)
-        return _(
-            "The image waits for a reviewer again, before all others. Its label stays until the new answer."
-        )
+        services.ask_again(dataset=picture.dataset, user=user_of(request), image_id=picture.pk)
+        return _("The image was returned to the start of the queue. Its label stays until the new answer.")
 
     return _act(request, slug, sha256, act)

@@ -5,8 +5,9 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.datasets.access import image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
@@ -30,7 +31,7 @@ class Narrowed:
     like: Image | None = None
 
     @classmethod
-    def of(cls, request: UserRequest, dataset: Dataset, labels: list[Label]) -> Self:
+    def of(cls, request: HttpRequest, dataset: Dataset, labels: list[Label]) -> Self:
         """Read the filters from the address of a request. A field that is not valid is ignored.
 
         Raises Http404 if `like` is not an image of the dataset.
@@ -41,7 +42,7 @@ class Narrowed:
         kept = {name: str(value) for name, value in request.GET.items() if name in form.fields and value}
         text = request.GET.get("text", "").strip()
         wanted = request.GET.get("like", "")
-        like = image_for(request.user, dataset.slug, wanted) if wanted and not text else None
+        like = image_for(user_of(request), dataset.slug, wanted) if wanted and not text else None
         if text or like is not None:
             kept.pop("sort", None)
             kept |= {"text": text} if text else {"like": wanted}

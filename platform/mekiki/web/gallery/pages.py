@@ -1,9 +1,11 @@
 """Pages of images by key (keyset pagination), without offsets."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from mekiki.config.keyset import beyond, take
 from mekiki.datasets.models import Image
 
 PAGE = 60
@@ -27,9 +29,7 @@ def page_of(images: QuerySet[Image], sort: str, after: str = "", before: str = "
     key = _parse_key(after or before, with_confidence=bool(sort))
     backwards = bool(before) and key is not None
     images = _in_order(images, sort, key, falling=descending != backwards)
-    rows = list(images[: PAGE + 1])
-    more = len(rows) > PAGE
-    rows = rows[:PAGE]
+    rows, more = take(images, PAGE)
     if backwards:
         rows.reverse()
     first = key_of(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
@@ -42,7 +42,9 @@ def _in_order(
 ) -> QuerySet[Image]:
     """Return the images beyond a key, in their order."""
     if key is not None:
-        images = images.filter(_beyond(key, falling))
+        confidence, pk = key
+        keys: list[tuple[str, Any]] = [] if confidence is None else [("confidence", confidence)]
+        images = images.filter(beyond(*keys, ("pk", pk), descending=falling))
         if not sort and "answered" in images.query.annotations:
             images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
     sign = "-" if falling else ""
@@ -70,16 +72,6 @@ def _parse_key(text: str, *, with_confidence: bool) -> tuple[float | None, int] 
         return (float(confidence) if with_confidence else None), int(pk)
     except ValueError:
         return None
-
-
-def _beyond(key: tuple[float | None, int], falling: bool) -> Q:
-    compare = "lt" if falling else "gt"
-    confidence, pk = key
-    if confidence is None:
-        return Q(**{f"pk__{compare}": pk})
-    tie = Q(confidence=confidence, **{f"pk__{compare}": pk})
-    # The first condition is redundant, but an index scan can start from it.
-    return Q(**{f"confidence__{compare}e": confidence}) & (Q(**{f"confidence__{compare}": confidence}) | tie)
 
 
 def page_of_hits(

@@ -3,11 +3,11 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
@@ -29,9 +29,9 @@ PATIENCE = 1.5
 
 
 @require_safe
-def images(request: UserRequest, slug: str) -> HttpResponse:
+def images(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the grid of thumbnails: newest first, by confidence, or by similarity to a text or an image."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     head = champion(dataset)
     form = FilterForm(request.GET, list(active_labels(dataset)))
     form.is_valid()  # an invalid field is marked; the other fields apply
@@ -39,7 +39,9 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
     text = request.GET.get("text", "").strip()
     # If both are given, the text applies: a form sends the text, a link the image.
     like = (
-        image_for(request.user, slug, request.GET["like"]) if request.GET.get("like") and not text else None
+        image_for(user_of(request), slug, request.GET["like"])
+        if request.GET.get("like") and not text
+        else None
     )
     if like is not None:
         blinding.hide(dataset, [like])
@@ -73,7 +75,7 @@ def images(request: UserRequest, slug: str) -> HttpResponse:
 
 
 def _listed(
-    request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
+    request: HttpRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the context of a page of the images that match the filters, in the requested order."""
     images = matching(dataset, head, asked)
@@ -93,11 +95,11 @@ def _listed(
 
 
 def _searched(
-    request: UserRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any], text: str, like: Any
+    request: HttpRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any], text: str, like: Any
 ) -> dict[str, Any]:
     """Return the context of a page of the most similar images, with `.rank` and `.similarity`."""
     result = search(
-        dataset=dataset, head=head, asked=asked, user=request.user, text=text, like=like, wait=PATIENCE
+        dataset=dataset, head=head, asked=asked, user=user_of(request), text=text, like=like, wait=PATIENCE
     )
     after, before = request.GET.get("after", ""), request.GET.get("before", "")
     first, hits, newer, older = page_of_hits(result.hits, after, before)

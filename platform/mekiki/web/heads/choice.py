@@ -1,7 +1,7 @@
 """The choice of a head's kind and of its prior strength, by cross-validation on the reviewed labels."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.utils.safestring import SafeString
@@ -31,8 +31,8 @@ def choice_of(head: Head) -> Choice:
     """Return why the head is of its kind. The sentence says so if kinds were not compared."""
     kinds = dict(Head.Kind.choices)
     candidates = [
-        {**candidate, "label": kinds.get(candidate.get("kind"), candidate.get("kind"))}
-        for candidate in head.metrics.get("candidates") or []
+        {**asdict(candidate), "label": kinds.get(candidate.kind, candidate.kind)}
+        for candidate in head.metrics.candidates
     ]
     return Choice(_sentence(head, kinds), candidates)
 
@@ -40,10 +40,10 @@ def choice_of(head: Head) -> Choice:
 def _sentence(head: Head, kinds: dict[str, Any]) -> str:
     if not head.is_trained:
         return _(
-            "It uses the prompts alone: there was no confirmed label to learn from. Review some images, "
-            "then retrain."
+            "It uses the prompts alone: there was no confirmed label for training. Review some "
+            "images, then retrain."
         )
-    code = (head.metrics.get("choice") or {}).get("code", "")
+    code = head.metrics.choice.code
     kind = kinds.get(head.kind, head.kind)
     if code == "best" and head.kind == Head.Kind.LOGISTIC:
         return _(
@@ -71,19 +71,19 @@ def _sentence(head: Head, kinds: dict[str, Any]) -> str:
 
 def strengths_of(head: Head) -> Strengths | None:
     """Return the cross-validation of λ₀; None if it was fixed or the head has no prior."""
-    tried = (head.metrics.get("cross_validation") or []) if head.kind == Head.Kind.LOGISTIC else []
-    chosen = head.metrics.get("lambda0")
+    tried = head.metrics.cross_validation if head.kind == Head.Kind.LOGISTIC else ()
+    chosen = head.metrics.lambda0
     rows = [
         charts.Loss(
-            strength["lambda0"],
-            strength["log_loss"],
-            strength["standard_error"],
-            chosen is not None and math.isclose(strength["lambda0"], chosen, rel_tol=1e-6),
+            strength.lambda0,
+            strength.log_loss,
+            strength.standard_error,
+            chosen is not None and math.isclose(strength.lambda0, chosen, rel_tol=1e-6),
         )
         for strength in tried
-        if strength["lambda0"] > 0
-        and math.isfinite(strength["log_loss"])
-        and math.isfinite(strength["standard_error"])
+        if strength.lambda0 > 0
+        and math.isfinite(strength.log_loss)
+        and math.isfinite(strength.standard_error)
     ]
     rows.sort(key=lambda row: row.strength)
     if not rows:
@@ -93,7 +93,7 @@ def strengths_of(head: Head) -> Strengths | None:
     svg = charts.losses(
         rows,
         title=_("Log-loss against the strength of the prior"),
-        description=_("Lowest at %(best).2g; %(taken).2g was taken.")
+        description=_("Lowest at %(best).2g; %(taken).2g was chosen.")
         % {"best": best.strength, "taken": taken.strength},
         x_label=_("strength of the prior, λ₀; further right the prompts count more"),
     )

@@ -1,7 +1,7 @@
 """Confusion matrices as tables: rows are the labels given by reviewers, columns the predictions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
@@ -16,6 +16,8 @@ UPRIGHT = 7
 # Maximum number of mistakes listed before the table.
 NAMED = 10
 STEPS = 5
+
+Matrix = Sequence[Sequence[int]]  # (L, L)
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,20 @@ def of_audit(evaluation: Evaluation | None, labels: dict[int, Label], slug: str 
     """
     if evaluation is None:
         return None
-    return _confusion(evaluation.report.get("confusion"), evaluation.report.get("label_ids"), labels, slug)
+    return _confusion(evaluation.report.confusion, evaluation.report.label_ids, labels, slug)
 
 
 def of_reviewed(head: Head, labels: dict[int, Label]) -> Confusion | None:
     """Return the out-of-fold matrix on the reviewed labels. It does not estimate accuracy."""
-    cross = head.metrics.get("cross_validated_on_reviewed_labels") or {}
-    return _confusion(cross.get("confusion"), head.label_ids, labels, "")
+    cross = head.metrics.cross_validated_on_reviewed_labels
+    return _confusion(cross.confusion, head.label_ids, labels, "") if cross is not None else None
 
 
-def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str) -> Confusion | None:
+def _confusion(
+    matrix: Matrix, label_ids: Sequence[int], labels: dict[int, Label], slug: str
+) -> Confusion | None:
     """Return the confusion to show; None if there is no matrix or it is empty."""
-    n = len(label_ids or [])
+    n = len(label_ids)
     if not matrix or len(matrix) != n or any(len(row) != n for row in matrix) or not any(map(any, matrix)):
         return None
     names = [labels[pk].name if pk in labels else "?" for pk in label_ids]
@@ -129,7 +133,7 @@ def _confusion(matrix: Any, label_ids: Any, labels: dict[int, Label], slug: str)
     )
 
 
-def _shown(matrix: list[list[int]], wrong: list[tuple[int, int]], n: int) -> list[int]:
+def _shown(matrix: Matrix, wrong: list[tuple[int, int]], n: int) -> list[int]:
     """Return the indices of the labels in the table, in ascending order."""
     if n <= SHOWN:
         return list(range(n))

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from django.http import Http404, StreamingHttpResponse
+from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
+from mekiki.config.csv_files import csv_response, safe_cell, utc
 from mekiki.labeling.models import Label
 from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import COLUMNS, counts_of, since_stated, unknown_labels
@@ -16,7 +17,6 @@ from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.blinding import hidden, hidden_ids, neutral_name
 from mekiki.review.models import Decision
-from mekiki.web.csv_files import csv_response, safe_cell, utc
 
 CHUNK = 2000  # rows whose decisions are loaded in one query
 UNKNOWN = "label unknown to the head, counts as wrong"
@@ -24,9 +24,9 @@ TRAINING = ("image_sha256", "file_name", "label", "decided_by", "decided_at", "d
 
 
 @require_safe
-def training_labels(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
+def training_labels(request: HttpRequest, slug: str, version: int) -> StreamingHttpResponse:
     """Download the training labels of a head: image, label, and who decided it, when and how."""
-    dataset, head = head_for(request.user, slug, version)
+    dataset, head = head_for(user_of(request), slug, version)
     return csv_response(f"{dataset.slug}-head-{head.version}-training-labels.csv", _training_rows(head))
 
 
@@ -66,15 +66,14 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
 
 
 @require_safe
-def confusions(request: UserRequest, slug: str, version: int) -> StreamingHttpResponse:
+def confusions(request: HttpRequest, slug: str, version: int) -> StreamingHttpResponse:
     """Download the confusion matrix on the audit sample, one line per pair of labels that occurs."""
-    dataset, head = head_for(request.user, slug, version)
+    dataset, head = head_for(user_of(request), slug, version)
     evaluation = evaluation_of(head)
     now = audit_counts(dataset)
-    matrix = evaluation.report.get("confusion") if evaluation is not None else None
-    if evaluation is None or not matrix:
+    if evaluation is None or not evaluation.report.confusion:
         raise Http404
-    ids = evaluation.report["label_ids"]
+    matrix, ids = evaluation.report.confusion, evaluation.report.label_ids
     names = dict(Label.objects.filter(pk__in=ids).values_list("pk", "name"))
 
     def rows() -> Iterator[tuple[Any, ...]]:

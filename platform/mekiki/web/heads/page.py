@@ -1,14 +1,15 @@
 """The page of one head: training data, choice of kind, accuracy, and whether its training is repeatable."""
 
+from dataclasses import asdict
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.access import at_least
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
@@ -19,7 +20,8 @@ from mekiki.learning.access import head_for
 from mekiki.learning.accuracy import unknown_labels
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.reasons import parse, reason_of
-from mekiki.learning.services import obstacle
+from mekiki.learning.reports import EvaluationReport
+from mekiki.learning.services import promotion_obstacle
 from mekiki.web.heads import confusion
 from mekiki.web.heads.choice import choice_of, strengths_of
 from mekiki.web.heads.reliability import reliability_of
@@ -27,19 +29,19 @@ from mekiki.web.views.datasets import curve_chart
 
 
 @require_safe
-def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
+def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Show the page of a head.
 
     Accuracy figures come from the audit sample only. Figures from reviewed labels are marked as such.
     """
-    dataset, shown = head_for(request.user, slug, version)
+    dataset, shown = head_for(user_of(request), slug, version)
     run = selectors.training_run_of(shown)
     in_use = selectors.champion_since(dataset)
     evaluation = selectors.evaluation_of(shown)
     facts = parse(run.reason) if run is not None else {}
     before = _before(dataset, facts)
     labels = Label.objects.in_bulk(shown.label_ids)
-    cross = shown.metrics.get("cross_validated_on_reviewed_labels") or {}
+    cross = shown.metrics.cross_validated_on_reviewed_labels
     curve = [point for point in selectors.learning_curve(dataset, until=shown) if point.n]
     is_used = in_use is not None and in_use.head_id == shown.pk
     context = {
@@ -48,7 +50,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "head": shown,
         "in_use": is_used,
         "may_choose": at_least(dataset.role, Role.ADMIN),
-        "obstacle": obstacle(dataset, shown),
+        "obstacle": promotion_obstacle(dataset, shown),
         "jobs": _jobs(dataset, shown),
         "run": run,
         "reason": reason_of(shown, in_use),
@@ -56,7 +58,7 @@ def head(request: UserRequest, slug: str, version: int) -> HttpResponse:
         "before": before,
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
         "evaluation": evaluation,
-        "report": evaluation.report if evaluation is not None else {},
+        "report": evaluation.report if evaluation is not None else EvaluationReport(),
         "unknown_labels": unknown_labels(evaluation) if evaluation is not None else 0,
         "strata": _strata(evaluation),
         "confusion": confusion.of_audit(evaluation, labels, dataset.slug if is_used else ""),
@@ -88,7 +90,9 @@ def _jobs(dataset: Dataset, head: Head) -> list[progress.JobStatus]:
     if not any(job.kind == Kind.VERIFY_HEAD for job in active):
         return active
     of_others = Job.objects.filter(pk__in=[job.id for job in active if job.kind == Kind.VERIFY_HEAD])
-    others = {str(pk) for pk in of_others.exclude(payload__head=head.pk).values_list("pk", flat=True)}
+    others = {
+        str(pk) for pk in of_others.exclude(key=selectors.verification_key(head)).values_list("pk", flat=True)
+    }
     return [job for job in active if job.id not in others]
 
 
@@ -97,23 +101,21 @@ def _strata(evaluation: Evaluation | None) -> list[dict[str, Any]]:
 
     The result is empty if all images arrived together.
     """
-    strata = evaluation.report.get("strata") or [] if evaluation is not None else []
+    strata = evaluation.report.strata if evaluation is not None else ()
     if len(strata) < 2:
         return []
     lines = []
     for stratum in strata:
-        since, until = (
-            parse_datetime(stratum[name]) if stratum[name] else None for name in ("since", "until")
-        )
+        since, until = (parse_datetime(text) if text else None for text in (stratum.since, stratum.until))
         several = since is not None and until is not None and (until - since).total_seconds() >= 60
-        lines.append(stratum | {"since": since, "until": until, "several": several})
+        lines.append(asdict(stratum) | {"since": since, "until": until, "several": several})
     return lines
 
 
 def _classes(head: Head, labels: dict[int, Label]) -> list[dict[str, Any]]:
     """Return the name, the number of training labels and the trust in the text of each label of the head."""
     counts = selectors.label_counts(head)
-    trust = head.metrics.get("trust_in_text") or []
+    trust = head.metrics.trust_in_text
     return [
         {
             "name": labels[label_id].name if label_id in labels else "?",

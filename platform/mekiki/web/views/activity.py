@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,9 +14,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts import selectors as people
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
+from mekiki.config.csv_files import csv_response
 from mekiki.datasets.access import dataset_for, job_for
 from mekiki.datasets.left_out import left_out_of
 from mekiki.datasets.models import Dataset
@@ -26,15 +27,14 @@ from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import ACTIVE_STATES, ENDED_EARLY, Job, Kind
 from mekiki.web import activity_log, events
-from mekiki.web.csv_files import csv_response
 
 ENDED_JOBS = 10
 
 
 @require_safe
-def activity(request: UserRequest, slug: str) -> HttpResponse:
+def activity(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the active and recent jobs and the events of the dataset."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     rows = Job.objects.filter(dataset=dataset).exclude(state__in=ACTIVE_STATES)
     ended = list(rows.select_related("dataset").order_by("-number")[:ENDED_JOBS])
     again = progress.worth_retrying(ended, dataset) if dataset.role == Role.ADMIN else set()
@@ -60,9 +60,9 @@ def activity(request: UserRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
-def platform_activity(request: UserRequest) -> HttpResponse:
+def platform_activity(request: HttpRequest) -> HttpResponse:
     """Show the events of all datasets and of none (logins, users), for platform admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     users, _more = people.users()
     context = {
         "groups": events.choices(with_users=True),
@@ -76,20 +76,20 @@ def platform_activity(request: UserRequest) -> HttpResponse:
 
 
 @require_safe
-def download_events(request: UserRequest, slug: str, form: str) -> HttpResponseBase:
+def download_events(request: HttpRequest, slug: str, form: str) -> HttpResponseBase:
     """Download the events of the dataset that match the page's filter, as CSV or JSON Lines."""
-    dataset = dataset_for(request.user, slug)
+    dataset = dataset_for(user_of(request), slug)
     return _download(request, Event.objects.filter(dataset_id=dataset.pk), f"{dataset.slug}-events", form)
 
 
 @require_safe
-def download_platform_events(request: UserRequest, form: str) -> HttpResponseBase:
+def download_platform_events(request: HttpRequest, form: str) -> HttpResponseBase:
     """Download the events of the whole platform, for its admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     return _download(request, Event.objects.all(), "mekiki-events", form)
 
 
-def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str) -> HttpResponseBase:
+def _download(request: HttpRequest, rows: QuerySet[Event], name: str, form: str) -> HttpResponseBase:
     """Stream the events, oldest first, with constant memory."""
     rows = activity_log.Filter.of(request).apply(rows)
     if form == "csv":
@@ -103,33 +103,33 @@ def _download(request: UserRequest, rows: QuerySet[Event], name: str, form: str)
 
 
 @require_POST
-def cancel_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
+def cancel_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     """Request that a job stops. Everything that it has stored stays."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
-    job = job_for(request.user, job_id, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    job = job_for(user_of(request), job_id, Role.ADMIN)
     if job.dataset_id != dataset.pk:
         raise Http404
-    jobs.cancel(job=job, user=request.user)
-    messages.success(request, _("The job stops at its next step. What it has stored stays."))
+    jobs.cancel(job=job, user=user_of(request))
+    messages.success(request, _("The job stops at its next step. Stored results stay."))
     return redirect("activity", slug)
 
 
 @require_POST
-def retry_job(request: UserRequest, slug: str, job_id: UUID) -> HttpResponse:
+def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     """Request again work that failed or was stopped."""
-    dataset = dataset_for(request.user, slug, Role.ADMIN)
-    job = job_for(request.user, job_id, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    job = job_for(user_of(request), job_id, Role.ADMIN)
     if job.dataset_id != dataset.pk:
         raise Http404
     try:
         label_set = LabelSet.objects.filter(dataset=dataset, pk=job.payload.get("label_set")).first()
         if job.kind == Kind.FREEZE and job.state in ENDED_EARLY and label_set is not None:
             # This also stores the new job in the label set.
-            exports.retry(label_set=label_set, user=request.user)
+            exports.retry(label_set=label_set, user=user_of(request))
         else:
-            jobs.retry(job=job, user=request.user)
+            jobs.retry(job=job, user=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
-        messages.success(request, _("It is tried again. What the first attempt stored is used."))
+        messages.success(request, _("The job runs again. Results stored by the first attempt are used."))
     return redirect("activity", slug)

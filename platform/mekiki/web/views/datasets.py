@@ -1,15 +1,16 @@
 """Views of all datasets, of a new dataset and of a dataset's overview."""
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse, JsonResponse
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.access import require_may_create_datasets
+from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
@@ -25,29 +26,28 @@ from mekiki.web.templatetags.shell import count
 
 
 @require_safe
-def home(request: UserRequest) -> HttpResponse:
+def home(request: HttpRequest) -> HttpResponse:
     """Show the datasets a user may see, those that need people first."""
     context = {
-        "standings": standings(visible_datasets(request.user), request.user),
-        "may_create": request.user.may_create_datasets or request.user.is_superuser,
+        "standings": standings(visible_datasets(user_of(request)), user_of(request)),
+        "may_create": user_of(request).may_create_datasets or user_of(request).is_superuser,
     }
     return render(request, "web/home.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def create_dataset(request: UserRequest) -> HttpResponse:
+def create_dataset(request: HttpRequest) -> HttpResponse:
     """Create a dataset, then continue to its labels.
 
     Raises PermissionDenied (403) for users who may not create datasets.
     """
-    if not (request.user.may_create_datasets or request.user.is_superuser):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    require_may_create_datasets(user_of(request))
     form = NewDatasetForm(
         request.POST or None, initial={"encoder_name": "pocket"}, language=get_language() or "en"
     )
     if request.method == "POST" and form.is_valid():
         try:
-            dataset = services.create_dataset(user=request.user, **form.cleaned_data)
+            dataset = services.create_dataset(user=user_of(request), **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -57,22 +57,21 @@ def create_dataset(request: UserRequest) -> HttpResponse:
 
 
 @require_safe
-def suggest_address(request: UserRequest) -> JsonResponse:
+def suggest_address(request: HttpRequest) -> JsonResponse:
     """Return a free address for a name, for the form of a new dataset.
 
     Raises PermissionDenied (403) for users who may not create datasets.
     """
-    if not (request.user.may_create_datasets or request.user.is_superuser):
-        raise PermissionDenied(_("You may not create datasets. Ask an admin of the platform to allow it."))
+    require_may_create_datasets(user_of(request))
     name = request.GET.get("name", "")[:120].replace("\0", "")
     return JsonResponse({"slug": slugs.free_suggestion(name)})
 
 
 @require_safe
-def overview(request: UserRequest, slug: str) -> HttpResponse:
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the loop as one diagram, the learning curve and the next sensible action."""
-    dataset = dataset_for(request.user, slug)
-    standing = standings([dataset], request.user)[0]
+    dataset = dataset_for(user_of(request), slug)
+    standing = standings([dataset], user_of(request))[0]
     step = decide(facts_of(dataset, standing))
     curve = [evaluation for evaluation in learning_curve(dataset) if evaluation.n]
     stations = loop_stations(standing)

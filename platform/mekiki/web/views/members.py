@@ -11,9 +11,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts import selectors, services
-from mekiki.accounts.access import person
 from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.forms import MemberForm
+from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -23,7 +23,7 @@ from mekiki.datasets.models import Dataset
 @confirm_first
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the members of a dataset. Its admins add a member by user name."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = MemberForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         name = form.cleaned_data["name"]
@@ -36,7 +36,7 @@ def members(request: HttpRequest, slug: str) -> HttpResponse:
             form.add_error("name", _("This user is a member already. Change the role in the list."))
         else:
             services.set_role(
-                dataset=dataset, user=user, role=form.cleaned_data["role"], actor=person(request)
+                dataset=dataset, user=user, role=form.cleaned_data["role"], actor=user_of(request)
             )
             messages.success(request, _("%(name)s is a member now.") % {"name": user.username})
             return redirect("members", slug)
@@ -61,11 +61,11 @@ def _member(dataset: Dataset, user_id: int) -> User:
 @confirm_first
 def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Give a member another role."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     user = _member(dataset, user_id)
     try:
         services.set_role(
-            dataset=dataset, user=user, role=request.POST.get("role", ""), actor=person(request)
+            dataset=dataset, user=user, role=request.POST.get("role", ""), actor=user_of(request)
         )
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
@@ -78,10 +78,10 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 @confirm_first
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Remove a member from a dataset. The member's decisions stay."""
-    dataset = dataset_for(person(request), slug, Role.ADMIN)
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     user = _member(dataset, user_id)
     try:
-        services.remove_member(dataset=dataset, user=user, actor=person(request))
+        services.remove_member(dataset=dataset, user=user, actor=user_of(request))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -91,7 +91,7 @@ def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse
 
 def _back(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     """Redirect to the list of members, or home if the users removed their own right to see it."""
-    user = person(request)
+    user = user_of(request)
     still = (
         user.is_superuser or Membership.objects.filter(dataset=dataset, user=user, role=Role.ADMIN).exists()
     )

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -13,19 +13,18 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.confirming import confirm_first
-from mekiki.accounts.http import UserRequest
+from mekiki.accounts.http import user_of
 from mekiki.accounts.outbox import is_set_up
 from mekiki.audit import head_mail
 from mekiki.audit.keys import key_history
+from mekiki.audit.messages import FINDINGS
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
-from mekiki.audit.sealed_tables import sealed_tables
-from mekiki.audit.sealing import facts_of, last_sealed_id
+from mekiki.audit.sealing import facts_of, unsealed_count
 from mekiki.audit.stamping import add_time_stamp
 from mekiki.audit.time_stamps import MAX_REPLY, request_for
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.progress import status
 from mekiki.jobs.seals import request_check, request_seal
-from verification.findings import Finding
 from verification.signing import grouped
 
 SHOWN = 10
@@ -38,7 +37,9 @@ class TimeStampForm(forms.Form):
     roots = forms.FileField(
         label=gettext_lazy("Certificate of the authority (.pem)"),
         required=False,
-        help_text=gettext_lazy("Got from the authority itself. Without it, who signed is not checked."),
+        help_text=gettext_lazy(
+            "The certificate, obtained from the authority itself. Without it, the signer is not checked."
+        ),
     )
 
 
@@ -50,18 +51,20 @@ class RecipientsForm(forms.Form):
         required=False,
         max_length=6000,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text=gettext_lazy("They get the head of the newest seal once a day. Empty: nobody."),
+        help_text=gettext_lazy(
+            "The head of the newest seal is sent to them once a day. Empty: it is not sent."
+        ),
     )
 
 
 @require_safe
-def seals(request: UserRequest) -> HttpResponse:
+def seals(request: HttpRequest) -> HttpResponse:
     """Show the state of the seals to every logged-in user: a head reveals nothing about the sealed rows."""
     return _page(request, TimeStampForm())
 
 
 def _page(
-    request: UserRequest,
+    request: HttpRequest,
     form: TimeStampForm,
     code: int = 200,
     *,
@@ -75,19 +78,19 @@ def _page(
     context: dict[str, Any] = {
         "seal": newest,
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
-        "waiting": sum(table.count_after(last_sealed_id(table.name)) for table in sealed_tables()),
+        "waiting": unsealed_count(),
         "check": check,
-        "findings": [Finding(f["code"], f["detail"]).sentence(_) for f in check.findings] if check else [],
+        "findings": [FINDINGS.render(f["code"], f["detail"]) for f in check.findings] if check else [],
         "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
         "keys": [(key, grouped(key.fingerprint)) for key in keys],
         "jobs": [status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],
         "failed": last.error_for_reader if last is not None and last.state == State.FAILED else "",
         "form": form,
-        "may_act": request.user.is_superuser,
+        "may_act": user_of(request).is_superuser,
         "mail": is_set_up(),
         "mailed": head_mail.last_mailed(),
     }
-    if request.user.is_superuser:  # other users may not see addresses
+    if user_of(request).is_superuser:  # other users may not see addresses
         addresses = head_mail.recipients()
         context |= {
             "recipients": addresses,
@@ -99,34 +102,34 @@ def _page(
 
 
 @require_POST
-def ask(request: UserRequest) -> HttpResponse:
+def ask(request: HttpRequest) -> HttpResponse:
     """Request a seal or a check."""
     act = {"seal": request_seal, "check": request_check}.get(request.POST.get("act", ""))
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     if act is None:
-        messages.error(request, _("Nothing was asked for. Use the buttons of this page."))
+        messages.error(request, _("No action was requested. Use the buttons of this page."))
     else:
-        act(user=request.user)
-        messages.success(request, _("Asked for. This page shows what comes of it."))
+        act(user=user_of(request))
+        messages.success(request, _("Requested. This page shows the result."))
     return redirect("seals")
 
 
 @require_POST
 @confirm_first
-def mail(request: UserRequest) -> HttpResponse:
+def mail(request: HttpRequest) -> HttpResponse:
     """Set who receives the head by mail, or mail it now."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     form = RecipientsForm(request.POST)
     try:
         if request.POST.get("act") == "now":
-            head_mail.mail_head(user=request.user)
+            head_mail.mail_head(user=user_of(request))
             messages.success(
                 request, _("The mails are sent within seconds. This page shows which one failed.")
             )
             return redirect("seals")
         if form.is_valid():
             head_mail.set_recipients(
-                addresses=form.cleaned_data["recipients"].splitlines(), actor=request.user
+                addresses=form.cleaned_data["recipients"].splitlines(), user=user_of(request)
             )
             messages.success(request, _("Saved."))
             return redirect("seals")
@@ -139,9 +142,9 @@ def mail(request: UserRequest) -> HttpResponse:
 
 
 @require_POST
-def time_stamp(request: UserRequest) -> HttpResponse:
+def time_stamp(request: HttpRequest) -> HttpResponse:
     """Store the reply of a time-stamping authority."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     form = TimeStampForm(request.POST, request.FILES)
     if not form.is_valid():
         return _page(request, form, 422)
@@ -150,7 +153,7 @@ def time_stamp(request: UserRequest) -> HttpResponse:
         stamp = add_time_stamp(
             reply=reply.read(MAX_REPLY + 1),
             roots_pem=roots.read(MAX_REPLY + 1) if roots else b"",
-            user=request.user,
+            user=user_of(request),
         )
     except ValidationError as error:
         form.add_error(None, error)
@@ -160,7 +163,7 @@ def time_stamp(request: UserRequest) -> HttpResponse:
 
 
 @require_safe
-def head(request: UserRequest) -> HttpResponse:
+def head(request: HttpRequest) -> HttpResponse:
     """Show the head of the newest seal as a page to print."""
     seal = _newest()
     context = {
@@ -173,7 +176,7 @@ def head(request: UserRequest) -> HttpResponse:
 
 
 @require_safe
-def stamp_request(request: UserRequest) -> HttpResponse:
+def stamp_request(request: HttpRequest) -> HttpResponse:
     """Download a request for a time stamp of the newest seal."""
     seal = _newest()
     response = HttpResponse(
@@ -184,7 +187,7 @@ def stamp_request(request: UserRequest) -> HttpResponse:
 
 
 @require_safe
-def public_keys(request: UserRequest) -> HttpResponse:
+def public_keys(request: HttpRequest) -> HttpResponse:
     """Download all public keys as PEM, the key in use first."""
     response = HttpResponse(
         "".join(key.public_pem for key in key_history()), content_type="application/x-pem-file"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -14,6 +14,7 @@ from django_prometheus import exports
 
 from mekiki import __version__
 from mekiki.accounts.access import require_platform_admin
+from mekiki.accounts.http import user_of
 from mekiki.config import disk
 from mekiki.web import system
 
@@ -30,7 +31,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):  # the second is a connection that was closed already
         return JsonResponse({"status": "no database", "version": __version__}, status=503)
     status = "degraded" if system.attention() else "ok"
     return JsonResponse({"status": status, "version": __version__})
@@ -40,7 +41,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def system_state(request: HttpRequest) -> HttpResponse:
     """Show processes and disks to platform admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     context = {
         "processes": system.processes(),
         "disks": system.disks(),
@@ -68,5 +69,5 @@ def security_txt(request: HttpRequest) -> HttpResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the Prometheus metrics of this process, for platform admins."""
-    require_platform_admin(request.user)
+    require_platform_admin(user_of(request))
     return exports.ExportToDjangoView(request)

@@ -8,6 +8,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django.views.i18n import set_language as django_set_language
 
+from mekiki.accounts import services
+from mekiki.accounts.http import user_or_none
 from mekiki.web.context import THEME_COOKIE, THEMES
 
 A_YEAR = 365 * 24 * 3600
@@ -18,11 +20,10 @@ A_YEAR = 365 * 24 * 3600
 def set_language(request: HttpRequest) -> HttpResponse:
     """Set the language of the pages in a cookie and, for a logged-in user, in the account."""
     chosen = request.POST.get("language", "")
-    user = request.user
+    user = user_or_none(request)
     # Django itself accepts more languages and made-up variants; only the languages of the pages are stored.
-    if user.is_authenticated and chosen in dict(settings.LANGUAGES) and user.language != chosen:
-        user.language = chosen
-        user.save(update_fields=["language"])
+    if user is not None and chosen in dict(settings.LANGUAGES):
+        services.set_language(user=user, language=chosen)
     return django_set_language(request)
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 class Command(BaseCommand):
     """A command that names the command to use instead."""
 
-    help = "Not used here: “mekiki user-password NAME” makes a new password."
+    help = "Not used here: “mekiki user-password NAME” sets a new password."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Accept the arguments of Django's command."""

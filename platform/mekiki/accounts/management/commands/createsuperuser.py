@@ -14,7 +14,7 @@ class Command(BaseCommand):
     """A replacement for Django's command, which accepts weak passwords and records no event."""
 
     help = (
-        "Make an admin of the platform. The password is made, printed once, and must be changed "
+        "Create an admin of the platform. The password is generated, printed once, and must be changed "
         "at the first login."
     )
 
@@ -38,6 +38,6 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
-        said = _("Password of %(name)s. It is shown this once and must be changed at the first login.")
-        self.stderr.write(said % {"name": user.username})
+        message = _("Password of %(name)s. It is shown this once and must be changed at the first login.")
+        self.stderr.write(message % {"name": user.username})
         self.stdout.write(password)

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))
         if services.reset(user=user, actor=None, source="command"):
-            said = _("The second factors of %(name)s are removed. No second step is asked for now.")
+            message = _("The second factors of %(name)s were removed. Logins no longer need a second step.")
         else:
-            said = _("%(name)s has no second factor. Nothing was changed.")
-        self.stdout.write(said % {"name": user.username})
+            message = _("%(name)s has no second factor. Nothing was changed.")
+        self.stdout.write(message % {"name": user.username})

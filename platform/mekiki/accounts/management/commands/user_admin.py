@@ -16,12 +16,12 @@ class Command(BaseCommand):
     It records an event in the audit log.
     """
 
-    help = "Make a user an admin of the platform, or take that away."
+    help = "Give a user the rights of a platform admin, or remove them."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the arguments for the user and for the direction of the change."""
         parser.add_argument("name", help="name of the user")
-        parser.add_argument("--withdraw", action="store_true", help="take the rights of an admin away")
+        parser.add_argument("--withdraw", action="store_true", help="remove the rights of an admin")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Change the right and print the result. The last admin cannot be withdrawn."""
@@ -29,9 +29,9 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError(_("No user has this name. Nothing was changed."))
         row = services.set_admin(user=user, is_admin=not options["withdraw"], actor=None)
-        said = (
+        message = (
             _("%(name)s is an admin of the platform now.")
             if row.is_superuser
             else _("%(name)s is no admin of the platform any more.")
         )
-        self.stdout.write(said % {"name": row.username})
+        self.stdout.write(message % {"name": row.username})

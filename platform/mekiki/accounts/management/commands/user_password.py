@@ -19,7 +19,7 @@ class Command(BaseCommand):
     It records an event in the audit log.
     """
 
-    help = "Make a new password for a user. It must be changed at the next login."
+    help = "Set a new password for a user. It must be changed at the next login."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the argument for the user."""
@@ -32,6 +32,6 @@ class Command(BaseCommand):
             raise CommandError(_("No user has this name. Nothing was changed."))
         password = services.generate_password()
         services.give_password(user=user, password=password, actor=None)
-        said = _("New password of %(name)s. It is shown this once and must be changed at the next login.")
-        self.stderr.write(said % {"name": user.username})
+        message = _("New password of %(name)s. It is shown this once and must be changed at the next login.")
+        self.stderr.write(message % {"name": user.username})
         self.stdout.write(password)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from tqdm import tqdm
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="address of the dataset")
         parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
         parser.add_argument(
-            "--wait", action="store_true", help="show progress, and each file that was not taken"
+            "--wait", action="store_true", help="show progress, and each file that was not imported"
         )
         parser.add_argument(
             "--every-page",
@@ -63,6 +63,8 @@ class Command(BaseCommand):
             job = import_folder(dataset=dataset, path=path, user=actor, every_page=options["every_page"])
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
+        except PermissionDenied as error:
+            raise CommandError(str(error)) from None
         if not wait and options["json"]:
             self._print_json({"state": job.state, "job": str(job.pk), "import": job.payload["batch"]})
             return
@@ -73,7 +75,7 @@ class Command(BaseCommand):
             job = self._watch(job)
         except KeyboardInterrupt:
             self.stderr.write(
-                _("No longer watching; the import goes on. Its progress: /d/%(slug)s/activity/")
+                _("The command stops watching; the import continues. Its progress: /d/%(slug)s/activity/")
                 % {"slug": slug}
             )
             sys.exit(130)
@@ -119,7 +121,7 @@ class Command(BaseCommand):
         if as_json:
             sys.exit(PARTLY if batch.rejected or batch.partly else 0)
         self.stdout.write(
-            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not taken.")
+            _("%(added)d added, %(duplicates)d duplicates, %(rejected)d not imported.")
             % {"added": batch.added, "duplicates": batch.duplicates, "rejected": batch.rejected}
         )
         if batch.metadata_changed:

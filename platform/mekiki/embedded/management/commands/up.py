@@ -13,7 +13,7 @@ from mekiki.embedded.supervisor import Supervisor
 
 class Command(BaseCommand):
     help = (
-        "Runs the platform on this machine: database, broker, web, worker and schedule, under one supervisor."
+        "Run the platform on this machine: database, broker, web, worker and schedule, under one supervisor."
     )
     # The database does not run yet.
     requires_system_checks: list[str] = []

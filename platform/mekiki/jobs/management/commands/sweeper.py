@@ -11,8 +11,8 @@ from mekiki.jobs import chores
 
 class Command(BaseCommand):
     help = (
-        "Gives stalled jobs back, ends expired holds, asks for missing search indexes: "
-        "every few seconds, until stopped."
+        "Return stalled jobs to the queue, end expired leases and request missing search indexes, "
+        "every few seconds until stopped."
     )
     # The database may start later than the sweeper.
     requires_system_checks: list[str] = []

@@ -31,9 +31,9 @@ class Command(BaseCommand):
     """Retrain a dataset's head, or repeat the training of a head. A worker must be running (mekiki up)."""
 
     help = (
-        "Train a new head of a dataset and say whether it is used, and why. With --verify: train a head that "
-        "exists again from its own inputs and compare the digests; exit status 0 for the same digest, 1 for "
-        "another, 2 when it cannot be compared. No head is stored then."
+        "Train a new head of a dataset and show whether it was promoted, and why. With --verify: train an "
+        "existing head again from its inputs and compare the digests; exit status 0 for the same digest, 1 "
+        "for another, 2 if they cannot be compared. With --verify no head is stored."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             help="repeat the training of this head: its version (with SLUG), or its digest or the "
             "beginning of it (8 digits or more)",
         )
-        parser.add_argument("--no-wait", action="store_true", help="ask for it and return at once")
+        parser.add_argument("--no-wait", action="store_true", help="request it and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command. The exit status is 0 if the run succeeded, whether or not the head is promoted.
@@ -63,7 +63,7 @@ class Command(BaseCommand):
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         if options["no_wait"]:
-            self.stdout.write(_("Asked for. The models page shows what comes of it."))
+            self.stdout.write(_("Requested. The models page shows the result."))
             return
         job = run.job
         if job is not None:
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         run.refresh_from_db()
         if run.finished_at is None:
             raise CommandError(job.error if job is not None and job.error else _("The run did not finish."))
-        outcome = _("put in use") if run.promoted else _("head in use stays")
+        outcome = _("promoted") if run.promoted else _("head in use stays")
         version = f"#{run.head.version}, " if run.head is not None else ""
         self.stdout.write(f"{version}{outcome}. {sentence(run.reason)}")
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
         head = _head(slug, wanted)
         job = request_verification(dataset=head.dataset, head=head)
         if options["no_wait"]:
-            self.stdout.write(_("Asked for. The head’s page shows what comes of it."))
+            self.stdout.write(_("Requested. The page of the head shows the result."))
             return
         self._wait(job)
         if job.state != State.SUCCEEDED:

@@ -19,7 +19,7 @@ class Command(BaseCommand):
     """A parent process that runs the platform, and a child process that plays the users."""
 
     help = (
-        "Make the sample dataset, let a simulated reviewer teach it over HTTP, freeze and verify a label set."
+        "Create the sample dataset, let a simulated reviewer answer over HTTP, freeze and verify a label set."
     )
     requires_system_checks: list[str] = []
 

@@ -24,8 +24,7 @@ class Command(BaseCommand):
 
     help = (
         "Run the whole loop on a folder of folders, with the folder names as the hidden truth and a "
-        "simulated "
-        "reviewer, and print the learning curve."
+        "simulated reviewer, and print the learning curve."
     )
     requires_system_checks: list[str] = []
 
@@ -51,11 +50,11 @@ class Command(BaseCommand):
         try:
             layout = read_layout(folder)
             prompts = read_prompts(options["prompts"], layout.labels)
+            if options["inside"]:
+                self._inside(folder, layout, prompts, options)
         except TruthError as error:
             raise CommandError(str(error), returncode=UNUSABLE) from None
-        if options["inside"]:
-            self._inside(folder, layout, prompts, options)
-        else:
+        if not options["inside"]:
             for remark in layout.remarks:
                 self.stdout.write(remark)
             self.stdout.flush()

@@ -19,12 +19,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--check", action="store_true", help="change nothing; fail when something is amiss"
+            "--check",
+            action="store_true",
+            help="change nothing; fail if a catalogue is not up to date or not complete",
         )
         parser.add_argument(
-            "--from", dest="offered", type=Path, nargs="*", default=[], help="further .po files to take from"
+            "--from",
+            dest="offered",
+            type=Path,
+            nargs="*",
+            default=[],
+            help="further .po files with translations",
         )
-        parser.add_argument("--prefer", action="store_true", help="what --from offers replaces what is there")
+        parser.add_argument(
+            "--prefer", action="store_true", help="translations of --from replace existing ones"
+        )
 
     def handle(self, *args: Any, check: bool, offered: list[Path], prefer: bool, **options: Any) -> None:
         if not check:

@@ -11,7 +11,9 @@ let own = slug.value !== "";
 async function suggest() {
   const mine = ++asked;
   const query = new URLSearchParams({ name: name.value });
-  const answer = await fetch(`${holder.dataset.addressFrom}?${query}`, { headers: { Accept: "application/json" } });
+  const answer = await fetch(`${holder.dataset.addressFrom}?${query}`, {
+    headers: { Accept: "application/json" },
+  });
   if (!answer.ok) return;
   const suggestion = (await answer.json()).slug;
   if (mine === asked && !own) slug.value = suggestion;

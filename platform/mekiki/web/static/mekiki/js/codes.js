@@ -1,8 +1,9 @@
-// Recovery codes: [data-codes] holds their text; [data-codes-save="file name"] saves it, [data-codes-print] prints the page.
+// Recovery codes. [data-codes] holds their text.
+// [data-codes-save="file name"] saves the text, and [data-codes-print] prints the page.
 
-const text = document.querySelector("[data-codes]")?.innerText ?? "";
+const text = document.querySelector("[data-codes]")?.textContent.trim() ?? "";
 
-document.querySelector("[data-codes-save]")?.addEventListener("click", (event) => {
+document.querySelector("[data-codes-save]")?.addEventListener("click", event => {
   const link = document.createElement("a");
   const heading = event.currentTarget.dataset.heading;
   link.href = URL.createObjectURL(new Blob([`${heading}\n\n${text}\n`], { type: "text/plain" }));

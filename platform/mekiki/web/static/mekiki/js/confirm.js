@@ -8,7 +8,7 @@ let waiting = null;
 
 document.addEventListener(
   "submit",
-  (event) => {
+  event => {
     const form = event.target;
     const asker = event.submitter?.dataset.confirm ? event.submitter : form;
     const question = asker.dataset?.confirm;
@@ -28,8 +28,9 @@ document.addEventListener(
 // moved on.
 document.addEventListener(
   "click",
-  (event) => {
-    if (event.detail > 1 && event.target.closest?.("form button:not([type='button'])")) event.preventDefault();
+  event => {
+    if (event.detail > 1 && event.target.closest?.("form button:not([type='button'])"))
+      event.preventDefault();
   },
   true,
 );

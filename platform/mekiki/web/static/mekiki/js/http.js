@@ -24,7 +24,7 @@ function idle() {
   return { "X-Mekiki-Idle": String(Math.floor((performance.now() - touched) / 1000)) };
 }
 
-document.addEventListener("htmx:configRequest", (event) => Object.assign(event.detail.headers, idle()));
+document.addEventListener("htmx:configRequest", event => Object.assign(event.detail.headers, idle()));
 
 async function read(response) {
   const type = response.headers.get("content-type") ?? "";
@@ -38,7 +38,13 @@ async function read(response) {
 
 /** GET JSON. Throws HttpError for a refusal, TypeError when the server cannot be reached. */
 export async function get(url, options = {}) {
-  return read(await fetch(url, { headers: { Accept: "application/json", ...idle() }, credentials: "same-origin", ...options }));
+  return read(
+    await fetch(url, {
+      headers: { Accept: "application/json", ...idle() },
+      credentials: "same-origin",
+      ...options,
+    }),
+  );
 }
 
 /** POST JSON (or a FormData as it is); the answer as JSON. Throws as get. */

@@ -63,10 +63,10 @@ function reloadAtRest() {
 }
 
 function follow(element) {
-  const find = (name) => element.querySelector(`[data-job-${name}]`);
+  const find = name => element.querySelector(`[data-job-${name}]`);
   const progress = element.querySelector("progress");
   let state = "";
-  poll(element.dataset.jobUrl, (job) => {
+  poll(element.dataset.jobUrl, job => {
     showPercent(progress, job);
     if (progress) progress.hidden = !job.active;
     if (find("state")) find("state").textContent = job.state_label;
@@ -76,7 +76,8 @@ function follow(element) {
       find("error").hidden = !job.error;
     }
     if (find("cancel")) find("cancel").hidden = !job.can_cancel;
-    if (find("said") && job.state !== state) find("said").textContent = `${job.kind_label}: ${job.state_label}`;
+    if (find("said") && job.state !== state)
+      find("said").textContent = `${job.kind_label}: ${job.state_label}`;
     state = job.state;
     if (job.active) return true;
     ended(job);
@@ -92,12 +93,12 @@ function indicate(element) {
   let known = new Map();
   poll(
     element.dataset.jobsUrl,
-    (jobs) => {
-      const active = jobs.filter((job) => job.active);
+    jobs => {
+      const active = jobs.filter(job => job.active);
       for (const job of jobs) if (!job.active && known.get(job.id)) ended(job);
-      known = new Map(jobs.map((job) => [job.id, job.active]));
+      known = new Map(jobs.map(job => [job.id, job.active]));
       element.hidden = active.length === 0;
-      const shown = active.find((job) => job.state === "running") ?? active[0];
+      const shown = active.find(job => job.state === "running") ?? active[0];
       if (!shown) return true;
       label.textContent = shown.kind_label;
       percent.textContent = shown.percent === null ? "" : `${shown.percent}%`;
@@ -116,7 +117,7 @@ for (const element of document.querySelectorAll("[data-job]")) {
 for (const element of document.querySelectorAll("[data-jobs-of]")) indicate(element);
 
 // Fragments that htmx brings in.
-document.addEventListener("htmx:load", (event) => {
+document.addEventListener("htmx:load", event => {
   const root = event.target;
   if (root === document.body) return;
   for (const element of [root, ...root.querySelectorAll("[data-job]")]) {

@@ -9,11 +9,11 @@ const said = form.querySelector("[data-labels-said]");
 
 const shown = () => [...rows.querySelectorAll("[data-label-row]:not([hidden])")];
 const field = (row, name) => row.querySelector(`[name$="-${name}"]`);
-const say = (words) => (said.textContent = words);
+const say = words => (said.textContent = words);
 
 // The keys of the other labels stay as they are: reviewers know them by heart.
 function nextKey() {
-  const keys = [...rows.querySelectorAll('[name$="-position"]')].map((input) => Number(input.value) || 0);
+  const keys = [...rows.querySelectorAll('[name$="-position"]')].map(input => Number(input.value) || 0);
   return Math.max(Number(form.dataset.lastKey) || 0, ...keys) + 1;
 }
 
@@ -26,7 +26,7 @@ function insert(row, template) {
   const name = field(row, "name").value.trim();
   const prompts = field(row, "prompts");
   const text = template.replaceAll("{label}", name);
-  const lines = prompts.value.split("\n").filter((line) => line.trim());
+  const lines = prompts.value.split("\n").filter(line => line.trim());
   if (!name || lines.includes(text)) return name;
   prompts.value = [...lines, text].join("\n");
   return name;
@@ -63,7 +63,7 @@ function move(row, step, button) {
   button.focus();
 }
 
-form.addEventListener("click", (event) => {
+form.addEventListener("click", event => {
   const button = event.target.closest("button[type=button]");
   if (!button) return;
   const row = button.closest("[data-label-row]");

@@ -2,11 +2,11 @@
 
 const menus = () => document.querySelectorAll("details[data-menu][open]");
 
-document.addEventListener("click", (event) => {
+document.addEventListener("click", event => {
   for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
 });
 
-document.addEventListener("keydown", (event) => {
+document.addEventListener("keydown", event => {
   if (event.key !== "Escape" || event.isComposing) return;
   for (const menu of menus()) {
     menu.open = false;
@@ -14,7 +14,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-document.addEventListener("focusout", (event) => {
+document.addEventListener("focusout", event => {
   const menu = event.target.closest?.("details[data-menu][open]");
   if (menu && event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false;
 });

@@ -1,20 +1,22 @@
-// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”, or another [data-passkey-credential]:
+// Passkeys (WebAuthn). [data-passkey] is a form with a hidden field “credential”.
+// If the field has another name, it carries [data-passkey-credential]. The values of data-passkey are:
 //   data-passkey="add"    data-options: creation options; the box “alone” asks for a passkey that needs no password
 //   data-passkey="answer" data-options: request options
 //   data-passkey="login"  the options come from the form's own address
-// The form is sent when the browser's dialogue has given its answer. [data-passkey-problem] holds the words for failures.
+// The form is sent when the browser's dialogue has given its answer.
+// [data-passkey-problem] holds the messages for failures.
 
-const decode = (text) => {
+const decode = text => {
   const padded = text.replaceAll("-", "+").replaceAll("_", "/");
-  return Uint8Array.from(atob(padded), (c) => c.charCodeAt(0));
+  return Uint8Array.from(atob(padded), c => c.charCodeAt(0));
 };
 
-const encode = (buffer) => {
-  const text = Array.from(new Uint8Array(buffer), (byte) => String.fromCharCode(byte)).join("");
+const encode = buffer => {
+  const text = Array.from(new Uint8Array(buffer), byte => String.fromCharCode(byte)).join("");
   return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 };
 
-const withIds = (list) => (list ?? []).map((one) => ({ ...one, id: decode(one.id) }));
+const withIds = list => (list ?? []).map(one => ({ ...one, id: decode(one.id) }));
 
 async function create(options, alone) {
   const given = options.publicKey;
@@ -65,10 +67,18 @@ function describe(credential, response) {
 }
 
 async function answerOf(form) {
-  if (form.dataset.passkey === "add") return create(JSON.parse(form.dataset.options), form.elements.alone.checked);
+  if (form.dataset.passkey === "add")
+    return create(JSON.parse(form.dataset.options), form.elements.alone.checked);
   if (form.dataset.passkey === "answer") return ask(JSON.parse(form.dataset.options));
-  const body = new URLSearchParams({ challenge: "1", csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value });
-  const response = await fetch(form.action, { method: "POST", headers: { Accept: "application/json" }, body });
+  const body = new URLSearchParams({
+    challenge: "1",
+    csrfmiddlewaretoken: form.elements.csrfmiddlewaretoken.value,
+  });
+  const response = await fetch(form.action, {
+    method: "POST",
+    headers: { Accept: "application/json" },
+    body,
+  });
   if (!response.ok) throw new Error(response.statusText);
   return ask(await response.json());
 }
@@ -83,7 +93,7 @@ for (const form of document.querySelectorAll("[data-passkey]")) {
     problem.textContent = form.dataset.unsupported;
     continue;
   }
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", async event => {
     if (credential.value) return;
     event.preventDefault();
     problem.hidden = true;

@@ -3,7 +3,7 @@
 import { post } from "./http.js";
 
 for (const form of document.querySelectorAll("[data-theme-form]")) {
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", async event => {
     const chosen = event.submitter;
     if (!chosen) return;
     event.preventDefault();

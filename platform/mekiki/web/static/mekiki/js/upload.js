@@ -9,9 +9,12 @@ const NO_ROOM_PAUSE = 15000;
 const PAUSES = [1000, 3000, 8000];
 
 const form = document.querySelector("[data-upload]");
-const find = (name) => form.querySelector(`[data-upload-${name}]`);
+const find = name => form.querySelector(`[data-upload-${name}]`);
 const text = (name, values = {}) =>
-  Object.entries(values).reduce((s, [key, value]) => s.replace(`{${key}}`, value), form.dataset[`text${name}`] ?? "");
+  Object.entries(values).reduce(
+    (s, [key, value]) => s.replace(`{${key}}`, value),
+    form.dataset[`text${name}`] ?? "",
+  );
 const bar = form.querySelector("progress");
 
 let upload = null; // the one that runs
@@ -84,7 +87,7 @@ function send(url, body, headers, onProgress) {
     request.setRequestHeader("Accept", "application/json");
     request.setRequestHeader("X-CSRFToken", csrfToken());
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = (event) => onProgress(event.loaded);
+    request.upload.onprogress = event => onProgress(event.loaded);
     request.onload = () => {
       const json = (request.getResponseHeader("Content-Type") ?? "").includes("json");
       if (request.status < 300 && json) return done();
@@ -146,18 +149,20 @@ async function run() {
       for (let attempt = 0; ; attempt += 1) {
         if (mine.stopped) throw new Stopped();
         try {
-          await sendPart(part, mine.next, (loaded) => showProgress(mine.sentBytes + Math.min(loaded, part.bytes)));
+          await sendPart(part, mine.next, loaded =>
+            showProgress(mine.sentBytes + Math.min(loaded, part.bytes)),
+          );
           break;
         } catch (error) {
           if (error instanceof NoRoom) {
             complain(error.message);
-            await new Promise((done) => setTimeout(done, NO_ROOM_PAUSE));
+            await new Promise(done => setTimeout(done, NO_ROOM_PAUSE));
             attempt = -1;
             continue;
           }
           if (error instanceof Refused || error instanceof Stopped || attempt >= PAUSES.length) throw error;
           say(text("Retrying"));
-          await new Promise((done) => setTimeout(done, PAUSES[attempt]));
+          await new Promise(done => setTimeout(done, PAUSES[attempt]));
         }
       }
       complain("");
@@ -192,7 +197,15 @@ function begin(files) {
   const totalBytes = made.reduce((sum, part) => sum + part.bytes, 0);
   const options = new FormData();
   if (form.elements.every_page?.checked) options.append("every_page", "on");
-  upload = { options, parts: made, next: 0, sentBytes: 0, sentFiles: 0, totalBytes, totalFiles: files.length };
+  upload = {
+    options,
+    parts: made,
+    next: 0,
+    sentBytes: 0,
+    sentFiles: 0,
+    totalBytes,
+    totalFiles: files.length,
+  };
   form.dataset.busy = "";
   find("progress").hidden = false;
   showProgress(0);
@@ -218,31 +231,31 @@ find("cancel").addEventListener("click", async () => {
 });
 find("retry").addEventListener("click", run);
 
-const chosen = (input) => [...input.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+const chosen = input => [...input.files].map(file => ({ file, path: file.webkitRelativePath || file.name }));
 for (const input of form.querySelectorAll('input[type="file"]')) {
   input.addEventListener("change", () => input.files.length && begin(chosen(input)));
 }
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", event => {
   event.preventDefault();
   begin([...form.querySelectorAll('input[type="file"]')].flatMap(chosen));
 });
 
 for (const name of ["dragenter", "dragover"]) {
-  form.addEventListener(name, (event) => {
+  form.addEventListener(name, event => {
     event.preventDefault();
     form.dataset.over = "";
   });
 }
-form.addEventListener("dragleave", (event) => {
+form.addEventListener("dragleave", event => {
   if (!form.contains(event.relatedTarget)) delete form.dataset.over;
 });
-form.addEventListener("drop", async (event) => {
+form.addEventListener("drop", async event => {
   event.preventDefault();
   delete form.dataset.over;
   if (upload) return;
   // Entries must be taken before the first await: the list is emptied when the event is over.
-  const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const plain = [...event.dataTransfer.files].map((file) => ({ file, path: file.name }));
+  const entries = [...event.dataTransfer.items].map(item => item.webkitGetAsEntry?.()).filter(Boolean);
+  const plain = [...event.dataTransfer.files].map(file => ({ file, path: file.name }));
   if (!entries.length) return begin(plain);
   say(text("Reading"));
   const found = [];
@@ -251,10 +264,10 @@ form.addEventListener("drop", async (event) => {
 });
 // A file dropped beside the zone must not replace the page.
 for (const name of ["dragover", "drop"]) {
-  window.addEventListener(name, (event) => {
+  window.addEventListener(name, event => {
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   });
 }
-window.addEventListener("beforeunload", (event) => {
+window.addEventListener("beforeunload", event => {
   if (upload) event.preventDefault();
 });

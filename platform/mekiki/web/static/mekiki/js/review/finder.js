@@ -1,5 +1,6 @@
-// The box that finds a label by typing. What is typed belongs to the image that was on the screen when the typing began:
-// when another image takes its place the text is cleared, and the rest of the word is swallowed.
+// The box that finds a label by typing. The typed text belongs to the image
+// that was on the screen when the typing began. When another image takes its place,
+// the text is cleared, and the remaining letters of the word are ignored.
 
 import { composing, printable } from "./keys.js";
 import { say } from "./texts.js";
@@ -7,7 +8,7 @@ import { say } from "./texts.js";
 // People pause less than this between two letters of a word.
 const PAUSE = 1000;
 
-const plain = (text) => text.normalize("NFKC").toLowerCase();
+const plain = text => text.normalize("NFKC").toLowerCase();
 
 export class Finder {
   /**
@@ -23,8 +24,8 @@ export class Finder {
     this.always = "finder" in root.dataset;
     this.deafUntil = 0;
     this.box.hidden = !this.always;
-    this.input.addEventListener("keydown", (event) => this.#key(event));
-    this.input.addEventListener("beforeinput", (event) => this.#before(event));
+    this.input.addEventListener("keydown", event => this.#key(event));
+    this.input.addEventListener("beforeinput", event => this.#before(event));
     this.input.addEventListener("compositionstart", () => this.#compose());
     this.input.addEventListener("compositionend", () => this.#composed());
     this.input.addEventListener("input", () => this.#changed());
@@ -108,7 +109,10 @@ export class Finder {
 
   /** Is this key the rest of such a word? */
   swallows(event) {
-    if (performance.now() >= this.deafUntil || !(printable(event) || ["Enter", "Backspace"].includes(event.key))) {
+    if (
+      performance.now() >= this.deafUntil ||
+      !(printable(event) || ["Enter", "Backspace"].includes(event.key))
+    ) {
       return false;
     }
     this.deafen();
@@ -160,7 +164,8 @@ export class Finder {
 
   #tell() {
     this.root.classList.toggle("station--typing", Boolean(this.input.value));
-    if (this.input.value.trim()) this.said.textContent = this.first ? say("find_some", { label: this.first.name }) : say("find_none");
+    if (this.input.value.trim())
+      this.said.textContent = this.first ? say("find_some", { label: this.first.name }) : say("find_none");
     else this.said.textContent = this.is(document.activeElement) ? say("find_here") : "";
   }
 

@@ -25,7 +25,7 @@ export class History {
   }
 
   drop(entry) {
-    this.entries = this.entries.filter((other) => other !== entry);
+    this.entries = this.entries.filter(other => other !== entry);
     this.draw();
   }
 

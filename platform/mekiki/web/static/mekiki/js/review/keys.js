@@ -36,12 +36,15 @@ export const NAMES = {
   help: { letter: "?", chord: "F1", aria: "F1" },
 };
 
-export const composing = (event) => event.isComposing || event.keyCode === 229;
-export const printable = (event) => [...event.key].length === 1;
+export const composing = event => event.isComposing || event.keyCode === 229;
+export const printable = event => [...event.key].length === 1;
 
-/** Call `act(name)`, `label(number)` or `pan(dx, dy)`; each returns true when it took the key. finder: see finder.js. */
+/**
+ * Call `act(name)`, `label(number)` or `pan(dx, dy)` when a key is pressed.
+ * All three return true when they used the key. `finder`: see finder.js.
+ */
 export function listen({ act, label, pan, finder }) {
-  document.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", event => {
     if (composing(event) || document.querySelector("dialog[open]")) return;
     const typed = printable(event);
     // AltGr types characters; it arrives as Ctrl+Alt on Windows.
@@ -78,7 +81,11 @@ export function listen({ act, label, pan, finder }) {
   });
 
   function take({ key }) {
-    if (key === "Enter") return finder.typing ? (finder.enter(), true) : act("confirm");
+    if (key === "Enter" && finder.typing) {
+      finder.enter();
+      return true;
+    }
+    if (key === "Enter") return act("confirm");
     if (key === "Escape") return finder.close();
     if (!keysOn()) return false;
     if (key === "/" || finder.wants(key)) return finder.start(key === "/" && !finder.begins(key) ? "" : key);

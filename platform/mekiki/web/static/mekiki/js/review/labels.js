@@ -15,8 +15,8 @@ export class LabelList {
     this.labels = labels;
     this.choose = choose;
     this.list = root.querySelector("[data-labels-list]");
-    this.rows = labels.map((label) => this.#row(label));
-    this.list.replaceChildren(...this.rows.map((row) => row.item));
+    this.rows = labels.map(label => this.#row(label));
+    this.list.replaceChildren(...this.rows.map(row => row.item));
   }
 
   #row(label) {
@@ -31,7 +31,7 @@ export class LabelList {
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
     const badges = element("span", "station__label-badges");
     button.append(key, words, badges);
-    button.addEventListener("click", (event) => this.choose(label, event));
+    button.addEventListener("click", event => this.choose(label, event));
     item.append(button);
     return { label, item, button, badges };
   }
@@ -40,7 +40,8 @@ export class LabelList {
   mark(prediction) {
     for (const { label, button, badges } of this.rows) {
       const marks = [];
-      if (prediction?.label === label.id) marks.push(element("span", "badge badge--accent", say("predicted_badge")));
+      if (prediction?.label === label.id)
+        marks.push(element("span", "badge badge--accent", say("predicted_badge")));
       else if (prediction?.runner_up === label.id) marks.push(element("span", "badge", say("second_badge")));
       if (label.critical) marks.push(element("span", "badge badge--warn", say("critical_badge")));
       badges.replaceChildren(...marks);
@@ -49,17 +50,17 @@ export class LabelList {
   }
 
   byKey(number) {
-    return this.labels.find((label) => label.key === number) ?? null;
+    return this.labels.find(label => label.key === number) ?? null;
   }
 
   byId(id) {
-    return this.labels.find((label) => label.id === id) ?? null;
+    return this.labels.find(label => label.id === id) ?? null;
   }
 
   #matches(text) {
     const wanted = text.normalize("NFKC").trim().toLowerCase();
-    const name = (row) => row.label.name.normalize("NFKC").toLowerCase();
-    const rows = this.rows.filter((row) => name(row).includes(wanted));
+    const name = row => row.label.name.normalize("NFKC").toLowerCase();
+    const rows = this.rows.filter(row => name(row).includes(wanted));
     return rows.sort((a, b) => name(b).startsWith(wanted) - name(a).startsWith(wanted));
   }
 

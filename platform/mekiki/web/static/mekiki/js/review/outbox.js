@@ -37,7 +37,7 @@ export class Outbox {
 
   /** Leases whose answers are still on their way. */
   leases() {
-    return this.entries.map((entry) => entry.body.lease);
+    return this.entries.map(entry => entry.body.lease);
   }
 
   add(body) {
@@ -58,7 +58,7 @@ export class Outbox {
   }
 
   #drop(entry) {
-    this.entries = this.entries.filter((other) => other !== entry);
+    this.entries = this.entries.filter(other => other !== entry);
     try {
       localStorage.removeItem(this.prefix + entry.body.client_key);
     } catch {
@@ -68,7 +68,7 @@ export class Outbox {
 
   /** Take back an answer that was never sent; false when it may have reached the server. */
   takeBack(clientKey) {
-    const entry = this.entries.find((one) => one.body.client_key === clientKey);
+    const entry = this.entries.find(one => one.body.client_key === clientKey);
     if (!entry || entry.tried) return false;
     this.#drop(entry);
     this.#tell(this.entries.length ? this.state : "saved");
@@ -85,7 +85,7 @@ export class Outbox {
   settled() {
     if (!this.entries.length) return Promise.resolve(true);
     if (this.state === "offline" || this.state === "login") return Promise.resolve(false);
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return new Promise(resolve => this.waiters.push(resolve));
   }
 
   #settle(result) {

@@ -9,7 +9,7 @@ function element(tag, className, text) {
   return made;
 }
 
-const percentOf = (confidence) => Math.min(99, Math.floor(confidence * 100));
+const percentOf = confidence => Math.min(99, Math.floor(confidence * 100));
 
 /** One sentence for a screen reader. */
 export function spoken(item) {

@@ -5,7 +5,7 @@
 // The second click of a double click comes within this time (the default of Windows, macOS and GNOME is 400 to 500 ms).
 export const DOUBLE_CLICK = 500;
 
-const twoFrames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+const twoFrames = () => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
 
 export class Sight {
   /** least: milliseconds. ready(item): the item takes answers from now on. */
@@ -82,7 +82,7 @@ export function pressedOn(current) {
   document.addEventListener("pointerdown", down, true);
   document.addEventListener("pointerup", up, true);
   document.addEventListener("pointercancel", up, true);
-  document.addEventListener("keydown", (event) => !event.repeat && down(), true);
+  document.addEventListener("keydown", event => !event.repeat && down(), true);
   document.addEventListener("keyup", up, true);
   return () => (pressed ? pressed.item : current());
 }

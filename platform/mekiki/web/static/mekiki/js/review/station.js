@@ -6,16 +6,16 @@ import { History } from "./history.js";
 import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
-import { showMetadata, showPrediction, spoken } from "./panel.js";
 import { Pace } from "./pace.js";
+import { showMetadata, showPrediction, spoken } from "./panel.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
 import { Viewer } from "./viewer.js";
 
 const root = document.querySelector("[data-station]");
-const part = (name) => root.querySelector(`[data-${name}]`);
-const dialog = (name) => document.querySelector(`[data-${name}-dialog]`);
+const part = name => root.querySelector(`[data-${name}]`);
+const dialog = name => document.querySelector(`[data-${name}-dialog]`);
 load(root.dataset.texts);
 
 const base = root.dataset.api.replace(/next$/, "");
@@ -43,27 +43,27 @@ const labels = new LabelList(root, JSON.parse(root.dataset.labels), (label, even
 const finder = new Finder(root, labels, {
   current: () => supply.current,
   seen: () => sight.has(supply.current),
-  choose: (label) => answer("correct", label),
+  choose: label => answer("correct", label),
   confirm: () => answer("confirm"),
   refuse: hint,
   changed: () => showKeys(),
   away: () => stage.focus({ preventScroll: true }),
 });
-const keyOf = (act) => NAMES[act][finder.exists ? "chord" : "letter"];
+const keyOf = act => NAMES[act][finder.exists ? "chord" : "letter"];
 const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
 
 const outbox = new Outbox({
   url: `${base}answer`,
   prefix: root.dataset.store,
   changed: showSync,
-  done(entry, reply) {
+  done(_entry, reply) {
     showWaiting(reply.waiting);
     if (reply.late) notice(say("late"));
     if (!supply.current) supply.fill();
   },
   refused(entry, error) {
     notice(say("not_kept", { reason: error.message }));
-    const past = history.entries.find((one) => one.key === entry.body.client_key);
+    const past = history.entries.find(one => one.key === entry.body.client_key);
     if (past) history.drop(past);
     countToday(entry.body.kind === "skip" ? 0 : -1);
     supply.forgive(entry.body.lease);
@@ -280,7 +280,14 @@ function answer(kind, label = null, note = "") {
   finder.clear();
   outbox.add(body);
   show(supply.advance());
-  history.add({ kind: said, label: name, name: item.image.name, thumb: item.image.thumb_url, key: body.client_key, item });
+  history.add({
+    kind: said,
+    label: name,
+    name: item.image.name,
+    thumb: item.image.thumb_url,
+    key: body.client_key,
+    item,
+  });
   if (kind !== "skip") {
     pace.add();
     countToday(1);
@@ -294,7 +301,7 @@ function uuid() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = [...bytes].map(byte => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
@@ -335,7 +342,7 @@ async function undoOnServer(body, tries = 3) {
     return await post(`${base}undo`, body);
   } catch (error) {
     if (error.status || tries <= 1) throw error;
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await new Promise(resolve => setTimeout(resolve, 700));
     return undoOnServer(body, tries - 1);
   }
 }
@@ -371,29 +378,36 @@ function flag() {
 dialog("flag").addEventListener("close", () => {
   stage.focus({ preventScroll: true });
   if (dialog("flag").returnValue !== "flag") sight.again();
-  else if (supply.current && supply.current.item === flagged?.item) answer("flag", null, document.querySelector("[data-flag-note]").value);
+  else if (supply.current && supply.current.item === flagged?.item)
+    answer("flag", null, document.querySelector("[data-flag-note]").value);
   else notice(say("flag_lost"));
 });
 dialog("help").addEventListener("close", () => sight.again());
-document.querySelector("[data-flag-note]").addEventListener("keydown", (event) => {
+document.querySelector("[data-flag-note]").addEventListener("keydown", event => {
   if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
   dialog("flag").close("flag");
 });
 document.querySelector('[data-act="flag-cancel"]').addEventListener("click", () => dialog("flag").close(""));
 
+/** Return a function that does the act and reports that it took the key. */
+const always = act => () => {
+  act();
+  return true;
+};
+
 const acts = {
   confirm: () => answer("confirm"),
   skip: () => answer("skip"),
   flag,
-  undo: () => (undo(), true),
-  help: () => (dialog("help").showModal(), true),
-  "zoom-in": () => (viewer.in(), true),
-  "zoom-out": () => (viewer.out(), true),
-  "zoom-fit": () => (viewer.fit(), true),
+  undo: always(undo),
+  help: always(() => dialog("help").showModal()),
+  "zoom-in": always(() => viewer.in()),
+  "zoom-out": always(() => viewer.out()),
+  "zoom-fit": always(() => viewer.fit()),
 };
 
-root.addEventListener("click", (event) => {
+root.addEventListener("click", event => {
   const name = event.target.closest("[data-act]")?.dataset.act;
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
   // After a click on the picture's buttons the keys belong to the picture again.
@@ -401,14 +415,18 @@ root.addEventListener("click", (event) => {
 });
 
 listen({
-  act: (name) => acts[name](),
+  act: name => acts[name](),
   label(number) {
     const label = labels.byKey(number);
     if (label) return answer("correct", label);
     announce(say("no_such_key", { key: number }));
     return true;
   },
-  pan: (dx, dy) => viewer.scale > 1 && (viewer.pan(dx, dy), true),
+  pan(dx, dy) {
+    if (viewer.scale <= 1) return false;
+    viewer.pan(dx, dy);
+    return true;
+  },
   finder,
 });
 showKeys();
@@ -434,7 +452,7 @@ for (const name of ["keydown", "pointerdown", "pointermove"]) {
   document.addEventListener(name, () => supply.touch(), { passive: true });
 }
 document.addEventListener("visibilitychange", () => document.hidden || back());
-window.addEventListener("pageshow", (event) => {
+window.addEventListener("pageshow", event => {
   if (!event.persisted) return;
   supply.items = [];
   supply.current = null;

@@ -1,4 +1,5 @@
-// The next images: leased a few ahead, decoded before they are needed, kept while somebody works, given back on leaving.
+// The next images. A few are leased ahead and decoded before they are needed.
+// The leases are renewed while somebody works, and given back when the page is left.
 
 import { post } from "../http.js";
 
@@ -48,7 +49,7 @@ export class Supply {
   putFirst(item) {
     const known = new Set([item.item]);
     this.gone.delete(item.lease);
-    this.items = this.#held().filter((one) => !known.has(one.item));
+    this.items = this.#held().filter(one => !known.has(one.item));
     this.items.unshift(this.#prepare(item));
     this.current = null;
   }
@@ -81,10 +82,10 @@ export class Supply {
       // The server gives first what we hold: also what we have answered and not yet been able to send.
       const count = Math.min(5, AHEAD + this.unsent().length);
       const reply = await post(`${this.base}next`, { count });
-      const known = new Set(this.#held().map((one) => one.lease));
+      const known = new Set(this.#held().map(one => one.lease));
       const passing = new Set([...this.gone, ...this.unsent()]);
-      const fresh = reply.items.filter((one) => !known.has(one.lease) && !passing.has(one.lease));
-      this.items.push(...fresh.map((item) => this.#prepare(item)));
+      const fresh = reply.items.filter(one => !known.has(one.lease) && !passing.has(one.lease));
+      this.items.push(...fresh.map(item => this.#prepare(item)));
       this.arrived(reply, fresh.length);
     } catch (error) {
       this.failed(error);
@@ -101,9 +102,9 @@ export class Supply {
     const held = this.#held();
     if (!held.length || document.hidden || Date.now() - this.touched > IDLE) return;
     try {
-      const reply = await post(`${this.base}renew`, { leases: held.map((one) => one.lease) });
-      const kept = new Set(reply.renewed.map((one) => one.lease));
-      this.items = this.items.filter((one) => kept.has(one.lease));
+      const reply = await post(`${this.base}renew`, { leases: held.map(one => one.lease) });
+      const kept = new Set(reply.renewed.map(one => one.lease));
+      this.items = this.items.filter(one => kept.has(one.lease));
       if (this.current && !kept.has(this.current.lease)) this.current.lost = true;
     } catch {
       // The holds last three times as long as this pause.
@@ -120,7 +121,9 @@ export class Supply {
 
   release() {
     const unsent = new Set(this.unsent());
-    const leases = this.#held().map((one) => one.lease).filter((lease) => !unsent.has(lease));
+    const leases = this.#held()
+      .map(one => one.lease)
+      .filter(lease => !unsent.has(lease));
     if (leases.length) post(`${this.base}release`, { leases }, { keepalive: true }).catch(() => {});
   }
 }

@@ -7,11 +7,12 @@ export class Viewer {
   constructor(stage, canvas, label, say) {
     Object.assign(this, { stage, canvas, label, say });
     this.pointers = new Map();
-    stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    canvas.addEventListener("dblclick", (event) => this.#toggle(event));
-    canvas.addEventListener("pointerdown", (event) => this.#down(event));
-    canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.#up(event));
+    stage.addEventListener("wheel", event => this.#wheel(event), { passive: false });
+    canvas.addEventListener("dblclick", event => this.#toggle(event));
+    canvas.addEventListener("pointerdown", event => this.#down(event));
+    canvas.addEventListener("pointermove", event => this.#move(event));
+    for (const name of ["pointerup", "pointercancel"])
+      canvas.addEventListener(name, event => this.#up(event));
     this.fit();
   }
 
@@ -71,7 +72,10 @@ export class Viewer {
   #wheel(event) {
     if (!this.image) return;
     event.preventDefault();
-    this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), { x: event.clientX, y: event.clientY });
+    this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), {
+      x: event.clientX,
+      y: event.clientY,
+    });
   }
 
   #toggle(event) {
@@ -91,7 +95,7 @@ export class Viewer {
     const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.pointers.set(event.pointerId, now);
     if (other) {
-      const distance = (p) => Math.hypot(p.x - other.x, p.y - other.y) || 1;
+      const distance = p => Math.hypot(p.x - other.x, p.y - other.y) || 1;
       this.zoom(distance(now) / distance(before), { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 });
     } else this.pan(now.x - before.x, now.y - before.y);
   }

@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
-from mekiki.learning.services import decisions_digest, next_version, record_head, seed_for
+from mekiki.learning.reports import HeadMetrics
+from mekiki.learning.services import (
+    decisions_digest,
+    next_version,
+    record_head,
+    record_long_prompts,
+    seed_for,
+)
 from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
@@ -19,13 +26,13 @@ from workers.heads.targets import hard_labels, make_targets
 from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
-from workers.steps.encoders import directions
-from workers.steps.promotion import judge, prompts_log_loss
+from workers.steps.encoders import class_embeddings, in_order, long_prompts
+from workers.steps.promotion import decide_promotion, prompts_log_loss
 from workers.versions import code_version
 
 
 @dataclass(frozen=True)
-class Setting:
+class HeadInputs:
     """Inputs of a head: one encoder, one schema, one prompt set."""
 
     dataset: Dataset
@@ -34,7 +41,7 @@ class Setting:
     labels: list[Label]
     prompt_set: PromptSet
     text: NDArray[np.float32]  # (L, d), one class embedding per label
-    long: list[dict[str, Any]]  # prompts that the encoder truncates
+    long: list[models.LongPrompt]  # prompts that the encoder truncates, as rows that are not stored
 
     @classmethod
     def of(
@@ -44,17 +51,26 @@ class Setting:
         row: models.Encoder,
         labels: list[Label],
         prompt_set: PromptSet,
-    ) -> "Setting":
+    ) -> "HeadInputs":
         """Return a setting with the class embeddings of the prompts.
 
         Raises StageError that names a label without a prompt.
         """
-        text, long = directions(encoder, labels, prompt_set)
+        prompts = in_order(labels, prompt_set)
+        text, long = class_embeddings(encoder, labels, prompts), long_prompts(encoder, row, prompts)
         return cls(dataset, encoder, row, labels, prompt_set, text, long)
 
     @property
     def label_ids(self) -> list[int]:
         return [label.pk for label in self.labels]
+
+    @property
+    def long_as_json(self) -> list[dict[str, Any]]:
+        return [prompt.as_json() for prompt in self.long]
+
+    def record_long_prompts(self) -> None:
+        """Store which prompts the encoder truncates, for the pages."""
+        record_long_prompts(encoder=self.row, prompt_set=self.prompt_set, long_prompts=self.long)
 
 
 def training_set(
@@ -76,7 +92,7 @@ def votes_of(training: list[ImageVotes]) -> list[list[int]]:
     return [[votes.label, *(label for label, _decision in votes.others)] for votes in training]
 
 
-def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
+def training_set_digest(dataset: Dataset, training: list[ImageVotes]) -> str:
     """Return the digest of a training set, 64 characters, with one line per decision."""
     names = {label.pk: label.name for label in dataset.labels.all()}
     hashes = dict(
@@ -89,13 +105,18 @@ def digest_of(dataset: Dataset, training: list[ImageVotes]) -> str:
     )
 
 
-def zero_shot_bytes(setting: Setting) -> bytes:
+def seed_of_head(dataset: Dataset, version: int) -> int:
+    """Return the seed of the head with this version."""
+    return seed_for(dataset, "head", version)
+
+
+def zero_shot_bytes(setting: HeadInputs) -> bytes:
     """Return the serialized head of these prompts. It is used to make and to repeat a head."""
     return dump_head(ZeroShotHead(setting.text, setting.encoder.logit_scale))
 
 
 def trained_bytes(
-    setting: Setting, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
+    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
 ) -> tuple[bytes, TrainedHead]:
     """Return (serialized head trained on X (n, d), y (n,) or soft (n, L), the trained head).
 
@@ -106,7 +127,7 @@ def trained_bytes(
     return dump_head(trained.head), trained
 
 
-def zero_shot_head(setting: Setting, user: Any) -> models.Head:
+def zero_shot_head(setting: HeadInputs, user: Any) -> models.Head:
     """Return the head of these prompts, an existing or a new one."""
     head = (
         models.Head.objects.filter(
@@ -129,33 +150,33 @@ def zero_shot_head(setting: Setting, user: Any) -> models.Head:
         label_ids=setting.label_ids,
         weights=zero_shot_bytes(setting),
         calibrated=False,
-        seed=seed_for(setting.dataset, "head", next_version(setting.dataset)),
+        seed=seed_of_head(setting.dataset, next_version(setting.dataset)),
         code_version=code_version(),
-        metrics={"long_prompts": setting.long},
+        metrics=HeadMetrics.current(long_prompts=setting.long_as_json),
         user=user,
     )
 
 
-def train_new_head(
-    setting: Setting,
-    X: np.ndarray,
-    y: np.ndarray,
-    training: list[ImageVotes],
-    digest: str,
-    *,
-    run: models.TrainingRun | None,
-    user: Any,
-    report: Report,
-    log: Log,
-) -> models.Head:
-    """Train on X (n, d), y (n,) or soft (n, L), and store the head with its training data."""
-    dataset, row = setting.dataset, setting.row
+@dataclass(frozen=True)
+class NewHead:
+    """A trained head that is not stored yet."""
+
+    weights: bytes  # the serialized head
+    kind: str
+    calibrated: bool
+    seed: int
+    metrics: HeadMetrics
+
+
+def compute_head(
+    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, report: Report, log: Log
+) -> NewHead:
+    """Return a head trained on X (n, d), y (n,) or soft (n, L)."""
     report(stage="training", unit="labels", total=len(y))
-    seed = seed_for(dataset, "head", next_version(dataset))
     log(
         "made_with",
-        encoder=row.name,
-        digest=row.digest[:12],
+        encoder=setting.row.name,
+        digest=setting.row.digest[:12],
         prompt_set=setting.prompt_set.version,
         seed=seed,
     )
@@ -164,24 +185,37 @@ def train_new_head(
         log("decisions_differ", images=differ)
     weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
     report(done=len(y))
+    prompts_alone = prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale)
+    metrics = HeadMetrics.current(
+        **trained.metrics,
+        long_prompts=setting.long_as_json,
+        prompts_log_loss=prompts_alone,
+        differing_decisions=differ,
+    )
+    return NewHead(weights, trained.head.kind, trained.head.calibrated, seed, metrics)
+
+
+def record_new_head(
+    setting: HeadInputs,
+    new: NewHead,
+    training: list[ImageVotes],
+    digest: str,
+    *,
+    run: models.TrainingRun | None,
+    user: Any,
+) -> models.Head:
+    """Store a trained head with the decisions it was trained on, and their digest."""
     return record_head(
-        dataset=dataset,
-        kind=trained.head.kind,
-        encoder=row,
+        dataset=setting.dataset,
+        kind=new.kind,
+        encoder=setting.row,
         prompt_set=setting.prompt_set,
         label_ids=setting.label_ids,
-        weights=weights,
-        calibrated=trained.head.calibrated,
-        seed=seed,
+        weights=new.weights,
+        calibrated=new.calibrated,
+        seed=new.seed,
         code_version=code_version(),
-        metrics={
-            **trained.metrics,
-            "long_prompts": setting.long,
-            "prompts_log_loss": prompts_log_loss(
-                X, hard_labels(y), setting.text, setting.encoder.logit_scale
-            ),
-            "differing_decisions": differ,
-        },
+        metrics=new.metrics,
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         training_digest=digest,
@@ -190,7 +224,7 @@ def train_new_head(
     )
 
 
-def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
+def best_head(setting: HeadInputs, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
     """Return the head an encoder starts with.
 
     It is a head trained on the confirmed labels if it explains them no worse than the prompts alone, else the
@@ -200,7 +234,7 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     rows, y, training = training_set(setting.dataset, mirror, setting.label_ids)
     if not len(rows):
         return prompts
-    digest = digest_of(setting.dataset, training)
+    digest = training_set_digest(setting.dataset, training)
     trained = (
         models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
         .filter(
@@ -216,12 +250,14 @@ def best_head(setting: Setting, mirror: Mirror, *, user: Any, report: Report, lo
     )
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
-        trained = train_new_head(setting, X, y, training, digest, run=None, user=user, report=report, log=log)
-    cross = trained.metrics.get("cross_validated_on_reviewed_labels") or {}
-    verdict = judge(
+        seed = seed_of_head(setting.dataset, next_version(setting.dataset))
+        new = compute_head(setting, X, y, seed=seed, report=report, log=log)
+        trained = record_new_head(setting, new, training, digest, run=None, user=user)
+    assert trained.metrics.prompts_log_loss is not None  # every trained head has it
+    verdict = decide_promotion(
         labels=trained.n_labels,
-        log_loss=cross.get("log_loss"),
-        prompts=trained.metrics["prompts_log_loss"],
+        log_loss=trained.metrics.log_loss,
+        prompts=trained.metrics.prompts_log_loss,
         audit=None,
         schema_changed=False,
     )

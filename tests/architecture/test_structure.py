@@ -1,4 +1,4 @@
-"""The rules of the house that no single app can hold."""
+"""Rules of the code base that no single app can test."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def test_platform_stays_the_standard_library_s() -> None:
+def test_platform_module_is_the_standard_librarys() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()
     done = run(sys.executable, "-c", "import platform; print(platform.system(), platform.__file__)")
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,7 @@ def test_imports_follow_the_layers() -> None:
 
 
 def test_a_web_process_has_no_torch() -> None:
-    """Every address is loaded, so every view module is imported."""
+    """The program loads every address, which imports every view module."""
     program = """
 import sys
 import mekiki.config.server.application
@@ -51,7 +51,9 @@ def walk(patterns):
         walk(pattern.url_patterns) if hasattr(pattern, "url_patterns") else pattern.callback
 
 walk(get_resolver().url_patterns)
-heavy = {"torch", "torchvision", "open_clip", "timm", "sklearn", "scipy", "workers", "tifffile", "imagecodecs"}
+heavy = {
+    "torch", "torchvision", "open_clip", "timm", "sklearn", "scipy", "workers", "tifffile", "imagecodecs"
+}
 print(",".join(sorted(heavy & set(sys.modules))))
 """
     done = run(sys.executable, "-c", program)
@@ -61,11 +63,11 @@ print(",".join(sorted(heavy & set(sys.modules))))
 
 @pytest.mark.django_db
 def test_migrations_are_complete() -> None:
-    said = StringIO()
+    output = StringIO()
     try:
-        call_command("makemigrations", check=True, dry_run=True, stdout=said, verbosity=1)
+        call_command("makemigrations", check=True, dry_run=True, stdout=output, verbosity=1)
     except SystemExit:
-        pytest.fail(f"Models changed without a migration:\n{said.getvalue()}")
+        pytest.fail(f"Models changed without a migration:\n{output.getvalue()}")
 
 
 def test_every_environment_variable_is_in_the_reference() -> None:
@@ -73,17 +75,17 @@ def test_every_environment_variable_is_in_the_reference() -> None:
     assert page == env.reference(), "run `make docs`"
 
 
-# Places that touch os.environ for something that is not configuration.
+# Files that use os.environ for something that is not configuration.
 NOT_CONFIGURATION = {
     "platform/mekiki/config/wsgi.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "platform/mekiki/config/celery.py": 'setdefault("DJANGO_SETTINGS_MODULE"',
     "workers/pocket/train.py": 'setdefault("OMP_WAIT_POLICY"',
-    "workers/encoders/onnx_tower.py": '["ORT_DISABLE_TELEMETRY"] = "1"',  # said to ONNX Runtime, not read
+    "workers/encoders/onnx_tower.py": '["ORT_DISABLE_TELEMETRY"] = "1"',  # set for ONNX Runtime
 }
 
 
 def test_only_env_reads_the_environment() -> None:
-    found = []
+    wrong = []
     for file in SOURCES:
         name = file.relative_to(ROOT).as_posix()
         if name == "platform/mekiki/config/env.py":
@@ -91,8 +93,8 @@ def test_only_env_reads_the_environment() -> None:
         for number, line in enumerate(file.read_text().splitlines(), 1):
             reads = re.search(r"\bos\.(environ|getenv)\b", line.split("#")[0])
             if reads and NOT_CONFIGURATION.get(name, "\0") not in line:
-                found.append(f"{name}:{number}: {line.strip()}")
-    assert found == [], "read it in config/env.py, or list it above with its reason"
+                wrong.append(f"{name}:{number}: {line.strip()}")
+    assert wrong == [], "read it in config/env.py, or list it above with its reason"
 
 
 def test_every_variable_read_is_in_the_table() -> None:
@@ -107,7 +109,7 @@ def test_a_mistyped_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -
         env.number("MEKIKI_PORT")
 
 
-def test_no_file_outgrows_a_reader() -> None:
+def test_source_files_have_at_most_500_lines() -> None:
     listed = run("git", "ls-files", "-z", "--", "*.py", "*.js", "*.css", "*.html").stdout.split("\0")
     long = {}
     for name in filter(None, listed):

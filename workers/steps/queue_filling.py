@@ -12,6 +12,7 @@ from mekiki.review.selectors import (
     answered_image_ids,
     audited_image_ids,
     reserve_limits,
+    standing,
     training_labels,
 )
 from mekiki.review.services import fill_queue
@@ -77,5 +78,5 @@ def _held_image_ids(dataset: Dataset) -> set[int]:
 
 def _skipped_image_ids(dataset: Dataset) -> list[int]:
     """Return the images with a valid skip decision."""
-    skips = Decision.objects.filter(dataset=dataset, kind=Decision.Kind.SKIP, superseded_by__isnull=True)
+    skips = standing(dataset=dataset, kind=Decision.Kind.SKIP)
     return sorted(set(skips.values_list("image_id", flat=True)))

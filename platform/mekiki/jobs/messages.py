@@ -1,0 +1,58 @@
+"""Messages of jobs: stages and units of their progress, and why one waits."""
+
+from mekiki.config import disk
+from mekiki.config.messages import Messages, gettext_noop
+
+# Workers store stages and units as English texts. A text is its own code.
+STAGES = Messages("stages of jobs")
+for _stage in (
+    gettext_noop("storing images"),
+    gettext_noop("downloading the encoder"),
+    gettext_noop("loading the encoder"),
+    gettext_noop("computing embeddings"),
+    gettext_noop("reading embeddings"),
+    gettext_noop("reading the prompts"),
+    gettext_noop("predicting"),
+    gettext_noop("storing predictions"),
+    gettext_noop("training"),
+    gettext_noop("comparing with the head in use"),
+    gettext_noop("comparing the encoders"),
+    gettext_noop("removing embeddings"),
+    gettext_noop("estimating the pixel window"),
+    gettext_noop("making pictures again"),
+    gettext_noop("evaluating"),
+    gettext_noop("choosing the next images"),
+    gettext_noop("writing the label set"),
+    gettext_noop("waiting for other work on this dataset"),
+    gettext_noop("building the search index"),
+    gettext_noop("sealing"),
+    gettext_noop("checking the seals"),
+):
+    STAGES.add(_stage, _stage)
+
+UNITS = Messages("units of jobs")
+for _unit in (
+    gettext_noop("images"),
+    gettext_noop("files"),
+    gettext_noop("labels"),
+    gettext_noop("MB"),
+    gettext_noop("rows"),
+):
+    UNITS.add(_unit, _unit)
+
+# Why a job waits (config/disk.py).
+SHORTAGES = Messages("shortages of disk space")
+SHORTAGES.add(
+    disk.FULL,
+    gettext_noop(
+        "Waits: the disk is nearly full. Stored data is kept. It resumes automatically when there is free"
+        " space again."
+    ),
+)
+SHORTAGES.add(
+    disk.READ_ONLY,
+    gettext_noop(
+        "Waits: the folder of the files cannot be written. Stored data is kept. It resumes automatically when"
+        " the folder can be written again."
+    ),
+)

@@ -1,0 +1,45 @@
+"""Tables of encoders, embeddings, heads, training runs and predictions."""
+
+from mekiki.learning.models.encoder_changes import (
+    EncoderChange,
+)
+from mekiki.learning.models.encoders import (
+    Embedding,
+    EmbeddingChange,
+    EmbeddingRemoval,
+    Encoder,
+    EncoderProbe,
+    EncodingProblem,
+    LongPrompt,
+    TextEmbedding,
+    WorkerDifference,
+    WorkerReport,
+)
+from mekiki.learning.models.heads import (
+    Champion,
+    Evaluation,
+    Head,
+    HeadTrainingLabel,
+    Prediction,
+    TrainingRun,
+)
+
+__all__ = [
+    "Champion",
+    "Embedding",
+    "EmbeddingChange",
+    "EmbeddingRemoval",
+    "Encoder",
+    "EncoderChange",
+    "EncoderProbe",
+    "EncodingProblem",
+    "Evaluation",
+    "Head",
+    "HeadTrainingLabel",
+    "LongPrompt",
+    "Prediction",
+    "TextEmbedding",
+    "TrainingRun",
+    "WorkerDifference",
+    "WorkerReport",
+]

@@ -1,0 +1,202 @@
+"""Heads, training runs, evaluations, predictions, and which head is in use."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from mekiki.audit.triggers import append_only
+from mekiki.datasets.models import Dataset, Image
+from mekiki.jobs.models import Job
+from mekiki.labeling.models import Label, PromptSet
+from mekiki.learning.models.encoders import Encoder
+from mekiki.learning.reports import EvaluationReportField, HeadMetricsField
+
+
+class Head(models.Model):
+    """A classifier on embeddings. The database refuses changes after it was stored.
+
+    `weights` is a safetensors file (never a pickle). `label_ids` gives the order of the classes.
+    """
+
+    class Kind(models.TextChoices):
+        ZERO_SHOT = "zero_shot", _("zero-shot, by prompts")
+        LOGISTIC = "logistic", _("logistic, trained on labels")
+        GAUSSIAN = "gaussian", _("Gaussian, trained on labels")
+        PLAIN = "plain", _("plain logistic, trained on labels")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="heads")
+    version = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT)
+    prompt_set = models.ForeignKey(PromptSet, on_delete=models.PROTECT)
+    label_ids = ArrayField(models.BigIntegerField())
+    weights = models.BinaryField()
+    digest = models.CharField(max_length=64)  # SHA-256 of `weights`
+    calibrated = models.BooleanField(default=False)
+    n_labels = models.PositiveIntegerField(default=0)  # confirmed labels it was trained on
+    decisions_digest = models.CharField(max_length=64, default="")
+    seed = models.BigIntegerField(default=0)
+    code_version = models.CharField(max_length=40)
+    metrics = HeadMetricsField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_head_per_version")]
+        triggers = append_only(dated="created_at")
+
+    def __str__(self) -> str:
+        return f"#{self.version}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Return whether the head was trained on confirmed labels. A zero-shot head uses only prompts."""
+        return self.kind != self.Kind.ZERO_SHOT
+
+
+class HeadTrainingLabel(models.Model):
+    """An image that a head was trained on, with its label and the decisions about it.
+
+    `decision_id` is the decision that set the label. `others` are decisions of other reviewers. A decision
+    never changes its label. If these name other labels, the image was used for each label, weighted by its
+    share of the decisions.
+    """
+
+    pk = models.CompositePrimaryKey("head_id", "image_id")
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="training_labels")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE)
+    label = models.ForeignKey(Label, on_delete=models.PROTECT)
+    decision_id = models.BigIntegerField()
+    others = ArrayField(models.BigIntegerField(), default=list)  # decision ids
+
+    class Meta:
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.head_id}:{self.image_id}"
+
+
+class Champion(models.Model):
+    """The head in use in a dataset. Earlier champions are in the event log."""
+
+    dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="champion")
+    head = models.ForeignKey(Head, on_delete=models.PROTECT)
+    since = models.DateTimeField(db_default=Now(), editable=False)
+    reason = models.JSONField(default=dict)  # format: learning.reasons
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.head_id}"
+
+
+class TrainingRun(models.Model):
+    """One attempt to train a better head."""
+
+    class Trigger(models.TextChoices):
+        BUTTON = "button", _("manual")
+        COUNT = "count", _("after enough answers")
+        SCHEDULE = "schedule", _("on schedule")
+        LABELS = "labels", _("labels or prompts changed")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="training_runs")
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL)
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    head = models.OneToOneField(Head, null=True, on_delete=models.SET_NULL, related_name="run")
+    promoted = models.BooleanField(default=False)
+    reason = models.TextField(default="")  # why it did or did not replace the champion
+    log = models.TextField(default="")  # format: learning.training_log
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}"
+
+
+class Evaluation(models.Model):
+    """An estimate of a head's accuracy at one moment, from the audit stream only.
+
+    The newest estimate of a head is the valid one. `answers` is the number of labels that reviewers had
+    confirmed at that moment. It is the horizontal axis of the learning curve.
+    """
+
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="evaluations")
+    n = models.PositiveIntegerField()  # audited images
+    correct = models.PositiveIntegerField()
+    # The estimate if images are weighted by when they were imported. None: all weights are equal (correct /
+    # n).
+    share = models.FloatField(null=True)
+    low = models.FloatField()  # 95 % interval of the estimate
+    high = models.FloatField()
+    # Images in strata (review.selectors.audit_strata) without an audited image. The estimate does not cover
+    # them.
+    left_out = models.PositiveBigIntegerField(default=0)
+    # Counts of the other images that were drawn for the audit (learning.accuracy.AuditCounts).
+    archived_label = models.PositiveIntegerField(default=0)  # part of n: they count as wrong
+    judged_again = models.PositiveIntegerField(
+        default=0
+    )  # part of n: the first label is archived, and a later answer is used
+    without_label = models.PositiveIntegerField(default=0)
+    taken_back = models.PositiveIntegerField(default=0)
+    retired = models.PositiveIntegerField(default=0)
+    share_changed = models.PositiveIntegerField(default=0)
+    prediction_shown = models.PositiveIntegerField(default=0)
+    not_embedded = models.PositiveIntegerField(default=0)
+    answers = models.PositiveIntegerField(default=0)
+    report = EvaluationReportField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(correct__lte=models.F("n")), name="correct_at_most_n"),
+            # An image whose label was archived counts as wrong.
+            models.CheckConstraint(
+                condition=models.Q(correct__lte=models.F("n") - models.F("archived_label")),
+                name="archived_labels_are_wrong",
+            ),
+        ]
+        triggers = append_only(dated="created_at")
+
+    def __str__(self) -> str:
+        return f"{self.correct} of {self.n}"
+
+    @property
+    def accuracy(self) -> float | None:
+        """Return the estimate in [0, 1], or None if no image was audited."""
+        if self.share is not None:
+            return self.share
+        return self.correct / self.n if self.n else None
+
+
+class Prediction(models.Model):
+    """The prediction of one head for one image.
+
+    Predictions of a head are written in bulk and dropped when the head is replaced. Each head has its own
+    partition, which `services.open_predictions` creates before the first insert. The indexes by label and by
+    confidence belong to the partitions (`services.index_predictions`), so no migration contains them.
+    Triggers replace the foreign keys (docs/decisions/0012): predictions are deleted with their image and
+    their head.
+    """
+
+    pk = models.CompositePrimaryKey("head_id", "image_id")
+    head = models.ForeignKey(Head, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
+    image = models.ForeignKey(
+        Image, on_delete=models.DO_NOTHING, related_name="predictions", db_constraint=False, db_index=False
+    )
+    label = models.ForeignKey(
+        Label, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    runner_up = models.ForeignKey(
+        Label, null=True, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    confidence = models.FloatField()  # of `label`; calibrated if the head is calibrated
+    margin = models.FloatField()  # confidence minus the confidence of the runner-up
+    entropy = models.FloatField()  # nats
+
+    def __str__(self) -> str:
+        return f"{self.head_id}:{self.image_id}"

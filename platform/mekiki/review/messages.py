@@ -1,0 +1,133 @@
+"""Messages of review: texts for the scripts of the station, and problems of a search."""
+
+from mekiki.config.messages import Messages, gettext_noop
+
+# Texts for the scripts of the station. The scripts fill in the words in braces.
+STATION = Messages("texts of the station")
+STATION.add("loading", gettext_noop("Loading the next image…"))
+STATION.add("image_failed", gettext_noop("This image could not be loaded. Try again, or skip it."))
+STATION.add(
+    "image_wait", gettext_noop("The image is still loading. Nothing was recorded; answer when it is there.")
+)
+STATION.add("image_slow", gettext_noop("The image takes long to load. Wait for it, or skip it."))
+STATION.add(
+    "too_soon",
+    gettext_noop("The image has only just appeared. Nothing was recorded; look at it, then answer."),
+)
+STATION.add(
+    "type_again",
+    gettext_noop("The image was not shown yet, or another image appeared. Nothing was recorded; type again."),
+)
+STATION.add(
+    "flag_lost",
+    gettext_noop(
+        "Another image appeared while you wrote the note. Nothing was recorded; look for the previous image"
+        " in the gallery."
+    ),
+)
+STATION.add("prediction", gettext_noop("Predicted: {label}, {percent} %"))
+STATION.add("prediction_uncalibrated", gettext_noop("Predicted: {label}, {percent} %, uncalibrated"))
+STATION.add("uncalibrated", gettext_noop("uncalibrated"))
+STATION.add(
+    "uncalibrated_why",
+    gettext_noop("Not calibrated yet: the number shows which label fits best, not how often it is right."),
+)
+STATION.add(
+    "calibrated_why", gettext_noop("Calibrated: of images with this number, about as many are right.")
+)
+STATION.add("runner_up", gettext_noop("Second: {label}"))
+STATION.add("none_predicted", gettext_noop("Nothing is predicted for this image yet. Choose a label."))
+STATION.add(
+    "blind",
+    gettext_noop(
+        "No prediction is shown for this image, so that your answer can be used to measure accuracy."
+    ),
+)
+STATION.add("confirm", gettext_noop("Confirm: {label}"))
+STATION.add("predicted_badge", gettext_noop("predicted"))
+STATION.add("second_badge", gettext_noop("second"))
+STATION.add("critical_badge", gettext_noop("critical"))
+STATION.add("answered_confirm", gettext_noop("Confirmed: {label}"))
+STATION.add("answered_correct", gettext_noop("Answered: {label}"))
+STATION.add("answered_skip", gettext_noop("Skipped"))
+STATION.add("answered_flag", gettext_noop("Flagged"))
+STATION.add("undone", gettext_noop("Undone. The image is shown again."))
+STATION.add(
+    "undone_elsewhere",
+    gettext_noop("Undone. Another reviewer has the image now, or it needs no further decision."),
+)
+STATION.add(
+    "undo_wait",
+    gettext_noop("There is no connection. Undo when the connection returns; your answers are kept."),
+)
+STATION.add("nothing_to_undo", gettext_noop("There is no answer left to undo."))
+STATION.add("saved", gettext_noop("All answers saved"))
+STATION.add("sending", gettext_noop("Sending: {n}"))
+STATION.add(
+    "offline",
+    gettext_noop(
+        "No connection. Your answers are kept on this device and sent when the connection returns: {n}"
+    ),
+)
+STATION.add(
+    "login",
+    gettext_noop("You are no longer logged in. Log in again; your answers are kept on this device: {n}"),
+)
+STATION.add("not_kept", gettext_noop("One answer was not recorded: {reason}"))
+STATION.add(
+    "late",
+    gettext_noop(
+        "This image had passed to another reviewer in the meantime. Your answer is kept as a decision."
+    ),
+)
+STATION.add(
+    "lost",
+    gettext_noop("While you were away, the image passed to another reviewer. The next image is shown."),
+)
+STATION.add("empty_title", gettext_noop("Nothing to review right now"))
+STATION.add("error", gettext_noop("The server could not be reached. Trying again…"))
+STATION.add("per_hour", gettext_noop("{n} an hour"))
+STATION.add(
+    "find_here", gettext_noop("Type a name. Enter confirms the prediction, Esc goes back to the image.")
+)
+STATION.add("find_none", gettext_noop("No label matches."))
+STATION.add("find_some", gettext_noop("Enter chooses: {label}"))
+STATION.add("no_such_key", gettext_noop("There is no label {key}."))
+STATION.add("zoom", gettext_noop("Zoom {percent} %"))
+STATION.add("label_none", gettext_noop("no label"))
+
+# Why a search has no result (searching.py).
+SEARCH_PROBLEMS = Messages("problems of a search")
+SEARCH_PROBLEMS.add(
+    "nothing_embedded",
+    gettext_noop(
+        "No image of this dataset has an embedding yet, so search by content is not possible. Embeddings are"
+        " computed automatically after an import; then search again. Filters work now."
+    ),
+)
+SEARCH_PROBLEMS.add(
+    "blind",
+    gettext_noop(
+        "This image belongs to the audit sample and has not been judged yet. Similar images would reveal the"
+        " prediction of the model. Search again once it has been judged."
+    ),
+)
+SEARCH_PROBLEMS.add(
+    "not_embedded",
+    gettext_noop(
+        "This image has no embedding: it has just been imported, or the encoder cannot read it. Choose "
+        "another image, or search again later."
+    ),
+)
+SEARCH_PROBLEMS.add(
+    "too_slow",
+    gettext_noop(
+        "The search took too long and was stopped. Use more filters, or search again when the search index is"
+        " ready."
+    ),
+)
+
+
+def station_texts() -> dict[str, str]:
+    """Return the texts of the station by code, in the reader's language."""
+    return {code: STATION.render(code) for code in STATION}

@@ -1,0 +1,435 @@
+"""Every service refuses a user of too low a role, and changes no row."""
+
+import io
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from mekiki.accounts import access, site
+from mekiki.accounts import services as accounts
+from mekiki.accounts.models import Role
+from mekiki.accounts.second_factor import services as second_factor
+from mekiki.accounts.sign_on import services as sign_on
+from mekiki.audit import head_mail, stamping
+from mekiki.datasets import services as datasets
+from mekiki.datasets.access import dataset_for
+from mekiki.datasets.models import ImportBatch, PixelWindow
+from mekiki.exports import services as exports
+from mekiki.exports.models import LabelSet
+from mekiki.jobs import seals
+from mekiki.jobs import services as jobs
+from mekiki.labeling import services as labeling
+from mekiki.learning import services as learning
+from mekiki.learning.models import EncoderChange, TrainingRun
+from mekiki.review import searching
+from mekiki.review import services as review
+from tests.architecture.test_service_permissions import (
+    EXCEPTIONS,
+    MEKIKI,
+    checked_services,
+    service_modules,
+)
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, JobFactory, LabelFactory, UserFactory, png
+from tests.review_setup import Station
+
+pytestmark = pytest.mark.django_db
+
+
+class World:
+    """A dataset with rows for every service, and users of every role."""
+
+    def __init__(self) -> None:
+        self.station = Station(items=2)
+        self.dataset = self.station.dataset
+        self.dataset.refresh_from_db()
+        self.head, self.label = self.station.head, self.station.labels[0]
+        self.root = UserFactory(is_superuser=True)
+        self.admin, self.reviewer, self.viewer = (
+            self.station.reviewer(role) for role in ("admin", "reviewer", "viewer")
+        )
+        self.stranger = UserFactory(may_create_datasets=False)
+        self.other = self.station.reviewer()
+        self.leased = self.station.next(self.other)[0]
+        self.flag = self.station.answer(self.other, self.leased, "flag")
+        self.confirmed = ConfirmedLabelFactory(image=self.station.item().image, label=self.label)
+        self.archived = LabelFactory(dataset=self.dataset, archived_at=self.flag.created_at)
+        self.window = PixelWindow.objects.create(dataset=self.dataset, sample="uint16", black=0, white=9)
+        self.batch = ImportBatch.objects.create(dataset=self.dataset, source="upload", location="/nowhere")
+        self.label_set = LabelSet.objects.create(dataset=self.dataset, version=1, created_by=self.admin)
+        self.job = JobFactory(dataset=self.dataset)
+        self.ended = JobFactory(dataset=self.dataset, state="failed")
+        self.change = EncoderChange.objects.create(
+            dataset=self.dataset, from_name="a", to_name="b", state=EncoderChange.State.READY
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+Arguments = Callable[[World], dict[str, Any]]
+Case = tuple[Callable[..., Any], str, Arguments]
+
+
+def of_dataset(**more: Any) -> Arguments:
+    return lambda w: {"dataset": w.dataset, **more}
+
+
+def with_items(**more: Any) -> Arguments:
+    return lambda w: {"dataset": w.dataset, "image_id": w.confirmed.image_id, **more}
+
+
+def answered(w: World) -> dict[str, Any]:
+    ids = {"item_id": w.leased.item.pk, "lease_id": w.leased.lease.pk}
+    return {"dataset": w.dataset, **ids, "kind": "skip", "client_key": uuid.uuid4()}
+
+
+def one_file(w: World) -> dict[str, Any]:
+    return {"batch": w.batch, "name": "a.png", "file": io.BytesIO(png())}
+
+
+def of_window(w: World) -> dict[str, Any]:
+    return {"window": w.window}
+
+
+def of_change(w: World) -> dict[str, Any]:
+    return {"change": w.change}
+
+
+def of_batch(w: World) -> dict[str, Any]:
+    return {"batch": w.batch}
+
+
+def of_label_set(w: World) -> dict[str, Any]:
+    return {"label_set": w.label_set}
+
+
+def of_head(w: World) -> dict[str, Any]:
+    return {"dataset": w.dataset, "head": w.head}
+
+
+def of_user(**more: Any) -> Arguments:
+    return lambda w: {"user": w.other, **more}
+
+
+NEW_PASSWORD = "four words of another user"
+KEY = uuid.UUID(int=7)
+
+# For each service: the user of too low a role, and the other arguments.
+CASES: dict[str, Case] = {
+    "accounts/services.py:create_user": (
+        accounts.create_user,
+        "admin",
+        lambda w: {"name": "new", "password": NEW_PASSWORD},
+    ),
+    "accounts/services.py:change_password": (
+        accounts.change_password,
+        "root",
+        of_user(password=NEW_PASSWORD),
+    ),
+    "accounts/services.py:give_password": (accounts.give_password, "admin", of_user(password=NEW_PASSWORD)),
+    "accounts/services.py:set_admin": (accounts.set_admin, "admin", of_user(is_admin=True)),
+    "accounts/services.py:set_active": (accounts.set_active, "admin", of_user(active=False)),
+    "accounts/services.py:set_may_create_datasets": (
+        accounts.set_may_create_datasets,
+        "admin",
+        of_user(allowed=True),
+    ),
+    "accounts/services.py:set_role": (
+        accounts.set_role,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "user": w.other, "role": Role.ADMIN},
+    ),
+    "accounts/services.py:make_first_admin": (
+        accounts.make_first_admin,
+        "stranger",
+        lambda w: {"dataset": DatasetFactory()},
+    ),
+    "accounts/services.py:remove_member": (
+        accounts.remove_member,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "user": w.other},
+    ),
+    "accounts/services.py:set_email": (accounts.set_email, "admin", of_user(email="a@example.com")),
+    "accounts/services.py:end_sessions_of": (accounts.end_sessions_of, "admin", of_user()),
+    "accounts/second_factor/services.py:reset": (second_factor.reset, "admin", of_user()),
+    "accounts/second_factor/services.py:set_required": (
+        second_factor.set_required,
+        "admin",
+        lambda w: {"required": True},
+    ),
+    "accounts/sign_on/services.py:unlink_all": (sign_on.unlink_all, "admin", of_user(request=None)),
+    "accounts/site.py:set_time_zone": (site.set_time_zone, "admin", lambda w: {"name": "Asia/Tokyo"}),
+    "audit/head_mail.py:set_recipients": (
+        head_mail.set_recipients,
+        "admin",
+        lambda w: {"addresses": ["a@example.com"]},
+    ),
+    "audit/head_mail.py:mail_head": (head_mail.mail_head, "admin", lambda w: {}),
+    "audit/stamping.py:add_time_stamp": (stamping.add_time_stamp, "admin", lambda w: {"reply": b""}),
+    "jobs/seals.py:request_seal": (seals.request_seal, "admin", lambda w: {}),
+    "jobs/seals.py:request_check": (seals.request_check, "admin", lambda w: {}),
+    "jobs/services.py:cancel": (jobs.cancel, "reviewer", lambda w: {"job": w.job}),
+    "jobs/services.py:retry": (jobs.retry, "reviewer", lambda w: {"job": w.ended}),
+    "datasets/services/datasets.py:create_dataset": (
+        datasets.create_dataset,
+        "stranger",
+        lambda w: {"name": "New"},
+    ),
+    "datasets/services/datasets.py:change_address": (
+        datasets.change_address,
+        "reviewer",
+        of_dataset(slug="elsewhere"),
+    ),
+    "datasets/services/datasets.py:update_settings": (
+        datasets.update_settings,
+        "reviewer",
+        of_dataset(name="Other", retrain_every=7),
+    ),
+    "datasets/services/datasets.py:archive_dataset": (datasets.archive_dataset, "reviewer", of_dataset()),
+    "datasets/services/imports.py:import_folder": (
+        datasets.import_folder,
+        "reviewer",
+        of_dataset(path=Path(__file__).parent),
+    ),
+    "datasets/services/quotas.py:set_dataset_limits": (
+        datasets.set_dataset_limits,
+        "admin",
+        of_dataset(max_images=1, max_bytes=None),
+    ),
+    "datasets/services/quotas.py:set_platform_limits": (
+        datasets.set_platform_limits,
+        "admin",
+        lambda w: {"max_images": 1, "max_bytes": None},
+    ),
+    "datasets/services/uploads.py:start_upload": (datasets.start_upload, "reviewer", of_dataset()),
+    "datasets/services/uploads.py:add_file": (datasets.add_file, "reviewer", one_file),
+    "datasets/services/uploads.py:add_files": (
+        datasets.add_files,
+        "reviewer",
+        lambda w: {"batch": w.batch, "part": 0, "files": []},
+    ),
+    "datasets/services/uploads.py:finish_upload": (datasets.finish_upload, "reviewer", of_batch),
+    "datasets/services/uploads.py:discard_import": (datasets.discard_import, "reviewer", of_batch),
+    "datasets/services/windows.py:change_window": (
+        datasets.change_window,
+        "reviewer",
+        lambda w: {"window": w.window, "black": 1, "white": 2},
+    ),
+    "datasets/services/windows.py:estimate_window_again": (
+        datasets.estimate_window_again,
+        "reviewer",
+        of_window,
+    ),
+    "datasets/services/windows.py:go_on_with_window": (datasets.go_on_with_window, "reviewer", of_window),
+    "datasets/services/windows.py:rebuild_old_pictures": (
+        datasets.rebuild_old_pictures,
+        "reviewer",
+        of_dataset(),
+    ),
+    "exports/services.py:freeze": (exports.freeze, "reviewer", of_dataset()),
+    "exports/services.py:retry": (exports.retry, "reviewer", of_label_set),
+    "exports/services.py:record_download": (exports.record_download, "stranger", of_label_set),
+    "exports/services.py:check_download": (exports.check_download, "stranger", of_label_set),
+    "labeling/services.py:add_label": (labeling.add_label, "reviewer", of_dataset(name="new")),
+    "labeling/services.py:update_label": (
+        labeling.update_label,
+        "reviewer",
+        lambda w: {"label": w.label, "critical": True},
+    ),
+    "labeling/services.py:archive_label": (
+        labeling.archive_label,
+        "reviewer",
+        lambda w: {"label": w.station.labels[2], "confirmed": True},
+    ),
+    "labeling/services.py:restore_label": (
+        labeling.restore_label,
+        "reviewer",
+        lambda w: {"label": w.archived},
+    ),
+    "labeling/services.py:reorder": (
+        labeling.reorder,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "label_ids": [x.pk for x in reversed(w.station.labels)]},
+    ),
+    "labeling/services.py:save_prompts": (
+        labeling.save_prompts,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "prompts": {x.pk: ["a prompt"] for x in w.station.labels}},
+    ),
+    "labeling/services.py:set_schema": (
+        labeling.set_schema,
+        "reviewer",
+        of_dataset(labels=[{"name": "only", "prompts": ["only"]}]),
+    ),
+    "learning/services/choosing.py:use_head": (learning.use_head, "reviewer", of_head),
+    "learning/services/encoder_changes.py:request_change": (
+        learning.request_change,
+        "reviewer",
+        of_dataset(name="pocket"),
+    ),
+    "learning/services/encoder_changes.py:request_switch": (learning.request_switch, "reviewer", of_change),
+    "learning/services/encoder_changes.py:request_take_back": (
+        learning.request_take_back,
+        "reviewer",
+        of_change,
+    ),
+    "learning/services/encoder_changes.py:cancel_change": (learning.cancel_change, "reviewer", of_change),
+    "learning/services/encoder_upkeep.py:request_removal": (
+        learning.request_removal,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "encoder": w.head.encoder},
+    ),
+    "learning/services/repeating.py:request_verification": (
+        learning.request_verification,
+        "reviewer",
+        of_head,
+    ),
+    "learning/services/training.py:request_training": (
+        learning.request_training,
+        "reviewer",
+        of_dataset(trigger=TrainingRun.Trigger.BUTTON),
+    ),
+    "learning/services/training.py:set_schedule": (
+        learning.set_schedule,
+        "reviewer",
+        of_dataset(cron="0 3 * * *"),
+    ),
+    "review/searching.py:search": (
+        searching.search,
+        "stranger",
+        of_dataset(head=None, asked={}, text="scratch"),
+    ),
+    "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", of_dataset()),
+    "review/services/correcting.py:correct_label": (
+        review.correct_label,
+        "viewer",
+        lambda w: {
+            **with_items()(w),
+            "label_id": w.station.labels[1].pk,
+            "client_key": KEY,
+            "head_version": None,
+        },
+    ),
+    "review/services/correcting.py:take_back_correction": (
+        review.take_back_correction,
+        "viewer",
+        with_items(),
+    ),
+    "review/services/correcting.py:ask_again": (review.ask_again, "viewer", with_items()),
+    "review/services/decisions.py:answer": (review.answer, "viewer", answered),
+    "review/services/leases.py:next_items": (review.next_items, "viewer", of_dataset()),
+    "review/services/leases.py:held_item": (review.held_item, "viewer", with_items()),
+    "review/services/leases.py:renew": (review.renew, "viewer", of_dataset(lease_ids=[1])),
+    "review/services/leases.py:release": (review.release, "viewer", of_dataset(lease_ids=[1])),
+    "review/services/putting_back.py:put_back": (
+        review.put_back,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "flag_id": w.flag.pk},
+    ),
+    "review/services/undoing.py:undo": (review.undo, "viewer", of_dataset(client_key=KEY)),
+}
+
+
+def test_every_service_that_checks_is_in_the_list() -> None:
+    names = {
+        f"{path.relative_to(MEKIKI)}:{name}"
+        for path in service_modules()
+        for name in checked_services(path.read_text(), EXCEPTIONS.get(str(path.relative_to(MEKIKI))))
+    }
+    assert names == set(CASES)
+
+
+def all_rows() -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of all tables of the platform."""
+    models = [model for model in apps.get_models() if model.__module__.startswith("mekiki.")]
+    rows = {model._meta.label: list(model.objects.order_by("pk").values()) for model in models}
+    assert rows["datasets.Dataset"] and rows["review.QueueItem"]
+    return rows
+
+
+def refused(service: Callable[..., Any], user: Any, arguments: dict[str, Any]) -> None:
+    acts = "actor" if service in USERS_ARE_CHANGED else "user"
+    before = all_rows()
+    with pytest.raises(PermissionDenied):
+        service(**arguments, **{acts: user})
+        pytest.fail(f"{service.__name__} did not refuse")
+    assert all_rows() == before, service.__name__
+
+
+# Services that change another user. There, `user` is the changed account and `actor` acts.
+USERS_ARE_CHANGED = {
+    accounts.create_user,
+    accounts.change_password,
+    accounts.give_password,
+    accounts.set_admin,
+    accounts.set_active,
+    accounts.set_may_create_datasets,
+    accounts.set_role,
+    accounts.remove_member,
+    accounts.set_email,
+    accounts.end_sessions_of,
+    second_factor.reset,
+    sign_on.unlink_all,
+}
+
+
+MODULES = sorted({name.split(":")[0] for name in CASES})
+
+
+def services_of(module: str) -> list[Case]:
+    return [case for name, case in CASES.items() if name.split(":")[0] == module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_services_refuse_users_of_too_low_a_role(world: World, module: str) -> None:
+    for service, role, arguments in services_of(module):
+        refused(service, getattr(world, role), arguments(world))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_services_refuse_users_who_were_deactivated(world: World, module: str) -> None:
+    world.root.is_active = False
+    world.root.save()
+    for service, _role, arguments in services_of(module):
+        refused(service, world.root, arguments(world))
+
+
+def test_nobody_has_a_role() -> None:
+    dataset = DatasetFactory()
+    for user in (AnonymousUser(), UserFactory(), UserFactory(is_superuser=True, is_active=False)):
+        with pytest.raises(PermissionDenied):
+            access.require_role(user, dataset, Role.VIEWER)
+        with pytest.raises(PermissionDenied):
+            access.require_platform_admin(user)
+
+
+def test_the_first_admin_is_made_only_once(world: World) -> None:
+    world.stranger.may_create_datasets = True
+    refused(accounts.make_first_admin, world.stranger, {"dataset": world.dataset})
+
+
+def test_a_job_of_the_platform_is_for_admins_of_the_platform(world: World) -> None:
+    job = JobFactory(dataset=None)
+    refused(jobs.cancel, world.admin, {"job": job})
+    jobs.cancel(job=job, user=world.root)
+    refused(jobs.retry, world.admin, {"job": type(job).objects.get(pk=job.pk)})
+
+
+def test_a_known_role_costs_no_query_and_is_of_one_user(world: World) -> None:
+    dataset = dataset_for(world.admin, world.dataset.slug)
+    with CaptureQueriesContext(connection) as queries:
+        access.require_role(world.admin, dataset, Role.ADMIN)
+    assert not queries.captured_queries
+    with pytest.raises(PermissionDenied):
+        access.require_role(world.viewer, dataset, Role.REVIEWER)
+    access.require_role(world.reviewer, dataset, Role.REVIEWER)

@@ -1,0 +1,46 @@
+"""Keyset pagination: each row is on exactly one page, also where keys tie."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from mekiki.config.keyset import beyond, page_by, take
+from mekiki.jobs.models import Job, State
+from tests.factories import JobFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("descending", [True, False])
+def test_each_row_is_on_one_page(descending: bool) -> None:
+    numbers = sorted((JobFactory().number for _ in range(7)), reverse=descending)
+    seen: list[int] = []
+    after = None
+    for size in (3, 3, 1):
+        page, after = page_by(Job.objects.all(), "number", 3, after=after, descending=descending)
+        assert len(page) == size
+        seen += [job.number for job in page]
+    assert seen == numbers and after is None
+    assert page_by(Job.objects.none(), "number", 3) == ([], None)
+
+
+def test_rows_that_share_a_key_are_told_apart_by_the_next_key() -> None:
+    now = timezone.now()
+    for minutes in (0, 1, 1, 1, 2):
+        JobFactory(state=State.SUCCEEDED, finished_at=now + timedelta(minutes=minutes))
+    ordered = list(Job.objects.order_by("-finished_at", "-number"))
+    for at, row in enumerate(ordered):
+        keys = (("finished_at", row.finished_at), ("number", row.number))
+        older = Job.objects.filter(beyond(*keys, descending=True)).order_by("-finished_at", "-number")
+        assert list(older) == ordered[at + 1 :]
+        newer = Job.objects.filter(beyond(*keys, descending=False, or_equal=True))
+        assert set(newer) == set(ordered[: at + 1])
+
+
+def test_a_full_last_page_is_followed_by_none() -> None:
+    for _ in range(3):
+        JobFactory()
+    rows = Job.objects.order_by("number")
+    assert take(rows, 3) == (list(rows), False)
+    assert take(rows, 2) == (list(rows)[:2], True)

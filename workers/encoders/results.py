@@ -1,0 +1,37 @@
+"""The results of embedding images: of a batch, and of a section of a stream."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import PictureError
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """The result of a batch.
+
+    ``vectors`` (m, d) float32 belong to the m items that could be read, ``ok_indices`` (m,) are their
+    positions in the input, and ``errors`` has the reason for each other item, by index.
+    """
+
+    vectors: np.ndarray
+    ok_indices: np.ndarray
+    errors: dict[int, str]
+
+
+@dataclass(frozen=True)
+class EncodedChunk:
+    """A section of a stream, in its order.
+
+    ``vectors`` (m, d) float32 belong to the m ``keys``; ``errors`` has the reason for each other item, by
+    key.
+    """
+
+    keys: list[Any]
+    vectors: np.ndarray
+    errors: dict[Any, PictureError]
+
+    def __len__(self) -> int:
+        return len(self.keys) + len(self.errors)
