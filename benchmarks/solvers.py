@@ -241,10 +241,10 @@ def heads(pool: data.Pool, confirmed: int, number: int, name: str) -> tuple[dict
         f"{name}_accuracy_library": round(float((score(other, pool.X).label == pool.y).mean()), 4),
     }
 
-    def each(solve: Callable[..., Any]) -> Callable[[], Any]:
+    def solve_all(solve: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: [solve(*arguments, **named) for arguments, named in calls]
 
-    figures |= pairs(f"{name}_fit", each(descent.solve), each(solve_by_scipy), number)
+    figures |= pairs(f"{name}_fit", solve_all(descent.solve), solve_all(solve_by_scipy), number)
     figures |= pairs(f"{name}_refit", train, train_by_scipy, number)
     return figures, head
 
@@ -289,10 +289,10 @@ def choices(pool: data.Pool, head: Any, confirmed: int, number: int, batch: int)
         with replaced(kmeans_by_sklearn, "kmeans", medoids):
             return mix.choose(**given)
 
-    def each(run: Callable[..., Any]) -> Callable[[], Any]:
+    def run_all(run: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: [run(*arguments) for arguments in runs]
 
-    def every(kmeans: Callable[..., Any]) -> Callable[[], Any]:
+    def cluster_all(kmeans: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: [kmeans(*arguments, **named) for arguments, named in calls]
 
     costs = [_inertia(runs, run) for run in (lloyd_by_ours, lloyd_by_sklearn)]
@@ -302,8 +302,8 @@ def choices(pool: data.Pool, head: Any, confirmed: int, number: int, batch: int)
         "kmeans_centres_median": int(np.median([len(centres) for *_, centres in runs])),
         "kmeans_inertia_library_over_ours": round(costs[1] / costs[0], 5),
     }
-    figures |= pairs("lloyd", each(lloyd_by_ours), each(lloyd_by_sklearn), number)
-    figures |= pairs("kmeans", every(ours.kmeans), every(kmeans_by_sklearn), number)
+    figures |= pairs("lloyd", run_all(lloyd_by_ours), run_all(lloyd_by_sklearn), number)
+    figures |= pairs("kmeans", cluster_all(ours.kmeans), cluster_all(kmeans_by_sklearn), number)
     figures |= pairs("choose", lambda: mix.choose(**given), choose_by_sklearn, number)
     return figures
 
@@ -330,8 +330,8 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         few = data.make(folder, n, 10)
         figures: dict[str, Any] = {"images": n, "confirmed": confirmed, "batch": batch, "pairs": number}
-        found, head = heads(few, confirmed, number, "labels10")
-        figures |= found | choices(few, head, confirmed, number, batch)
+        of_heads, head = heads(few, confirmed, number, "labels10")
+        figures |= of_heads | choices(few, head, confirmed, number, batch)
         many = 20 if given.quick else 100
         figures |= heads(data.make(folder, n // 10, many), confirmed, number, f"labels{many}")[0]
     figures |= {
