@@ -86,8 +86,8 @@ def measure(labels: int) -> dict[str, float]:
 
     from mekiki.audit.private_key import make_first_key
     from mekiki.exports.services import freeze
-    from mekiki.exports.verify import verify
     from mekiki.exports.writing import write_label_set
+    from verification.label_set.verify import verify
 
     make_first_key()
     dataset, user = make(labels)

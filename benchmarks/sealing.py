@@ -56,11 +56,11 @@ def measure(events: int) -> dict[str, float]:
     """Return the figures for ``events`` events."""
     from django.db import connection
 
-    from mekiki.audit.audit_file import check_file
     from mekiki.audit.models import Seal
     from mekiki.audit.private_key import make_first_key
     from mekiki.audit.sealing import seal_new_rows
     from mekiki.audit.verification import check_database, export_file
+    from verification.audit_file import check_file
 
     make_first_key()
     with connection.cursor() as cursor:

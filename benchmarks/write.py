@@ -115,6 +115,15 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Embeddings of 512 dimensions. Budget at a million: 15 s the first time, 0.2 s afterwards. "
         "`floor_s` reads the same bytes by binary COPY and discards them.",
     ),
+    "solvers": (
+        "Our L-BFGS and k-means beside the libraries",
+        "python benchmarks/solvers.py --json benchmarks/results/solvers.json",
+        "The calls of one training and of one choice of images, by our code and by scipy and "
+        "scikit-learn, from the same starts, on the same subset, dtype and scaling of variables, on one "
+        "thread. Medians over pairs in one process. `*_ratio` is library / ours, `*_ratio_cpu` that of "
+        "processor seconds (decisions 13 and 14). `fit` and `kmeans` are those calls alone, `refit` and "
+        "`choose` the whole steps.",
+    ),
     "search": (
         "Search in the gallery",
         "python benchmarks/search.py --table --json benchmarks/results/search.json",

@@ -12,7 +12,6 @@ Two cases are not detected. Rows may be written while the triggers are off, unle
 that is read again. An image's audit key or dataset may change, but nothing in this system does that.
 """
 
-import fcntl
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset
@@ -151,8 +151,8 @@ def delete_mirror(encoder: Encoder, dataset: Dataset) -> None:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Lock a mirror, so that one process writes it at a time. The lock ends with the process."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    # A mirror of current rows is locked for milliseconds, so a waiting process looks often.
+    with FileLock(folder / "lock", fallback_to_soft=False, poll_interval=0.01):
         yield
 
 

@@ -16,7 +16,8 @@ _LOCK_NAMESPACE = 0x4D4B4C01
 def learning_lock(dataset: Dataset, report: Report) -> Iterator[None]:
     """Hold the dataset's learning lock; wait for it while reporting.
 
-    The lock ends with its connection, so a killed worker holds no lock.
+    The lock ends with its connection, so a killed worker holds no lock. It is a lock of PostgreSQL, because
+    workers on several machines share it.
     """
     key = dataset.pk % 2**31
     waited = False

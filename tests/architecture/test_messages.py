@@ -23,12 +23,12 @@ for _module in MODULES:
 # (folder, name of the function, position of the code) → the registry that must have the code
 USES = {
     ("platform/mekiki/accounts", "tell", 1): "mails about accounts",
-    ("platform/mekiki/audit", "Finding", 0): "findings of an audit",
-    ("platform/mekiki/audit", "add", 0): "findings of an audit",
+    ("platform/verification", "Finding", 0): "findings of an audit",
+    ("platform/verification", "add", 0): "findings of an audit",
     ("platform/mekiki/datasets", "Note", 0): "problems of files",
     ("platform/mekiki/datasets", "ProblemError", 0): "problems of files",
-    ("platform/mekiki/exports", "Problem", 0): "problems of label sets",
-    ("platform/mekiki/exports", "bad", 0): "problems of label sets",
+    ("platform/verification/label_set", "Problem", 0): "problems of label sets",
+    ("platform/verification/label_set", "bad", 0): "problems of label sets",
     ("platform/mekiki/web", "_problem", 0): "notices of the overview",
     ("workers", "NotRepeatableError", 0): "obstacles to repeating a training",
     ("workers/heads", "log", 0): "log of a training",

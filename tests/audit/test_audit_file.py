@@ -1,8 +1,6 @@
 """The exported audit file: checked without the platform, and a hostile file does no harm."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mekiki.audit import audit_file
-from mekiki.audit.audit_file import check_file
-from mekiki.audit.checking import Head
 from mekiki.audit.models import Event, Seal
 from mekiki.audit.private_key import rotate_key
 from mekiki.audit.sealing import seal_new_rows
@@ -22,6 +17,10 @@ from mekiki.audit.services import record
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
 from tests.audit.test_seals import owner_of_the_database
+from tests.offline import run_former, run_verifier
+from verification import audit_file
+from verification.audit_file import check_file
+from verification.checking import Head
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
@@ -60,16 +59,13 @@ def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
     return target
 
 
-def test_it_is_checked_without_django(file: Path, signing_key: Any, tmp_path: Path) -> None:
+def test_it_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text(signing_key.public_pem)
-    program = "import sys; from mekiki.audit.audit_file import main; status = main(sys.argv[1:]);"
-    program += "assert 'django' not in sys.modules; sys.exit(status)"
-    command = [sys.executable, "-c", program, str(file), str(key)]
-    root = str(Path(__file__).resolve().parents[2] / "platform")
-    done = subprocess.run(command, env={"PYTHONPATH": root}, capture_output=True, text=True)
+    done = run_verifier("verification.audit_file", file, key, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["seals"] == 3
+    assert run_former("mekiki.audit.audit_file", file, key).stdout == done.stdout
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mekiki.audit import private_key, signing
+from mekiki.audit import private_key
 from mekiki.audit.keys import broken_links, current_key, key_history
 from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.private_key import SigningKeyError, load_key, make_first_key, rotate_key, settle_key
 from mekiki.embedded.supervisor import children
+from verification import signing
 
 pytestmark = pytest.mark.django_db
 

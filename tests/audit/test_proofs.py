@@ -1,8 +1,6 @@
 """Proofs of single rows and of older seals: they are valid only for sealed values."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,18 +10,19 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mekiki.audit.audit_file import check_file
-from mekiki.audit.checking import Head
 from mekiki.audit.models import Event, Seal
 from mekiki.audit.private_key import rotate_key
-from mekiki.audit.proof_file import NotAProofError, check_proof
 from mekiki.audit.proving import CannotProveError, make_proof
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config.cli.app import app
 from mekiki.config.plain import UnusableFileError, UserError
 from tests import factories
+from tests.offline import run_verifier
 from tests.roles import set_fixed
+from verification.audit_file import check_file
+from verification.checking import Head
+from verification.proof_file import NotAProofError, check_proof
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,14 +178,11 @@ def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.Da
     assert not report.ok or proof.get("head") == json.loads(before)["head"]
 
 
-def test_a_proof_is_checked_without_django(decision: Any, tmp_path: Path, signing_key: Any) -> None:
+def test_a_proof_is_checked_without_the_platform(decision: Any, tmp_path: Path, signing_key: Any) -> None:
     file, key = tmp_path / "proof.json", tmp_path / "key.pem"
     file.write_bytes(make_proof(rows=[("decisions", decision.pk)], heads=[1]))
     key.write_text(signing_key.public_pem)
-    program = "import sys; from mekiki.audit.audit_file import main; status = main(sys.argv[1:]);"
-    program += "assert 'django' not in sys.modules; sys.exit(status)"
-    command = [sys.executable, "-c", program, str(file), str(key)]
-    done = subprocess.run(command, env={"PYTHONPATH": str(ROOT / "platform")}, capture_output=True, text=True)
+    done = run_verifier("verification.audit_file", file, key, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["rows"] == 1
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from mekiki.audit import merkle
 from mekiki.audit.models import Event, Seal, SealLeaves
 from mekiki.audit.sealed_tables import EVENTS, sealed_tables
 from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows, unsealed_count
@@ -20,6 +19,7 @@ from mekiki.datasets.models import AuditShareChange
 from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner
+from verification import merkle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 
@@ -193,7 +193,7 @@ def test_seals_made_again_do_not_fit_a_head_kept_elsewhere(sealed: list[int]) ->
 
     A printed head of the seals shows it.
     """
-    from mekiki.audit.checking import Head
+    from verification.checking import Head
 
     newest = Seal.objects.order_by("-number").first()
     assert newest is not None
@@ -213,7 +213,7 @@ def test_the_newest_seal_must_be_by_the_given_key(sealed: list[int], signing_key
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from mekiki.audit.private_key import rotate_key
-    from mekiki.audit.signing import public_pem
+    from verification.signing import public_pem
 
     mine = signing_key.public_pem.encode()
     assert check_database(keys=[mine]).ok

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
-from mekiki.audit.audit_file import check_file
 from mekiki.audit.models import Event, Seal, SealTimeStamp
 from mekiki.audit.sealing import facts_of, seal_new_rows
 from mekiki.audit.services import record
@@ -16,6 +15,7 @@ from mekiki.audit.stamping import add_time_stamp
 from mekiki.audit.time_stamps import check_stamp, read_reply, request_for
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
+from verification.audit_file import check_file
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("signing_key")]
 Answer = Callable[[bytes], bytes]

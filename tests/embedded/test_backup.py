@@ -81,12 +81,12 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     from mekiki.audit.models import Event
     from mekiki.audit.private_key import settle_key
     from mekiki.exports.services import freeze
-    from mekiki.exports.verify import verify
     from mekiki.exports.writing import write_label_set
     from mekiki.review.models import Decision
     from tests.exports.helpers import make_judged, nothing
     from tests.factories import PASSWORD, ImageFactory
     from tests.review_setup import Station
+    from verification.label_set.verify import verify
 
     judged = make_judged()
     settle_key()

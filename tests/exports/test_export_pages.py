@@ -8,7 +8,6 @@ from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 
-from mekiki.audit import signing
 from mekiki.audit.models import Event
 from mekiki.audit.private_key import SigningKeyError
 from mekiki.datasets.models import ChangedFile
@@ -19,6 +18,7 @@ from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, State
 from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
+from verification import signing
 
 
 @pytest.fixture
@@ -76,10 +76,9 @@ def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> 
     Later label sets then had another signature.
     """
     file = settings.HOME / "keys" / "signing.pem"
-    kept = file.read_bytes()
+    away = file.rename(file.with_name("away.pem"))  # keeps the mode of the file
     client.force_login(judged.admin)
     try:
-        file.unlink()
         before = client.get(reverse("label-set-key", args=["parts"])).content
         assert client.get(page).status_code == 200 and not file.exists()
         asked = freeze(dataset=judged.dataset, user=judged.admin)
@@ -87,7 +86,7 @@ def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> 
             write_label_set(label_set=asked, progress=nothing)
         assert not file.exists()
     finally:
-        file.write_bytes(kept)
+        away.rename(file)
     assert client.get(reverse("label-set-key", args=["parts"])).content == before
 
 

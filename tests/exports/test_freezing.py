@@ -17,11 +17,9 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 
 from mekiki.audit.models import Event
 from mekiki.config import csv_files
-from mekiki.exports import format as form
 from mekiki.exports import selectors, snapshot, writing
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze, retry
-from mekiki.exports.verify import verify
 from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.models import Champion
@@ -31,6 +29,8 @@ from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
 from tests.review_setup import Station
 from tests.roles import set_fixed
+from verification.label_set import format as form
+from verification.label_set.verify import verify
 
 
 def rows_of(path: Path) -> list[dict]:

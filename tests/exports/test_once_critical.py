@@ -10,12 +10,12 @@ from django.urls import reverse
 
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
-from mekiki.exports.verify import verify
 from mekiki.exports.writing import write_label_set
 from mekiki.labeling.services import update_label
 from mekiki.learning.models import Prediction
 from tests.exports.helpers import Judged, nothing, path_of
 from tests.roles import as_owner
+from verification.label_set.verify import verify
 
 pytestmark = pytest.mark.django_db
 

@@ -12,15 +12,15 @@ import pytest
 from mekiki.audit.models import Seal
 from mekiki.audit.private_key import load_key, rotate_key
 from mekiki.audit.sealing import seal_new_rows
-from mekiki.exports import format as form
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
-from mekiki.exports.verify import verify
 from mekiki.exports.writing import write_label_set
 from mekiki.review.models import Decision
 from tests import factories
 from tests.exports.helpers import Judged, nothing, path_of
 from tests.exports.test_verify import codes, contents_of, pack, reseal
+from verification.label_set import format as form
+from verification.label_set.verify import verify
 
 Rows = list[dict[str, Any]]
 

@@ -13,14 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mekiki.audit import signing
 from mekiki.config import csv_files
-from mekiki.exports import archive as zips
-from mekiki.exports import format as form
 from mekiki.exports.models import LabelSet
-from mekiki.exports.problems import VerifyReport
-from mekiki.exports.verify import verify
 from tests.exports.helpers import path_of
+from tests.offline import run_former, run_verifier
+from verification import signing
+from verification.label_set import archive as zips
+from verification.label_set import format as form
+from verification.label_set.problems import VerifyReport
+from verification.label_set.verify import verify
 
 PER_CHANGE = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -302,18 +303,10 @@ def test_the_command_needs_no_platform(good: Path, tmp_path: Path) -> None:
     assert "another key" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_the_module_needs_no_django(good: Path) -> None:
-    code = (
-        "import sys; from mekiki.exports.verify import main; status = main(sys.argv[1:]);"
-        " assert 'django' not in sys.modules; sys.exit(status)"
-    )
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(good)],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": "platform"},
-        capture_output=True,
-        text=True,
-    )
+def test_the_verifier_loads_nothing_of_the_platform(good: Path, tmp_path: Path) -> None:
+    done = run_verifier("verification.label_set", good, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] is True
+    changed = pack({**contents_of(good), form.ROWS: b""}, tmp_path / "changed.zip")
+    done = run_former("mekiki.exports.verify", changed)
+    assert done.returncode == 1 and "labels.jsonl" in done.stdout, done.stderr

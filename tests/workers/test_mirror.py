@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,31 @@ def test_rows_of_images(encoder: Any, dataset: Any) -> None:
     rows, found = mirror.rows_of([ids[2], 10**12, ids[0]])
     assert rows[found].tolist() == [2, 0] and found.tolist() == [True, False, True]
     assert mirror.mask_of([ids[3], -1]).tolist() == [False, False, False, True]
+
+
+def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) -> None:
+    """The other process locks the file by flock, as a worker of an earlier version does."""
+    expected = add(encoder, dataset, 3)
+    folder = embeddings.folder_of(encoder, dataset)
+    folder.mkdir(parents=True)
+    program = "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
+    program += "print('locked', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", program, str(folder / "lock")]
+    taken = threading.Event()
+
+    def take(folder: Path) -> None:
+        with embeddings._locked(folder):
+            taken.set()
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "locked\n"
+        waiting = threading.Thread(target=take, args=(folder,))
+        waiting.start()
+        assert not taken.wait(0.5)
+        other.kill()
+        assert taken.wait(10)
+    waiting.join()
+    assert same(embeddings.load(encoder, dataset), expected)
 
 
 def test_the_parent_of_the_workers_has_no_torch() -> None:

@@ -1,7 +1,6 @@
 """Weighted k-means: greedy k-means++ and Lloyd's algorithm, in float32 about the mean.
 
-scikit-learn's k-means is not used: a batch needs dozens of small runs, in which conversion to float64 and
-argument checks take most of its time; and here the order of sums, and with it the batch, is fixed.
+scikit-learn's k-means is not used, because it would choose other images: docs/decisions/0013 has the figures.
 
 Sources: Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding" (SODA 2007), with the greedy
 trials of its section 7; Lloyd, "Least squares quantization in PCM" (1982).

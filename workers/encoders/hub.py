@@ -305,6 +305,7 @@ def _lock_partial_file(part: Path) -> Iterator[Any]:
     """
     while True:
         with part.open("a+b") as handle:
+            # Not a FileLock: the locked file is the download itself, which is renamed when it is complete.
             fcntl.flock(handle, fcntl.LOCK_EX)
             try:
                 ours = os.path.samestat(os.fstat(handle.fileno()), part.stat())

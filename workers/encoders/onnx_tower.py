@@ -7,7 +7,6 @@ built again.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 
 from .errors import EncoderError, wrap_encoder_errors
 from .identity import derived
@@ -123,8 +123,7 @@ def _folder(cache_dir: Path | None) -> Path:
 @contextlib.contextmanager
 def _alone(file: Path) -> Iterator[None]:
     """Lock a tower's file: one process builds it, the others wait and use it."""
-    with file.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(file.with_suffix(".lock"), fallback_to_soft=False):
         yield
 
 

@@ -1,8 +1,8 @@
 """L-BFGS for many problems at once: steps are independent, losses are evaluated together.
 
 Variables are scaled by the root of the Hessian's diagonal at the start; with that, a dozen steps suffice.
-scipy's L-BFGS takes one problem at a time, and at 51,200 variables it spent half its time outside the
-objective.
+scipy's L-BFGS takes one problem at a time, which costs 1.7 to 2.4 times as much processor time
+(docs/decisions/0014).
 
 Sources: Liu and Nocedal, "On the limited memory BFGS method" (1989); the compact form of the inverse from
 Byrd, Nocedal and Schnabel, "Representations of quasi-Newton matrices" (1994), theorem 2.2.

@@ -82,12 +82,14 @@ def training_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     identity = {"count": count, "seed": seed, "maker": generator_digest(), "shapes": repr(_SHAPES)}
     record = folder / "cache.json"
+    draft = record.with_suffix(".draft")
     finished: dict[str, list] = {}
     if record.exists():
         stored = json.loads(record.read_text())
         if stored.get("identity") == identity:
             finished = stored["finished"]
     if not finished:
+        record.unlink(missing_ok=True)  # it describes pictures that are overwritten now
         for file in _files(folder, count, "w+").values():
             file.flush()
     chunks = -(-count // _CHUNK)
@@ -97,7 +99,8 @@ def training_pictures(
             for number, (chunk, shown) in enumerate(pool.imap_unordered(_draw_chunk, jobs)):
                 finished[str(chunk)] = shown
                 if number % 10 == 9 or number + 1 == len(jobs):
-                    record.write_text(json.dumps({"identity": identity, "finished": finished}))
+                    draft.write_text(json.dumps({"identity": identity, "finished": finished}))
+                    draft.replace(record)
                 if progress:
                     progress(len(finished), chunks)
     facts_drawn = np.asarray([row for chunk in range(chunks) for row in finished[str(chunk)]], np.int64)

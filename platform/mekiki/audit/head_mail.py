@@ -21,8 +21,8 @@ from mekiki.accounts.models import OutgoingMail, SiteSettings, User
 from mekiki.audit.models import Event, Seal
 from mekiki.audit.sealing import facts_of
 from mekiki.audit.services import record
-from mekiki.audit.signing import grouped
 from mekiki.config import clock
+from verification.signing import grouped
 
 DAILY = timedelta(days=1)
 MOST = 20  # recipients

@@ -6,7 +6,7 @@ This module never reads a private key.
 from itertools import pairwise
 
 from mekiki.audit.models import SigningKey
-from mekiki.audit.rotation import is_link
+from verification.rotation import is_link
 
 
 def current_key() -> SigningKey | None:

@@ -58,8 +58,8 @@ class SigningKey(models.Model):
     fingerprint = models.CharField(max_length=64, unique=True)  # SHA-256 of the raw public key
     public_pem = models.TextField()
     act = models.CharField(max_length=10, choices=Act.choices)
-    # The signature of the previous key over `audit.rotation.endorsement_text`. Empty for a first key and
-    # after a loss.
+    # The signature of the previous key over `verification.rotation.endorsement_text`. Empty for a first key
+    # and after a loss.
     endorsement = models.BinaryField(default=b"")
     actor_name = models.CharField(max_length=150, default="")  # "" is the platform itself
     at = models.DateTimeField(db_default=Now(), editable=False)

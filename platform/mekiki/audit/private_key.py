@@ -23,13 +23,13 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.audit import signing
 from mekiki.audit.keys import current_key
 from mekiki.audit.models import SigningKey
-from mekiki.audit.rotation import endorsement_text
 from mekiki.audit.services import record
 from mekiki.config import env
 from mekiki.embedded.secrets import create_if_missing, keys_folder
+from verification import signing
+from verification.rotation import endorsement_text
 
 _LOCK = 0x6D656B6B  # number of the advisory lock that serializes changes of the keys
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mekiki.audit import merkle, proof_file
-from mekiki.audit.canonical import canonical
 from mekiki.audit.models import Seal, SealLeaves, SigningKey
 from mekiki.audit.sealed_tables import sealed_table
 from mekiki.audit.sealing import facts_of
+from verification import merkle, proof_file
+from verification.canonical import canonical
 
 
 class CannotProveError(Exception):

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import connection
 
-from mekiki.audit.canonical import canonical
-from mekiki.audit.merkle import leaf_hash
+from verification.canonical import canonical
+from verification.merkle import leaf_hash
 
 # The number of rows that are read from the database at once.
 BATCH = 5000

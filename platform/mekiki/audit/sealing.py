@@ -14,11 +14,11 @@ from itertools import islice
 
 from django.db import connection, transaction
 
-from mekiki.audit import merkle
 from mekiki.audit.models import Seal, SealLeaves
 from mekiki.audit.private_key import load_key
 from mekiki.audit.sealed_tables import SealedTable, sealed_tables
-from mekiki.audit.statements import SealFacts
+from verification import merkle
+from verification.statements import SealFacts
 
 # The most rows under one seal. They are in memory while it is created, and a check of the seal can name them.
 MOST_ROWS = 65_536

@@ -20,8 +20,8 @@ from rfc3161_client import (
 )
 from rfc3161_client.tsp import PKIStatus, TimeStampResponse
 
-from mekiki.audit.checking import Stamp
 from mekiki.config.messages import gettext_noop
+from verification.checking import Stamp
 
 MAX_REPLY = 1 << 20
 _CERTIFICATES = 0xA0  # [0] of SignedData

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from django.utils.translation import gettext as _
 
-from mekiki.audit import audit_file
-from mekiki.audit.canonical import canonical
-from mekiki.audit.checking import Head, Stamp, check_seals
-from mekiki.audit.findings import CheckReport
-from mekiki.audit.key_list import PublicKey
 from mekiki.audit.keys import broken_links
 from mekiki.audit.models import Seal, SealCheck, SealLeaves, SealTimeStamp, SigningKey
 from mekiki.audit.proving import key_list
 from mekiki.audit.sealed_tables import sealed_table, sealed_tables
 from mekiki.audit.sealing import facts_of
 from mekiki.audit.services import record
-from mekiki.audit.statements import SealFacts
 from mekiki.audit.time_stamps import check_stamp
+from verification import audit_file
+from verification.canonical import canonical
+from verification.checking import Head, Stamp, check_seals
+from verification.findings import CheckReport
+from verification.key_list import PublicKey
+from verification.statements import SealFacts
 
 
 class DatabaseSource:

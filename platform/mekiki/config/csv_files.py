@@ -1,7 +1,4 @@
-"""CSV files: streamed with constant memory, and safe to open in a spreadsheet.
-
-The offline verifier uses this module without Django.
-"""
+"""CSV files: streamed with constant memory, and safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -10,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from verification.cells import cell_text, safe_cell
+
 if TYPE_CHECKING:
     from django.http import StreamingHttpResponse
 
+__all__ = ["BOM", "cell_text", "csv_response", "safe_cell", "utc"]
+
 # Excel reads a file as UTF-8 only with a byte order mark.
 BOM = "\ufeff"
-# Spreadsheets read a cell that begins with one of these as a formula (OWASP, "CSV Injection"). The apostrophe
-# is escaped too, so that `cell_text` restores every text.
-_GUARDED = frozenset("=+-@\t\r\n＝＋－＠'")
 
 
 class _Echo:
@@ -25,16 +23,6 @@ class _Echo:
 
     def write(self, text: str) -> str:
         return text
-
-
-def safe_cell(text: str) -> str:
-    """Return text that a user wrote as a cell that no spreadsheet runs as a formula."""
-    return f"'{text}" if text[:1] in _GUARDED else text
-
-
-def cell_text(cell: str) -> str:
-    """Return the text of a cell that `safe_cell` returned."""
-    return cell[1:] if cell.startswith("'") else cell
 
 
 def utc(at: datetime) -> str:

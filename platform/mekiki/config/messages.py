@@ -1,7 +1,7 @@
 """Messages: a code with values is stored, and its sentences are rendered in the reader's language.
 
-Each app registers its codes in its `messages.py`. The offline verifiers use this module without Django, so
-Django is imported only to translate.
+Each app registers its codes in its `messages.py`. Django is imported
+only to translate, so the head trainer renders English without Django.
 """
 
 from __future__ import annotations
@@ -200,14 +200,6 @@ def in_plain(code: str, values: Values) -> str:
         f"{name}={json.dumps(value, ensure_ascii=False, default=str)}" for name, value in values.items()
     )
     return f"{code} ({shown})" if shown else str(code)
-
-
-def printable(value: Any) -> str:
-    """Return the first 300 characters of a value, without control characters.
-
-    A file from outside must not send control characters to a terminal.
-    """
-    return "".join(c if c.isprintable() else "�" for c in str(value)[:300])
 
 
 def join_sentences(sentences: list[str]) -> str:

@@ -30,6 +30,7 @@ class HomeLock:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.path = home / "run" / "supervisor.lock"
+        # Not a FileLock: the locked file holds the text of `describe`, which is written through its handle.
         self._handle: int | None = None
 
     def __enter__(self) -> Self:

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -207,14 +207,15 @@ class Postgres:
         self.url, self.owner_url = urls[APPLICATION], urls[OWNER]
         self.report_url, self.superuser_url = urls[REPORT], urls[SUPERUSER]
 
-    def wait_ready(self, timeout: float = 60.0) -> str:
+    def wait_ready(self, timeout: float = 60.0, check: Callable[[], None] = lambda: None) -> str:
         """Wait until the database responds, and return the URL.
 
-        The database is created at the first start. Raises PostgresError if the server ends or does not
-        respond in time.
+        The database is created at the first start. `check` is called before each attempt and may raise to
+        end the wait. Raises PostgresError if the server ends or does not respond in time.
         """
         deadline = time.monotonic() + timeout
         while True:
+            check()
             try:
                 self.ask()
                 return self.url

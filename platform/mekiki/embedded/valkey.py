@@ -10,6 +10,7 @@ import platform
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mekiki.config.plain import UserError
@@ -120,13 +121,15 @@ class Valkey:
         self.process.start()
         self.url = f"redis+socket://{self.socket}"
 
-    def wait_ready(self, timeout: float = 30.0) -> str:
+    def wait_ready(self, timeout: float = 30.0, check: Callable[[], None] = lambda: None) -> str:
         """Wait until the server responds, and return the URL.
 
-        The server may first load its log. Raises ValkeyError if it ends or does not respond in time.
+        The server may first load its log. `check` is called after each attempt and may raise to end the
+        wait. Raises ValkeyError if it ends or does not respond in time.
         """
         deadline = time.monotonic() + timeout
         while not self._is_answering():
+            check()
             if not self.alive():
                 raise ValkeyError("Valkey ended while starting:\n" + "\n".join(last_lines(self.log)))
             if time.monotonic() > deadline:

@@ -12,11 +12,11 @@ from typing import Any
 
 from django.db import connection
 
-from mekiki.exports import format as form
 from mekiki.exports.models import LabelSet
 from mekiki.exports.sealed_rows import SealIndex
 from mekiki.labeling.models import PromptSet
 from mekiki.learning.models import Head
+from verification.label_set import format as form
 
 BATCH = 5000
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff", "GIF": "gif"}

@@ -10,10 +10,10 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.audit import merkle
 from mekiki.audit.models import Seal, SealLeaves, SigningKey
 from mekiki.audit.sealing import facts_of, last_sealed_id, seal_new_rows
 from mekiki.exports.models import LabelSet
+from verification import merkle
 
 TABLE = "decisions"
 

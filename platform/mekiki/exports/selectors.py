@@ -6,7 +6,6 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from mekiki.accounts.models import Role
-from mekiki.audit import signing
 from mekiki.audit.keys import current_key
 from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Image
@@ -16,6 +15,7 @@ from mekiki.learning.selectors import champion
 from mekiki.review.blinding import blind_items, hidden
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.selectors import active_decisions
+from verification import signing
 
 PAGE = 25
 

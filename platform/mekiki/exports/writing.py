@@ -16,7 +16,6 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 
-from mekiki.audit import signing
 from mekiki.audit.private_key import load_key
 from mekiki.audit.services import record
 from mekiki.config import clock
@@ -24,13 +23,14 @@ from mekiki.config.csv_files import BOM
 from mekiki.config.disk import READ_ONLY, DiskFullError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
-from mekiki.exports import format as form
 from mekiki.exports import snapshot
-from mekiki.exports.archive import Sink, Writer
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
 from mekiki.exports.readme import readme
 from mekiki.exports.sealed_rows import seal_decisions
+from verification import signing
+from verification.label_set import format as form
+from verification.label_set.archive import Sink, Writer
 
 PIECE = 1 << 20
 

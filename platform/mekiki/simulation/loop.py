@@ -15,7 +15,6 @@ from tqdm import tqdm
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
 from mekiki.exports import services as exports
-from mekiki.exports.verify import verify
 from mekiki.learning import services as learning
 from mekiki.learning.accuracy import leads_with_interval
 from mekiki.learning.models import TrainingRun
@@ -23,6 +22,7 @@ from mekiki.simulation.clients import ReviewClient
 from mekiki.simulation.scoring import Score, score
 from mekiki.simulation.truth import Truth
 from mekiki.simulation.waiting import wait_for_jobs
+from verification.label_set.verify import verify
 
 
 def answer_questions(client: ReviewClient, truth: Truth, count: int, *, quiet: bool = False) -> int:

@@ -59,6 +59,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
     root = package.parents[1]
     for folder, pattern in (
         (package, "**/*.py"),
+        (root / "platform" / "verification", "**/*.py"),
         (root / "workers", "**/*.py"),
         (Path(settings.TEMPLATES_DIR), "**/*.html"),
         (Path(settings.TEMPLATES_DIR), "**/*.txt"),

@@ -1,5 +1,6 @@
 """Training uses true captions, keeps the defect in view, and does not train on held-out pairs."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,6 +45,24 @@ def test_drawn_pictures_are_kept_and_those_of_another_seed_drawn_anew(tmp_path) 
     before = np.asarray(first.pictures).copy()
     other = training_pictures(tmp_path, count=6, seed=2)
     assert not np.array_equal(before, other.pictures)
+
+
+def test_a_kill_while_the_record_is_written_leaves_a_usable_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = np.array(training_pictures(tmp_path, count=6, seed=1).pictures)
+    write = Path.write_text
+
+    def killed(path: Path, text: str) -> None:
+        write(path, text[: len(text) // 2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            training_pictures(tmp_path, count=6, seed=2)
+    # The files now hold pictures of the other seed, so the record of the first seed must be gone.
+    assert np.array_equal(training_pictures(tmp_path, count=6, seed=1).pictures, before)
 
 
 def test_pictures_of_another_maker_are_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.config.regular_files import read_regular
 
 if TYPE_CHECKING:
-    from mekiki.audit.checking import Head
-    from mekiki.audit.findings import CheckReport
     from mekiki.audit.models import Seal
+    from verification.checking import Head
+    from verification.findings import CheckReport
 
 DIFFERENT, UNREADABLE = 1, 2
 
@@ -47,10 +47,10 @@ def verify(
     checked.
     """
     load_django()
-    from mekiki.audit.audit_file import check_file
-    from mekiki.audit.checking import Stamp
     from mekiki.audit.time_stamps import check_stamp
     from mekiki.audit.verification import check_database, store_check
+    from verification.audit_file import check_file
+    from verification.checking import Stamp
 
     pems = [_public_key(path) for path in keys]
     wanted = [_head(text) for text in heads]
@@ -78,6 +78,7 @@ def verify(
 
 
 def _print_json(report: "CheckReport") -> None:
+    from mekiki.audit.messages import FINDINGS
 
     answer: dict[str, Any] = {
         "ok": report.ok,
@@ -86,15 +87,16 @@ def _print_json(report: "CheckReport") -> None:
         "unsealed": report.unsealed,
         "time_stamps": report.time_stamps,
         "head": report.head,
-        "findings": [{**f.as_json(), "text": f.sentence()} for f in report.findings],
+        "findings": [{**f.as_json(), "text": FINDINGS.render(f.code, f.detail)} for f in report.findings],
     }
     print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 def _print_report(report: "CheckReport", *, pinned: bool) -> None:
+    from mekiki.audit.messages import FINDINGS
 
     for finding in report.findings:
-        print("✗ " + finding.sentence(), file=sys.stderr)
+        print("✗ " + FINDINGS.render(finding.code, finding.detail), file=sys.stderr)
     if report.of_proof:
         _print_proof_report(report)
         return
@@ -161,7 +163,7 @@ def head(*, as_json: bool) -> None:
     """Print the head of the newest seal, to be stored elsewhere."""
     load_django()
     from mekiki.audit.sealing import facts_of
-    from mekiki.audit.signing import grouped
+    from verification.signing import grouped
 
     facts = facts_of(_newest_seal())
     if as_json:
@@ -256,7 +258,7 @@ def _nothing_sealed() -> str:
 
 
 def _head(text: str) -> "Head":
-    from mekiki.audit.checking import Head
+    from verification.checking import Head
 
     number, _colon, root = text.partition(":")
     try:
@@ -272,7 +274,7 @@ def _head(text: str) -> "Head":
 
 
 def _public_key(path: Path) -> bytes:
-    from mekiki.audit.signing import load_public
+    from verification.signing import load_public
 
     pem = _read(path)
     try:
@@ -297,7 +299,7 @@ def make_key(*, if_none: bool) -> None:
     """Create the platform's signing key."""
     load_django()
     from mekiki.audit.private_key import make_first_key, settle_key
-    from mekiki.audit.signing import grouped
+    from verification.signing import grouped
 
     key = settle_key() if if_none else make_first_key()
     print(_("Signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
@@ -307,7 +309,7 @@ def rotate_key(*, lost: bool) -> None:
     """Replace the platform's signing key."""
     load_django()
     from mekiki.audit.private_key import rotate_key as rotate
-    from mekiki.audit.signing import grouped
+    from verification.signing import grouped
 
     key = rotate(lost=lost)
     print(_("New signing key: %(fingerprint)s") % {"fingerprint": grouped(key.fingerprint)})
@@ -318,7 +320,7 @@ def show_keys(*, as_json: bool) -> None:
     """List the platform's keys, starting with the current key."""
     load_django()
     from mekiki.audit.keys import key_history
-    from mekiki.audit.signing import grouped
+    from verification.signing import grouped
 
     keys = key_history()
     if as_json:

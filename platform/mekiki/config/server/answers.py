@@ -65,11 +65,16 @@ async def send_file(answer: ResponseWriter, response: FileResponse, files: Execu
 
 
 async def send_stream(
-    answer: ResponseWriter, response: HttpResponseBase, threads: Executor, context: Context
+    answer: ResponseWriter,
+    response: HttpResponseBase,
+    threads: Executor,
+    context: Context,
+    closers: Executor,
 ) -> None:
-    """Send a streaming response.
+    """Send a streaming response and close it.
 
-    One thread iterates over the whole response, because a database connection belongs to one thread.
+    One thread iterates over the whole response, because a database connection belongs to one thread. A
+    response that no thread has started when the client disconnects is closed by a thread of `closers`.
     """
     loop = asyncio.get_running_loop()
 
@@ -92,4 +97,10 @@ async def send_stream(
         finally:
             response.close()
 
-    await loop.run_in_executor(threads, context.run, pump)
+    work = threads.submit(context.run, pump)
+    try:
+        await asyncio.wrap_future(work)
+    except asyncio.CancelledError:
+        if work.cancel():  # it waited for a thread, so pump never runs
+            closers.submit(response.close)
+        raise

@@ -130,13 +130,13 @@ async def _respond(environ: dict[str, Any], answer: ResponseWriter, threads: Exe
         elif isinstance(response, FileResponse) and getattr(response, "file_to_stream", None) is not None:
             await send_file(answer, response, FILES)
         else:
-            # send_stream closes the response, in the thread that iterates over it.
-            content = b""
-            await send_stream(answer, response, STREAMS, context)
+            content = b""  # send_stream closes the response
+            await send_stream(answer, response, STREAMS, context, FILES)
         await answer.finish()
     finally:
         if content is None:
-            await loop.run_in_executor(FILES, response.close)
+            # Shielded, because a client that disconnects now must not remove the work from the queue.
+            await asyncio.shield(loop.run_in_executor(FILES, response.close))
 
 
 def _call(environ: dict[str, Any]) -> tuple[HttpResponseBase, bytes | None]:

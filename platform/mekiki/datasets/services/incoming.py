@@ -90,6 +90,7 @@ def append(folder: Path, files: Sequence[Received], *, marker: Path | None = Non
     """
     # Unbuffered: a full disk is noticed at once, and nothing is written later.
     with (folder / NAMES_FILE).open("ab+", buffering=0) as lines:
+        # Not a FileLock: the lock is on the open file that is written.
         fcntl.flock(lines, fcntl.LOCK_EX)
         if marker is not None and marker.exists():
             return False

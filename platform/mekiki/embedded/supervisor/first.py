@@ -89,7 +89,7 @@ def signing_key(console: Console) -> None:
     """
     from mekiki.audit.keys import current_key
     from mekiki.audit.private_key import SigningKeyError, settle_key
-    from mekiki.audit.signing import grouped
+    from verification.signing import grouped
 
     known = current_key() is not None
     try:

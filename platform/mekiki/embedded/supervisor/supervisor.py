@@ -184,7 +184,7 @@ class Supervisor:
             self.running.append(web)
         for child in self.running:
             if isinstance(child.server, Postgres | Valkey):
-                child.server.wait_ready(PATIENCE_SECONDS)
+                child.server.wait_ready(PATIENCE_SECONDS, self._raise_if_stop_requested)
                 child.runs()
                 self.console.ok(
                     _("%(title)s (process %(pid)s)") % {"title": child.title, "pid": child.server.pid}

@@ -16,16 +16,16 @@ from mekiki.accounts.confirming import confirm_first
 from mekiki.accounts.http import user_of
 from mekiki.accounts.outbox import is_set_up
 from mekiki.audit import head_mail
-from mekiki.audit.findings import Finding
 from mekiki.audit.keys import key_history
+from mekiki.audit.messages import FINDINGS
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
 from mekiki.audit.sealing import facts_of, unsealed_count
-from mekiki.audit.signing import grouped
 from mekiki.audit.stamping import add_time_stamp
 from mekiki.audit.time_stamps import MAX_REPLY, request_for
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.progress import status
 from mekiki.jobs.seals import request_check, request_seal
+from verification.signing import grouped
 
 SHOWN = 10
 
@@ -80,7 +80,7 @@ def _page(
         "root": grouped(bytes(newest.log_root).hex()) if newest else "",
         "waiting": unsealed_count(),
         "check": check,
-        "findings": [Finding(f["code"], f["detail"]).sentence() for f in check.findings] if check else [],
+        "findings": [FINDINGS.render(f["code"], f["detail"]) for f in check.findings] if check else [],
         "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
         "keys": [(key, grouped(key.fingerprint)) for key in keys],
         "jobs": [status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],

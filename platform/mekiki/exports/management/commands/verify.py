@@ -8,10 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from mekiki.audit.signing import fingerprint
 from mekiki.config.regular_files import read_regular
-from mekiki.exports.problems import VerifyReport
-from mekiki.exports.verify import verify
+from mekiki.exports.messages import PROBLEMS
+from verification.label_set.problems import Problem, VerifyReport
+from verification.label_set.verify import verify
+from verification.signing import fingerprint
 
 UNREADABLE = 2
 
@@ -51,10 +52,10 @@ class Command(BaseCommand):
             sys.exit(status)
         self._tell(report)
         if status == UNREADABLE:
-            raise CommandError(f"{options['file']}: {report.problems[0].sentence()}", returncode=UNREADABLE)
+            raise CommandError(f"{options['file']}: {_sentence(report.problems[0])}", returncode=UNREADABLE)
         if not report.ok:
             for problem in report.problems:
-                self.stderr.write(self.style.ERROR("✗ " + problem.sentence()))
+                self.stderr.write(self.style.ERROR("✗ " + _sentence(problem)))
             sys.exit(status)
         self.stdout.write(
             self.style.SUCCESS("✓ " + _("Files, lineage and signature are as they were signed."))
@@ -69,7 +70,7 @@ class Command(BaseCommand):
 
     def _print_json(self, report: VerifyReport) -> None:
         problems = [
-            {"code": problem.code, "text": problem.sentence(), **problem.detail}
+            {"code": problem.code, "text": _sentence(problem), **problem.detail}
             for problem in report.problems
         ]
         answer = {"ok": report.ok, "problems": problems, **report.summary}
@@ -94,6 +95,11 @@ class Command(BaseCommand):
             self.stdout.write(_("Key: %(fingerprint)s") % summary)
         if "head" in summary:
             self.stdout.write(_("Its decisions are sealed up to %(head)s") % summary)
+
+
+def _sentence(problem: Problem) -> str:
+    """Return the sentence of a problem in the language of the terminal."""
+    return PROBLEMS.render(problem.code, problem.detail)
 
 
 def _plain(text: str) -> str:

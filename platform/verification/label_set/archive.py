@@ -6,7 +6,7 @@ require exactly these bytes. A changed byte can hide only in the slack of a comp
 contents of that stream are hashed. Python's own writer is not used, because its headers differ between its
 versions.
 
-Source: PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5. This module uses neither Django nor the database.
+Source: PKWARE APPNOTE 6.3.10, sections 4.3 to 4.5.
 """
 
 import contextlib

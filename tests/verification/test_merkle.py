@@ -5,8 +5,8 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mekiki.audit import merkle
-from mekiki.audit.canonical import canonical
+from verification import merkle
+from verification.canonical import canonical
 
 SIZES = st.integers(1, 70)
 

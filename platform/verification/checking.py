@@ -1,7 +1,4 @@
-"""The check of rows against their seals, for the database and for an exported file.
-
-This module does not use Django.
-"""
+"""The check of rows against their seals, for the database and for an exported file."""
 
 import contextlib
 import json
@@ -10,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mekiki.audit import merkle, signing
-from mekiki.audit.canonical import canonical
-from mekiki.audit.findings import CheckReport, EnoughError
-from mekiki.audit.key_list import PublicKey, trusted_keys
-from mekiki.audit.statements import SealFacts
+from verification import merkle, signing
+from verification.canonical import canonical
+from verification.findings import CheckReport, EnoughError
+from verification.key_list import PublicKey, trusted_keys
+from verification.statements import SealFacts
 
 # The search for exchanged rows looks at no more than this many differing rows of one seal.
 MOST_MOVED = 64

@@ -1,8 +1,7 @@
 """Ed25519 signatures (RFC 8032) of seals and label sets.
 
-Only audit/private_key.py reads the private half of the platform's key. With the fingerprint of the public
-half, a person can distinguish this platform's signatures from all others. This module uses neither Django
-nor the database.
+Only mekiki/audit/private_key.py reads the private half of the platform's key. With the fingerprint of the
+public half, a person can distinguish this platform's signatures from all others.
 """
 
 import hashlib

@@ -1,14 +1,12 @@
-"""The problems that a check of a label set can report.
-
-This module is a part of the verifier and uses neither Django nor the database.
-"""
+"""The problems that a check of a label set can report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from mekiki.exports.messages import PROBLEMS
+from verification.label_set.messages import PROBLEMS
+from verification.sentences import fill
 
 MAX_PROBLEMS = 50
 
@@ -20,12 +18,9 @@ class Problem:
     code: str
     detail: dict[str, str] = field(default_factory=dict)
 
-    def sentence(self, *, english: bool = False) -> str:
-        """Return the sentence in the reader's language or, without Django, in English."""
-        return PROBLEMS.render(self.code, self.detail, english=english)
-
     def __str__(self) -> str:
-        return self.sentence(english=True)
+        """Return the sentence in English."""
+        return fill(PROBLEMS[self.code], self.detail)
 
 
 @dataclass

@@ -2,18 +2,18 @@
 
 The check needs neither the platform nor the other rows. The file is one JSON object. Its inclusion and
 consistency proofs are those of RFC 9162, sections 2.1.3 and 2.1.4. docs/reference/seals.md describes the
-fields. This module uses neither Django nor the database.
+fields.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mekiki.audit import merkle, signing
-from mekiki.audit.checking import Head
-from mekiki.audit.findings import CheckReport
-from mekiki.audit.key_list import read_keys, trusted_keys
-from mekiki.audit.statements import SealFacts
+from verification import merkle, signing
+from verification.checking import Head
+from verification.findings import CheckReport
+from verification.key_list import read_keys, trusted_keys
+from verification.statements import SealFacts
 
 FORMAT = "mekiki-audit-proof"
 VERSION = 1

@@ -1,14 +1,11 @@
-"""The contents of a seal in the form that is hashed, signed, exported and checked.
-
-This module uses neither Django nor the database.
-"""
+"""The contents of a seal in the form that is hashed, signed, exported and checked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mekiki.audit import merkle
-from mekiki.audit.canonical import canonical
+from verification import merkle
+from verification.canonical import canonical
 
 FORMAT = "mekiki-seal"
 VERSION = 1

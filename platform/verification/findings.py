@@ -1,9 +1,10 @@
-"""The findings of a check of seals. This module uses neither Django nor the database."""
+"""The findings of a check of seals."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from mekiki.audit.messages import FINDINGS
+from verification.messages import FINDINGS
+from verification.sentences import fill
 
 MOST = 100
 
@@ -15,9 +16,9 @@ class Finding:
     code: str
     detail: dict[str, str] = field(default_factory=dict)
 
-    def sentence(self, *, english: bool = False) -> str:
-        """Return the sentence in the reader's language or, without Django, in English."""
-        return FINDINGS.render(self.code, self.detail, english=english)
+    def sentence(self) -> str:
+        """Return the sentence in English."""
+        return fill(FINDINGS[self.code], self.detail)
 
     def as_json(self) -> dict[str, Any]:
         """Return the finding as a JSON object for storage."""

@@ -1,14 +1,11 @@
-"""The check of a row of labels.jsonl: each label must show who set it, when, and what was shown.
-
-This module is a part of the verifier and uses neither Django nor the database.
-"""
+"""The check of a row of labels.jsonl: each label must show who set it, when, and what was shown."""
 
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mekiki.config.messages import gettext_noop
-from mekiki.exports import format as form
+from verification.label_set import format as form
+from verification.sentences import gettext_noop
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")

@@ -1,6 +1,6 @@
 """The format of a label set: names, fields, and their text forms.
 
-The writer and the verifier share this module, so it uses neither Django nor the database.
+The writer of the platform and the verifier share this module.
 docs/reference/label-set.md describes the format field by field. Change FORMAT_VERSION together with it.
 """
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mekiki.config.csv_files import safe_cell
+from verification.cells import safe_cell
 
 FORMAT = "mekiki-label-set"
 FORMAT_VERSION = 2

@@ -1,7 +1,4 @@
-"""Reads the files of a label set's zip, with limits from the zip itself.
-
-This module uses neither Django nor the database.
-"""
+"""Reads the files of a label set's zip, with limits from the zip itself."""
 
 from __future__ import annotations
 

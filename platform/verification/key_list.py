@@ -1,15 +1,12 @@
-"""The public keys of a platform in an audit file or a proof.
-
-This module uses neither Django nor the database.
-"""
+"""The public keys of a platform in an audit file or a proof."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from mekiki.audit import signing
-from mekiki.audit.rotation import is_link
+from verification import signing
+from verification.rotation import is_link
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Merkle trees of RFC 9162, section 2.1: roots, inclusion proofs and consistency proofs.
 
 A tree of n leaves splits at the largest power of two below n. Hashes are SHA-256. The input of a leaf hash
-starts with 0x00 and that of a node hash with 0x01, so a node cannot be mistaken for a leaf. This module uses
-neither Django nor the database.
+starts with 0x00 and that of a node hash with 0x01, so a node cannot be mistaken for a leaf.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

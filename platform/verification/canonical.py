@@ -1,7 +1,4 @@
-"""Canonical JSON (RFC 8785): every implementation writes the same text for the same value.
-
-This module uses neither Django nor the database.
-"""
+"""Canonical JSON (RFC 8785): every implementation writes the same text for the same value."""
 
 import json
 from typing import Any

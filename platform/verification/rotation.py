@@ -1,10 +1,7 @@
-"""The signature by which one signing key endorses the next.
+"""The signature by which one signing key endorses the next."""
 
-This module uses neither Django nor the database.
-"""
-
-from mekiki.audit import signing
-from mekiki.audit.canonical import canonical
+from verification import signing
+from verification.canonical import canonical
 
 
 def endorsement_text(*, previous: str, fingerprint: str) -> bytes:

@@ -2,8 +2,7 @@
 
 Each row with a decision holds its position (number of the seal, index under it) and the rest of the sealed
 record. The leaf hash of the row is written to this position in a file on the disk. seals.jsonl holds, for
-each seal, the hashes of the subtrees without a row of the set. Together they must give the signed root. This
-module uses neither Django nor the database.
+each seal, the hashes of the subtrees without a row of the set. Together they must give the signed root.
 """
 
 import json
@@ -13,9 +12,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mekiki.audit import merkle, signing
-from mekiki.audit.canonical import canonical
-from mekiki.audit.statements import SealFacts
+from verification import merkle, signing
+from verification.canonical import canonical
+from verification.statements import SealFacts
 
 TABLE = "decisions"
 MAX_ROWS = 1 << 17  # under one seal; the platform writes at most half as many

@@ -1,0 +1,1 @@
+"""The format of a label set, and its check from the zip alone."""
