@@ -216,9 +216,9 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
 
     if table:
         print(f"{'ef_search':>9} {'recall@50':>9} {'of texts':>9} {'p50 ms':>7} {'p95 ms':>7}")
-        usual = neighbours.WIDTH
+        usual = neighbours.EF_SEARCH
         for width in (50, 100, 200, 400, 600, 800, 1000):
-            neighbours.WIDTH = width
+            neighbours.EF_SEARCH = width
             times, results = timed(search, list(asked))
             more, by_text = timed(search, list(texts))
             line = (recall(results, truths["image"]), recall(by_text, truths["text"]))
@@ -227,7 +227,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
                 f"{width:9} {line[0]:9.4f} {line[1]:9.4f} {percentile(both, 0.5):7} "
                 f"{percentile(both, 0.95):7}"
             )
-        neighbours.WIDTH = usual
+        neighbours.EF_SEARCH = usual
     times, results = timed(search, list(asked))
     more, by_text = timed(search, list(texts))
     figures |= {

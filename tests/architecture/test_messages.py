@@ -22,7 +22,7 @@ for _module in MODULES:
 
 # (folder, name of the function, position of the code) → the registry that must have the code
 USES = {
-    ("platform/mekiki/accounts", "tell", 1): "mails about accounts",
+    ("platform/mekiki/accounts", "notify_user", 1): "mails about accounts",
     ("platform/verification", "Finding", 0): "findings of an audit",
     ("platform/verification", "add", 0): "findings of an audit",
     ("platform/mekiki/datasets", "Note", 0): "problems of files",

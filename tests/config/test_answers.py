@@ -9,7 +9,7 @@ import pytest
 from django.http import StreamingHttpResponse
 
 from mekiki.config.server import application
-from mekiki.config.server.answers import Answer
+from mekiki.config.server.answers import ResponseWriter
 
 
 class Watched(StreamingHttpResponse):
@@ -45,7 +45,7 @@ def test_a_response_is_closed_when_the_client_leaves_before_a_thread_is_free(
 
         async def leave_early() -> None:
             busy.submit(free.wait)  # the only thread serves another client
-            answer = Answer(_send, head_only=head_only)
+            answer = ResponseWriter(_send, head_only=head_only)
             serving = asyncio.create_task(application._respond({}, answer, pages))
             await asyncio.sleep(0.2)
             serving.cancel()

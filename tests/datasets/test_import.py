@@ -214,7 +214,7 @@ class KilledError(Exception):
 def test_killed_and_run_again_counts_nothing_twice(
     dataset: Dataset, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "WINDOW_FILES", 4)
+    monkeypatch.setattr(pipeline, "CHUNK_FILES", 4)
     files = {f"{i:02d}.jpg": picture(i % 15) for i in range(20)} | {"bad.jpg": b"bad", "first-bad.jpg": b""}
     batch = services.start_upload(dataset=dataset, user=admin)
     services.add_file(batch=batch, user=admin, name="first-bad.jpg", file=io.BytesIO(b""))

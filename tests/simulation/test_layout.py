@@ -201,7 +201,7 @@ def test_a_truth_that_does_not_cover_the_images_is_one_sentence(
     def run(*_arguments: object) -> None:
         raise TruthError("The image 0 has no label in the truth.")
 
-    monkeypatch.setattr("mekiki.simulation.management.commands.replay.Command._inside", run)
+    monkeypatch.setattr("mekiki.simulation.management.commands.replay.Command._run_child", run)
     with pytest.raises(CommandError, match="no label in the truth") as refused:
         call_command("replay", made(tmp_path, "ok/1.png", "ng/1.png"), inside=True)
     assert refused.value.returncode == 2

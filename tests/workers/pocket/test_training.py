@@ -69,7 +69,7 @@ def test_pictures_of_another_maker_are_not_trained_on(tmp_path, monkeypatch: pyt
     training_pictures(tmp_path, count=3, seed=1)
     np.memmap(tmp_path / "pictures.u8", np.uint8, "r+")[:] = 7  # as another maker would have drawn them
     assert (training_pictures(tmp_path, count=3, seed=1).pictures == 7).all()
-    monkeypatch.setattr(cache, "maker_digest", lambda: "another")
+    monkeypatch.setattr(cache, "generator_digest", lambda: "another")
     assert not (training_pictures(tmp_path, count=3, seed=1).pictures == 7).any(axis=(1, 2, 3)).all()
 
 
