@@ -189,6 +189,9 @@ def check_file(
             report = check_seals(
                 FileSource(archive), keys=keys, heads=heads, check_stamp=check_stamp, progress=progress
             )
+            # The checks above stop before the end of an entry if they need no more of it.
+            if (damaged := archive.testzip()) is not None:
+                raise NotAnAuditFileError(f"{damaged[:100]!r} is damaged")
             sealed = {rows_name(table) for table in _tables(archive)}
             for name in sorted(set(names) - sealed - {README, KEYS, SEALS, LEAVES, STAMPS}):
                 report.findings.append(Finding("not_ours", {"why": f"it holds {name[:100]!r}"}))
