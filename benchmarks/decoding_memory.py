@@ -157,7 +157,7 @@ def examine(groups: list[list[str]]) -> None:
         budget.set_limit(BUDGET_MB << 20)
     for paths in groups:
         if budget is not None:
-            budget.highest = 0
+            budget.peak = 0
         before = _resident()["VmRSS"]
         Path("/proc/self/clear_refs").write_text("5")  # reset the highest value
         for path in paths:

@@ -112,7 +112,7 @@ def damage_map_loss(helpers: Any, maps: list[Tensor], damage: Tensor, facts: Ten
     states, subjects = facts[:, 3], facts[:, 0]
     has_place = ~torch.isin(states, torch.tensor(STATES_WITHOUT_PLACE, device=states.device))
     total = torch.zeros((), device=damage.device)
-    for head, seen in zip(helpers.places, maps, strict=True):
+    for head, seen in zip(helpers.damage_heads, maps, strict=True):
         logits = _state_logits(head(seen.float()), subjects, helpers)
         much = F.adaptive_max_pool2d(damage, seen.shape[-2:])[:, 0]
         hit, sound = (

@@ -49,7 +49,7 @@ def is_recent(request: HttpRequest) -> bool:
     """
     store: Any = request.session
     is_silent = store.get(SILENT_LOGIN_KEY, False)  # loads the session
-    if store.confirmed_before is not None and store.confirmed_before < RECENT:
+    if store.time_since_confirmation is not None and store.time_since_confirmation < RECENT:
         return True
     # A session that was created in this request has no age yet.
     return not is_silent and (store.age is None or store.age < RECENT)
@@ -63,7 +63,7 @@ def confirm(request: HttpRequest, *, method: str) -> None:
     user = user_of(request)
     store: Any = request.session
     store.row().update(confirmed_at=Now())
-    store.confirmed_before = timedelta(0)
+    store.time_since_confirmation = timedelta(0)
     data = {**client_of(request).for_event(), "method": method}
     record(kind="user.confirmed", actor=user, target=user, data=data)
 

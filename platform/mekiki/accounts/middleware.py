@@ -64,7 +64,7 @@ class SessionUseMiddleware:
         """Store the use, at most once a minute. The polling of a page does not count as use."""
         store: Any = request.session
         user_or_none(request)  # loads the session, whatever the view does
-        unused = store.unused_for
+        unused = store.idle_time
         if (
             unused is not None
             and unused > sessions.USE_WRITE_INTERVAL

@@ -78,8 +78,8 @@ class SessionStore(db.SessionStore):
             return None
         self.age, self.idle_time, self.time_since_confirmation = (
             session.age,
-            session.unused_for,
-            session.confirmed_before,
+            session.idle_time,
+            session.time_since_confirmation,
         )
         return session
 
