@@ -44,8 +44,8 @@ def alive() -> Q:
 class SessionStore(db.SessionStore):
     """Django's session store with ages, which are known after the session is loaded.
 
-    `age` is the time since the login, `unused_for` since the last use, and `confirmed_before` since the last
-    confirmation.
+    `age` is the time since the login, `idle_time` since the last use, and `time_since_confirmation` since the
+    last confirmation.
     """
 
     age: timedelta | None = None
@@ -70,8 +70,8 @@ class SessionStore(db.SessionStore):
             rows = self.get_model_class().objects.filter(alive(), pk=digest_of(self.session_key))
             session = rows.annotate(
                 age=Now() - F("created_at"),
-                unused_for=Now() - F("used_at"),
-                confirmed_before=Now() - F("confirmed_at"),
+                idle_time=Now() - F("used_at"),
+                time_since_confirmation=Now() - F("confirmed_at"),
             ).first()
         if session is None:
             self._session_key = None  # type: ignore[attr-defined]
