@@ -25,7 +25,7 @@ USES = {
     ("platform/mekiki/accounts", "notify_user", 1): "mails about accounts",
     ("platform/verification", "Finding", 0): "findings of an audit",
     ("platform/verification", "add", 0): "findings of an audit",
-    ("platform/mekiki/datasets", "Note", 0): "problems of files",
+    ("platform/mekiki/datasets", "ReportLine", 0): "problems of files",
     ("platform/mekiki/datasets", "ProblemError", 0): "problems of files",
     ("platform/verification/label_set", "Problem", 0): "problems of label sets",
     ("platform/verification/label_set", "bad", 0): "problems of label sets",

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (confirmed, blinding):
-        monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
+        monkeypatch.setattr(module, "AUDIT_UNDO_PERIOD", timedelta(0))
 
 
 def judged(stream: str = Stream.UNCERTAIN, overlap: int = 1) -> tuple[Station, Any, Any]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the grace period of two minutes end, so that predictions are visible right after an answer."""
     for module in (confirmed, blinding):
-        monkeypatch.setattr(module, "AUDIT_GRACE", timedelta(0))
+        monkeypatch.setattr(module, "AUDIT_UNDO_PERIOD", timedelta(0))
 
 
 def audited(overlap: int = 1) -> tuple[Station, Any]:
