@@ -131,7 +131,7 @@ class TestSigningOnAgain:
         for subject in ("hana-1", "nobody"):
             idp.user(subject, preferred_username="x", auth_time=int(time.time()))
             answer = old.get(idp.sign_on(begin(old, "sign-on-confirm"), subject))
-            assert "somebody else" in words(old, answer)
+            assert "a different user" in words(old, answer)
         assert old.post(reverse("user-create"), NEW).status_code == 403
         assert old.session["_auth_user_id"] == str(boss.pk) and User.objects.count() == 2
 

@@ -63,7 +63,7 @@ def test_an_app_is_set_up_and_the_next_login_asks_for_its_code(hana: User) -> No
     wrong = client.post(APP, {"code": "000000"})
     assert wrong.status_code == 422 and not selectors.has_second_factor(hana)
     answer = client.post(APP, {"code": app.code(-1)})
-    codes = re.findall(r"^(?:<pre[^>]*>)?(\d{5}-\d{5})$", answer.content.decode(), re.MULTILINE)
+    codes = re.findall(r"^ *(?:<pre[^>]*>)?(\d{5}-\d{5})$", answer.content.decode(), re.MULTILINE)
     assert len(codes) == 10 and "no-store" in answer["Cache-Control"]
     assert codes[0] not in client.get(PAGE).content.decode()
 

@@ -175,7 +175,7 @@ def test_an_account_is_never_taken_over_by_name_or_mail_address(idp: Provider, c
             assert User.objects.get(pk=client.session["_auth_user_id"]).username == "other"
             continue
         page = words(client, answer)
-        assert "No account was made" in page and not is_in(client)
+        assert "No account was created" in page and not is_in(client)
     reasons = (
         Event.objects.filter(kind="user.sign_on_failed").order_by("pk").values_list("data__reason", flat=True)
     )
@@ -194,7 +194,7 @@ def test_a_name_that_cannot_be_used_is_said(name: Any, reason: str, idp: Provide
     if reason == "made":
         assert User.objects.get().username == "hanax"
         return
-    assert "no account was made" in words(client, answer).lower()
+    assert "no account was created" in words(client, answer).lower()
     assert latest("user.sign_on_failed").data["reason"] == reason and not User.objects.exists()
 
 

@@ -121,7 +121,7 @@ def test_what_is_as_it_was_sealed(run: Run, work: Path, sealed: list[int]) -> No
     )
     assert [status for status, _said in answers] == [0, 0, 1, 2, 2, 2, 2, 2, 0, 2, 1, 2], answers
     assert json.loads(answers[1][1])["ok"] is True
-    assert "does not match the given head" in answers[2][1] and "is no head" in answers[3][1]
+    assert "does not match the given head" in answers[2][1] and "is not a head" in answers[3][1]
     assert (work / "a.tsq").stat().st_size > 30 and "nothing was replaced" in answers[9][1]
     assert not any("Traceback" in said for _status, said in answers)
 

@@ -88,7 +88,7 @@ def test_what_came_later_is_left_out_until_some_of_it_is_audited_and_then_weighs
         assert "This figure does not cover 60 images" in text, name
     told = _accuracy(second.head.dataset, second.head)
     assert told["images_left_out"] == 60 and "whole dataset" not in told["statement"]["en"]
-    assert "nothing of 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
+    assert "does not cover 60 images" in told["statement"]["en"] and "60枚" in told["statement"]["ja"]
 
     audited = ConfirmedLabel.objects.filter(stream=Stream.AUDIT)
     # The queue mixes the streams at random: answer until a later image was audited.

@@ -79,13 +79,13 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
         assert {head.label_ids[i] for i in np.flatnonzero(row)} == set(
             votes.values_list("label_id", flat=True)
         )
-    assert "About 3 images people differ" in log_in_words(head.run.log)
+    assert "Reviewers disagree about 3 images" in log_in_words(head.run.log)
 
     result = work(coloured, "verify_head", head=head.pk)
     assert (result["outcome"], result["relabelled"]) == ("same", False), result
     client.force_login(coloured.memberships.get(role="admin").user)
     text = client.get(reverse("head", args=[coloured.slug, head.version]), headers={"accept-language": "en"})
-    assert "About 3 images people differ" in text.content.decode()
+    assert "Reviewers disagree about 3 images" in text.content.decode()
     reply = client.get(reverse("head-training-labels", args=[coloured.slug, head.version]))
     rows = b"".join(reply.streaming_content).decode().splitlines()[1:]
     assert len(rows) == 2 * len(training), "a line for each opinion"

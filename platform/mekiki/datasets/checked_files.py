@@ -39,12 +39,12 @@ def open_checked(*, name: str, sha256: str, dataset: Dataset, kind: str, object_
         file.close()
         raise
     file.close()
-    _report(dataset, kind, object_id, expected=sha256, actual=actual)
+    _report(dataset, object_id, kind=kind, expected=sha256, actual=actual)
     raise ChangedFileError(name)
 
 
 @transaction.atomic
-def _report(dataset: Dataset, kind: str, object_id: str, *, expected: str, actual: str) -> None:
+def _report(dataset: Dataset, object_id: str, *, kind: str, expected: str, actual: str) -> None:
     _row, is_new = ChangedFile.objects.get_or_create(
         dataset=dataset, kind=kind, object_id=object_id, actual=actual, defaults={"expected": expected}
     )

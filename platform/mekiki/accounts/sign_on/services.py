@@ -42,7 +42,7 @@ def _new_user(name: str) -> User:
     if not name:
         raise SignOnRefused(
             "name_missing",
-            _("The provider gave no name for you, so no account was made. Ask an admin of the platform."),
+            _("The provider gave no name for you, so no account was created. Ask an admin of the platform."),
         )
     user = User(username=User.normalize_username(name))
     user.set_unusable_password()
@@ -66,7 +66,7 @@ def _new_user(name: str) -> User:
 
 def _taken(name: str) -> SignOnRefused:
     words = _(
-        "There is a user “%(name)s” already, or one whose name looks like it. No account was made. If it is "
+        "There is a user “%(name)s” already, or one whose name looks like it. No account was created. If it is "
         "you: log in with your password, then link single sign-on on the page of your account. If not: ask "
         "an admin of the platform."
     )
