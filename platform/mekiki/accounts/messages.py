@@ -76,9 +76,9 @@ SIGN_ON_FAILURES.add(
 SIGN_ON_FAILURES.add(
     "not_linked",
     gettext_noop(
-        "No user of this site belongs to this sign-on. No account was created. If you have a user here: log in "
-        "with your password, then link single sign-on on the page of your account. If not: ask an admin of "
-        "the platform."
+        "No user of this site belongs to this sign-on. No account was created. If you have a user here: log "
+        "in with your password, then link single sign-on on the page of your account. If not: ask an admin "
+        "of the platform."
     ),
 )
 SIGN_ON_FAILURES.add(

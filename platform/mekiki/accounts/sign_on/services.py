@@ -66,9 +66,9 @@ def _new_user(name: str) -> User:
 
 def _taken(name: str) -> SignOnRefused:
     words = _(
-        "There is a user “%(name)s” already, or one whose name looks like it. No account was created. If it is "
-        "you: log in with your password, then link single sign-on on the page of your account. If not: ask "
-        "an admin of the platform."
+        "There is a user “%(name)s” already, or one whose name looks like it. No account was created. If it "
+        "is you: log in with your password, then link single sign-on on the page of your account. If not: "
+        "ask an admin of the platform."
     )
     return SignOnRefused("name_taken", words % {"name": name})
 
