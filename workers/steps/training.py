@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
@@ -127,7 +128,7 @@ def trained_bytes(
     return dump_head(trained.head), trained
 
 
-def zero_shot_head(setting: HeadInputs, user: Any) -> models.Head:
+def zero_shot_head(setting: HeadInputs, user: User | None) -> models.Head:
     """Return the head of these prompts, an existing or a new one."""
     head = (
         models.Head.objects.filter(
@@ -202,7 +203,7 @@ def record_new_head(
     digest: str,
     *,
     run: models.TrainingRun | None,
-    user: Any,
+    user: User | None,
 ) -> models.Head:
     """Store a trained head with the decisions it was trained on, and their digest."""
     return record_head(
@@ -224,7 +225,9 @@ def record_new_head(
     )
 
 
-def best_head(setting: HeadInputs, mirror: Mirror, *, user: Any, report: Report, log: Log) -> models.Head:
+def best_head(
+    setting: HeadInputs, mirror: Mirror, *, user: User | None, report: Report, log: Log
+) -> models.Head:
     """Return the head an encoder starts with.
 
     It is a head trained on the confirmed labels if it explains them no worse than the prompts alone, else the

@@ -8,7 +8,7 @@ from django.db.models.fields.json import KeyTransform
 from mekiki.accounts.models import Role
 from mekiki.audit.keys import current_key
 from mekiki.config.keyset import page_by
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
@@ -20,7 +20,7 @@ from verification import signing
 PAGE = 25
 
 
-def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], int | None]:
+def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Any], int | None]:
     """Return a page of the dataset's label sets, newest first, and the version where the next page starts.
 
     The version is passed as `before`. It is None on the last page.
@@ -35,18 +35,18 @@ def label_sets(dataset: Any, *, before: int | None = None) -> tuple[list[Any], i
     return page_by(rows, "version", PAGE, after=before, descending=True)
 
 
-def human_label_count(dataset: Any) -> int:
+def human_label_count(dataset: Dataset) -> int:
     """Return the number of images with a confirmed label."""
     return ConfirmedLabel.objects.filter(dataset=dataset).count()
 
 
-def calibrated_champion(dataset: Any) -> Head | None:
+def calibrated_champion(dataset: Dataset) -> Head | None:
     """Return the champion if its confidences are calibrated, else None."""
     head = champion(dataset)
     return head if head is not None and head.calibrated else None
 
 
-def machine_label_count(dataset: Any, threshold: float) -> int:
+def machine_label_count(dataset: Dataset, threshold: float) -> int:
     """Return the number of labels that a machine would set at this threshold now.
 
     The result is 0 if the champion is not calibrated.

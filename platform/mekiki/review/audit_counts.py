@@ -5,13 +5,13 @@ from typing import Any
 
 from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Value, When
 
-from mekiki.datasets.models import AuditShareChange
+from mekiki.datasets.models import AuditShareChange, Dataset
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
 
 
-def audit_counts(dataset: Any) -> AuditCounts:
+def audit_counts(dataset: Dataset) -> AuditCounts:
     """Return the counts of one dataset.
 
     `not_embedded` is 0, because only a worker that has the embeddings knows this number.

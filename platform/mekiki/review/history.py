@@ -1,8 +1,8 @@
 """The history of decisions about one image."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from mekiki.accounts.models import User
 from mekiki.datasets.models import Image
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
@@ -32,7 +32,7 @@ def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[HistoryEn
     ]
 
 
-def correction_by(user: Any, image: Image) -> Decision | None:
+def correction_by(user: User, image: Image) -> Decision | None:
     """Return the user's correction of the image, or None.
 
     It must be the newest decision that was not undone, and the confirmed label must follow from it.

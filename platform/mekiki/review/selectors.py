@@ -10,8 +10,9 @@ from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from mekiki.accounts.models import User
 from mekiki.config import clock
-from mekiki.datasets.models import AuditShareChange, Image, ImportBatch
+from mekiki.datasets.models import AuditShareChange, Dataset, Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
@@ -28,7 +29,7 @@ from mekiki.review.models import (
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
 
-def training_labels(dataset: Any) -> list[tuple[int, int, int]]:
+def training_labels(dataset: Dataset) -> list[tuple[int, int, int]]:
     """Return (image id, label id, decision id) of all labels that a head may be trained on, by image id."""
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
@@ -48,7 +49,7 @@ class ImageVotes:
     others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
 
 
-def training_votes(dataset: Any) -> list[ImageVotes]:
+def training_votes(dataset: Dataset) -> list[ImageVotes]:
     """Return all images that a head may be trained on, with all decisions about them, by image id.
 
     The result also contains images without a confirmed label on which the reviewers did not agree after all
@@ -95,7 +96,7 @@ def training_votes(dataset: Any) -> list[ImageVotes]:
     return [training[image] for image in sorted(training)]
 
 
-def audit_sample(dataset: Any) -> list[tuple[int, int, int | None]]:
+def audit_sample(dataset: Dataset) -> list[tuple[int, int, int | None]]:
     """Return (image id, label id, import id) of the images in the audit sample, by image id.
 
     No head was trained on these images. An image whose label was archived stays in the sample. Otherwise
@@ -120,7 +121,7 @@ class AuditStratum:
     until: datetime | None
 
 
-def audit_strata(dataset: Any) -> list[AuditStratum]:
+def audit_strata(dataset: Dataset) -> list[AuditStratum]:
     """Return all images of the dataset in strata, oldest first.
 
     An image that was imported later took part in fewer draws of the audit stream. So it is audited less often
@@ -153,7 +154,7 @@ def audit_strata(dataset: Any) -> list[AuditStratum]:
     return strata
 
 
-def _audit_draws(dataset: Any) -> list[datetime]:
+def _audit_draws(dataset: Dataset) -> list[datetime]:
     """Return the times of audit draws with at least one answered item, ascending.
 
     The times are truncated to the second, because one draw creates many items.
@@ -175,7 +176,7 @@ def audited_by_label(label_ids: list[int]) -> dict[int, int]:
     return dict(rows.order_by().values_list("audit_label_id").annotate(n=Count("pk")))
 
 
-def audited_image_ids(dataset: Any) -> set[int]:
+def audited_image_ids(dataset: Dataset) -> set[int]:
     """Return the ids of labelled audit images on which no head was trained, also with an archived label.
 
     If such an image is reviewed again, it must be an audit again: blind, and not chosen for uncertainty.
@@ -184,12 +185,12 @@ def audited_image_ids(dataset: Any) -> set[int]:
     return set(rows.values_list("image_id", flat=True))
 
 
-def audit_count(dataset: Any) -> int:
+def audit_count(dataset: Dataset) -> int:
     """Return the number of images in the audit sample."""
     return _audit_sample(dataset).count()
 
 
-def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
+def _audit_sample(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
     rows = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.AUDIT, in_training=False)
     # An answer is no audit if the prediction was on the screen or if the image was chosen for uncertainty.
     rows = rows.filter(audit_label__isnull=False)
@@ -198,7 +199,7 @@ def _audit_sample(dataset: Any) -> QuerySet[ConfirmedLabel]:
     return rows
 
 
-def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
+def reserve_limits(dataset: Dataset) -> list[tuple[int, float]]:
     """Return the limits of the audit reserve for older images, as pairs (image id, share).
 
     Images up to the id belong to the reserve only if their audit key is below the share, whatever the share
@@ -210,7 +211,7 @@ def reserve_limits(dataset: Any) -> list[tuple[int, float]]:
     return [(last, share) for _at, last, share in _share_raises(dataset)]
 
 
-def _share_raises(dataset: Any) -> list[tuple[datetime, int, float]]:
+def _share_raises(dataset: Dataset) -> list[tuple[datetime, int, float]]:
     """Return (time, image id, share before) of the raises of the audit share that limit the reserve."""
     changes = AuditShareChange.objects.filter(dataset=dataset).order_by("pk")
     raises = []
@@ -225,7 +226,7 @@ def _share_raises(dataset: Any) -> list[tuple[datetime, int, float]]:
     return raises
 
 
-def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
+def audits_under_archived_labels(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
     """Return the confirmed labels of images with an archived audit label.
 
     These images count as wrong until they are audited again, also if they were corrected to an active label.
@@ -236,7 +237,7 @@ def audits_under_archived_labels(dataset: Any) -> QuerySet[ConfirmedLabel]:
     )
 
 
-def reviewed_image_ids(dataset: Any) -> set[int]:
+def reviewed_image_ids(dataset: Dataset) -> set[int]:
     """Return the ids of images that need no further review.
 
     These images are labelled, flagged, or have all decisions that their overlap requires. An image with an
@@ -257,19 +258,19 @@ def reviewed_image_ids(dataset: Any) -> set[int]:
     return labelled | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
 
 
-def waiting_count(dataset: Any) -> int:
+def waiting_count(dataset: Dataset) -> int:
     """Return the number of waiting items. The queue is short, so the count is fast."""
     return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
 
 
-def queue_counts(dataset: Any) -> dict[str, int]:
+def queue_counts(dataset: Dataset) -> dict[str, int]:
     """Return stream → number of waiting items, for all streams."""
     rows = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     counted = dict(rows.order_by().values_list("stream").annotate(n=Count("pk")))
     return {str(stream): counted.get(stream, 0) for stream in Stream.values}
 
 
-def answered_today(dataset: Any, user: Any) -> int:
+def answered_today(dataset: Dataset, user: User) -> int:
     """Return how many answers the reviewer gave since midnight, without skips and undone answers."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     undone = Decision.objects.filter(supersedes=OuterRef("pk"), user=user)
@@ -277,13 +278,13 @@ def answered_today(dataset: Any, user: Any) -> int:
     return given.filter(~Exists(undone)).count()
 
 
-def recent_decisions(dataset: Any, user: Any, limit: int = 5) -> list[Decision]:
+def recent_decisions(dataset: Dataset, user: User, limit: int = 5) -> list[Decision]:
     """Return the reviewer's latest decisions that were not undone, newest first."""
     rows = active_decisions(user=user, dataset=dataset).select_related("image", "label")
     return list(rows.order_by("-id")[:limit])
 
 
-def may_undo(dataset: Any, user: Any) -> bool:
+def may_undo(dataset: Dataset, user: User) -> bool:
     """Return whether the reviewer has an answer in the dataset that can be undone."""
     return active_decisions(user=user, dataset=dataset).exists()
 
@@ -298,7 +299,7 @@ def active_decisions(**where: Any) -> QuerySet[Decision]:
     return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
 
 
-def flagged(dataset: Any) -> QuerySet[Decision]:
+def flagged(dataset: Dataset) -> QuerySet[Decision]:
     """Return the flags that were not undone, on images that were not labelled later, newest first."""
     labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
     rows = active_decisions(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
@@ -316,7 +317,7 @@ class EmptyQueue:
     progress: float | None = None
 
 
-def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueue:
+def why_empty(dataset: Dataset, user: User, now: datetime | None = None) -> EmptyQueue:
     """Return the reason why a reviewer gets no image. Lasting reasons are checked before temporary ones."""
     now = now or clock.now()
     if not Image.objects.filter(dataset=dataset).exists():
@@ -363,7 +364,7 @@ def why_empty(dataset: Any, user: Any, now: datetime | None = None) -> EmptyQueu
     )
 
 
-def _why_none_is_free(dataset: Any, user: Any, now: datetime) -> EmptyQueue:
+def _why_none_is_free(dataset: Dataset, user: User, now: datetime) -> EmptyQueue:
     held = Lease.objects.filter(
         item__dataset=dataset,
         item__state=QueueItem.State.WAITING,

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from mekiki.accounts.http import user_of
+from mekiki.accounts.models import User
 from mekiki.datasets.access import image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
@@ -70,7 +71,7 @@ class Neighbours:
 
 
 def neighbours(
-    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: Any
+    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: User
 ) -> Neighbours:
     """Return the neighbours of an image in the filtered and ordered gallery."""
     if narrowed.text or narrowed.like is not None:
@@ -103,7 +104,7 @@ def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True
 
 
 def _in_search(
-    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: Any
+    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: User
 ) -> Neighbours:
     """Return the neighbours of an image among the most similar images.
 
