@@ -31,10 +31,10 @@ run: $(VENV)/.installed  ## Run the empty platform on this machine (ARGS="--port
 	@$(BIN)/mekiki up $(ARGS)
 
 test: lint chromium  ## Check and test everything, a real browser included (ARGS="tests/embedded -x")
-	@# Tests of the browser measure what a person would see, so they run alone; the others run two at a time, each with one
-	@# thread for its arithmetic: with more the two would wait for each other.
+	@# Three processes on two cores: many tests wait for a server or a browser. Each process has its own database, and one
+	@# thread for its arithmetic.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not e2e" && $(BIN)/python -m pytest -m e2e; fi
+	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --durations=40 --durations-min=2; fi
 
 check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not e2e and not slow"
