@@ -47,7 +47,7 @@ def _first(rows: QuerySet[Any], **named: str) -> Any:
 def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
     """Return the dataset, with the user's role as `dataset.role`.
 
-    Raises Http404 if the dataset does not exist or the user is not a member. Raises DatasetMoved if the
+    Raises Http404 if the dataset does not exist or the user is not a member. Raises DatasetMovedError if the
     dataset has another address now. Raises PermissionDenied if the role of the member is too low.
     """
     rows = Dataset.objects.filter(archived_at__isnull=True)

@@ -24,7 +24,7 @@ def redirect_moved(request: HttpRequest, moved: DatasetMovedError) -> HttpRespon
 
 
 class MovedDatasetMiddleware:
-    """Middleware that answers DatasetMoved with a redirect. api/errors.py does the same for the API."""
+    """Middleware that answers DatasetMovedError with a redirect. api/errors.py does the same for the API."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -33,5 +33,5 @@ class MovedDatasetMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Return a redirect for DatasetMoved. Leave every other error to Django."""
+        """Return a redirect for DatasetMovedError. Leave every other error to Django."""
         return redirect_moved(request, exception) if isinstance(exception, DatasetMovedError) else None
