@@ -167,7 +167,7 @@ def examine(groups: list[list[str]]) -> None:
         figures = {
             "peak_mb": round((after["VmHWM"] - before - files / 1024) / 1024),
             "kept_mb": round((after["VmRSS"] - before) / 1024),
-            "estimated_mb": round(getattr(budget, "highest", 0) / (1 << 20)),
+            "estimated_mb": round(getattr(budget, "peak", 0) / (1 << 20)),
         }
         print(json.dumps(figures), flush=True)
 

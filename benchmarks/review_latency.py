@@ -35,14 +35,14 @@ SET_UP = """
 import django; django.setup()
 import json, sys
 from pathlib import Path
-from mekiki.simulation.setting_up import make_people, make_simulated_dataset
-people = make_people()
+from mekiki.simulation.setting_up import create_users, create_simulated_dataset
+people = create_users()
 people.reviewer.set_password(sys.argv[2])
 people.reviewer.save()
 folder = Path(sys.argv[1])
 described = json.loads((folder / "labels.json").read_text())
 labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
-make_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=200, seed=0,
+create_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=200, seed=0,
                        people=people, say=print)
 """
 MEASURE = """() => new Promise((resolve) => {

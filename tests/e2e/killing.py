@@ -32,10 +32,10 @@ from mekiki.accounts.models import Role
 from mekiki.accounts.services import create_user, set_role
 from mekiki.datasets.services import create_dataset
 from mekiki.labeling.services import set_schema
-from mekiki.simulation.setting_up import make_people
+from mekiki.simulation.setting_up import create_users
 
 wanted = json.load(sys.stdin)
-people = make_people()
+people = create_users()
 others = []
 for name in wanted["reviewers"]:
     people.passwords[name] = people.passwords["reviewer"]

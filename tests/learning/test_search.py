@@ -44,9 +44,6 @@ def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) 
     return ids[np.lexsort((ids, -scores))][:limit].tolist()
 
 
-# --- Nearest neighbours -------------------------------------------------------------------------------------
-
-
 @pytest.mark.django_db
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(n=st.integers(1, 60), limit=st.integers(1, 20), seed=st.integers(0, 10_000))
@@ -130,9 +127,6 @@ def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch:
     assert result.exact
     keep = np.isin(ids, far)
     assert [pk for pk, _s in result.hits] == truth(ids[keep], vectors[keep], wanted, 10)
-
-
-# --- The index ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -325,9 +319,6 @@ def test_index_is_requested_once_and_not_during_embedding(
     assert maintain_search()["asked"] == 1
 
 
-# --- Texts --------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sent_ids: list[int] = []
@@ -482,9 +473,6 @@ def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) ->
     # A text that nobody has requested recently is skipped.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=3))
     assert texts.waiting_text(row.pk) is None
-
-
-# --- The encoder --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db

@@ -151,7 +151,7 @@ def switch(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     url_name="encoder-take-back",
     summary="Go back to the encoder before",
 )
-def switch_back(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
+def take_back(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]]:
     """For admins of the dataset. 422: it did not bring the encoder in use, or the old embeddings are gone."""
     return Status(
         202,
