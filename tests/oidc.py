@@ -24,14 +24,14 @@ class Provider:
         self.issuer = issuer
         self.http = httpx.Client(base_url=issuer, follow_redirects=False, timeout=20)
         self.tamper: Tamper | None = None  # (path, answer) → answer
-        self.asked: list[str] = []  # paths, in order
+        self.requested_paths: list[str] = []  # paths, in order
 
     def register(self, site: str, method: str = "client_secret_basic") -> tuple[str, str]:
         """Register the site as a client and return its id and secret."""
         body = {"redirect_uris": [f"{site}{CALLBACK}"], "token_endpoint_auth_method": method}
-        given = self.http.post("/oauth2/clients", json=body)
-        assert given.status_code == 201, given.text
-        return given.json()["client_id"], given.json()["client_secret"]
+        answer = self.http.post("/oauth2/clients", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["client_id"], answer.json()["client_secret"]
 
     def user(self, subject: str, **claims: Any) -> None:
         """Store the provider's claims about a subject.
@@ -63,9 +63,9 @@ def running_provider() -> Iterator[Provider]:
 
     @app.after_request
     def falsify(response: flask.Response) -> flask.Response:
-        one = holder[0]
-        one.asked.append(flask.request.path)
-        return one.tamper(flask.request.path, response) if one.tamper is not None else response
+        provider = holder[0]
+        provider.requested_paths.append(flask.request.path)
+        return provider.tamper(flask.request.path, response) if provider.tamper is not None else response
 
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -80,7 +80,7 @@ def running_provider() -> Iterator[Provider]:
         server.server_close()
 
 
-def use(
+def configure_site(
     provider: Provider, settings: Any, folder: Path, site: str = "http://testserver", **more: Any
 ) -> None:
     """Configure this site for the provider, as an admin does.
@@ -98,7 +98,7 @@ def use(
         setattr(settings, name, value)
 
 
-def changed(response: flask.Response, **values: Any) -> flask.Response:
+def with_values(response: flask.Response, **values: Any) -> flask.Response:
     """Return a JSON answer with these values."""
     response.set_data(json.dumps({**json.loads(response.get_data()), **values}))
     return response

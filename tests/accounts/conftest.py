@@ -24,6 +24,6 @@ def shared_provider() -> Iterator[Provider]:
 @pytest.fixture
 def idp(shared_provider: Provider) -> Iterator[Provider]:
     """Return the OpenID provider, with its falsified answers removed before each test."""
-    shared_provider.asked.clear()
+    shared_provider.requested_paths.clear()
     yield shared_provider
     shared_provider.tamper = None

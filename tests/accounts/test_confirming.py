@@ -31,20 +31,20 @@ def boss() -> User:
 
 
 @pytest.fixture
-def old(boss: User, client: Client) -> Client:
+def old_login(boss: User, client: Client) -> Client:
     """Return an admin who logged in a while ago."""
     client.force_login(boss)
-    let_pass()
+    age_sessions()
     return client
 
 
-def let_pass() -> None:
+def age_sessions() -> None:
     Session.objects.update(
         created_at=F("created_at") - confirming.RECENT, confirmed_at=F("confirmed_at") - confirming.RECENT
     )
 
 
-def hidden(html: str) -> dict[str, str]:
+def hidden_fields(html: str) -> dict[str, str]:
     html = html.split('<form class="form card"')[1]
     return {
         unescape(name): unescape(value)
@@ -53,34 +53,34 @@ def hidden(html: str) -> dict[str, str]:
     }
 
 
-def test_a_sensitive_act_asks_and_goes_on_with_what_was_typed(old: Client) -> None:
-    typed = {"name": "hana", "password": "", "may_create_datasets": "on", "language": "ja"}
-    asked = old.post(reverse("user-create"), typed)
-    assert asked.status_code == 403 and "Confirm that it is you" in asked.content.decode()
-    assert "no-store" in asked["Cache-Control"]
+def test_sensitive_action_asks_for_the_password_and_keeps_the_input(old_login: Client) -> None:
+    form = {"name": "hana", "password": "", "may_create_datasets": "on", "language": "ja"}
+    unconfirmed = old_login.post(reverse("user-create"), form)
+    assert unconfirmed.status_code == 403 and "Confirm that it is you" in unconfirmed.content.decode()
+    assert "no-store" in unconfirmed["Cache-Control"]
     assert not User.objects.filter(username="hana").exists()
-    kept = hidden(asked.content.decode())
-    assert kept == typed
-    wrong = old.post(reverse("user-create"), {**kept, "confirm_password": "wrong"})
+    kept_fields = hidden_fields(unconfirmed.content.decode())
+    assert kept_fields == form
+    wrong = old_login.post(reverse("user-create"), {**kept_fields, "confirm_password": "wrong"})
     assert wrong.status_code == 403 and "not your password" in wrong.content.decode()
-    assert hidden(wrong.content.decode()) == typed
-    done = old.post(reverse("user-create"), {**kept, "confirm_password": PASSWORD})
-    assert done.status_code == 200 and "data-password" in done.content.decode()
+    assert hidden_fields(wrong.content.decode()) == form
+    confirmed = old_login.post(reverse("user-create"), {**kept_fields, "confirm_password": PASSWORD})
+    assert confirmed.status_code == 200 and "data-password" in confirmed.content.decode()
     hana = User.objects.get(username="hana")
     assert (hana.language, hana.may_create_datasets) == ("ja", True)
     kinds = list(Event.objects.order_by("pk").values_list("kind", flat=True))
     assert kinds == ["user.login_failed", "user.confirmed", "user.created"]
     # The password is not asked again within the next minutes. Later it is.
-    assert old.post(reverse("user-active", args=[hana.pk]), {"active": "0"}).status_code == 302
-    let_pass()
-    assert old.post(reverse("user-active", args=[hana.pk]), {"active": "1"}).status_code == 403
+    assert old_login.post(reverse("user-active", args=[hana.pk]), {"active": "0"}).status_code == 302
+    age_sessions()
+    assert old_login.post(reverse("user-active", args=[hana.pk]), {"active": "1"}).status_code == 403
 
 
-def test_every_sensitive_act_asks(old: Client) -> None:
+def test_every_sensitive_action_asks_for_the_password(old_login: Client) -> None:
     person = factories.UserFactory(username="hana")
     dataset = factories.DatasetFactory(slug="parts", reviewer=person)
     before = list(Event.objects.values_list("kind", flat=True))
-    acts = [
+    addresses = [
         *(
             reverse(name, args=[person.pk])
             for name in ("user-active", "user-may-create", "user-password", "user-admin")
@@ -94,27 +94,29 @@ def test_every_sensitive_act_asks(old: Client) -> None:
         reverse("user-sign-on", args=[person.pk]),
         *(reverse(name, args=["parts", person.pk]) for name in ("member-role", "member-remove")),
     ]  # fmt: skip
-    for url in acts:
-        asked = old.post(url, {"role": "admin", "active": "0", "admin": "1"})
-        assert asked.status_code == 403 and "confirm_password" in asked.content.decode(), url
+    for url in addresses:
+        answer = old_login.post(url, {"role": "admin", "active": "0", "admin": "1"})
+        assert answer.status_code == 403 and "confirm_password" in answer.content.decode(), url
     assert list(Event.objects.values_list("kind", flat=True)) == before
     assert Membership.objects.get(user=person, dataset=dataset).role == "reviewer"
-    assert old.get(reverse("users")).status_code == 200, "reading asks for nothing"
+    assert old_login.get(reverse("users")).status_code == 200, "reading needs no confirmation"
 
 
-def test_guessing_at_the_confirmation_is_slowed(old: Client) -> None:
+def test_wrong_passwords_at_the_confirmation_are_slowed(old_login: Client) -> None:
     for n in range(6):
-        html = old.post(reverse("user-create"), {"confirm_password": f"guess {n}"}).content.decode()
+        html = old_login.post(reverse("user-create"), {"confirm_password": f"guess {n}"}).content.decode()
     assert "Too many wrong passwords" in html
     assert Event.objects.filter(kind="user.login_failed", data__door="confirm").count() == 5
 
 
-def test_what_was_typed_cannot_write_into_the_page(old: Client) -> None:
-    html = old.post(reverse("user-create"), {'"><script>': '"><script>alert(1)</script>'}).content.decode()
+def test_submitted_fields_are_escaped_in_the_confirmation_page(old_login: Client) -> None:
+    html = old_login.post(
+        reverse("user-create"), {'"><script>': '"><script>alert(1)</script>'}
+    ).content.decode()
     assert "<script>alert" not in html and '"><script>"' not in html
 
 
-def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client: Client) -> None:
+def test_admin_role_is_given_and_withdrawn_except_from_the_last_admin(boss: User, client: Client) -> None:
     client.force_login(boss)
     hana = factories.UserFactory(username="hana")
     page = reverse("user-admin", args=[hana.pk])
@@ -138,7 +140,7 @@ def test_an_admin_is_made_and_demoted_and_the_last_one_stays(boss: User, client:
     assert list(kinds) == [("user.made_admin", boss.pk), ("user.admin_withdrawn", boss.pk)]
 
 
-def test_commands_make_and_demote_admins_and_give_passwords(boss: User) -> None:
+def test_commands_give_and_withdraw_admin_roles_and_set_passwords(boss: User) -> None:
     hana = factories.UserFactory(username="hana")
     out, err = StringIO(), StringIO()
     call_command("user_admin", "HANA", stdout=out)
@@ -149,16 +151,16 @@ def test_commands_make_and_demote_admins_and_give_passwords(boss: User) -> None:
         call_command("user_admin", "hana", withdraw=True, stdout=out)
     with pytest.raises(CommandError):
         call_command("user_admin", "nobody", stdout=out)
-    given = StringIO()
-    call_command("user_password", "hana", stdout=given, stderr=err)
+    password_output = StringIO()
+    call_command("user_password", "hana", stdout=password_output, stderr=err)
     hana.refresh_from_db()
-    assert hana.check_password(given.getvalue().strip()) and hana.must_change_password
+    assert hana.check_password(password_output.getvalue().strip()) and hana.must_change_password
     kinds = list(Event.objects.order_by("pk").values_list("kind", "actor_id"))
     expected = ["user.made_admin", "user.admin_withdrawn", "user.password_reset"]
     assert kinds == [(kind, None) for kind in expected]
 
 
-def test_who_steps_down_is_led_home(boss: User, client: Client) -> None:
+def test_admin_who_withdraws_the_own_role_is_redirected_home(boss: User, client: Client) -> None:
     factories.UserFactory(is_superuser=True)
     client.force_login(boss)
     answer = client.post(reverse("user-admin", args=[boss.pk]), {"admin": "0"})
@@ -167,7 +169,7 @@ def test_who_steps_down_is_led_home(boss: User, client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_admins_who_demote_and_deactivate_each_other_leave_one() -> None:
+def test_concurrent_withdrawals_of_admin_roles_keep_one_admin() -> None:
     acts = (
         lambda user, actor: services.set_admin(user=user, is_admin=False, actor=actor),
         lambda user, actor: services.set_active(user=user, active=False, actor=actor),
@@ -194,7 +196,7 @@ def test_admins_who_demote_and_deactivate_each_other_leave_one() -> None:
         assert User.objects.filter(is_superuser=True, is_active=True).count() == 1
 
 
-def test_admins_see_who_guesses_and_what_is_slowed(boss: User, client: Client) -> None:
+def test_page_of_logins_lists_failed_logins_and_limits(boss: User, client: Client) -> None:
     factories.UserFactory(username="hana")
     for n in range(7):
         Client(HTTP_USER_AGENT="curl/8.5").post(

@@ -1,6 +1,6 @@
-"""Who may open which address.
+"""Which users may open which address.
 
-Nobody passes without a login, no stranger opens a dataset, and no reviewer opens an admin's page. A new
+Every address needs a login, datasets are open to members only, and admin pages to admins only. A new
 address that is not listed below fails the first test, so its author has to state who may use it.
 """
 
@@ -80,26 +80,26 @@ API_ITSELF = {"api:openapi-json", "api:api-root"}
 
 def every_address() -> dict[str, str]:
     """Return the pattern of every address by its name."""
-    found: dict[str, str] = {}
+    pattern_of_name: dict[str, str] = {}
 
     def walk(patterns: Any, prefix: str, space: str) -> None:
-        for one in patterns:
-            here = prefix + str(one.pattern)
-            if hasattr(one, "url_patterns"):
-                walk(one.url_patterns, here, f"{one.namespace}:" if one.namespace else space)
+        for entry in patterns:
+            pattern = prefix + str(entry.pattern)
+            if hasattr(entry, "url_patterns"):
+                walk(entry.url_patterns, pattern, f"{entry.namespace}:" if entry.namespace else space)
             else:
-                assert one.name, f"{here} has no name"
-                found[space + one.name] = here
+                assert entry.name, f"{pattern} has no name"
+                pattern_of_name[space + entry.name] = pattern
 
     walk(get_resolver().url_patterns, "", "")
-    return found
+    return pattern_of_name
 
 
 def names(entries: set[Any]) -> set[str]:
     return {entry if isinstance(entry, str) else entry[0] for entry in entries}
 
 
-def test_every_address_says_who_may_use_it() -> None:
+def test_every_address_is_listed_with_its_lowest_role() -> None:
     listed = names(VIEWER | REVIEWER | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
     assert set(every_address()) == listed
 
@@ -149,9 +149,11 @@ def world(db: None) -> dict[str, Any]:
 
 def address(name: str, world: dict[str, Any]) -> str:
     pattern = every_address()[name]
-    given = {key: value for key, value in world["arguments"].items() if re.search(rf"[:<]{key}>", pattern)}
+    arguments = {
+        key: value for key, value in world["arguments"].items() if re.search(rf"[:<]{key}>", pattern)
+    }
     query = {"api:jobs": "?dataset=parts", "api:image-search": "?text=x"}.get(name, "")
-    return reverse(name, kwargs=given) + query
+    return reverse(name, kwargs=arguments) + query
 
 
 BODIES = {
@@ -179,16 +181,18 @@ def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]
         if name.startswith("api:")
         else client.post(url, body).status_code,
     }
-    found = {method: status for method, status in answers.items() if status != 405}
-    assert found, f"{name} takes neither GET nor POST"
-    return found
+    allowed = {method: status for method, status in answers.items() if status != 405}
+    assert allowed, f"{name} takes neither GET nor POST"
+    return allowed
 
 
 DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN))
 
 
 @pytest.mark.parametrize("name", DATASET_NAMES)
-def test_a_stranger_sees_that_nothing_exists(name: str, world: dict[str, Any], client: Client) -> None:
+def test_dataset_addresses_answer_404_to_non_members(
+    name: str, world: dict[str, Any], client: Client
+) -> None:
     client.force_login(world["stranger"])
     before = Event.objects.count()
     assert set(statuses(client, name, world).values()) == {404}
@@ -196,7 +200,7 @@ def test_a_stranger_sees_that_nothing_exists(name: str, world: dict[str, Any], c
 
 
 @pytest.mark.parametrize("name", [*DATASET_NAMES, *sorted(PLATFORM_ADMIN | LOGGED_IN)])
-def test_nobody_passes_without_a_login(name: str, world: dict[str, Any], client: Client) -> None:
+def test_addresses_need_a_login(name: str, world: dict[str, Any], client: Client) -> None:
     before = Event.objects.count()
     if name.startswith("api:"):
         assert set(statuses(client, name, world).values()) == {401}
@@ -210,16 +214,16 @@ def test_nobody_passes_without_a_login(name: str, world: dict[str, Any], client:
 
 @pytest.mark.parametrize("entry", sorted(ADMIN, key=str))
 @pytest.mark.parametrize("role", ["reviewer", "viewer"])
-def test_acts_of_admins_are_refused_to_members_below(
+def test_admin_actions_are_refused_to_reviewers_and_viewers(
     entry: Any, role: str, world: dict[str, Any], client: Client
 ) -> None:
     client.force_login(world[role])
     before = Event.objects.count()
     name = entry if isinstance(entry, str) else entry[0]
-    found = statuses(client, name, world)
+    answers = statuses(client, name, world)
     if not isinstance(entry, str):
-        found = {entry[1]: found[entry[1]]}
-    assert set(found.values()) == {403}
+        answers = {entry[1]: answers[entry[1]]}
+    assert set(answers.values()) == {403}
     assert Event.objects.count() == before
 
 
@@ -234,7 +238,7 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(
 
 
 @pytest.mark.parametrize("name", sorted(names(VIEWER)))
-def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], client: Client) -> None:
+def test_viewer_opens_the_pages_for_viewers(name: str, world: dict[str, Any], client: Client) -> None:
     client.force_login(world["viewer"])
     answer = client.get(address(name, world))
     # The label set of this dataset is not frozen, so there is no file to download. No image is embedded, so
@@ -248,7 +252,7 @@ def test_viewers_see_what_is_there_for_them(name: str, world: dict[str, Any], cl
 
 
 @pytest.mark.parametrize("name", sorted(PLATFORM_ADMIN))
-def test_users_are_managed_by_the_platforms_admins_only(
+def test_platform_addresses_are_open_to_platform_admins_only(
     name: str, world: dict[str, Any], client: Client
 ) -> None:
     client.force_login(world["admin"])

@@ -40,11 +40,11 @@ def guess(name: str, times: int, *, address: str = ATTACKER) -> list[str]:
     return [log_in(name, f"guess {n} of {name}", address=address) for n in range(times)]
 
 
-def let_pass(seconds: float) -> None:
+def age_login_tries(seconds: float) -> None:
     LoginTry.objects.update(at=F("at") - timedelta(seconds=seconds))
 
 
-def test_a_colleague_gets_in_from_a_known_address_while_the_account_is_attacked() -> None:
+def test_login_from_known_address_works_while_the_account_is_attacked() -> None:
     factories.UserFactory(username="hana")
     assert log_in("hana") == "in"
     assert guess("hana", 8)[-1] == "wait"
@@ -52,7 +52,7 @@ def test_a_colleague_gets_in_from_a_known_address_while_the_account_is_attacked(
     assert log_in("hana") == "in"
 
 
-def test_a_colleague_gets_in_by_a_known_browser_while_the_same_address_attacks() -> None:
+def test_login_by_known_browser_works_while_its_address_is_limited() -> None:
     factories.UserFactory(username="hana")
     browser = Client()
     assert log_in("hana", client=browser) == "in"
@@ -62,7 +62,7 @@ def test_a_colleague_gets_in_by_a_known_browser_while_the_same_address_attacks()
     assert log_in("hana", client=browser) == "in"
 
 
-def test_an_attack_from_many_addresses_is_slowed_and_known_ones_are_not() -> None:
+def test_attack_from_many_addresses_is_slowed_but_known_addresses_are_not() -> None:
     factories.UserFactory(username="hana")
     log_in("hana")
     outcomes = [guess("hana", 1, address=f"203.0.113.{n}")[0] for n in range(throttle.FREE_ACCOUNT + 5)]
@@ -99,23 +99,23 @@ def test_one_password_for_many_accounts_is_slowed(spread: bool) -> None:
     assert log_in("worker11", "Summer2026!") == "in"
 
 
-def test_waits_grow_and_end_and_asking_meanwhile_costs_nothing() -> None:
+def test_waits_grow_and_tries_during_a_wait_are_not_counted() -> None:
     factories.UserFactory(username="hana")
     free = throttle.FREE_NEW
     assert guess("hana", free) == ["wrong"] * free
     assert guess("hana", 3) == ["wait"] * 3
-    let_pass(throttle.FIRST_WAIT + 1)
+    age_login_tries(throttle.FIRST_WAIT + 1)
     assert guess("hana", 2) == ["wrong", "wait"]
-    let_pass(throttle.FIRST_WAIT + 1)
+    age_login_tries(throttle.FIRST_WAIT + 1)
     assert guess("hana", 1) == ["wait"]
-    let_pass(throttle.FIRST_WAIT)
+    age_login_tries(throttle.FIRST_WAIT)
     assert log_in("hana", address=ATTACKER) == "in"
     waits = [throttle.wait_seconds(n, free) for n in range(free - 1, free + 12)]
     assert waits[:3] == [0, throttle.FIRST_WAIT, 2 * throttle.FIRST_WAIT]
     assert waits[-1] == throttle.LONGEST_WAIT and waits == sorted(waits)
 
 
-def test_guesses_a_day_stay_within_a_hundred() -> None:
+def test_failed_tries_of_one_day_stay_below_one_hundred() -> None:
     """NIST SP 800-63B allows at most 100 failed attempts in a row.
 
     Here they come from new addresses in one day.
@@ -126,12 +126,12 @@ def test_guesses_a_day_stay_within_a_hundred() -> None:
     assert tries <= 100
 
 
-def test_a_clock_that_was_set_back_makes_nobody_wait_longer() -> None:
+def test_clock_that_was_set_back_does_not_lengthen_waits() -> None:
     factories.UserFactory(username="hana")
     guess("hana", throttle.FREE_NEW + 1)
     LoginTry.objects.update(at=F("at") + timedelta(hours=5))
     assert log_in("hana", address=ATTACKER) == "wait"
-    let_pass(throttle.FIRST_WAIT + 1)
+    age_login_tries(throttle.FIRST_WAIT + 1)
     assert log_in("hana", address=ATTACKER) == "in"
 
 
@@ -178,7 +178,7 @@ def test_logins_failures_and_logouts_are_events_with_address_and_browser() -> No
         assert "wrong one" not in str(event.data)
 
 
-def test_what_was_typed_for_a_name_is_not_kept() -> None:
+def test_unknown_user_name_is_not_stored() -> None:
     """A user may type the password into the name field. It must not appear in the audit log or in a table."""
     secret = "my-real-password-77"
     for _n in range(throttle.FREE_NEW + 2):
@@ -192,7 +192,7 @@ def test_what_was_typed_for_a_name_is_not_kept() -> None:
         assert secret not in str(row) and plain[:20] not in str(row)
 
 
-def test_a_device_cookie_works_for_whom_it_was_given_and_cannot_be_chosen() -> None:
+def test_device_cookie_is_set_by_the_server_and_valid_for_its_users() -> None:
     for name in ("hana", "ren"):
         factories.UserFactory(username=name)
     browser = Client()
@@ -223,16 +223,16 @@ def test_one_network_of_ipv6_counts_as_one_address() -> None:
     assert networks == {"2001:db8:1:2::/64", "192.0.2.1"}
 
 
-def test_no_other_backend_takes_a_password() -> None:
+def test_only_one_backend_accepts_passwords() -> None:
     """A second backend that checks passwords would allow a login without these rules."""
     factories.UserFactory(username="hana")
     request = RequestFactory().post(LOGIN)
-    takers = [
+    accepting_backends = [
         backend
         for backend in get_backends()
         if backend.authenticate(request, username="hana", password=PASSWORD) is not None
     ]
-    assert [type(backend) for backend in takers] == [SiteBackend]
+    assert [type(backend) for backend in accepting_backends] == [SiteBackend]
 
 
 def test_a_hostile_name_or_password_is_an_ordinary_failure() -> None:

@@ -54,7 +54,7 @@ def boss_client() -> Client:
 
 
 @pytest.mark.parametrize(
-    ("there", "asked"),
+    ("existing_name", "new_name"),
     [
         ("hana", "Hana"),
         ("hana", "HANA"),
@@ -69,14 +69,14 @@ def boss_client() -> Client:
         ("STRASSE", "straße"),
     ],
 )
-def test_an_equal_or_confusable_name_is_refused_with_the_name_it_collides_with(
-    boss_client: Client, there: str, asked: str
+def test_equal_or_confusable_name_is_refused_and_the_error_names_the_other(
+    boss_client: Client, existing_name: str, new_name: str
 ) -> None:
-    person(username=there)
-    answer = boss_client.post(reverse("user-create"), {"name": asked, "password": GOOD})
+    person(username=existing_name)
+    answer = boss_client.post(reverse("user-create"), {"name": new_name, "password": GOOD})
     assert answer.status_code == 422
-    said = " ".join(answer.context["form"].errors["name"])
-    assert there in said or "scripts" in said
+    message = " ".join(answer.context["form"].errors["name"])
+    assert existing_name in message or "scripts" in message
     assert User.objects.count() == 2
 
 
@@ -130,7 +130,7 @@ def test_wrong_tries_count_for_the_account_and_not_for_lookalikes() -> None:
     assert log_in("hana").status_code == 302, "tries for a lookalike do not lock the account"
 
 
-def test_wrong_tries_from_one_address_are_bounded_whatever_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_tries_from_one_address_are_limited_across_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "FREE_ADDRESS", 12)
     for n in range(12):
         assert "Wait" not in log_in(f"guess{n}", f"wrong {n}").content.decode()
@@ -139,7 +139,7 @@ def test_wrong_tries_from_one_address_are_bounded_whatever_the_names(monkeypatch
     assert log_in("ren", REMOTE_ADDR="192.0.2.7").status_code == 302
 
 
-def test_the_database_holds_the_rule() -> None:
+def test_database_refuses_equal_and_confusable_names() -> None:
     person(username="hana")
     for name in ("Hana", CYRILLIC):
         with pytest.raises(IntegrityError), transaction.atomic():
@@ -170,7 +170,7 @@ def test_a_member_is_added_by_a_name_in_any_case() -> None:
     assert Membership.objects.filter(user=hana, dataset=dataset).exists()
 
 
-def test_a_renamed_user_keeps_keys_in_step() -> None:
+def test_renaming_a_user_updates_the_name_keys() -> None:
     user = person(username="hana")
     user.username = "Ren"
     user.save(update_fields=["username"])
@@ -211,14 +211,14 @@ def test_existing_duplicates_keep_their_accounts_and_names_and_are_listed(capsys
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_admins_at_once_make_one_of_two_confusable_names() -> None:
-    barrier, made = threading.Barrier(2), []
+def test_concurrent_creation_of_confusable_names_creates_one_user() -> None:
+    barrier, created_names = threading.Barrier(2), []
 
     def make(name: str) -> None:
         try:
             barrier.wait()
             create_user(name=name, password=GOOD)
-            made.append(name)
+            created_names.append(name)
         except ValidationError as problem:
             assert "username" in problem.message_dict
         finally:
@@ -229,4 +229,4 @@ def test_two_admins_at_once_make_one_of_two_confusable_names() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(made) == 1 and User.objects.count() == 1
+    assert len(created_names) == 1 and User.objects.count() == 1

@@ -35,29 +35,29 @@ def root() -> User:
     return factories.UserFactory(username="root", is_superuser=True)
 
 
-def logged_in(user: User) -> Client:
+def logged_in_client(user: User) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     return client
 
 
-def link() -> str:
+def mailed_link() -> str:
     outbox.send_waiting()
-    found = re.search(
+    match = re.search(
         r"https://mekiki\.example(/\S+)", next(m.body for m in mail.outbox if "day, logged in" in m.body)
     )
-    assert found
-    return found[1]
+    assert match
+    return match[1]
 
 
-def test_a_new_address_counts_when_its_link_was_used(hana: User) -> None:
-    client = logged_in(hana)
+def test_new_mail_address_is_stored_after_its_link_was_used(hana: User) -> None:
+    client = logged_in_client(hana)
     assert client.post(reverse("own-mail"), {"email": "new@example.com"}).status_code == 302
     hana.refresh_from_db()
     assert hana.email == "hana@example.com"
-    address = link()
+    address = mailed_link()
     assert mail.outbox[0].to == ["new@example.com"]
-    assert logged_in(factories.UserFactory()).get(address).status_code == 410  # another user's link
+    assert logged_in_client(factories.UserFactory()).get(address).status_code == 410  # another user's link
     assert "new@example.com" in client.get(address).content.decode()
     hana.refresh_from_db()
     assert hana.email == "hana@example.com"  # a program that opens links changes nothing
@@ -73,19 +73,19 @@ def test_a_new_address_counts_when_its_link_was_used(hana: User) -> None:
 
 
 def test_a_forged_or_old_link_changes_nothing(hana: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = logged_in(hana)
+    client = logged_in_client(hana)
     for token in ("x", "W10:1:x", "%00"):
         assert client.post(f"/accounts/mail/{token}/").status_code == 410
     own_mail.request_email_change(user=hana, email="new@example.com")
-    address = link()
+    address = mailed_link()
     monkeypatch.setattr(own_mail, "VALID", timedelta(seconds=-1))
     assert client.post(address).status_code == 410
     hana.refresh_from_db()
     assert hana.email == "hana@example.com"
 
 
-def test_an_old_login_is_asked_for_the_password_first(hana: User) -> None:
-    client = logged_in(hana)
+def test_change_of_address_after_an_old_login_needs_the_password(hana: User) -> None:
+    client = logged_in_client(hana)
     from mekiki.config import clock
 
     Session.objects.update(created_at=clock.now() - timedelta(hours=1))
@@ -96,8 +96,8 @@ def test_an_old_login_is_asked_for_the_password_first(hana: User) -> None:
     assert OutgoingMail.objects.count() == 1
 
 
-def test_links_are_bounded_and_need_mail(hana: User) -> None:
-    client = logged_in(hana)
+def test_confirmation_links_are_limited_and_need_configured_mail(hana: User) -> None:
+    client = logged_in_client(hana)
     for n in range(own_mail.PER_HOUR + 3):
         client.post(reverse("own-mail"), {"email": f"new{n}@example.com"})
     assert OutgoingMail.objects.count() == own_mail.PER_HOUR
@@ -111,7 +111,7 @@ def test_links_are_bounded_and_need_mail(hana: User) -> None:
     assert hana.email == ""
 
 
-def app_secret(user: User) -> str:
+def add_app(user: User) -> str:
     secret = totp.generate_totp_secret()
     step = next(iter(totp.yield_hotp_counters_from_time()))
     factors.add_app(user=user, secret=secret, code=totp.format_hotp_value(totp.hotp_value(secret, step)))
@@ -121,16 +121,16 @@ def app_secret(user: User) -> str:
 def remove_app(user: User, root: User) -> None:
     from allauth.mfa.models import Authenticator
 
-    app_secret(user)
+    add_app(user)
     factors.remove(user=user, factor=Authenticator.objects.get(user=user, type=Authenticator.Type.TOTP))
 
 
 def reset_factors(user: User, root: User) -> None:
-    app_secret(user)
+    add_app(user)
     factors.reset(user=user, actor=root)
 
 
-def by_link(user: User, root: User) -> None:
+def reset_by_link(user: User, root: User) -> None:
     key, token = mail_reset.password_reset_url(user).rstrip("/").split("/")[-2:]
     place = Place(address="192.0.2.1")
     assert mail_reset.set_by_link(key=key, token=token, password=NEW, client=place)
@@ -147,22 +147,22 @@ def remove_passkey(user: User, root: User) -> None:
     factors.remove(user=user, factor=Authenticator.objects.get(user=user, type=Authenticator.Type.WEBAUTHN))
 
 
-def new_codes(user: User, root: User) -> None:
-    app_secret(user)
+def make_recovery_codes(user: User, root: User) -> None:
+    add_app(user)
     factors.make_recovery_codes(user=user)
 
 
 ACTS: dict[str, Callable[[User, User], Any]] = {
     "user.password_changed": lambda user, root: services.change_password(user=user, password=NEW, actor=user),
     "user.password_reset": lambda user, root: services.reset_password(user=user, password=NEW, actor=root),
-    "user.password_reset_by_mail": by_link,
+    "user.password_reset_by_mail": reset_by_link,
     "user.mail_changed": lambda user, root: services.set_email(user=user, email="b@example.com", actor=root),
-    "user.app_added": lambda user, root: app_secret(user),
+    "user.app_added": lambda user, root: add_app(user),
     "user.app_removed": remove_app,
     "user.factors_reset": reset_factors,
     "user.passkey_added": add_passkey,
     "user.passkey_removed": remove_passkey,
-    "user.recovery_codes_made": new_codes,
+    "user.recovery_codes_made": make_recovery_codes,
 }
 
 
@@ -183,12 +183,12 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
         assert NEW not in message.body and "/accounts/" not in message.body and "hana" in message.body
 
 
-def test_every_notice_has_an_act() -> None:
+def test_every_account_notice_has_a_test_case() -> None:
     others = {kind for kind in ACCOUNT_CHANGES if kind.startswith("user.sign_on_")}  # their own tests
     assert set(ACTS) == set(ACCOUNT_CHANGES) - others
 
 
-def test_nothing_is_mailed_where_there_is_no_mail_or_no_address(hana: User) -> None:
+def test_no_mail_is_queued_without_mail_server_or_address(hana: User) -> None:
     with override_settings(EMAIL_HOST=""):
         services.change_password(user=hana, password=NEW, actor=hana)
     other = factories.UserFactory(email="")
@@ -196,7 +196,7 @@ def test_nothing_is_mailed_where_there_is_no_mail_or_no_address(hana: User) -> N
     assert not OutgoingMail.objects.exists()
 
 
-def test_an_act_that_is_taken_back_mails_nothing(hana: User) -> None:
+def test_refused_change_sends_no_mail(hana: User) -> None:
     from django.core.exceptions import ValidationError
 
     with pytest.raises(ValidationError):
@@ -205,8 +205,8 @@ def test_an_act_that_is_taken_back_mails_nothing(hana: User) -> None:
 
 
 def test_an_admin_ends_all_sessions_of_a_user(hana: User, root: User) -> None:
-    browsers = [logged_in(hana) for _n in range(3)]
-    admin = logged_in(root)
+    browsers = [logged_in_client(hana) for _n in range(3)]
+    admin = logged_in_client(root)
     assert "End all sessions" in admin.get(reverse("user", args=[hana.pk])).content.decode()
     answer = admin.post(reverse("user-sessions", args=[hana.pk]), follow=True)
     assert "3 sessions are logged out." in answer.content.decode()
@@ -216,14 +216,12 @@ def test_an_admin_ends_all_sessions_of_a_user(hana: User, root: User) -> None:
     assert (event.actor_name, event.data) == ("root", {"name": "hana", "n": 3})
 
 
-def test_commands_of_django_about_passwords_obey_the_rules(
-    hana: User, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_password_commands_of_django_obey_the_rules(hana: User, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match="mekiki user-password hana"):
         call_command("changepassword", "hana")
     call_command("createsuperuser", username="second", email="second@example.com", interactive=False)
     password = capsys.readouterr().out.strip()
-    made = User.objects.get(username="second")
-    assert made.is_superuser and made.must_change_password and made.check_password(password)
+    created = User.objects.get(username="second")
+    assert created.is_superuser and created.must_change_password and created.check_password(password)
     event = Event.objects.get(kind="user.created")
     assert event.data == {"name": "second", "is_admin": True}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 NEW = "four words of my own"
 
 
-def test_no_composition_is_asked_for_and_long_ones_are_taken() -> None:
+def test_long_passwords_of_any_characters_are_accepted() -> None:
     letters = "".join(chr(97 + (n * n * 7 + n // 3) % 26) for n in range(LONGEST))
     for password in (
         "correct horse battery staple", "wwwgguppisdkrlw", "ゆうひがきれいなまちにすむ",
@@ -50,9 +50,9 @@ def test_no_composition_is_asked_for_and_long_ones_are_taken() -> None:
 def test_short_common_and_local_passwords_are_refused(password: str) -> None:
     factories.UserFactory(username="ren")
     factories.DatasetFactory(name="Weld seams", slug="weld-seams")
-    with pytest.raises(ValidationError) as found:
+    with pytest.raises(ValidationError) as refusal:
         validate_password(password, User(username="hana.tanaka"))
-    assert password not in " ".join(found.value.messages) or not password
+    assert password not in " ".join(refusal.value.messages) or not password
 
 
 def test_the_same_letters_in_another_width_or_composition_are_one_password() -> None:
@@ -61,13 +61,13 @@ def test_the_same_letters_in_another_width_or_composition_are_one_password() -> 
     for typed in ("ｃａｆe\u0301 と 東京タワー ２階", "café と 東京タワー 2階"):
         assert authenticate(username="hana", password=typed) == user
     assert authenticate(username="hana", password="cafe と 東京タワー 2階") is None
-    made = User.objects.create_superuser("boss", password="ｆｕｌｌ ｗｉｄｔｈ ｗｏｒｄｓ")
-    assert authenticate(username="boss", password="full width words") == made
+    superuser = User.objects.create_superuser("boss", password="ｆｕｌｌ ｗｉｄｔｈ ｗｏｒｄｓ")
+    assert authenticate(username="boss", password="full width words") == superuser
     assert normalize("ａ") == "a"
 
 
 @pytest.fixture
-def given(world: dict) -> Client:
+def reset_client(world: dict) -> Client:
     """Log a viewer in whose password was set by an admin."""
     user = world["viewer"]
     services.reset_password(user=user, password=PASSWORD, actor=None)
@@ -78,45 +78,52 @@ def given(world: dict) -> Client:
     return client
 
 
-def test_with_a_given_password_no_door_is_open(given: Client, world: dict) -> None:
+def test_user_with_an_admins_password_can_only_change_it(reset_client: Client, world: dict) -> None:
     allowed = {"logout", "password-change"}
     for name in sorted((names(VIEWER) | PLATFORM_ADMIN | LOGGED_IN | API_ITSELF) - allowed):
         url = address(name, world)
-        for answer in (given.get(url), given.post(url, {}, content_type="application/json")):
+        for answer in (
+            reset_client.get(url),
+            reset_client.post(url, {}, content_type="application/json"),
+        ):
             if name.startswith("api:"):
                 assert answer.status_code == 403 and answer.json()["code"] == "password_change_needed", name
             else:
                 assert (answer.status_code, answer["Location"]) == (302, reverse("password-change")), name
-    partial = given.get("/", headers={"HX-Request": "true"})
+    partial = reset_client.get("/", headers={"HX-Request": "true"})
     assert partial.status_code == 403 and partial["HX-Redirect"] == reverse("password-change")
-    assert "An admin gave you this password" in given.get(reverse("password-change")).content.decode()
+    assert "An admin gave you this password" in reset_client.get(reverse("password-change")).content.decode()
 
 
-def test_changing_a_given_password_opens_the_doors(given: Client, world: dict) -> None:
+def test_changing_an_admins_password_opens_all_pages(reset_client: Client, world: dict) -> None:
     page = reverse("password-change")
-    same = given.post(page, {"old_password": PASSWORD, "new_password1": PASSWORD, "new_password2": PASSWORD})
+    same = reset_client.post(
+        page, {"old_password": PASSWORD, "new_password1": PASSWORD, "new_password2": PASSWORD}
+    )
     assert same.status_code == 422 and "present password" in same.content.decode()
-    assert given.get("/").status_code == 302
+    assert reset_client.get("/").status_code == 302
     assert (
-        given.post(page, {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}).status_code
+        reset_client.post(
+            page, {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+        ).status_code
         == 302
     )
-    assert given.get("/").status_code == 200
+    assert reset_client.get("/").status_code == 200
     assert not User.objects.get(pk=world["viewer"].pk).must_change_password
 
 
-def test_who_gives_a_password_decides_whether_it_must_be_changed(client: Client) -> None:
+def test_password_set_by_an_admin_must_be_changed(client: Client) -> None:
     boss = factories.UserFactory(username="boss", is_superuser=True)
     client.force_login(boss)
     client.post(reverse("user-create"), {"name": "typed", "password": "typed by the admin"})
     client.post(reverse("user-create"), {"name": "made", "password": ""})
     client.post(reverse("user-password", args=[factories.UserFactory(username="reset").pk]))
     services.create_user(name="first", password="chosen by the first admin", is_admin=True)
-    found = dict(User.objects.values_list("username", "must_change_password"))
-    assert found == {"boss": False, "typed": True, "made": True, "reset": True, "first": False}
+    must_change = dict(User.objects.values_list("username", "must_change_password"))
+    assert must_change == {"boss": False, "typed": True, "made": True, "reset": True, "first": False}
 
 
-def test_only_an_admin_gives_passwords_and_users() -> None:
+def test_only_an_admin_sets_passwords_and_creates_users() -> None:
     plain, other = factories.UserFactory(), factories.UserFactory()
     with pytest.raises(PermissionDenied):
         services.reset_password(user=other, password=NEW, actor=plain)
@@ -133,7 +140,7 @@ def test_only_an_admin_gives_passwords_and_users() -> None:
     assert not Event.objects.exists()
 
 
-def test_guessing_the_present_password_is_slowed_and_recorded(client: Client) -> None:
+def test_wrong_present_passwords_are_slowed_and_recorded(client: Client) -> None:
     user = factories.UserFactory(username="hana")
     client.force_login(user)
     fields = {"new_password1": NEW, "new_password2": NEW}

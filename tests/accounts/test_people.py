@@ -23,7 +23,7 @@ def log_in(client: Client, name: str, password: str = PASSWORD, **more: str):
     return client.post(LOGIN, {"username": name, "password": password, **more})
 
 
-def test_login_leads_on_and_only_on_this_site(client: Client) -> None:
+def test_login_redirects_to_pages_of_this_site_only(client: Client) -> None:
     factories.UserFactory(username="hana")
     answer = client.get("/accounts/me/")
     assert answer.status_code == 302 and answer["Location"] == "/accounts/login/?next=/accounts/me/"
@@ -40,7 +40,7 @@ def test_logging_out_needs_a_post(client: Client) -> None:
     assert client.get("/accounts/me/").status_code == 200
 
 
-def test_a_success_forgets_the_failures(client: Client) -> None:
+def test_successful_login_deletes_failed_tries(client: Client) -> None:
     factories.UserFactory(username="hana")
     for _n in range(throttle.FREE_NEW - 1):
         log_in(client, "hana", "wrong")
@@ -51,11 +51,11 @@ def test_a_success_forgets_the_failures(client: Client) -> None:
 def test_unknown_and_known_names_get_the_same_answer(client: Client) -> None:
     factories.UserFactory(username="hana")
 
-    def said(name: str) -> str:
+    def error_for(name: str) -> str:
         html = log_in(client, name, "wrong").content.decode()
         return html.split('role="alert"')[1].split("</div>")[0]
 
-    assert said("hana") == said("nobody")
+    assert error_for("hana") == error_for("nobody")
 
 
 def test_a_password_is_changed_and_other_sessions_end() -> None:
@@ -76,7 +76,7 @@ def test_a_password_is_changed_and_other_sessions_end() -> None:
     assert Event.objects.get(kind="user.password_changed").actor_id == user.pk
 
 
-def test_pages_speak_the_users_language_on_any_browser() -> None:
+def test_pages_are_in_the_language_of_the_user_in_any_browser() -> None:
     user = factories.UserFactory(language="ja")
     client = Client(HTTP_ACCEPT_LANGUAGE="en")
     client.force_login(user)
@@ -94,7 +94,7 @@ def boss() -> User:
     return factories.UserFactory(username="boss", is_superuser=True)
 
 
-def test_an_admin_makes_a_user_with_a_made_password(boss: User, client: Client) -> None:
+def test_admin_creates_a_user_with_a_generated_password(boss: User, client: Client) -> None:
     client.force_login(boss)
     answer = client.post(reverse("user-create"), {"name": "hana", "password": "", "language": "ja"})
     html = answer.content.decode()
@@ -108,7 +108,7 @@ def test_an_admin_makes_a_user_with_a_made_password(boss: User, client: Client) 
 
 
 @pytest.mark.parametrize(
-    ("given", "field"),
+    ("form", "field"),
     [
         ({"name": "boss", "password": "long and unusual 7"}, "name"),
         ({"name": "a b", "password": "long and unusual 7"}, "name"),
@@ -119,23 +119,23 @@ def test_an_admin_makes_a_user_with_a_made_password(boss: User, client: Client) 
         ({"name": "hanako.tanaka", "password": "hanako.tanaka"}, "password"),
     ],
 )
-def test_bad_names_and_weak_passwords_are_told(
-    boss: User, client: Client, given: dict[str, str], field: str
+def test_bad_names_and_weak_passwords_are_refused(
+    boss: User, client: Client, form: dict[str, str], field: str
 ) -> None:
     client.force_login(boss)
-    answer = client.post(reverse("user-create"), given)
+    answer = client.post(reverse("user-create"), form)
     assert answer.status_code == 422 and field in answer.context["form"].errors
     assert User.objects.count() == 1
     assert "long and unusual" not in answer.content.decode()
 
 
-def test_deactivated_users_are_out_at_once_and_stay_in_the_records(boss: User, client: Client) -> None:
+def test_deactivated_user_is_logged_out_at_once(boss: User, client: Client) -> None:
     user = factories.UserFactory(username="hana")
-    theirs = Client()
-    theirs.force_login(user)
+    client_of_user = Client()
+    client_of_user.force_login(user)
     client.force_login(boss)
     client.post(reverse("user-active", args=[user.pk]), {"active": "0"})
-    assert theirs.get("/accounts/me/").status_code == 302
+    assert client_of_user.get("/accounts/me/").status_code == 302
     assert log_in(Client(), "hana").status_code == 200
     client.post(reverse("user-active", args=[user.pk]), {"active": "1"})
     assert log_in(Client(), "hana").status_code == 302
@@ -143,7 +143,7 @@ def test_deactivated_users_are_out_at_once_and_stay_in_the_records(boss: User, c
 
 
 def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Client) -> None:
-    """A user who leaves must be locked out at once, so nothing refuses it.
+    """A user who leaves must be locked out at once, so the deactivation is not refused.
 
     Admins of the platform can help.
     """
@@ -165,7 +165,7 @@ def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Clien
     assert "no active admin" not in page
 
 
-def test_the_platform_keeps_an_admin(boss: User, client: Client) -> None:
+def test_last_admin_of_the_platform_cannot_be_deactivated(boss: User, client: Client) -> None:
     client.force_login(boss)
     client.post(reverse("user-active", args=[boss.pk]), {"active": "0"})
     boss.refresh_from_db()
@@ -176,17 +176,17 @@ def test_the_platform_keeps_an_admin(boss: User, client: Client) -> None:
 
 def test_a_reset_password_is_shown_once_and_ends_sessions(boss: User, client: Client) -> None:
     user = factories.UserFactory(username="hana")
-    theirs = Client()
-    theirs.force_login(user)
+    client_of_user = Client()
+    client_of_user.force_login(user)
     client.force_login(boss)
     html = client.post(reverse("user-password", args=[user.pk])).content.decode()
     password = html.split("data-password>")[1].split("<")[0]
-    assert theirs.get("/accounts/me/").status_code == 302
+    assert client_of_user.get("/accounts/me/").status_code == 302
     assert authenticate(username="hana", password=password) == user
     assert authenticate(username="hana", password=PASSWORD) is None
 
 
-def test_the_right_to_create_datasets(boss: User, client: Client) -> None:
+def test_right_to_create_datasets_is_given_and_withdrawn(boss: User, client: Client) -> None:
     user = factories.UserFactory()
     client.force_login(boss)
     for value, expected in (("1", True), ("0", False)):
@@ -202,8 +202,8 @@ def test_users_are_listed_page_by_page_and_searched(boss: User, client: Client) 
     first = client.get(reverse("users")).content.decode()
     assert "person10" in first and "person59" not in first and "after=person48" in first
     assert "person59" in client.get(reverse("users") + "?after=person48").content.decode()
-    found = client.get(reverse("users") + "?q=ON07").content.decode()
-    assert "person07" in found and "person08" not in found
+    matches = client.get(reverse("users") + "?q=ON07").content.decode()
+    assert "person07" in matches and "person08" not in matches
     assert client.get(reverse("users") + "?q=%00&after=%00").status_code == 200
 
 
@@ -226,7 +226,7 @@ def test_members_are_added_changed_and_removed(client: Client) -> None:
     assert kinds == ["member.role_set", "member.role_set", "member.removed"]
 
 
-def test_the_last_admin_stays(client: Client) -> None:
+def test_last_admin_of_a_dataset_cannot_be_removed(client: Client) -> None:
     admin = factories.UserFactory()
     dataset = factories.DatasetFactory(admin=admin)
     client.force_login(admin)
@@ -242,7 +242,7 @@ def test_the_last_admin_stays(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_admins_who_demote_each_other_leave_one() -> None:
+def test_concurrent_demotions_keep_one_admin_of_a_dataset() -> None:
     for _round in range(5):
         one, two = factories.UserFactory(), factories.UserFactory()
         dataset = factories.DatasetFactory(admin=one)
@@ -270,7 +270,7 @@ def test_two_admins_who_demote_each_other_leave_one() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_giving_one_user_two_roles_at_once_leaves_one() -> None:
+def test_concurrent_role_changes_leave_one_membership() -> None:
     admin, user = factories.UserFactory(), factories.UserFactory()
     dataset = factories.DatasetFactory(admin=admin)
     start = threading.Barrier(4)

@@ -50,7 +50,7 @@ def first_step(client: Client, name: str = "hana", **more: str) -> Any:
     return client.post(LOGIN, {"username": name, "password": PASSWORD, **more})
 
 
-def is_in(client: Client) -> bool:
+def is_logged_in(client: Client) -> bool:
     return client.get("/accounts/me/").status_code == 200
 
 
@@ -69,35 +69,35 @@ def test_an_app_is_set_up_and_the_next_login_asks_for_its_code(hana: User) -> No
 
     other = Client()
     answer = first_step(other, next="/accounts/me/")
-    assert answer["Location"] == STEP and not is_in(other)
-    assert other.post(STEP, {"code": "000000"}).status_code == 422 and not is_in(other)
+    assert answer["Location"] == STEP and not is_logged_in(other)
+    assert other.post(STEP, {"code": "000000"}).status_code == 422 and not is_logged_in(other)
     assert other.post(STEP, {"code": app.code()})["Location"] == "/accounts/me/"
-    assert is_in(other)
+    assert is_logged_in(other)
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "app"]
     assert Event.objects.filter(kind="user.second_step_failed", object_id=str(hana.pk)).count() == 1
 
 
-def test_without_a_second_factor_nothing_changes(hana: User) -> None:
+def test_login_without_a_second_factor_has_one_step(hana: User) -> None:
     client = Client()
     assert first_step(client)["Location"] == "/"
-    assert is_in(client)
+    assert is_logged_in(client)
 
 
-def test_a_code_is_taken_once(hana: User) -> None:
+def test_code_is_accepted_once(hana: User) -> None:
     app, _codes = set_up(hana)
     first, second = Client(), Client()
     first_step(first)
     first_step(second)
     code = app.code()
     assert first.post(STEP, {"code": code}).status_code == 302
-    assert second.post(STEP, {"code": code}).status_code == 422 and not is_in(second)
+    assert second.post(STEP, {"code": code}).status_code == 422 and not is_logged_in(second)
     # An older code of the app is refused too.
     assert services.use_code(user=hana, code=app.code(-1)) is None
     assert services.use_code(user=hana, code=app.code(1)) is not None
     assert services.use_code(user=hana, code=app.code(3)) is None
 
 
-def test_codes_are_read_as_people_type_them(hana: User) -> None:
+def test_codes_with_spaces_hyphens_and_wide_digits_are_accepted(hana: User) -> None:
     app, codes = set_up(hana)
     code = app.code()
     wide = f"{code[:3]} {code[3:]}".translate({ord(d): ord(d) - 48 + 0xFF10 for d in "0123456789"})
@@ -125,19 +125,19 @@ def test_a_recovery_code_works_once_and_is_counted(hana: User) -> None:
     assert services.use_code(user=hana, code=fresh[0]) is not None
 
 
-def test_guessing_codes_is_slowed_down_and_the_right_password_forgets_nothing(hana: User) -> None:
+def test_wrong_codes_are_counted_across_logins_and_slowed(hana: User) -> None:
     app, _codes = set_up(hana)
     client = Client()
     for number in range(6):
         first_step(client)
-        said = client.post(STEP, {"code": "000000"}).content.decode()
-        assert ("Wait" in said) == (number == 5)
+        html = client.post(STEP, {"code": "000000"}).content.decode()
+        assert ("Wait" in html) == (number == 5)
     elsewhere = Client(REMOTE_ADDR="192.0.2.7")
     first_step(elsewhere)
     assert "Wait" in elsewhere.post(STEP, {"code": app.code()}).content.decode()
 
 
-def test_secrets_are_encrypted_and_a_new_secret_key_shuts_the_door(hana: User) -> None:
+def test_secrets_are_encrypted_and_unreadable_with_another_secret_key(hana: User) -> None:
     app, codes = set_up(hana)
     stored = str(list(Authenticator.objects.values_list("data", flat=True)))
     assert app.secret not in stored and all(code not in stored for code in codes)
@@ -154,18 +154,18 @@ def test_secrets_are_encrypted_and_a_new_secret_key_shuts_the_door(hana: User) -
     assert services.use_code(user=hana, code=app.code()) is not None
 
 
-def test_between_the_steps_a_new_password_or_a_deactivation_ends_the_login(hana: User) -> None:
+def test_login_between_steps_ends_by_new_password_or_deactivation(hana: User) -> None:
     app, _codes = set_up(hana)
     client = Client()
     first_step(client)
     hana.set_password("a quite different one")
     hana.save()
-    assert client.post(STEP, {"code": app.code()})["Location"] == LOGIN and not is_in(client)
+    assert client.post(STEP, {"code": app.code()})["Location"] == LOGIN and not is_logged_in(client)
     hana.set_password(PASSWORD)
     hana.save()
     first_step(client)
     User.objects.filter(pk=hana.pk).update(is_active=False)
-    assert client.post(STEP, {"code": app.code()})["Location"] == LOGIN and not is_in(client)
+    assert client.post(STEP, {"code": app.code()})["Location"] == LOGIN and not is_logged_in(client)
 
 
 def test_the_second_step_opens_only_after_the_first() -> None:
@@ -174,7 +174,7 @@ def test_the_second_step_opens_only_after_the_first() -> None:
     assert client.post(STEP, {"code": "123456"})["Location"] == LOGIN
 
 
-def test_the_first_step_alone_opens_nothing(hana: User) -> None:
+def test_first_step_alone_opens_no_page(hana: User) -> None:
     set_up(hana)
     client = Client()
     first_step(client)
@@ -220,8 +220,8 @@ def test_lost_factors_are_reset_by_another_admin_only(hana: User) -> None:
         services.reset(user=boss, actor=boss)
     assert services.reset(user=hana, actor=boss) == 2
     assert services.reset(user=hana, actor=boss) == 0
-    told = Event.objects.get(kind="user.factors_reset")
-    assert (told.actor_id, told.object_id, told.data["removed"]) == (boss.pk, str(hana.pk), 2)
+    event = Event.objects.get(kind="user.factors_reset")
+    assert (event.actor_id, event.object_id, event.data["removed"]) == (boss.pk, str(hana.pk), 2)
     client = Client()
     assert first_step(client)["Location"] == "/"
 
@@ -247,18 +247,18 @@ def test_only_an_admin_of_the_platform_with_a_factor_requires_it(boss: User, han
 
 def open_to(client: Client, addresses: Any) -> list[str]:
     """Return the addresses that neither redirect to the page of second factors nor return the API's 403."""
-    found = []
+    open_addresses = []
     for address in addresses:
         for answer in (client.get(address), client.post(address)):
-            led_away = answer.status_code == 302 and answer["Location"] == PAGE
+            redirected = answer.status_code == 302 and answer["Location"] == PAGE
             refused = answer.status_code == 403 and b"second_factor_needed" in answer.content
-            if not led_away and not refused:
-                found.append(address)
-    return sorted(set(found))
+            if not redirected and not refused:
+                open_addresses.append(address)
+    return sorted(set(open_addresses))
 
 
 @pytest.mark.parametrize("role", ["platform", "dataset"])
-def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: User, hana: User) -> None:
+def test_admins_without_a_required_factor_reach_only_its_setup(role: str, boss: User, hana: User) -> None:
     from tests.accounts.test_doors import every_address
 
     dataset = factories.DatasetFactory(slug="parts", admin=hana if role == "dataset" else None)
@@ -301,25 +301,25 @@ def test_admins_without_a_factor_reach_nothing_but_enrolment(role: str, boss: Us
     assert selectors.has_second_factor(hana)  # the last factor stays while admins need one
 
 
-def test_the_last_admin_is_helped_on_the_server(boss: User) -> None:
+def test_command_resets_the_factors_of_the_last_admin(boss: User) -> None:
     from io import StringIO
 
     from django.core.management import CommandError, call_command
 
     set_up(boss)
     services.set_required(required=True, user=boss)
-    said = StringIO()
-    call_command("reset_second_factor", "ＢＯＳＳ", stdout=said)
-    assert "boss" in said.getvalue() and not selectors.has_second_factor(boss)
-    told = Event.objects.get(kind="user.factors_reset")
-    assert (told.actor_id, told.data["source"]) == (None, "command")
-    call_command("reset_second_factor", "boss", stdout=said)
-    assert "Nothing was changed" in said.getvalue()
+    output = StringIO()
+    call_command("reset_second_factor", "ＢＯＳＳ", stdout=output)
+    assert "boss" in output.getvalue() and not selectors.has_second_factor(boss)
+    event = Event.objects.get(kind="user.factors_reset")
+    assert (event.actor_id, event.data["source"]) == (None, "command")
+    call_command("reset_second_factor", "boss", stdout=output)
+    assert "Nothing was changed" in output.getvalue()
     with pytest.raises(CommandError):
-        call_command("reset_second_factor", "nobody", stdout=said)
+        call_command("reset_second_factor", "nobody", stdout=output)
 
 
-def test_looking_at_the_login_page_and_its_passkeys_makes_no_session() -> None:
+def test_login_page_creates_no_session_before_a_passkey_is_used() -> None:
     from mekiki.accounts.models import Session
 
     client = Client(HTTP_HOST="localhost")
@@ -335,7 +335,7 @@ def test_looking_at_the_login_page_and_its_passkeys_makes_no_session() -> None:
     assert Session.objects.count() == 1
 
 
-def test_the_passkey_that_is_the_only_way_in_stays() -> None:
+def test_passkey_that_is_the_only_way_to_log_in_cannot_be_removed() -> None:
     user = User(username="kei")
     user.set_unusable_password()
     user.save()
@@ -351,6 +351,6 @@ def test_the_passkey_that_is_the_only_way_in_stays() -> None:
     services.remove(user=user, factor=first)
 
 
-def test_a_credential_that_is_nested_without_end_is_refused(client: Client) -> None:
+def test_deeply_nested_credential_is_refused(client: Client) -> None:
     answer = client.post("/accounts/login/passkey/", {"credential": "[" * 100_000})
     assert answer.status_code == 302 and answer["Location"] == LOGIN

@@ -43,7 +43,7 @@ from tests.review_setup import Station
 pytestmark = pytest.mark.django_db
 
 
-class World:
+class ServiceArguments:
     """A dataset with rows for every service, and users of every role."""
 
     def __init__(self) -> None:
@@ -72,52 +72,52 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def world() -> ServiceArguments:
+    return ServiceArguments()
 
 
-Arguments = Callable[[World], dict[str, Any]]
+Arguments = Callable[[ServiceArguments], dict[str, Any]]
 Case = tuple[Callable[..., Any], str, Arguments]
 
 
-def of_dataset(**more: Any) -> Arguments:
+def dataset_arguments(**more: Any) -> Arguments:
     return lambda w: {"dataset": w.dataset, **more}
 
 
-def with_items(**more: Any) -> Arguments:
+def image_arguments(**more: Any) -> Arguments:
     return lambda w: {"dataset": w.dataset, "image_id": w.confirmed.image_id, **more}
 
 
-def answered(w: World) -> dict[str, Any]:
+def answer_arguments(w: ServiceArguments) -> dict[str, Any]:
     ids = {"item_id": w.leased.item.pk, "lease_id": w.leased.lease.pk}
     return {"dataset": w.dataset, **ids, "kind": "skip", "client_key": uuid.uuid4()}
 
 
-def one_file(w: World) -> dict[str, Any]:
+def file_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"batch": w.batch, "name": "a.png", "file": io.BytesIO(png())}
 
 
-def of_window(w: World) -> dict[str, Any]:
+def window_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"window": w.window}
 
 
-def of_change(w: World) -> dict[str, Any]:
+def change_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"change": w.change}
 
 
-def of_batch(w: World) -> dict[str, Any]:
+def batch_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"batch": w.batch}
 
 
-def of_label_set(w: World) -> dict[str, Any]:
+def label_set_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"label_set": w.label_set}
 
 
-def of_head(w: World) -> dict[str, Any]:
+def head_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"dataset": w.dataset, "head": w.head}
 
 
-def of_user(**more: Any) -> Arguments:
+def user_arguments(**more: Any) -> Arguments:
     return lambda w: {"user": w.other, **more}
 
 
@@ -134,15 +134,19 @@ CASES: dict[str, Case] = {
     "accounts/services.py:change_password": (
         accounts.change_password,
         "root",
-        of_user(password=NEW_PASSWORD),
+        user_arguments(password=NEW_PASSWORD),
     ),
-    "accounts/services.py:reset_password": (accounts.reset_password, "admin", of_user(password=NEW_PASSWORD)),
-    "accounts/services.py:set_admin": (accounts.set_admin, "admin", of_user(is_admin=True)),
-    "accounts/services.py:set_active": (accounts.set_active, "admin", of_user(active=False)),
+    "accounts/services.py:reset_password": (
+        accounts.reset_password,
+        "admin",
+        user_arguments(password=NEW_PASSWORD),
+    ),
+    "accounts/services.py:set_admin": (accounts.set_admin, "admin", user_arguments(is_admin=True)),
+    "accounts/services.py:set_active": (accounts.set_active, "admin", user_arguments(active=False)),
     "accounts/services.py:set_may_create_datasets": (
         accounts.set_may_create_datasets,
         "admin",
-        of_user(allowed=True),
+        user_arguments(allowed=True),
     ),
     "accounts/services.py:set_role": (
         accounts.set_role,
@@ -159,19 +163,19 @@ CASES: dict[str, Case] = {
         "reviewer",
         lambda w: {"dataset": w.dataset, "user": w.other},
     ),
-    "accounts/services.py:set_email": (accounts.set_email, "admin", of_user(email="a@example.com")),
+    "accounts/services.py:set_email": (accounts.set_email, "admin", user_arguments(email="a@example.com")),
     "accounts/services.py:end_user_sessions_as_admin": (
         accounts.end_user_sessions_as_admin,
         "admin",
-        of_user(),
+        user_arguments(),
     ),
-    "accounts/second_factor/services.py:reset": (second_factor.reset, "admin", of_user()),
+    "accounts/second_factor/services.py:reset": (second_factor.reset, "admin", user_arguments()),
     "accounts/second_factor/services.py:set_required": (
         second_factor.set_required,
         "admin",
         lambda w: {"required": True},
     ),
-    "accounts/sign_on/services.py:unlink_all": (sign_on.unlink_all, "admin", of_user(request=None)),
+    "accounts/sign_on/services.py:unlink_all": (sign_on.unlink_all, "admin", user_arguments(request=None)),
     "accounts/site.py:set_time_zone": (site.set_time_zone, "admin", lambda w: {"name": "Asia/Tokyo"}),
     "audit/head_mail.py:set_recipients": (
         head_mail.set_recipients,
@@ -192,38 +196,42 @@ CASES: dict[str, Case] = {
     "datasets/services/datasets.py:change_address": (
         datasets.change_address,
         "reviewer",
-        of_dataset(slug="elsewhere"),
+        dataset_arguments(slug="elsewhere"),
     ),
     "datasets/services/datasets.py:update_settings": (
         datasets.update_settings,
         "reviewer",
-        of_dataset(name="Other", retrain_every=7),
+        dataset_arguments(name="Other", retrain_every=7),
     ),
-    "datasets/services/datasets.py:archive_dataset": (datasets.archive_dataset, "reviewer", of_dataset()),
+    "datasets/services/datasets.py:archive_dataset": (
+        datasets.archive_dataset,
+        "reviewer",
+        dataset_arguments(),
+    ),
     "datasets/services/imports.py:import_folder": (
         datasets.import_folder,
         "reviewer",
-        of_dataset(path=Path(__file__).parent),
+        dataset_arguments(path=Path(__file__).parent),
     ),
     "datasets/services/quotas.py:set_dataset_limits": (
         datasets.set_dataset_limits,
         "admin",
-        of_dataset(max_images=1, max_bytes=None),
+        dataset_arguments(max_images=1, max_bytes=None),
     ),
     "datasets/services/quotas.py:set_platform_limits": (
         datasets.set_platform_limits,
         "admin",
         lambda w: {"max_images": 1, "max_bytes": None},
     ),
-    "datasets/services/uploads.py:start_upload": (datasets.start_upload, "reviewer", of_dataset()),
-    "datasets/services/uploads.py:add_file": (datasets.add_file, "reviewer", one_file),
+    "datasets/services/uploads.py:start_upload": (datasets.start_upload, "reviewer", dataset_arguments()),
+    "datasets/services/uploads.py:add_file": (datasets.add_file, "reviewer", file_arguments),
     "datasets/services/uploads.py:add_files": (
         datasets.add_files,
         "reviewer",
         lambda w: {"batch": w.batch, "part": 0, "files": []},
     ),
-    "datasets/services/uploads.py:finish_upload": (datasets.finish_upload, "reviewer", of_batch),
-    "datasets/services/uploads.py:discard_import": (datasets.discard_import, "reviewer", of_batch),
+    "datasets/services/uploads.py:finish_upload": (datasets.finish_upload, "reviewer", batch_arguments),
+    "datasets/services/uploads.py:discard_import": (datasets.discard_import, "reviewer", batch_arguments),
     "datasets/services/windows.py:change_window": (
         datasets.change_window,
         "reviewer",
@@ -232,23 +240,23 @@ CASES: dict[str, Case] = {
     "datasets/services/windows.py:estimate_window_again": (
         datasets.estimate_window_again,
         "reviewer",
-        of_window,
+        window_arguments,
     ),
     "datasets/services/windows.py:resume_window_change": (
         datasets.resume_window_change,
         "reviewer",
-        of_window,
+        window_arguments,
     ),
     "datasets/services/windows.py:rebuild_old_pictures": (
         datasets.rebuild_old_pictures,
         "reviewer",
-        of_dataset(),
+        dataset_arguments(),
     ),
-    "exports/services.py:freeze": (exports.freeze, "reviewer", of_dataset()),
-    "exports/services.py:retry": (exports.retry, "reviewer", of_label_set),
-    "exports/services.py:record_download": (exports.record_download, "stranger", of_label_set),
-    "exports/services.py:check_download": (exports.check_download, "stranger", of_label_set),
-    "labeling/services.py:add_label": (labeling.add_label, "reviewer", of_dataset(name="new")),
+    "exports/services.py:freeze": (exports.freeze, "reviewer", dataset_arguments()),
+    "exports/services.py:retry": (exports.retry, "reviewer", label_set_arguments),
+    "exports/services.py:record_download": (exports.record_download, "stranger", label_set_arguments),
+    "exports/services.py:check_download": (exports.check_download, "stranger", label_set_arguments),
+    "labeling/services.py:add_label": (labeling.add_label, "reviewer", dataset_arguments(name="new")),
     "labeling/services.py:update_label": (
         labeling.update_label,
         "reviewer",
@@ -272,21 +280,33 @@ CASES: dict[str, Case] = {
     "labeling/services.py:set_schema": (
         labeling.set_schema,
         "reviewer",
-        of_dataset(labels=[{"name": "only", "prompts": ["only"]}]),
+        dataset_arguments(labels=[{"name": "only", "prompts": ["only"]}]),
     ),
-    "learning/services/choosing.py:request_promotion": (learning.request_promotion, "reviewer", of_head),
+    "learning/services/choosing.py:request_promotion": (
+        learning.request_promotion,
+        "reviewer",
+        head_arguments,
+    ),
     "learning/services/encoder_changes.py:request_change": (
         learning.request_change,
         "reviewer",
-        of_dataset(name="pocket"),
+        dataset_arguments(name="pocket"),
     ),
-    "learning/services/encoder_changes.py:request_switch": (learning.request_switch, "reviewer", of_change),
+    "learning/services/encoder_changes.py:request_switch": (
+        learning.request_switch,
+        "reviewer",
+        change_arguments,
+    ),
     "learning/services/encoder_changes.py:request_take_back": (
         learning.request_take_back,
         "reviewer",
-        of_change,
+        change_arguments,
     ),
-    "learning/services/encoder_changes.py:cancel_change": (learning.cancel_change, "reviewer", of_change),
+    "learning/services/encoder_changes.py:cancel_change": (
+        learning.cancel_change,
+        "reviewer",
+        change_arguments,
+    ),
     "learning/services/encoder_upkeep.py:request_removal": (
         learning.request_removal,
         "reviewer",
@@ -295,34 +315,34 @@ CASES: dict[str, Case] = {
     "learning/services/repeating.py:request_verification": (
         learning.request_verification,
         "reviewer",
-        of_head,
+        head_arguments,
     ),
     "learning/services/training.py:request_training": (
         learning.request_training,
         "reviewer",
-        of_dataset(trigger=TrainingRun.Trigger.BUTTON),
+        dataset_arguments(trigger=TrainingRun.Trigger.BUTTON),
     ),
     "learning/services/training.py:set_retraining": (
         learning.set_retraining,
         "reviewer",
-        of_dataset(cron="0 3 * * *", retrain_every=20),
+        dataset_arguments(cron="0 3 * * *", retrain_every=20),
     ),
     "learning/services/training.py:set_schedule": (
         learning.set_schedule,
         "reviewer",
-        of_dataset(cron="0 3 * * *"),
+        dataset_arguments(cron="0 3 * * *"),
     ),
     "review/searching.py:search": (
         searching.search,
         "stranger",
-        of_dataset(head=None, asked={}, text="scratch"),
+        dataset_arguments(head=None, asked={}, text="scratch"),
     ),
-    "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", of_dataset()),
+    "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", dataset_arguments()),
     "review/services/correcting.py:correct_label": (
         review.correct_label,
         "viewer",
         lambda w: {
-            **with_items()(w),
+            **image_arguments()(w),
             "label_id": w.station.labels[1].pk,
             "client_key": KEY,
             "head_version": None,
@@ -331,20 +351,20 @@ CASES: dict[str, Case] = {
     "review/services/correcting.py:take_back_correction": (
         review.take_back_correction,
         "viewer",
-        with_items(),
+        image_arguments(),
     ),
-    "review/services/correcting.py:request_recheck": (review.request_recheck, "viewer", with_items()),
-    "review/services/decisions.py:answer": (review.answer, "viewer", answered),
-    "review/services/leases.py:next_items": (review.next_items, "viewer", of_dataset()),
-    "review/services/leases.py:held_item": (review.held_item, "viewer", with_items()),
-    "review/services/leases.py:renew": (review.renew, "viewer", of_dataset(lease_ids=[1])),
-    "review/services/leases.py:release": (review.release, "viewer", of_dataset(lease_ids=[1])),
+    "review/services/correcting.py:request_recheck": (review.request_recheck, "viewer", image_arguments()),
+    "review/services/decisions.py:answer": (review.answer, "viewer", answer_arguments),
+    "review/services/leases.py:next_items": (review.next_items, "viewer", dataset_arguments()),
+    "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
+    "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),
+    "review/services/leases.py:release": (review.release, "viewer", dataset_arguments(lease_ids=[1])),
     "review/services/putting_back.py:put_back": (
         review.put_back,
         "reviewer",
         lambda w: {"dataset": w.dataset, "flag_id": w.flag.pk},
     ),
-    "review/services/undoing.py:undo": (review.undo, "viewer", of_dataset(client_key=KEY)),
+    "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
 }
 
 
@@ -365,16 +385,16 @@ def all_rows() -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-def refused(service: Callable[..., Any], user: Any, arguments: dict[str, Any]) -> None:
-    acts = "actor" if service in USERS_ARE_CHANGED else "user"
+def assert_refused(service: Callable[..., Any], user: Any, arguments: dict[str, Any]) -> None:
+    name_of_actor = "actor" if service in USERS_ARE_CHANGED else "user"
     before = all_rows()
     with pytest.raises(PermissionDenied):
-        service(**arguments, **{acts: user})
+        service(**arguments, **{name_of_actor: user})
         pytest.fail(f"{service.__name__} did not refuse")
     assert all_rows() == before, service.__name__
 
 
-# Services that change another user. There, `user` is the changed account and `actor` acts.
+# Services that change another user. Their `user` is the changed account, and `actor` acts.
 USERS_ARE_CHANGED = {
     accounts.create_user,
     accounts.change_password,
@@ -399,20 +419,20 @@ def services_of(module: str) -> list[Case]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_users_of_too_low_a_role(world: World, module: str) -> None:
+def test_services_refuse_users_of_too_low_a_role(world: ServiceArguments, module: str) -> None:
     for service, role, arguments in services_of(module):
-        refused(service, getattr(world, role), arguments(world))
+        assert_refused(service, getattr(world, role), arguments(world))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_users_who_were_deactivated(world: World, module: str) -> None:
+def test_services_refuse_deactivated_users(world: ServiceArguments, module: str) -> None:
     world.root.is_active = False
     world.root.save()
     for service, _role, arguments in services_of(module):
-        refused(service, world.root, arguments(world))
+        assert_refused(service, world.root, arguments(world))
 
 
-def test_nobody_has_a_role() -> None:
+def test_strangers_and_deactivated_users_have_no_role() -> None:
     dataset = DatasetFactory()
     for user in (AnonymousUser(), UserFactory(), UserFactory(is_superuser=True, is_active=False)):
         with pytest.raises(PermissionDenied):
@@ -421,19 +441,19 @@ def test_nobody_has_a_role() -> None:
             access.require_platform_admin(user)
 
 
-def test_the_first_admin_is_made_only_once(world: World) -> None:
+def test_first_admin_of_a_dataset_is_made_only_once(world: ServiceArguments) -> None:
     world.stranger.may_create_datasets = True
-    refused(accounts.make_first_admin, world.stranger, {"dataset": world.dataset})
+    assert_refused(accounts.make_first_admin, world.stranger, {"dataset": world.dataset})
 
 
-def test_a_job_of_the_platform_is_for_admins_of_the_platform(world: World) -> None:
+def test_a_job_of_the_platform_is_for_admins_of_the_platform(world: ServiceArguments) -> None:
     job = JobFactory(dataset=None)
-    refused(jobs.cancel, world.admin, {"job": job})
+    assert_refused(jobs.cancel, world.admin, {"job": job})
     jobs.cancel(job=job, user=world.root)
-    refused(jobs.retry, world.admin, {"job": type(job).objects.get(pk=job.pk)})
+    assert_refused(jobs.retry, world.admin, {"job": type(job).objects.get(pk=job.pk)})
 
 
-def test_a_known_role_costs_no_query_and_is_of_one_user(world: World) -> None:
+def test_known_role_needs_no_query_and_belongs_to_one_user(world: ServiceArguments) -> None:
     dataset = dataset_for(world.admin, world.dataset.slug)
     with CaptureQueriesContext(connection) as queries:
         access.require_role(world.admin, dataset, Role.ADMIN)

@@ -31,7 +31,7 @@ AGENT = "Mozilla/5.0 (Windows NT 10.0) Firefox/130.0"
 @pytest.fixture(autouse=True)
 def site(idp: Provider, settings: Any, tmp_path: Path) -> Any:
     """Configure single sign-on that creates accounts."""
-    oidc.use(idp, settings, tmp_path, OIDC_NEW_ACCOUNTS=True)
+    oidc.configure_site(idp, settings, tmp_path, OIDC_NEW_ACCOUNTS=True)
     return settings
 
 
@@ -44,33 +44,33 @@ def begin(client: Client, name: str = "sign-on", **form: str) -> str:
     """Press the sign-on button and return the provider's address that the page leads to."""
     page = client.post(reverse(name), form)
     assert page.status_code == 200, page.get("Location")
-    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.content.decode())
-    assert found is not None and "no-store" in page["Cache-Control"]
-    return unescape(found.group(1))
+    match = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.content.decode())
+    assert match is not None and "no-store" in page["Cache-Control"]
+    return unescape(match.group(1))
 
 
 def sign_on(client: Client, idp: Provider, subject: str, **form: str) -> Any:
     return client.get(idp.sign_on(begin(client, **form), subject))
 
 
-def linked(user: User, subject: str, issuer: str) -> SocialAccount:
+def link_identity(user: User, subject: str, issuer: str) -> SocialAccount:
     return SocialAccount.objects.create(user=user, provider=issuer, uid=subject, extra_data={"name": subject})
 
 
-def is_in(client: Client) -> bool:
+def is_logged_in(client: Client) -> bool:
     return client.get(reverse("account")).status_code == 200
 
 
-def words(client: Client, answer: Any) -> str:
+def page_after(client: Client, answer: Any) -> str:
     """Return the text of the page that a redirect leads to."""
     return unescape(client.get(answer["Location"]).content.decode())
 
 
-def latest(kind: str) -> Event:
+def latest_event(kind: str) -> Event:
     return Event.objects.filter(kind=kind).latest("pk")
 
 
-def test_the_button_is_there_only_when_the_site_has_single_sign_on(site: Any, client: Client) -> None:
+def test_button_is_shown_only_if_single_sign_on_is_configured(site: Any, client: Client) -> None:
     page = client.get(reverse("login")).content.decode()
     assert "Log in with Example Works" in page and f'action="{reverse("sign-on")}"' in page
     site.OIDC_NAME = ""
@@ -82,58 +82,59 @@ def test_the_button_is_there_only_when_the_site_has_single_sign_on(site: Any, cl
     assert client.get(reverse("sign-on")).status_code == 405
 
 
-def test_a_linked_user_logs_in_and_lands_where_the_login_was_asked_for(
-    idp: Provider, visitor: Client
-) -> None:
+def test_linked_user_is_redirected_to_the_requested_page(idp: Provider, visitor: Client) -> None:
     hana = factories.UserFactory(username="hana")
-    linked(hana, "sub-1", idp.issuer)
+    link_identity(hana, "sub-1", idp.issuer)
     answer = sign_on(visitor, idp, "sub-1", next="/accounts/sessions/")
     assert (answer.status_code, answer["Location"]) == (302, "/accounts/sessions/")
     page = visitor.get("/accounts/sessions/").content.decode()
     assert "single sign-on" in page and "Firefox" in page
-    event = latest("user.logged_in")
+    event = latest_event("user.logged_in")
     assert event.actor_id == hana.pk and event.data["methods"] == ["sign_on"]
     assert event.data["address"] == "127.0.0.1" and event.data["agent"] == AGENT
     assert visitor.cookies["mekiki_device"].value
 
 
-def test_the_request_has_pkce_state_and_nonce_and_asks_for_no_more_than_a_name(client: Client) -> None:
-    asked = parse_qs(urlsplit(begin(client)).query)
-    assert asked["code_challenge_method"] == ["S256"] and len(asked["code_challenge"][0]) == 43
-    assert len(asked["state"][0]) == 43 and len(asked["nonce"][0]) == 43
-    assert asked["response_type"] == ["code"] and set(asked["scope"][0].split()) == {"openid", "profile"}
-    assert asked["redirect_uri"] == ["http://testserver/accounts/sign-on/callback/"]
-    assert "client_secret" not in asked and "prompt" not in asked
+def test_request_has_pkce_state_nonce_and_the_scope_of_a_name_only(client: Client) -> None:
+    parameters = parse_qs(urlsplit(begin(client)).query)
+    assert parameters["code_challenge_method"] == ["S256"] and len(parameters["code_challenge"][0]) == 43
+    assert len(parameters["state"][0]) == 43 and len(parameters["nonce"][0]) == 43
+    assert parameters["response_type"] == ["code"] and set(parameters["scope"][0].split()) == {
+        "openid",
+        "profile",
+    }
+    assert parameters["redirect_uri"] == ["http://testserver/accounts/sign-on/callback/"]
+    assert "client_secret" not in parameters and "prompt" not in parameters
     other = parse_qs(urlsplit(begin(client)).query)
-    assert all(asked[name] != other[name] for name in ("state", "nonce", "code_challenge"))
+    assert all(parameters[name] != other[name] for name in ("state", "nonce", "code_challenge"))
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-def test_the_secret_of_a_file_is_sent_as_the_provider_asks(
+def test_secret_is_sent_by_the_method_of_the_provider(
     method: str, idp: Provider, site: Any, tmp_path: Path, client: Client
 ) -> None:
-    oidc.use(idp, site, tmp_path, method=method)
+    oidc.configure_site(idp, site, tmp_path, method=method)
 
-    def say(path: str, answer: Any) -> Any:
+    def advertise_method(path: str, answer: Any) -> Any:
         if "openid-configuration" in path and method == "client_secret_post":
-            return oidc.changed(answer, token_endpoint_auth_methods_supported=[method])
+            return oidc.with_values(answer, token_endpoint_auth_methods_supported=[method])
         return answer
 
-    idp.tamper = say
+    idp.tamper = advertise_method
     idp.user("sub-2", preferred_username="kei")
     assert sign_on(client, idp, "sub-2")["Location"] == "/"
-    assert is_in(client)
+    assert is_logged_in(client)
 
 
-def test_a_first_sign_on_makes_an_account_without_any_right(idp: Provider, visitor: Client) -> None:
+def test_first_sign_on_creates_an_account_without_rights(idp: Provider, visitor: Client) -> None:
     idp.user(
         "sub-3", preferred_username="Ｋeiko", email="keiko@example.com", groups=["admins"], is_superuser=True
     )
-    assert sign_on(visitor, idp, "sub-3").status_code == 302 and is_in(visitor)
+    assert sign_on(visitor, idp, "sub-3").status_code == 302 and is_logged_in(visitor)
     user = User.objects.get(username="Keiko")
     assert not (user.is_superuser or user.is_staff or user.may_create_datasets or user.memberships.exists())
     assert not user.has_usable_password() and user.email == "" and not user.must_change_password
-    event = latest("user.created_at_sign_on")
+    event = latest_event("user.created_at_sign_on")
     assert event.data["name"] == "Keiko" and event.data["issuer"] == idp.issuer
     assert event.data["address"] == "127.0.0.1" and event.data["agent"] == AGENT
     # The same subject is the same user, even if the provider reports another name now.
@@ -142,23 +143,23 @@ def test_a_first_sign_on_makes_an_account_without_any_right(idp: Provider, visit
     assert User.objects.count() == 1
 
 
-def test_nothing_of_the_tokens_is_kept(idp: Provider, visitor: Client) -> None:
+def test_tokens_are_not_stored(idp: Provider, visitor: Client) -> None:
     idp.user("sub-4", preferred_username="kei", birthdate="1990-01-01", phone_number="+81")
     sign_on(visitor, idp, "sub-4")
     account = SocialAccount.objects.get()
     assert (account.provider, account.uid, account.extra_data) == (idp.issuer, "sub-4", {"name": "kei"})
     assert not SocialToken.objects.exists() and not OtherSession.objects.exists()
-    kept = str(Session.objects.get().get_decoded())
-    assert not re.search(r"ey[A-Za-z0-9_-]{20,}\.|access|birthdate", kept), kept
+    session_data = str(Session.objects.get().get_decoded())
+    assert not re.search(r"ey[A-Za-z0-9_-]{20,}\.|access|birthdate", session_data), session_data
 
 
-def test_nothing_of_the_sign_on_is_kept_while_the_second_step_waits(idp: Provider, client: Client) -> None:
+def test_session_before_the_second_step_holds_no_token(idp: Provider, client: Client) -> None:
     hana = factories.UserFactory(username="hana")
     set_up(hana)
-    linked(hana, "sub-5", idp.issuer)
+    link_identity(hana, "sub-5", idp.issuer)
     assert sign_on(client, idp, "sub-5")["Location"] == reverse("mfa_authenticate")
-    kept = str(client.session.get("account_login"))
-    assert "pbkdf2" not in kept and "token" not in kept and hana.password not in kept
+    session_data = str(client.session.get("account_login"))
+    assert "pbkdf2" not in session_data and "token" not in session_data and hana.password not in session_data
 
 
 def test_an_account_is_never_taken_over_by_name_or_mail_address(idp: Provider, client: Client) -> None:
@@ -174,8 +175,8 @@ def test_an_account_is_never_taken_over_by_name_or_mail_address(idp: Provider, c
         if claims["preferred_username"] == "other":
             assert User.objects.get(pk=client.session["_auth_user_id"]).username == "other"
             continue
-        page = words(client, answer)
-        assert "No account was created" in page and not is_in(client)
+        page = page_after(client, answer)
+        assert "No account was created" in page and not is_logged_in(client)
     reasons = (
         Event.objects.filter(kind="user.sign_on_failed").order_by("pk").values_list("data__reason", flat=True)
     )
@@ -188,40 +189,40 @@ def test_an_account_is_never_taken_over_by_name_or_mail_address(idp: Provider, c
     [("", "name_missing"), ("two words", "name_refused"), ("<b>", "name_refused"), (7, "name_missing"),
      ("hana\u0000x", "made"), ("a\u115fb", "name_refused")],
 )  # fmt: skip
-def test_a_name_that_cannot_be_used_is_said(name: Any, reason: str, idp: Provider, client: Client) -> None:
+def test_unusable_name_is_refused_with_a_reason(
+    name: Any, reason: str, idp: Provider, client: Client
+) -> None:
     idp.user("sub-6", preferred_username=name)
     answer = sign_on(client, idp, "sub-6")
     if reason == "made":
         assert User.objects.get().username == "hanax"
         return
-    assert "no account was created" in words(client, answer).lower()
-    assert latest("user.sign_on_failed").data["reason"] == reason and not User.objects.exists()
+    assert "no account was created" in page_after(client, answer).lower()
+    assert latest_event("user.sign_on_failed").data["reason"] == reason and not User.objects.exists()
 
 
-def test_a_site_that_makes_no_accounts_says_what_to_do(idp: Provider, site: Any, client: Client) -> None:
+def test_sign_on_without_new_accounts_tells_how_to_link(idp: Provider, site: Any, client: Client) -> None:
     site.OIDC_NEW_ACCOUNTS = False
     idp.user("sub-7", preferred_username="kei")
     answer = sign_on(client, idp, "sub-7")
     assert answer["Location"] == reverse("login")
-    assert "link single sign-on on the page of your account" in words(client, answer)
-    assert not User.objects.exists() and latest("user.sign_on_failed").data["reason"] == "not_linked"
+    assert "link single sign-on on the page of your account" in page_after(client, answer)
+    assert not User.objects.exists() and latest_event("user.sign_on_failed").data["reason"] == "not_linked"
 
 
-def test_another_issuer_with_the_same_subject_is_somebody_else(
-    idp: Provider, site: Any, client: Client
-) -> None:
+def test_same_subject_of_another_issuer_is_another_user(idp: Provider, site: Any, client: Client) -> None:
     site.OIDC_NEW_ACCOUNTS = False
     hana = factories.UserFactory(username="hana")
-    linked(hana, "sub-8", "https://before.example.com")
-    assert sign_on(client, idp, "sub-8")["Location"] == reverse("login") and not is_in(client)
+    link_identity(hana, "sub-8", "https://before.example.com")
+    assert sign_on(client, idp, "sub-8")["Location"] == reverse("login") and not is_logged_in(client)
 
 
-def test_a_deactivated_user_stays_out(idp: Provider, client: Client) -> None:
+def test_sign_on_of_a_deactivated_user_is_refused(idp: Provider, client: Client) -> None:
     hana = factories.UserFactory(username="hana", is_active=False)
-    linked(hana, "sub-9", idp.issuer)
+    link_identity(hana, "sub-9", idp.issuer)
     answer = sign_on(client, idp, "sub-9")
-    assert "deactivated" in words(client, answer) and not is_in(client)
-    event = latest("user.login_refused")
+    assert "deactivated" in page_after(client, answer) and not is_logged_in(client)
+    event = latest_event("user.login_refused")
     assert event.data["name"] == "hana" and event.data["address"] == "127.0.0.1"
 
 
@@ -229,26 +230,26 @@ def test_only_users_of_the_allowed_groups_sign_on(idp: Provider, site: Any, clie
     site.OIDC_GROUPS = ["inspection", "it"]
     for groups in (None, [], ["sales"], "sales", 7, {"inspection": 1}):
         idp.user("sub-10", preferred_username="kei", groups=groups)
-        assert "group" in words(client, sign_on(client, idp, "sub-10")), groups
-    assert not User.objects.exists() and latest("user.sign_on_failed").data["reason"] == "group"
+        assert "group" in page_after(client, sign_on(client, idp, "sub-10")), groups
+    assert not User.objects.exists() and latest_event("user.sign_on_failed").data["reason"] == "group"
     idp.user("sub-10", preferred_username="kei", groups=["sales", "it"])
-    assert sign_on(client, idp, "sub-10").status_code == 302 and is_in(client)
+    assert sign_on(client, idp, "sub-10").status_code == 302 and is_logged_in(client)
 
 
-def test_claims_that_the_token_lacks_are_asked_for(idp: Provider, client: Client) -> None:
-    def thin(path: str, answer: Any) -> Any:
-        return oidc.changed(answer, preferred_username="kei") if path == "/userinfo" else answer
+def test_claims_missing_in_the_token_are_requested(idp: Provider, client: Client) -> None:
+    def add_claims(path: str, answer: Any) -> Any:
+        return oidc.with_values(answer, preferred_username="kei") if path == "/userinfo" else answer
 
-    idp.tamper = thin
+    idp.tamper = add_claims
     idp.user("sub-11")
     assert sign_on(client, idp, "sub-11").status_code == 302
-    assert User.objects.get().username == "kei" and "/userinfo" in idp.asked
+    assert User.objects.get().username == "kei" and "/userinfo" in idp.requested_paths
 
 
-def test_cancelling_is_no_failure(idp: Provider, visitor: Client) -> None:
+def test_cancelled_sign_on_is_not_recorded_as_failure(idp: Provider, visitor: Client) -> None:
     answer = visitor.get(idp.cancel(begin(visitor)))
-    assert answer["Location"] == reverse("login") and "was cancelled" in words(visitor, answer)
-    event = latest("user.sign_on_cancelled")
+    assert answer["Location"] == reverse("login") and "was cancelled" in page_after(visitor, answer)
+    event = latest_event("user.sign_on_cancelled")
     assert event.data == {"name": "", "reason": "cancelled", "address": "127.0.0.1", "agent": AGENT}
     # Providers send the state back. This test leaves it out.
     state = parse_qs(urlsplit(begin(visitor)).query)["state"][0]
@@ -264,8 +265,8 @@ def test_cancelling_is_no_failure(idp: Provider, visitor: Client) -> None:
         "javascript:alert(1)", "x" * 9000,
     ],
 )  # fmt: skip
-def test_nobody_is_led_elsewhere_after_a_sign_on(target: str, idp: Provider, client: Client) -> None:
-    linked(factories.UserFactory(), "sub-12", idp.issuer)
+def test_sign_on_redirects_to_pages_of_this_site_only(target: str, idp: Provider, client: Client) -> None:
+    link_identity(factories.UserFactory(), "sub-12", idp.issuer)
     assert sign_on(client, idp, "sub-12", next=target)["Location"] == "/"
 
 
@@ -276,22 +277,22 @@ def test_a_user_links_and_unlinks_on_the_own_page(idp: Provider, visitor: Client
     idp.user("sub-13", preferred_username="hana@works")
     answer = visitor.get(idp.sign_on(begin(visitor, "sign-on-link"), "sub-13"))
     assert answer["Location"] == reverse("account")
-    page = words(visitor, answer)
+    page = page_after(visitor, answer)
     assert "hana@works" in page and "Linked. You can log in with Example Works now." in page
-    event = latest("user.sign_on_linked")
+    event = latest_event("user.sign_on_linked")
     assert (
         event.actor_id == hana.pk and event.data["identity"] == "hana@works" and event.data["agent"] == AGENT
     )
     other = Client()
-    assert sign_on(other, idp, "sub-13").status_code == 302 and is_in(other)
+    assert sign_on(other, idp, "sub-13").status_code == 302 and is_logged_in(other)
     account = SocialAccount.objects.get()
     assert visitor.post(reverse("sign-on-unlink", args=[account.pk]))["Location"] == reverse("account")
-    assert not SocialAccount.objects.exists() and latest("user.sign_on_unlinked").data["agent"] == AGENT
-    assert is_in(visitor) and not is_in(other), "other sessions end"
+    assert not SocialAccount.objects.exists() and latest_event("user.sign_on_unlinked").data["agent"] == AGENT
+    assert is_logged_in(visitor) and not is_logged_in(other), "other sessions end"
     assert visitor.post(reverse("sign-on-unlink", args=[account.pk])).status_code == 404
 
 
-def test_a_link_is_told_by_mail(idp: Provider, settings: Any, client: Client) -> None:
+def test_linking_and_unlinking_are_mailed_to_the_user(idp: Provider, settings: Any, client: Client) -> None:
     settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example.com", "https://mekiki.example.com"
     hana = factories.UserFactory(username="hana", email="hana@example.com")
     client.force_login(hana)
@@ -303,22 +304,22 @@ def test_a_link_is_told_by_mail(idp: Provider, settings: Any, client: Client) ->
 
 def test_an_identity_belongs_to_one_user(idp: Provider, client: Client) -> None:
     hana, kei = factories.UserFactory(username="hana"), factories.UserFactory(username="kei")
-    account = linked(kei, "sub-14", idp.issuer)
+    account = link_identity(kei, "sub-14", idp.issuer)
     client.force_login(hana)
     answer = client.get(idp.sign_on(begin(client, "sign-on-link"), "sub-14"))
-    assert "belongs to another user" in words(client, answer)
+    assert "belongs to another user" in page_after(client, answer)
     account.refresh_from_db()
     assert account.user_id == kei.pk and client.session["_auth_user_id"] == str(hana.pk)
     assert client.post(reverse("sign-on-unlink", args=[account.pk])).status_code == 404
-    assert latest("user.sign_on_failed").data["reason"] == "linked_to_another"
+    assert latest_event("user.sign_on_failed").data["reason"] == "linked_to_another"
     for n in range(services.MAX_IDENTITIES):
-        linked(hana, f"own-{n}", idp.issuer)
+        link_identity(hana, f"own-{n}", idp.issuer)
     answer = client.get(idp.sign_on(begin(client, "sign-on-link"), "one-more"))
-    assert "Nothing was linked" in words(client, answer)
+    assert "Nothing was linked" in page_after(client, answer)
     assert hana.socialaccount_set.count() == services.MAX_IDENTITIES
 
 
-def test_a_link_that_another_user_began_links_nothing(idp: Provider, client: Client) -> None:
+def test_link_that_another_user_began_is_not_completed(idp: Provider, client: Client) -> None:
     hana, kei = factories.UserFactory(username="hana"), factories.UserFactory(username="kei")
     client.force_login(hana)
     back = idp.sign_on(begin(client, "sign-on-link"), "sub-15")
@@ -332,21 +333,21 @@ def test_a_link_that_another_user_began_links_nothing(idp: Provider, client: Cli
     assert not SocialAccount.objects.exists()
 
 
-def test_the_only_way_in_cannot_be_removed(idp: Provider, client: Client) -> None:
+def test_link_that_is_the_only_way_to_log_in_cannot_be_removed(idp: Provider, client: Client) -> None:
     idp.user("sub-16", preferred_username="kei")
     sign_on(client, idp, "sub-16")
     account = SocialAccount.objects.get()
     answer = client.post(reverse("sign-on-unlink", args=[account.pk]))
-    assert "only way to log in" in words(client, answer) and SocialAccount.objects.exists()
+    assert "only way to log in" in page_after(client, answer) and SocialAccount.objects.exists()
     page = client.get(reverse("account")).content.decode()
     assert "You have no password" in page and "old_password" not in page
     assert client.get(reverse("password-change"))["Location"] == reverse("account")
-    linked(account.user, "old", "https://before.example.com")
+    link_identity(account.user, "old", "https://before.example.com")
     with pytest.raises(ValidationError):
         services.unlink(user=account.user, account_id=account.pk, request=answer.wsgi_request)
 
 
-def test_a_user_without_a_password_gets_none_by_mail(site: Any) -> None:
+def test_user_without_a_password_gets_no_reset_mail(site: Any) -> None:
     user = User(username="kei", email="kei@example.com")
     user.set_unusable_password()
     user.save()
@@ -354,19 +355,19 @@ def test_a_user_without_a_password_gets_none_by_mail(site: Any) -> None:
     assert PasswordReset.objects.get().user is None
 
 
-def test_the_second_factor_of_this_site_is_asked_for(idp: Provider, client: Client) -> None:
+def test_sign_on_asks_for_the_second_factor_of_this_site(idp: Provider, client: Client) -> None:
     hana = factories.UserFactory(username="hana")
     app, _codes = set_up(hana)
-    linked(hana, "sub-17", idp.issuer)
+    link_identity(hana, "sub-17", idp.issuer)
     idp.user("sub-17", preferred_username="hana", amr=["pwd", "mfa"])
     step = sign_on(client, idp, "sub-17", next="/accounts/sessions/")
-    assert step["Location"] == reverse("mfa_authenticate") and not is_in(client)
+    assert step["Location"] == reverse("mfa_authenticate") and not is_logged_in(client)
     assert client.post(step["Location"], {"code": app.code()})["Location"] == "/accounts/sessions/"
-    assert latest("user.logged_in").data["methods"] == ["sign_on", "app"]
+    assert latest_event("user.logged_in").data["methods"] == ["sign_on", "app"]
 
 
 @pytest.mark.parametrize(
-    ("trusted", "claims", "asked"),
+    ("trusted", "claims", "is_asked"),
     [
         (["mfa"], {"amr": ["pwd", "mfa"]}, False), (["phrh"], {"acr": "phrh"}, False), (["mfa"], {}, True),
         (["mfa"], {"amr": ["pwd"]}, True), (["mfa"], {"amr": [["mfa"]]}, True),
@@ -374,36 +375,38 @@ def test_the_second_factor_of_this_site_is_asked_for(idp: Provider, client: Clie
         ([], {"amr": ["mfa"], "acr": ""}, True),
     ],
 )  # fmt: skip
-def test_a_second_factor_at_the_provider_counts_where_the_site_says_so(
-    trusted: list[str], claims: dict[str, Any], asked: bool, idp: Provider, site: Any, client: Client
+def test_second_factor_of_the_provider_counts_if_the_site_trusts_it(
+    trusted: list[str], claims: dict[str, Any], is_asked: bool, idp: Provider, site: Any, client: Client
 ) -> None:
     site.OIDC_SECOND_FACTOR = trusted
     hana = factories.UserFactory(username="hana")
     set_up(hana)
-    linked(hana, "sub-18", idp.issuer)
+    link_identity(hana, "sub-18", idp.issuer)
     idp.user("sub-18", **{"preferred_username": "hana", **claims})
     answer = sign_on(client, idp, "sub-18")
-    assert (answer["Location"] == reverse("mfa_authenticate")) == asked
-    if not asked:
-        assert latest("user.logged_in").data["methods"] == ["sign_on", "provider_factor"]
+    assert (answer["Location"] == reverse("mfa_authenticate")) == is_asked
+    if not is_asked:
+        assert latest_event("user.logged_in").data["methods"] == ["sign_on", "provider_factor"]
 
 
-def test_an_admin_who_needs_a_second_factor_may_have_it_at_the_provider(
+def test_trusted_factor_of_the_provider_is_enough_for_admins(
     idp: Provider, site: Any, client: Client
 ) -> None:
     from mekiki.accounts.models import SiteSettings
 
     boss = factories.UserFactory(username="boss", is_superuser=True)
-    linked(boss, "sub-19", idp.issuer)
+    link_identity(boss, "sub-19", idp.issuer)
     SiteSettings.objects.update_or_create(pk=1, defaults={"second_factor_required": True})
     idp.user("sub-19", preferred_username="boss", amr=["mfa"])
     sign_on(client, idp, "sub-19")
-    assert client.get(reverse("users"))["Location"] == reverse("second-factor"), "the site does not count it"
+    assert client.get(reverse("users"))["Location"] == reverse("second-factor"), (
+        "the site does not trust the factor of the provider"
+    )
     site.OIDC_SECOND_FACTOR = ["mfa"]
     trusted = Client()
     sign_on(trusted, idp, "sub-19")
     assert trusted.get(reverse("users")).status_code == 200
-    # The second factor belongs to that session only. A login by password shows none.
+    # The second factor belongs to that session only. A login by password has no second factor.
     by_password = Client()
     by_password.post(reverse("login"), {"username": "boss", "password": PASSWORD})
     assert by_password.get(reverse("users"))["Location"] == reverse("second-factor")
@@ -412,26 +415,26 @@ def test_an_admin_who_needs_a_second_factor_may_have_it_at_the_provider(
     assert not selectors.has_second_factor(boss)
 
 
-def test_pages_and_messages_are_japanese_for_japanese_readers(idp: Provider, client: Client) -> None:
+def test_messages_of_sign_on_are_translated(idp: Provider, client: Client) -> None:
     client.cookies["django_language"] = "ja"
-    page = words(client, client.get(idp.cancel(begin(client))))
+    page = page_after(client, client.get(idp.cancel(begin(client))))
     assert "シングルサインオン" in page and "cancelled" not in page
 
 
-def test_a_wrong_password_for_a_user_without_one_is_wrong(client: Client) -> None:
+def test_user_without_a_password_cannot_log_in_by_password(client: Client) -> None:
     user = User(username="kei")
     user.set_unusable_password()
     user.save()
     for password in ("", "!", user.password):
         client.post(reverse("login"), {"username": "kei", "password": password})
-    assert not is_in(client)
+    assert not is_logged_in(client)
 
 
-def test_admins_see_who_is_linked_and_who_has_no_password(idp: Provider, client: Client) -> None:
+def test_page_of_a_user_shows_links_and_a_missing_password(idp: Provider, client: Client) -> None:
     user = User(username="kei")
     user.set_unusable_password()
     user.save()
-    linked(user, "kei@works", idp.issuer)
+    link_identity(user, "kei@works", idp.issuer)
     client.force_login(factories.UserFactory(is_superuser=True))
     page = client.get(reverse("user", args=[user.pk])).content.decode()
     assert "kei@works" in page and "chosen by the user" not in page
@@ -443,19 +446,19 @@ def test_an_admin_removes_the_links_of_a_user(idp: Provider, settings: Any, clie
     boss = factories.UserFactory(username="boss", is_superuser=True)
     hana = factories.UserFactory(username="hana", email="hana@example.com")
     for subject in ("thief-1", "thief-2"):
-        linked(hana, subject, idp.issuer)
+        link_identity(hana, subject, idp.issuer)
     thief = Client()
     sign_on(thief, idp, "thief-1")
     url = reverse("user-sign-on", args=[hana.pk])
-    assert is_in(thief) and thief.post(url).status_code == 403
+    assert is_logged_in(thief) and thief.post(url).status_code == 403
     client.force_login(boss)
     assert url in client.get(reverse("user", args=[hana.pk])).content.decode()
-    assert "2 links of single sign-on were removed" in words(client, client.post(url))
-    assert not hana.socialaccount_set.exists() and not is_in(thief)
+    assert "2 links of single sign-on were removed" in page_after(client, client.post(url))
+    assert not hana.socialaccount_set.exists() and not is_logged_in(thief)
     events = Event.objects.filter(kind="user.sign_on_unlinked", actor_id=boss.pk, object_id=str(hana.pk))
     assert {event.data["identity"] for event in events} == {"thief-1", "thief-2"}
     assert OutgoingMail.objects.filter(to="hana@example.com").count() == 1
-    assert "has no link" in words(client, client.post(url))
-    linked(boss, "boss-1", idp.issuer)
+    assert "has no link" in page_after(client, client.post(url))
+    link_identity(boss, "boss-1", idp.issuer)
     client.post(reverse("user-sign-on", args=[boss.pk]))
-    assert boss.socialaccount_set.exists(), "the own links are removed one by one, and the only way in stays"
+    assert boss.socialaccount_set.exists(), "an admin's own links are not removed here"

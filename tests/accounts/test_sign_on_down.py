@@ -16,7 +16,7 @@ from mekiki.accounts.sign_on import failures, network
 from mekiki.accounts.sign_on.failures import RECORDED_PER_HOUR
 from mekiki.audit.models import Event
 from tests import factories, oidc
-from tests.accounts.test_sign_on import begin, latest, words
+from tests.accounts.test_sign_on import begin, latest_event, page_after
 from tests.factories import PASSWORD
 from tests.oidc import Provider
 
@@ -26,17 +26,17 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def site(idp: Provider, settings: Any, tmp_path: Path) -> Any:
     """Configure single sign-on."""
-    oidc.use(idp, settings, tmp_path)
+    oidc.configure_site(idp, settings, tmp_path)
     return settings
 
 
-def test_a_provider_that_is_down_is_said_and_passwords_go_on(site: Any, client: Client) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        site.OIDC_ISSUER = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+def test_unreachable_provider_is_reported_and_passwords_still_work(site: Any, client: Client) -> None:
+    with socket.socket() as closed_socket:
+        closed_socket.bind(("127.0.0.1", 0))
+        site.OIDC_ISSUER = f"http://127.0.0.1:{closed_socket.getsockname()[1]}"
     answer = client.post(reverse("sign-on"))
-    assert "did not answer" in words(client, answer)
-    assert latest("user.sign_on_failed").data["reason"] == "unreachable"
+    assert "did not answer" in page_after(client, answer)
+    assert latest_event("user.sign_on_failed").data["reason"] == "unreachable"
     factories.UserFactory(username="hana")
     assert client.post(reverse("login"), {"username": "hana", "password": PASSWORD})["Location"] == "/"
 
@@ -44,7 +44,7 @@ def test_a_provider_that_is_down_is_said_and_passwords_go_on(site: Any, client: 
 @pytest.mark.parametrize(
     "beginning", [None, b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"]
 )
-def test_a_provider_that_hangs_or_drips_holds_nobody_up(
+def test_sign_on_at_a_hanging_or_slow_provider_ends_after_seconds(
     beginning: bytes | None, site: Any, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "READ_SECONDS", 0.5)
@@ -65,13 +65,13 @@ def test_a_provider_that_hangs_or_drips_holds_nobody_up(
         thread.start()
         before = time.monotonic()
         answer = client.post(reverse("sign-on"))
-        took = time.monotonic() - before
+        seconds = time.monotonic() - before
         stop.set()
         thread.join(5)
-    assert took < 4 and "did not answer" in words(client, answer)
+    assert seconds < 4 and "did not answer" in page_after(client, answer)
 
 
-def test_a_provider_that_hangs_does_not_take_all_threads_of_the_site(
+def test_hanging_provider_does_not_block_all_threads_of_the_site(
     site: Any, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "SLOTS", threading.BoundedSemaphore(1))
@@ -79,11 +79,11 @@ def test_a_provider_that_hangs_does_not_take_all_threads_of_the_site(
     with network.SLOTS:
         before = time.monotonic()
         answer = client.post(reverse("sign-on"))
-        assert time.monotonic() - before < 3 and "did not answer" in words(client, answer)
+        assert time.monotonic() - before < 3 and "did not answer" in page_after(client, answer)
     begin(client)  # and a new sign-on is accepted again
 
 
-def test_a_missing_secret_is_said_and_names_no_path(
+def test_missing_secret_is_reported_without_its_path(
     site: Any, tmp_path: Path, client: Client, caplog: Any
 ) -> None:
     for content in (None, b"", b"\n", b"two\nlines", b"\xff\xfe", b"x" * 5000):
@@ -92,13 +92,13 @@ def test_a_missing_secret_is_said_and_names_no_path(
         if content is not None:
             file.write_bytes(content)
         site.OIDC_CLIENT_SECRET_FILE = str(file)
-        page = words(client, client.post(reverse("sign-on")))
+        page = page_after(client, client.post(reverse("sign-on")))
         assert "not set up correctly" in page and str(tmp_path) not in page
         assert "MEKIKI_OIDC_CLIENT_SECRET_FILE" in caplog.text and "two" not in caplog.text
         caplog.clear()
 
 
-def test_failures_of_sign_ons_slow_no_password_down_and_fill_no_log(client: Client) -> None:
+def test_failed_sign_ons_do_not_slow_passwords_and_events_are_limited(client: Client) -> None:
     factories.UserFactory(username="hana")
     for _n in range(RECORDED_PER_HOUR + 20):
         assert client.get(reverse("sign-on-callback"), {"state": "x", "code": "y"}).status_code == 302
@@ -115,7 +115,7 @@ def test_failures_of_one_network_are_counted_together(client: Client) -> None:
     assert Event.objects.filter(kind="user.sign_on_failed").count() == RECORDED_PER_HOUR
 
 
-def test_failures_of_strangers_are_bounded_and_hide_none_of_a_user(
+def test_limit_on_failures_of_strangers_does_not_apply_to_users(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(failures, "RECORDED_OF_STRANGERS", 3)
@@ -125,4 +125,4 @@ def test_failures_of_strangers_are_bounded_and_hide_none_of_a_user(
     hana = factories.UserFactory(username="hana")
     client.force_login(hana)
     client.get(reverse("sign-on-callback"), REMOTE_ADDR="192.0.2.1")
-    assert latest("user.sign_on_failed").actor_id == hana.pk
+    assert latest_event("user.sign_on_failed").actor_id == hana.pk

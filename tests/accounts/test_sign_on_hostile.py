@@ -22,7 +22,14 @@ from mekiki.accounts.models import Session, User
 from mekiki.accounts.sign_on import network
 from mekiki.audit.models import Event
 from tests import factories, oidc
-from tests.accounts.test_sign_on import begin, is_in, latest, linked, sign_on, words
+from tests.accounts.test_sign_on import (
+    begin,
+    is_logged_in,
+    latest_event,
+    link_identity,
+    page_after,
+    sign_on,
+)
 from tests.factories import PASSWORD
 from tests.oidc import Provider
 
@@ -33,23 +40,23 @@ SUBJECT = "hana-1"
 @pytest.fixture(autouse=True)
 def hana(idp: Provider, settings: Any, tmp_path: Path) -> User:
     """Return a user whose identity an attacker claims."""
-    oidc.use(idp, settings, tmp_path)
+    oidc.configure_site(idp, settings, tmp_path)
     idp.user(SUBJECT, preferred_username="hana")
     user = factories.UserFactory(username="hana")
-    linked(user, SUBJECT, idp.issuer)
+    link_identity(user, SUBJECT, idp.issuer)
     return user
 
 
-def refused(client: Client, answer: Any, reason: str) -> None:
-    assert answer.status_code == 302 and not is_in(client)
-    page = words(client, answer)
+def assert_refused(client: Client, answer: Any, reason: str) -> None:
+    assert answer.status_code == 302 and not is_logged_in(client)
+    page = page_after(client, answer)
     assert 'class="notice notice--bad"' in page or "Nothing was done" in page
-    event = latest("user.sign_on_failed")
+    event = latest_event("user.sign_on_failed")
     assert event.data["reason"] == reason and event.data["address"] == "127.0.0.1"
 
 
-def test_an_honest_answer_is_taken(idp: Provider, client: Client) -> None:
-    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+def test_unchanged_answer_is_accepted(idp: Provider, client: Client) -> None:
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_logged_in(client)
 
 
 @pytest.mark.parametrize(
@@ -73,44 +80,46 @@ def test_claims_of_another_token_are_refused(
     claims: dict[str, Any], reason: str, idp: Provider, client: Client
 ) -> None:
     idp.user(SUBJECT, preferred_username="hana", **claims)
-    refused(client, sign_on(client, idp, SUBJECT), reason)
+    assert_refused(client, sign_on(client, idp, SUBJECT), reason)
 
 
-def test_a_token_for_several_sites_says_for_whom_it_is(idp: Provider, settings: Any, client: Client) -> None:
+def test_token_for_several_audiences_needs_the_authorized_party(
+    idp: Provider, settings: Any, client: Client
+) -> None:
     several = [settings.OIDC_CLIENT_ID, "another-client"]
     idp.user(SUBJECT, preferred_username="hana", aud=several)
-    refused(client, sign_on(client, idp, SUBJECT), "audience")
+    assert_refused(client, sign_on(client, idp, SUBJECT), "audience")
     idp.user(SUBJECT, preferred_username="hana", aud=several, azp=settings.OIDC_CLIENT_ID)
-    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_logged_in(client)
 
 
-def part(value: Any) -> str:
+def encode_part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-def forged(token: str, how: str) -> str:
+def forge_token(token: str, forgery: str) -> str:
     """Return a token with the same claims, signed without the provider's key."""
     header, claims = jwt.get_unverified_header(token), jwt.decode(token, options={"verify_signature": False})
-    named = {"kid": header["kid"]} if "kid" in header else {}
+    key_header = {"kid": header["kid"]} if "kid" in header else {}
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    if how == "another key":
-        return jwt.encode(claims, key, "RS256", headers=named)
-    if how == "changed":
+    if forgery == "another key":
+        return jwt.encode(claims, key, "RS256", headers=key_header)
+    if forgery == "changed":
         first, _body, signature = token.split(".")
-        return ".".join((first, part({**claims, "sub": "boss"}), signature))
-    if how == "none":
-        return f"{part({'alg': 'none', 'typ': 'JWT', **named})}.{part(claims)}."
-    if how == "shared secret":
-        return jwt.encode(claims, "x" * 64, "HS256", headers=named)
-    if how == "another type":
-        return jwt.encode(claims, key, "RS256", headers={**named, "typ": "at+jwt"})
-    if how == "unknown key":
+        return ".".join((first, encode_part({**claims, "sub": "boss"}), signature))
+    if forgery == "none":
+        return f"{encode_part({'alg': 'none', 'typ': 'JWT', **key_header})}.{encode_part(claims)}."
+    if forgery == "shared secret":
+        return jwt.encode(claims, "x" * 64, "HS256", headers=key_header)
+    if forgery == "another type":
+        return jwt.encode(claims, key, "RS256", headers={**key_header, "typ": "at+jwt"})
+    if forgery == "unknown key":
         return jwt.encode(claims, key, "RS256", headers={"kid": "mine"})
-    return how
+    return forgery
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"),
+    ("forgery", "reason"),
     [
         ("another key", "signature"), ("changed", "signature"), ("none", "token"), ("shared secret", "token"),
         ("another type", "token"), ("unknown key", "key"), ("", "token"), ("a.b.c", "token"),
@@ -118,21 +127,23 @@ def forged(token: str, how: str) -> str:
     ],
 )  # fmt: skip
 def test_a_token_without_the_signature_of_the_provider_is_refused(
-    how: str, reason: str, idp: Provider, client: Client
+    forgery: str, reason: str, idp: Provider, client: Client
 ) -> None:
     def tamper(path: str, answer: Any) -> Any:
         if path != "/oauth2/token":
             return answer
-        return oidc.changed(answer, id_token=forged(json.loads(answer.get_data())["id_token"], how))
+        return oidc.with_values(
+            answer, id_token=forge_token(json.loads(answer.get_data())["id_token"], forgery)
+        )
 
     idp.tamper = tamper
-    refused(client, sign_on(client, idp, SUBJECT), reason)
-    assert "/jwks" in idp.asked
+    assert_refused(client, sign_on(client, idp, SUBJECT), reason)
+    assert "/jwks" in idp.requested_paths
 
 
-@pytest.mark.parametrize("key_of", ["client secret", "public key"])
-def test_a_key_that_others_know_signs_no_token(
-    key_of: str, idp: Provider, settings: Any, client: Client
+@pytest.mark.parametrize("key_source", ["client secret", "public key"])
+def test_token_signed_with_a_known_key_is_refused(
+    key_source: str, idp: Provider, settings: Any, client: Client
 ) -> None:
     """HS256 with the client secret, or with the provider's public key used as a secret."""
     jwks: dict[str, Any] = {}
@@ -147,16 +158,16 @@ def test_a_key_that_others_know_signs_no_token(
         public = jwt.PyJWK(jwks, algorithm="RS256").key.public_bytes(
             Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
         )
-        named = {"kid": jwks["kid"]} if "kid" in jwks else {}
-        signed = f"{part({'alg': 'HS256', 'typ': 'JWT', **named})}.{part(claims)}"
-        key = secret if key_of == "client secret" else public
+        key_header = {"kid": jwks["kid"]} if "kid" in jwks else {}
+        signed = f"{encode_part({'alg': 'HS256', 'typ': 'JWT', **key_header})}.{encode_part(claims)}"
+        key = secret if key_source == "client secret" else public
         signature = base64.urlsafe_b64encode(hmac.digest(key, signed.encode(), "sha256")).decode().rstrip("=")
-        return oidc.changed(answer, id_token=f"{signed}.{signature}")
+        return oidc.with_values(answer, id_token=f"{signed}.{signature}")
 
     idp.tamper = tamper
-    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_logged_in(client)
     client.logout()
-    refused(client, sign_on(client, idp, SUBJECT), "token")
+    assert_refused(client, sign_on(client, idp, SUBJECT), "token")
 
 
 @pytest.mark.parametrize(
@@ -173,36 +184,38 @@ def test_a_key_that_others_know_signs_no_token(
         ("/jwks", {"keys": [{"kty": "oct", "k": "eA"}]}, "key"),
     ],
 )
-def test_answers_that_make_no_sense_are_refused(
+def test_answers_with_invalid_values_are_refused(
     path: str, values: dict[str, Any], reason: str, idp: Provider, client: Client
 ) -> None:
     back = idp.sign_on(begin(client), SUBJECT)
-    idp.tamper = lambda asked, answer: oidc.changed(answer, **values) if asked == path else answer
+    idp.tamper = lambda asked, answer: oidc.with_values(answer, **values) if asked == path else answer
     answer = client.get(back)
     if values == {"access_token": None}:
         assert answer.status_code == 302  # used only for claims that the token lacks
         return
-    refused(client, answer, reason)
+    assert_refused(client, answer, reason)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b"null", b"\xff", b"x" * (network.LARGEST_ANSWER + 1)]
 )
 @pytest.mark.parametrize("path", ["/oauth2/token", "/jwks", "/.well-known/openid-configuration"])
-def test_what_is_no_answer_is_refused(path: str, body: bytes, idp: Provider, client: Client) -> None:
-    def tamper(asked: str, answer: Any) -> Any:
-        if asked == path:
+def test_answer_that_is_no_json_object_is_refused(
+    path: str, body: bytes, idp: Provider, client: Client
+) -> None:
+    def tamper(requested_path: str, answer: Any) -> Any:
+        if requested_path == path:
             answer.set_data(body)
         return answer
 
     back = idp.sign_on(begin(client), SUBJECT)
     idp.tamper = tamper
     answer = client.get(back)
-    assert answer.status_code == 302 and not is_in(client)
-    assert latest("user.sign_on_failed").data["reason"] in {"answer", "unreachable", "provider"}
+    assert answer.status_code == 302 and not is_logged_in(client)
+    assert latest_event("user.sign_on_failed").data["reason"] in {"answer", "unreachable", "provider"}
 
 
-def test_of_several_keys_the_named_one_counts(idp: Provider, client: Client) -> None:
+def test_key_that_the_token_names_is_used(idp: Provider, client: Client) -> None:
     """The key that the token names is used.
 
     Providers publish the next key before they use it. Keys for encryption and shared secrets are never used.
@@ -212,15 +225,15 @@ def test_of_several_keys_the_named_one_counts(idp: Provider, client: Client) -> 
     def tamper(path: str, answer: Any) -> Any:
         if path == "/jwks":
             own = json.loads(answer.get_data())["keys"][0]
-            return oidc.changed(answer, keys=[{**other, "use": "enc"}, {"kty": "oct", "k": "eA"}, own])
+            return oidc.with_values(answer, keys=[{**other, "use": "enc"}, {"kty": "oct", "k": "eA"}, own])
         return answer
 
     idp.tamper = tamper
-    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_in(client)
+    assert sign_on(client, idp, SUBJECT).status_code == 302 and is_logged_in(client)
     client.logout()
-    idp.tamper = lambda path, answer: oidc.changed(answer, keys=[other]) if path == "/jwks" else answer
+    idp.tamper = lambda path, answer: oidc.with_values(answer, keys=[other]) if path == "/jwks" else answer
     answer = sign_on(client, idp, SUBJECT)
-    assert answer.status_code == 302 and not is_in(client)
+    assert answer.status_code == 302 and not is_logged_in(client)
 
 
 def test_redirects_of_the_provider_are_not_followed(idp: Provider, client: Client) -> None:
@@ -231,42 +244,42 @@ def test_redirects_of_the_provider_are_not_followed(idp: Provider, client: Clien
         return answer
 
     idp.tamper = tamper
-    refused(client, sign_on(client, idp, SUBJECT), "answer")
-    assert "/elsewhere" not in idp.asked
+    assert_refused(client, sign_on(client, idp, SUBJECT), "answer")
+    assert "/elsewhere" not in idp.requested_paths
 
 
 def test_claims_about_another_subject_are_refused(idp: Provider, client: Client) -> None:
     idp.user(SUBJECT)
-    idp.tamper = lambda path, answer: oidc.changed(answer, sub="boss") if path == "/userinfo" else answer
-    refused(client, sign_on(client, idp, SUBJECT), "subject")
+    idp.tamper = lambda path, answer: oidc.with_values(answer, sub="boss") if path == "/userinfo" else answer
+    assert_refused(client, sign_on(client, idp, SUBJECT), "subject")
 
 
 @pytest.mark.parametrize("subject", ["x" * 300, "a%00b", "%20%0a"])
 def test_a_subject_that_cannot_be_stored_is_refused(subject: str, idp: Provider, client: Client) -> None:
     from urllib.parse import unquote
 
-    refused(client, sign_on(client, idp, unquote(subject)), "subject")
+    assert_refused(client, sign_on(client, idp, unquote(subject)), "subject")
 
 
-def test_a_state_is_used_once_and_in_its_own_browser(idp: Provider, client: Client) -> None:
+def test_state_is_valid_once_and_only_in_its_browser(idp: Provider, client: Client) -> None:
     back = idp.sign_on(begin(client), SUBJECT)
     stranger = Client()
-    refused(stranger, stranger.get(back), "state")
-    assert client.get(back).status_code == 302 and is_in(client)
+    assert_refused(stranger, stranger.get(back), "state")
+    assert client.get(back).status_code == 302 and is_logged_in(client)
     client.logout()
-    refused(client, client.get(back), "state")
+    assert_refused(client, client.get(back), "state")
     other = begin(client)
     wrong = back.split("state=")[0] + f"state={parse_qs(urlsplit(other).query)['state'][0]}"
-    refused(client, client.get(wrong), "provider")  # the code was used before
+    assert_refused(client, client.get(wrong), "provider")  # the code was used before
 
 
 def test_a_code_of_another_browser_does_not_log_in(idp: Provider, client: Client) -> None:
     """PKCE: a person who intercepts a code does not have its verifier."""
-    caught = parse_qs(urlsplit(idp.sign_on(begin(Client()), SUBJECT)).query)["code"][0]
+    code = parse_qs(urlsplit(idp.sign_on(begin(Client()), SUBJECT)).query)["code"][0]
     state = parse_qs(urlsplit(begin(client)).query)["state"][0]
-    answer = client.get(reverse("sign-on-callback"), {"code": caught, "state": state})
-    assert answer.status_code == 302 and not is_in(client)
-    assert latest("user.sign_on_failed").data["reason"] in {"provider", "nonce"}
+    answer = client.get(reverse("sign-on-callback"), {"code": code, "state": state})
+    assert answer.status_code == 302 and not is_logged_in(client)
+    assert latest_event("user.sign_on_failed").data["reason"] in {"provider", "nonce"}
 
 
 def test_a_state_ends_after_ten_minutes(
@@ -275,28 +288,28 @@ def test_a_state_ends_after_ten_minutes(
     back = idp.sign_on(begin(client), SUBJECT)
     now = time.time
     monkeypatch.setattr("allauth.socialaccount.internal.statekit.time.time", lambda: now() + 601)
-    refused(client, client.get(back), "state")
+    assert_refused(client, client.get(back), "state")
 
 
-def test_a_provider_that_names_another_issuer_is_refused(idp: Provider, client: Client) -> None:
+def test_callback_with_another_issuer_is_refused(idp: Provider, client: Client) -> None:
     back = idp.sign_on(begin(client), SUBJECT)
-    refused(client, client.get(f"{back}&iss=https://evil.example.com"), "issuer")
+    assert_refused(client, client.get(f"{back}&iss=https://evil.example.com"), "issuer")
     back = idp.sign_on(begin(client), SUBJECT)
-    assert client.get(f"{back}&iss={idp.issuer}").status_code == 302 and is_in(client)
+    assert client.get(f"{back}&iss={idp.issuer}").status_code == 302 and is_logged_in(client)
 
 
 @pytest.mark.parametrize("error", ["server_error", "login_required", "<script>alert(1)</script>", "\0" * 20])
-def test_errors_of_the_provider_are_said_in_our_own_words(error: str, idp: Provider, client: Client) -> None:
+def test_error_text_of_the_provider_is_not_shown(error: str, idp: Provider, client: Client) -> None:
     state = parse_qs(urlsplit(begin(client)).query)["state"][0]
     answer = client.get(
         reverse("sign-on-callback"), {"error": error, "error_description": error, "state": state}
     )
-    page = words(client, answer)
+    page = page_after(client, answer)
     assert "provider of single sign-on refused" in page and "<script>alert" not in page
-    assert error not in str(latest("user.sign_on_failed").data)
+    assert error not in str(latest_event("user.sign_on_failed").data)
 
 
-def test_callbacks_take_whatever_is_sent(client: Client) -> None:
+def test_callbacks_with_invalid_parameters_redirect(client: Client) -> None:
     for query in (
         "",
         "code=x",
@@ -311,47 +324,49 @@ def test_callbacks_take_whatever_is_sent(client: Client) -> None:
     assert not Event.objects.filter(kind="user.logged_in").exists()
 
 
-def test_a_sign_on_is_begun_by_a_form_of_this_site_only(idp: Provider) -> None:
-    idp.asked.clear()
+def test_sign_on_needs_a_csrf_token(idp: Provider) -> None:
+    idp.requested_paths.clear()
     strict = Client(enforce_csrf_checks=True)
     for name in ("sign-on", "sign-on-link", "sign-on-confirm"):
         assert strict.post(reverse(name)).status_code == 403 and strict.get(reverse(name)).status_code in {
             302,
             405,
         }
-    assert not idp.asked
+    assert not idp.requested_paths
 
 
-def test_a_stranger_who_knows_the_name_links_nothing(idp: Provider, hana: User, client: Client) -> None:
-    """A sign-on that started as a login never links an identity, whatever its state says."""
+def test_sign_on_of_a_stranger_with_the_same_name_is_not_linked(
+    idp: Provider, hana: User, client: Client
+) -> None:
+    """A sign-on that started as a login never links an identity, even if its parameters request it."""
     idp.user("thief", preferred_username="hana", email=hana.email)
-    refused(client, sign_on(client, idp, "thief", process="link", user=str(hana.pk)), "not_linked")
+    assert_refused(client, sign_on(client, idp, "thief", process="link", user=str(hana.pk)), "not_linked")
     assert SocialAccount.objects.get().uid == SUBJECT
 
 
-def test_a_login_that_another_user_began_in_this_browser_changes_no_session(idp: Provider) -> None:
+def test_sign_on_begun_by_another_user_does_not_change_the_session(idp: Provider) -> None:
     """A person starts a sign-on on a shared computer and later sends its last address to the next user."""
     browser, kei = Client(), factories.UserFactory(username="kei")
     back, own = idp.sign_on(begin(browser), SUBJECT), begin(browser, next="/accounts/sessions/")
     browser.post(reverse("login"), {"username": "kei", "password": PASSWORD})
     answer = browser.get(back)
     assert browser.session["_auth_user_id"] == str(kei.pk)
-    assert "Another user is logged in" in words(browser, answer)
-    assert latest("user.sign_on_failed").data["reason"] == "logged_in"
-    linked(kei, "kei-1", idp.issuer)
+    assert "Another user is logged in" in page_after(browser, answer)
+    assert latest_event("user.sign_on_failed").data["reason"] == "logged_in"
+    link_identity(kei, "kei-1", idp.issuer)
     key = browser.session.session_key
     assert browser.get(idp.sign_on(own, "kei-1"))["Location"] == "/accounts/sessions/"
     assert browser.session.session_key == key
 
 
-def test_a_sign_on_gives_the_session_another_key(idp: Provider, client: Client) -> None:
+def test_sign_on_changes_the_session_key(idp: Provider, client: Client) -> None:
     address = begin(client)
     before = client.session.session_key
     client.get(idp.sign_on(address, SUBJECT))
-    assert is_in(client) and client.session.session_key != before
+    assert is_logged_in(client) and client.session.session_key != before
 
 
-def test_the_address_of_the_form_adds_nothing_to_the_request(idp: Provider, client: Client) -> None:
+def test_query_of_the_form_is_not_sent_to_the_provider(idp: Provider, client: Client) -> None:
     query = "?auth_params=prompt%3Dnone&scope=email,offline_access"
     page = client.post(reverse("sign-on") + query).content.decode()
     address = page.split("0;url=")[1].split('"')[0]
@@ -359,20 +374,20 @@ def test_the_address_of_the_form_adds_nothing_to_the_request(idp: Provider, clie
 
 
 @pytest.mark.parametrize("path", ["/oauth2/token", "/jwks", "/.well-known/openid-configuration", "/userinfo"])
-def test_json_that_is_nested_without_end_is_refused(path: str, idp: Provider, client: Client) -> None:
+def test_deeply_nested_json_is_refused(path: str, idp: Provider, client: Client) -> None:
     idp.user(SUBJECT)
     back = idp.sign_on(begin(client), SUBJECT)
 
-    def tamper(asked: str, answer: Any) -> Any:
-        if asked == path:
+    def tamper(requested_path: str, answer: Any) -> Any:
+        if requested_path == path:
             answer.set_data(b'{"a":' * 100_000)
         return answer
 
     idp.tamper = tamper
-    refused(client, client.get(back), "answer")
+    assert_refused(client, client.get(back), "answer")
 
 
-def test_the_log_holds_no_token(idp: Provider, client: Client, caplog: Any) -> None:
+def test_log_contains_no_token(idp: Provider, client: Client, caplog: Any) -> None:
     token = "Abcdefgh1234ijklmnopqrst"
 
     def tamper(path: str, answer: Any) -> Any:
@@ -383,15 +398,13 @@ def test_the_log_holds_no_token(idp: Provider, client: Client, caplog: Any) -> N
         return answer
 
     idp.tamper = tamper
-    refused(client, sign_on(client, idp, SUBJECT), "provider")
+    assert_refused(client, sign_on(client, idp, SUBJECT), "provider")
     assert token not in caplog.text and "invalid_client" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("process", ["sign-on", "sign-on-link"])
-def test_one_identity_at_the_same_moment_belongs_to_one_user(
-    process: str, idp: Provider, settings: Any
-) -> None:
+def test_concurrent_sign_ons_link_an_identity_to_one_user(process: str, idp: Provider, settings: Any) -> None:
     settings.OIDC_NEW_ACCOUNTS = True
     idp.user("new", preferred_username="kei")
     browsers = [Client() for _n in range(4)]
@@ -416,13 +429,13 @@ def test_one_identity_at_the_same_moment_belongs_to_one_user(
         thread.join()
     assert SocialAccount.objects.filter(uid="new").count() == 1
     if process == "sign-on":
-        assert User.objects.count() == users + 1 and all(map(is_in, browsers))
+        assert User.objects.count() == users + 1 and all(map(is_logged_in, browsers))
     else:
         assert Event.objects.filter(kind="user.sign_on_linked").count() == 1
         assert Event.objects.filter(kind="user.sign_on_failed").count() == 3
 
 
-def test_no_address_of_the_library_is_open() -> None:
+def test_no_view_of_allauth_has_an_address() -> None:
     def views_in(patterns: list[Any]) -> list[str]:
         names = []
         for pattern in patterns:
@@ -434,9 +447,7 @@ def test_no_address_of_the_library_is_open() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_session_that_ends_during_the_sign_on_links_nothing(
-    idp: Provider, hana: User, client: Client
-) -> None:
+def test_link_is_refused_if_the_session_ended_meanwhile(idp: Provider, hana: User, client: Client) -> None:
     """The owner of the account ends all sessions while a stranger's link waits for the provider."""
     client.force_login(hana)
     back = idp.sign_on(begin(client, "sign-on-link"), "thief")
@@ -452,4 +463,4 @@ def test_a_session_that_ends_during_the_sign_on_links_nothing(
     idp.tamper = tamper
     assert client.get(back).status_code in {302, 400}
     assert SocialAccount.objects.get().uid == SUBJECT
-    assert latest("user.sign_on_failed").data["reason"] == "state"
+    assert latest_event("user.sign_on_failed").data["reason"] == "state"

@@ -43,7 +43,7 @@ def client_of(user, language: str = "en") -> Client:
 
 
 @pytest.mark.django_db
-def test_a_changed_zone_moves_stored_schedules_and_pages() -> None:
+def test_change_of_the_zone_updates_schedules_and_pages() -> None:
     admin = UserFactory(is_superuser=True)
     dataset = DatasetFactory(admin=admin)
     site.set_time_zone(name="Asia/Tokyo", user=admin)
@@ -90,7 +90,7 @@ def test_only_admins_of_the_platform_change_the_zone() -> None:
 @pytest.mark.parametrize(
     "name", ["JST", "", "Asia/Tokio", "../../etc/passwd", "a\0b", "x" * 9999, "Asia/Tokyo\n"]
 )
-def test_a_zone_that_is_none_is_refused(name: str) -> None:
+def test_unknown_time_zone_is_refused(name: str) -> None:
     admin = UserFactory(is_superuser=True)
     assert client_of(admin).post(reverse("site-settings"), {"time_zone": name}).status_code == 422
     with pytest.raises(ValidationError):
@@ -109,7 +109,7 @@ def log_in(user, zone: str) -> Client:
 
 
 @pytest.mark.django_db
-def test_the_first_login_of_an_admin_brings_the_zone_of_the_browser() -> None:
+def test_first_login_of_an_admin_sets_the_zone_of_the_browser() -> None:
     log_in(UserFactory(), "America/Lima")
     assert site.zone_name() == "UTC", "only an admin of the platform decides"
     admin = UserFactory(is_superuser=True)
@@ -123,13 +123,13 @@ def test_the_first_login_of_an_admin_brings_the_zone_of_the_browser() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("zone", ["Z" * 65, "a\0b", "<script>", "\n", "../../etc/passwd"])
-def test_a_zone_that_no_browser_reports_does_not_keep_anybody_from_logging_in(zone: str) -> None:
+def test_invalid_zone_of_a_browser_does_not_prevent_the_login(zone: str) -> None:
     log_in(UserFactory(is_superuser=True), zone)
     assert site.zone_name() == "UTC"
 
 
 @pytest.mark.django_db
-def test_the_variable_holds_and_the_page_says_so(settings) -> None:
+def test_zone_of_the_variable_is_used_and_shown_as_fixed(settings) -> None:
     admin = UserFactory(is_superuser=True)
     site.set_time_zone(name="Asia/Tokyo", user=admin)
     settings.FIXED_TIME_ZONE = "Europe/Berlin"
@@ -141,7 +141,7 @@ def test_the_variable_holds_and_the_page_says_so(settings) -> None:
 
 
 @pytest.mark.django_db
-def test_beat_moves_what_another_zone_left_behind(settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beat_moves_schedules_to_the_current_zone(settings, monkeypatch: pytest.MonkeyPatch) -> None:
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     set_schedule(dataset=dataset, cron="0 3 * * *", user=user)
@@ -169,13 +169,13 @@ BERLIN = ZoneInfo("Europe/Berlin")
 def test_the_next_runs_are_those_of_beat_with_daylight_saving(
     cron: str, after: str, expected: list[str]
 ) -> None:
-    def moment(text: str) -> datetime:
+    def parse_time(text: str) -> datetime:
         return datetime.fromisoformat(text.replace("Z", ":00+00:00"))
 
-    runs = next_runs(cron, "Europe/Berlin", after=moment(after))
-    assert [run.astimezone(UTC) for run in runs] == [moment(text) for text in expected]
+    runs = next_runs(cron, "Europe/Berlin", after=parse_time(after))
+    assert [run.astimezone(UTC) for run in runs] == [parse_time(text) for text in expected]
     minute, hour, day, month, weekday = cron.split()
-    last = moment(after).astimezone(BERLIN)
+    last = parse_time(after).astimezone(BERLIN)
     for run in runs:
         for now, due in ((run.astimezone(UTC) - timedelta(seconds=1), False), (run, True)):
             beat = TzAwareCrontab(minute, hour, weekday, day, month, tz=BERLIN)
@@ -196,8 +196,8 @@ def test_the_schedule_form_shows_the_next_three_runs() -> None:
     page = client.get(address).content.decode().split("Next runs")[1].split("</section>")[0]
     assert page.count("03:00 JST</time>") == 3
     preview = reverse("schedule-preview", args=[dataset.slug])
-    shown = client.get(preview, {"mode": "advanced", "cron": "15 4 * * *"}).content.decode()
-    assert shown.count("04:15 JST</time>") == 3
+    html = client.get(preview, {"mode": "advanced", "cron": "15 4 * * *"}).content.decode()
+    assert html.count("04:15 JST</time>") == 3
     for cron in ("61 * * * *", "x" * 3000, "a\0", "* * * * *\n* * * * *"):
         assert client.get(preview, {"mode": "advanced", "cron": cron}).status_code == 200
     assert client_of(UserFactory()).get(preview, {"mode": "off"}).status_code == 404
@@ -213,9 +213,9 @@ def test_errors_of_a_schedule_are_in_the_language_of_the_reader() -> None:
             reverse("schedule", args=[dataset.slug]), {"retrain_every": 0, "mode": "advanced", "cron": cron}
         )
         assert answer.status_code == 422
-        said = " ".join(answer.context["form"].errors["cron"]).replace(cron, "")
-        assert "30 6 * * 1-5" in said
-        assert not any(word in said for word in ("is not", "Invalid", "Unknown", "Example")), said
+        message = " ".join(answer.context["form"].errors["cron"]).replace(cron, "")
+        assert "30 6 * * 1-5" in message
+        assert not any(word in message for word in ("is not", "Invalid", "Unknown", "Example")), message
 
 
 HOSTILE = [
@@ -243,7 +243,7 @@ FREE = {
 
 
 @pytest.mark.parametrize("name", sorted(env.VARIABLES))
-def test_every_variable_refuses_what_it_cannot_mean_in_one_line(name: str) -> None:
+def test_every_variable_refuses_invalid_values_in_one_line(name: str) -> None:
     assert env.validation_message(name, "") is None and env.validation_message(name, "   ") is None
     assert env.validation_message(name, env.VARIABLES[name].default) is None
     for value in HOSTILE:
@@ -302,18 +302,20 @@ def test_a_message_repeats_a_value_unless_it_may_hold_a_password(
 @pytest.mark.parametrize(
     "value", ["https://login.example.com", "https://x.example/realms/a/", "http://localhost:9000"]
 )
-def test_issuers_of_single_sign_on_are_https_or_here(value: str) -> None:
+def test_issuer_with_https_or_on_localhost_is_accepted(value: str) -> None:
     assert env.validation_message("MEKIKI_OIDC_ISSUER", value) is None
 
 
-def test_single_sign_on_is_set_up_as_a_whole(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_incomplete_settings_of_single_sign_on_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     env.require_valid()
     monkeypatch.setenv("MEKIKI_OIDC_ISSUER", "https://login.example.com")
     monkeypatch.setenv("MEKIKI_OIDC_CLIENT_ID", "mekiki")
     with pytest.raises(SystemExit):
         env.require_valid()
-    said = capsys.readouterr().err.splitlines()
-    assert said == ["MEKIKI_OIDC_CLIENT_SECRET_FILE must be set, because MEKIKI_OIDC_ISSUER is."]
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["MEKIKI_OIDC_CLIENT_SECRET_FILE must be set, because MEKIKI_OIDC_ISSUER is."]
     monkeypatch.setenv("MEKIKI_OIDC_CLIENT_SECRET_FILE", "/run/secrets/oidc")
     env.require_valid()
 
@@ -336,11 +338,11 @@ def test_a_bad_value_ends_every_command_with_one_line_and_status_2(
         "MEKIKI_TIME_ZONE": "JST",
     }
     environment["MEKIKI_HOME"] = str(tmp_path / "home")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.strip().splitlines() == [
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.strip().splitlines() == [
         "MEKIKI_TIME_ZONE must be a name such as Asia/Tokyo, Europe/Berlin or UTC, not 'JST'."
     ]
-    assert "Traceback" not in done.stdout and not (tmp_path / "home").exists()
+    assert "Traceback" not in process.stdout and not (tmp_path / "home").exists()

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mekiki.accounts.second_factor import selectors
 from mekiki.audit.models import Event
-from tests.accounts.test_confirming import let_pass
+from tests.accounts.test_confirming import age_sessions
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -90,7 +90,7 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "passkey"]
 
     # The passkey confirms a sensitive action, which is done at once.
-    let_pass()
+    age_sessions()
     page.click("form[action='/accounts/second-factor/codes/'] button")
     page.locator("dialog[open] button").last.click()
     expect(page.locator("form[data-passkey=answer] button")).to_be_visible()

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from tests import oidc
-from tests.accounts.test_confirming import let_pass
+from tests.accounts.test_confirming import age_sessions
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -57,7 +57,7 @@ def test_single_sign_on_workflow(
     tmp_path: Path,
     patience: None,
 ) -> None:
-    oidc.use(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
+    oidc.configure_site(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
     context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language])
     page = context.new_page()
     problems: list[str] = []
@@ -85,7 +85,7 @@ def test_single_sign_on_workflow(
     is_clean(page, f"sign-on-account-{language}")
 
     # The only login method cannot be removed. A new sign-on confirms a sensitive action.
-    let_pass()
+    age_sessions()
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("form[action$='/unlink/'] button")
     page.locator("dialog[open] button").last.click()
