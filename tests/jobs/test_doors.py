@@ -96,7 +96,7 @@ def import_by_command(world: World) -> None:
     call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
 
 
-def end_of_an_import(world: World) -> None:
+def finish_an_import(world: World) -> None:
     broker.rest.begin()  # the request of the import itself is another entry
     call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
     broker.rest.end()
@@ -144,7 +144,7 @@ def answer_an_image(world: World) -> None:
     world.post(url, json=True, kind="correct", label=label.pk, **held)
 
 
-def ask_for_the_next_image(world: World) -> None:
+def request_the_next_image(world: World) -> None:
     world.dataset.queue_items.update(state="withdrawn")
     url = f"/api/v1/datasets/{world.dataset.slug}/review/next"
     world.post(url, json=True, count=1)
@@ -210,7 +210,7 @@ def seal_on_schedule(world: World) -> None:
     assert enqueue_scheduled_seal() is not None
 
 
-def asked_once_more_meanwhile(world: World) -> None:
+def request_a_running_job_again(world: World) -> None:
     broker.rest.begin()
     job = claim(str(enqueue(kind=Kind.REFILL, dataset=world.dataset).pk))
     assert job is not None
@@ -229,12 +229,12 @@ def search_by_text(world: World) -> None:
     assert answer.status_code == 200
 
 
-# Place → the kind of job that it leaves queued. None: it sends a message to a worker without a job.
-DOORS: dict[Callable[[World], None], Kind | None] = {
+# Request → the kind of job that it leaves queued. None: it sends a message to a worker without a job.
+REQUESTS: dict[Callable[[World], None], Kind | None] = {
     import_by_browser: Kind.IMPORT_IMAGES,
     import_by_command: Kind.IMPORT_IMAGES,
     retry_an_import: Kind.IMPORT_IMAGES,
-    end_of_an_import: Kind.ENCODE,
+    finish_an_import: Kind.ENCODE,
     train_by_browser: Kind.TRAIN,
     train_by_command: Kind.TRAIN,
     train_on_schedule: Kind.TRAIN,
@@ -242,9 +242,9 @@ DOORS: dict[Callable[[World], None], Kind | None] = {
     use_another_head: Kind.PREDICT,
     change_labels: Kind.PREDICT,
     answer_an_image: Kind.REFILL,
-    ask_for_the_next_image: Kind.REFILL,
+    request_the_next_image: Kind.REFILL,
     change_the_settings: Kind.REFILL,
-    asked_once_more_meanwhile: Kind.REFILL,
+    request_a_running_job_again: Kind.REFILL,
     embed: Kind.ENCODE,
     embed_by_another_encoder: Kind.ENCODE,
     change_the_encoder_by_browser: Kind.CHANGE_ENCODER,
@@ -264,63 +264,69 @@ DOORS: dict[Callable[[World], None], Kind | None] = {
 @pytest.fixture
 def world(tmp_path: Path, settings: Any, silent_broker: None) -> Iterator[World]:
     broker.rest.begin()  # preparing accepts no messages
-    made = World(tmp_path, settings)
+    prepared = World(tmp_path, settings)
     broker.rest.end()
-    yield made
+    yield prepared
 
 
-@pytest.mark.parametrize(("door", "kind"), DOORS.items(), ids=[door.__name__ for door in DOORS])
-def test_a_door_does_not_wait_for_the_broker(
-    world: World, door: Callable[[World], None], kind: Kind | None
+@pytest.mark.parametrize(
+    ("request_work", "kind"), REQUESTS.items(), ids=[request_work.__name__ for request_work in REQUESTS]
+)
+def test_request_does_not_wait_for_the_broker(
+    world: World, request_work: Callable[[World], None], kind: Kind | None
 ) -> None:
-    began = time.monotonic()
-    door(world)
-    took = time.monotonic() - began
-    assert took < SECONDS, took
+    start = time.monotonic()
+    request_work(world)
+    seconds = time.monotonic() - start
+    assert seconds < SECONDS, seconds
     assert not broker.rest.is_over()  # the broker was contacted and did not answer
     if kind is not None:
         assert Job.objects.filter(kind=kind, state=State.QUEUED, sent_at=None).exists()
 
 
-def test_an_index_is_asked_for(silent_broker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_for_an_index_does_not_wait_for_the_broker(
+    silent_broker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(index, "has_more_embeddings_than", lambda encoder_id: True)
     dataset, encoder, *_ = embedded(30)
     ChampionFactory(head=HeadFactory(dataset=dataset, encoder=encoder))
-    began = time.monotonic()
+    start = time.monotonic()
     maintain_search()
-    assert time.monotonic() - began < SECONDS
+    assert time.monotonic() - start < SECONDS
     assert Job.objects.filter(kind=Kind.INDEX, state=State.QUEUED, sent_at=None).exists()
 
 
-def test_the_sweeper_waits_once_for_all_that_was_not_sent(silent_broker: None) -> None:
+def test_sweeper_waits_once_for_all_unsent_jobs(silent_broker: None) -> None:
     broker.rest.begin()
     for _ in range(30):
         enqueue(kind=Kind.REFILL, dataset=Station().dataset)
     broker.rest.end()
     watch = Watch()
-    began = time.monotonic()
+    start = time.monotonic()
     assert watch.after(RESEND_AFTER + 5)["resent"] == 0
-    assert time.monotonic() - began < SECONDS + 1
+    assert time.monotonic() - start < SECONDS + 1
 
 
-def test_every_place_that_asks_for_work_is_known_here() -> None:
-    """A new place belongs into DOORS, unless it runs in a worker, where nobody waits."""
+def test_every_file_that_requests_work_is_listed() -> None:
+    """A request in a new file belongs into REQUESTS, unless it runs in a worker, where no user waits."""
     folder = ROOT / "platform" / "mekiki"
-    asks = re.compile(r"(?<!def )\b(?:jobs\.)?enqueue\(|broker\.send\(")
-    found = {
-        str(path.relative_to(folder)) for path in folder.rglob("*.py") if asks.search(path.read_text("utf-8"))
+    request_pattern = re.compile(r"(?<!def )\b(?:jobs\.)?enqueue\(|broker\.send\(")
+    files = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*.py")
+        if request_pattern.search(path.read_text("utf-8"))
     }
-    assert found == {
+    assert files == {
         "datasets/services/datasets.py",  # change_the_settings
-        "datasets/services/imports.py",  # end_of_an_import
+        "datasets/services/imports.py",  # finish_an_import
         "datasets/services/uploads.py",  # import_by_browser, import_by_command
         "datasets/services/windows.py",  # make_pictures_again, change_a_window
         "exports/services.py",  # freeze, freeze_again
         "jobs/seals.py",  # seal_by_browser, check_seals_by_browser, seal_on_schedule
-        "jobs/services.py",  # retry_an_import, asked_once_more_meanwhile; the sweeper
+        "jobs/services.py",  # retry_an_import, request_a_running_job_again; the sweeper
         "labeling/services.py",  # change_labels
         "learning/beat.py",  # tests/learning/test_beat.py
-        "learning/search/tending.py",  # test_an_index_is_asked_for
+        "learning/search/tending.py",  # test_request_for_an_index_does_not_wait_for_the_broker
         "learning/search/texts.py",  # search_by_text
         "learning/services/choosing.py",  # use_another_head
         "learning/services/embeddings.py",  # embed
@@ -328,5 +334,5 @@ def test_every_place_that_asks_for_work_is_known_here() -> None:
         "learning/services/encoder_upkeep.py",  # remove_embeddings
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
-        "review/services/queue.py",  # answer_an_image, ask_for_the_next_image
+        "review/services/queue.py",  # answer_an_image, request_the_next_image
     }

@@ -12,7 +12,7 @@ from tests.waiting import is_blocked_by, until
 pytestmark = pytest.mark.django_db
 
 
-def test_nothing_is_left_of_work_that_ended() -> None:
+def test_rows_of_ended_work_are_deleted() -> None:
     hand = Hand("import 1")
     hand.begin(["a", "b"])
     assert InHand.objects.get().items == ["a", "b"]
@@ -45,7 +45,7 @@ def test_an_item_is_set_aside_when_workers_died_twice_with_it_alone() -> None:
     assert not InHand.objects.exists()
 
 
-def test_a_worker_killed_for_another_reason_condemns_nothing() -> None:
+def test_item_is_not_set_aside_after_one_death_with_it_alone() -> None:
     Hand("import 1").begin(["a", "b"])
     Hand("import 1").begin_alone("a")  # killed at this moment for another reason
     hand = Hand("import 1")
@@ -62,7 +62,7 @@ def test_other_files_in_hand_beside_suspects_become_suspects_too() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_with_the_same_message_write_at_once() -> None:
+def test_concurrent_writes_of_two_workers_do_not_fail() -> None:
     first, second = Hand("import 1"), Hand("import 1")
     errors: list[BaseException] = []
 

@@ -21,19 +21,19 @@ def dataset(db: None) -> Dataset:
     return Dataset.objects.create(slug="jobs", name="Jobs")
 
 
-def ask(dataset: Dataset, **payload: object) -> Job:
+def enqueue_encoding(dataset: Dataset, **payload: object) -> Job:
     return services.enqueue(kind=Kind.ENCODE, dataset=dataset, payload=payload)
 
 
-def claimed(job: Job) -> Job:
-    mine = services.claim(str(job.pk))
-    assert mine is not None
-    return mine
+def claim(job: Job) -> Job:
+    claimed_job = services.claim(str(job.pk))
+    assert claimed_job is not None
+    return claimed_job
 
 
-def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
-    first = ask(dataset)
-    assert ask(dataset).pk == first.pk
+def test_two_requests_create_one_job(dataset: Dataset) -> None:
+    first = enqueue_encoding(dataset)
+    assert enqueue_encoding(dataset).pk == first.pk
     other = services.enqueue(kind=Kind.PREDICT, dataset=dataset)
     assert other.pk != first.pk
     assert Event.objects.filter(kind="job.queued").count() == 2
@@ -41,21 +41,21 @@ def test_asking_twice_makes_one_job(dataset: Dataset) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_asking_for_a_dataset_that_is_gone_names_the_reason() -> None:
+def test_request_for_a_missing_dataset_is_refused_with_the_reason() -> None:
     with pytest.raises(IntegrityError, match="dataset"):
-        ask(Dataset(pk=10**9))
+        enqueue_encoding(Dataset(pk=10**9))
     assert not Job.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_asking_from_many_threads_makes_one_job(dataset: Dataset) -> None:
+def test_concurrent_requests_create_one_job(dataset: Dataset) -> None:
     start = threading.Barrier(6)
-    found: list[object] = []
+    job_ids: list[object] = []
 
     def work() -> None:
         try:
             start.wait()
-            found.append(ask(dataset).pk)
+            job_ids.append(enqueue_encoding(dataset).pk)
         finally:
             connection.close()
 
@@ -64,20 +64,20 @@ def test_asking_from_many_threads_makes_one_job(dataset: Dataset) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(found) == 6 and len(set(found)) == 1
+    assert len(job_ids) == 6 and len(set(job_ids)) == 1
     assert Job.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_of_many_workers_gets_it(dataset: Dataset) -> None:
-    job = ask(dataset)
+def test_concurrent_claims_give_the_job_to_one_worker(dataset: Dataset) -> None:
+    job = enqueue_encoding(dataset)
     start = threading.Barrier(6)
-    got: list[Job | None] = []
+    claims: list[Job | None] = []
 
     def work() -> None:
         try:
             start.wait()
-            got.append(services.claim(str(job.pk)))
+            claims.append(services.claim(str(job.pk)))
         finally:
             connection.close()
 
@@ -86,14 +86,14 @@ def test_one_of_many_workers_gets_it(dataset: Dataset) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(got) == 6 and sum(g is not None for g in got) == 1
+    assert len(claims) == 6 and sum(g is not None for g in claims) == 1
     assert Job.objects.get().attempt == 1
 
 
-def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
-    late = claimed(ask(dataset))
+def test_worker_that_lost_its_claim_writes_nothing(dataset: Dataset) -> None:
+    late = claim(enqueue_encoding(dataset))
     assert Watch().after(SILENT_AFTER)["given_back"] == 1
-    current = claimed(late)
+    current = claim(late)
     assert (late.attempt, current.attempt) == (1, 2)
     for write in (
         lambda: services.beat(late, done=99),
@@ -114,8 +114,8 @@ def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
         services.beat(current)
 
 
-def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
-    job = claimed(ask(dataset))
+def test_sweep_keeps_jobs_of_live_workers(dataset: Dataset) -> None:
+    job = claim(enqueue_encoding(dataset))
     watch = Watch()
     for _ in range(10):
         assert watch.after(SILENT_AFTER - 5) == {"given_back": 0, "failed": 0, "resent": 0}
@@ -123,18 +123,18 @@ def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
     assert Job.objects.get().state == State.RUNNING
 
 
-def test_a_job_that_kills_its_workers_is_given_up(dataset: Dataset) -> None:
-    job = ask(dataset)
+def test_job_fails_after_its_workers_died_repeatedly(dataset: Dataset) -> None:
+    job = enqueue_encoding(dataset)
     for attempt in range(1, job.max_attempts + 1):
-        mine = claimed(job)
-        assert mine.attempt == attempt
+        claimed_job = claim(job)
+        assert claimed_job.attempt == attempt
         outcome = Watch().after(SILENT_AFTER)
     assert outcome["failed"] == 1
     row = Job.objects.get()
     assert row.state == State.FAILED and "died 5 times while it did this job" in row.error
 
 
-def test_the_sweeper_speaks_the_language_of_who_asked(dataset: Dataset) -> None:
+def test_error_of_the_sweeper_is_in_the_language_of_the_requester(dataset: Dataset) -> None:
     from tests.factories import UserFactory
 
     job = services.enqueue(kind=Kind.ENCODE, dataset=dataset, user=UserFactory(language="ja"))
@@ -144,10 +144,10 @@ def test_the_sweeper_speaks_the_language_of_who_asked(dataset: Dataset) -> None:
     assert Event.objects.filter(kind="job.failed").count() == 1
 
 
-def test_what_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> None:
-    job = ask(dataset)
+def test_message_that_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> None:
+    job = enqueue_encoding(dataset)
     watch = Watch()
-    assert watch.after(SEND_AFTER)["resent"] == 1, "it was never sent"
+    assert watch.after(SEND_AFTER)["resent"] == 1, "the job was never sent"
     from mekiki.config.celery import app
 
     with app.connection_for_read() as queue:
@@ -155,24 +155,24 @@ def test_what_the_broker_lost_is_sent_again(dataset: Dataset, broker: str) -> No
     assert message.headers["task"] == "workers.tasks.encode"
     assert message.payload[0] == [str(job.pk)]
     message.ack()
-    assert watch.after(RESEND_AFTER - 5)["resent"] == 0, "it was sent a moment ago"
-    assert watch.after(5)["resent"] == 1, "nobody took it"
+    assert watch.after(RESEND_AFTER - 5)["resent"] == 0, "the job was sent a moment ago"
+    assert watch.after(5)["resent"] == 1, "no worker claimed the job"
 
 
 def test_failing_with_retries_ends_at_the_limit(dataset: Dataset) -> None:
-    job = ask(dataset)
+    job = enqueue_encoding(dataset)
     for attempt in range(1, job.max_attempts + 1):
-        services.fail(claimed(job), f"error {attempt}", retry=True)
+        services.fail(claim(job), f"error {attempt}", retry=True)
     row = Job.objects.get()
     assert (row.state, row.attempt, row.error) == (State.FAILED, 5, "error 5")
 
 
-def test_cancel_before_and_during(dataset: Dataset) -> None:
-    waiting = ask(dataset)
+def test_waiting_and_running_jobs_are_cancelled(dataset: Dataset) -> None:
+    waiting = enqueue_encoding(dataset)
     services.cancel(job=waiting, user=None)
     assert Job.objects.get(pk=waiting.pk).state == State.CANCELLED
     assert services.claim(str(waiting.pk)) is None
-    running = claimed(ask(dataset))
+    running = claim(enqueue_encoding(dataset))
     services.cancel(job=running, user=None)
     with pytest.raises(CancelledError):
         services.beat(running, done=1)
@@ -183,81 +183,81 @@ def test_cancel_before_and_during(dataset: Dataset) -> None:
     assert Event.objects.filter(kind="job.cancel_requested").count() == 2
 
 
-def test_a_cancelled_worker_that_died_is_not_started_again(dataset: Dataset) -> None:
-    job = claimed(ask(dataset))
+def test_cancelled_job_of_a_dead_worker_is_not_started_again(dataset: Dataset) -> None:
+    job = claim(enqueue_encoding(dataset))
     services.cancel(job=job, user=None)
     Watch().after(SILENT_AFTER)
     assert Job.objects.get().state == State.CANCELLED
 
 
-def test_asked_again_while_running_runs_again(dataset: Dataset) -> None:
-    running = claimed(ask(dataset, first=1))
-    again = ask(dataset, second=2)
+def test_job_requested_while_running_runs_again(dataset: Dataset) -> None:
+    running = claim(enqueue_encoding(dataset, first=1))
+    again = enqueue_encoding(dataset, second=2)
     assert again.pk == running.pk and Job.objects.count() == 1
     services.succeed(running, {})
     rows = list(Job.objects.order_by("created_at"))
     assert [row.state for row in rows] == [State.SUCCEEDED, State.QUEUED]
     assert rows[1].payload == {"first": 1, "second": 2}
     assert not rows[1].rerun_requested
-    services.succeed(claimed(rows[1]), {})
+    services.succeed(claim(rows[1]), {})
     assert Job.objects.count() == 2
 
 
 def test_a_later_payload_replaces_values_of_an_earlier_one(dataset: Dataset) -> None:
-    first = ask(dataset, encoder="a", kept=1)
-    assert ask(dataset, encoder="b").payload == {"encoder": "b", "kept": 1}
-    running = claimed(first)
+    first = enqueue_encoding(dataset, encoder="a", kept=1)
+    assert enqueue_encoding(dataset, encoder="b").payload == {"encoder": "b", "kept": 1}
+    running = claim(first)
     assert running.payload == {"encoder": "b", "kept": 1} and not running.rerun_requested
-    ask(dataset, encoder="c")
-    ask(dataset, encoder="d")
+    enqueue_encoding(dataset, encoder="c")
+    enqueue_encoding(dataset, encoder="d")
     services.succeed(running)
     assert Job.objects.get(state=State.QUEUED).payload == {"encoder": "d", "kept": 1}
 
 
-def test_asked_again_while_its_workers_died_begins_anew_once(dataset: Dataset) -> None:
-    job = ask(dataset)
+def test_job_requested_again_before_its_worker_died_is_queued_once(dataset: Dataset) -> None:
+    job = enqueue_encoding(dataset)
     Job.objects.update(max_attempts=1)
-    running = claimed(job)
-    ask(dataset, encoder="b")
+    running = claim(job)
+    enqueue_encoding(dataset, encoder="b")
     running.refresh_from_db()
     assert services.handle_dead_worker(job_id=job.pk, attempt=1, beats=running.beats) == State.FAILED
     again = Job.objects.get(state=State.QUEUED)
     assert again.payload == {"encoder": "b"} and not again.rerun_requested
 
 
-def test_asked_again_while_it_was_failing_begins_anew_once(dataset: Dataset) -> None:
-    running = claimed(ask(dataset))
-    ask(dataset)  # the cause of the coming failure was fixed
+def test_job_requested_again_before_it_failed_is_queued_once(dataset: Dataset) -> None:
+    running = claim(enqueue_encoding(dataset))
+    enqueue_encoding(dataset)  # the cause of the coming failure was fixed
     services.fail(running, "No prompt.")
     assert [row.state for row in Job.objects.order_by("created_at")] == [State.FAILED, State.QUEUED]
-    services.fail(claimed(Job.objects.get(state=State.QUEUED)), "Still no prompt.")
+    services.fail(claim(Job.objects.get(state=State.QUEUED)), "Still no prompt.")
     assert Job.objects.count() == 2
 
 
-def test_job_and_event_stand_or_fall_together(dataset: Dataset) -> None:
+def test_job_and_event_are_rolled_back_together(dataset: Dataset) -> None:
     from django.db import transaction
 
     with pytest.raises(RuntimeError), transaction.atomic():
-        ask(dataset)
+        enqueue_encoding(dataset)
         raise RuntimeError
     assert not Job.objects.exists() and not Event.objects.exists()
 
 
 @pytest.mark.parametrize("hours", [-1, 1, 24 * 365, -24 * 365])
-def test_a_clock_that_is_set_stops_no_recovery(dataset: Dataset, broker: str, hours: int) -> None:
+def test_jobs_are_recovered_after_the_clock_was_set(dataset: Dataset, broker: str, hours: int) -> None:
     """Every stored time lies an hour, or a year, in the future or in the past."""
-    running = claimed(ask(dataset))
+    running = claim(enqueue_encoding(dataset))
     waiting = services.enqueue(kind=Kind.PREDICT, dataset=dataset)
     with connection.cursor() as cursor:
         columns = ("created_at", "sent_at", "started_at", "heartbeat_at", "declined_at")
         moved = ", ".join(f"{name} = now() + make_interval(hours => %(hours)s)" for name in columns)
         cursor.execute(f"UPDATE jobs_job SET {moved}", {"hours": hours})
     assert Watch().after(RESEND_AFTER + 5) == {"given_back": 1, "failed": 0, "resent": 2}
-    assert claimed(running).attempt == 2 and claimed(waiting).attempt == 1
+    assert claim(running).attempt == 2 and claim(waiting).attempt == 1
 
 
-def test_a_refused_worker_may_look_again_when_the_clock_was_set_back(dataset: Dataset) -> None:
-    job = claimed(ask(dataset))
+def test_worker_that_declined_claims_again_after_the_clock_was_set_back(dataset: Dataset) -> None:
+    job = claim(enqueue_encoding(dataset))
     services.decline(job, worker="here", reason="other vectors")
     assert services.claim(str(job.pk), worker="here") is None
     with connection.cursor() as cursor:
@@ -265,12 +265,12 @@ def test_a_refused_worker_may_look_again_when_the_clock_was_set_back(dataset: Da
     assert services.claim(str(job.pk), worker="here") is not None
 
 
-def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> None:
+def test_sweeper_that_was_stopped_keeps_jobs_of_live_workers(dataset: Dataset) -> None:
     """The sweeper was stopped, or the database did not answer, for an hour.
 
     Workers could not report either.
     """
-    job = claimed(ask(dataset))
+    job = claim(enqueue_encoding(dataset))
     watch = Watch()
     watch.sweep()
     watch.seconds += 3600
@@ -279,49 +279,49 @@ def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> N
     assert watch.after(SILENT_AFTER)["given_back"] == 1
 
 
-def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
+def test_job_that_changed_after_the_query_is_not_given_back(dataset: Dataset) -> None:
     """Between the query and the update the worker reported, or another sweeper was faster."""
-    job = claimed(ask(dataset))
+    job = claim(enqueue_encoding(dataset))
     seen = Job.objects.get(pk=job.pk)
     services.beat(job)
     assert services.handle_dead_worker(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
     assert Job.objects.get().state == State.RUNNING
 
 
-def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
+def test_planned_stops_are_not_counted_as_deaths(dataset: Dataset) -> None:
     """The worker restarts ten times during the job.
 
     The job is given back, or the worker is killed after a request to stop.
     """
-    job = ask(dataset)
+    job = enqueue_encoding(dataset)
     for number in range(10):
-        mine = services.claim(str(job.pk), holder=f"worker {number}")
-        assert mine is not None
+        claimed_job = services.claim(str(job.pk), holder=f"worker {number}")
+        assert claimed_job is not None
         assert services.mark_worker_stopping(holder=f"worker {number}") == 1
-        services.beat(mine)
-        assert mine.holder_stops
+        services.beat(claimed_job)
+        assert claimed_job.holder_stops
         if number % 2:
-            services.requeue(mine)
+            services.requeue(claimed_job)
         else:
             assert Watch().after(SILENT_AFTER)["given_back"] == 1
     row = Job.objects.get()
     assert (row.state, row.deaths, row.attempt) == (State.QUEUED, 0, 10)
     with pytest.raises(LostClaimError):
-        services.requeue(mine)
+        services.requeue(claimed_job)
 
 
-def test_waiting_costs_nothing(dataset: Dataset) -> None:
+def test_waiting_is_not_counted_as_deaths(dataset: Dataset) -> None:
     """Workers that cannot be reached, or die while the job waits, do not count as attempts."""
-    ask(dataset)
+    enqueue_encoding(dataset)
     Watch().after(600)
     assert Job.objects.get().deaths == 0
 
 
-def test_deaths_are_counted_anew_once_their_cause_is_found(dataset: Dataset) -> None:
-    job = ask(dataset)
+def test_deaths_are_counted_anew_after_their_cause_is_known(dataset: Dataset) -> None:
+    job = enqueue_encoding(dataset)
     for _ in range(7):
-        mine = claimed(job)
-        services.forget_deaths(mine)
+        claimed_job = claim(job)
+        services.forget_deaths(claimed_job)
         Watch().after(SILENT_AFTER)
     row = Job.objects.get()
     assert (row.state, row.deaths) == (State.QUEUED, 1)

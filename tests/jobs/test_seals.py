@@ -25,7 +25,7 @@ def home(settings: Any, tmp_path: Any) -> None:
     settings.HOME = tmp_path
 
 
-def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
+def test_seal_is_queued_only_with_a_key_and_new_rows() -> None:
     record(kind="test.happened")
     assert enqueue_scheduled_seal() is None and enqueue_scheduled_check() is None
     make_first_key()
@@ -44,7 +44,7 @@ def test_nothing_is_queued_without_a_key_or_without_something_new() -> None:
     assert enqueue_scheduled_check() is not None
 
 
-def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None:
+def test_missing_key_is_explained_and_sealing_is_tried_once_an_hour() -> None:
     make_first_key()
     key_file().unlink()
     job = enqueue_scheduled_seal()
@@ -60,7 +60,7 @@ def test_a_missing_key_fails_with_a_sentence_and_is_tried_once_an_hour() -> None
     assert enqueue_scheduled_seal() is not None
 
 
-def test_a_check_that_failed_is_not_asked_for_again_at_once() -> None:
+def test_failed_check_is_not_requested_again_at_once() -> None:
     make_first_key()
     seal_new_rows()
     check = enqueue_scheduled_check()
@@ -73,7 +73,7 @@ def test_a_check_that_failed_is_not_asked_for_again_at_once() -> None:
     assert enqueue_scheduled_check() is not None
 
 
-def test_only_an_admin_of_the_platform_asks() -> None:
+def test_only_platform_admins_request_seals_and_checks() -> None:
     for request in (request_seal, request_check):
         with pytest.raises(PermissionDenied):
             request(user=factories.UserFactory())
@@ -84,7 +84,7 @@ def test_only_an_admin_of_the_platform_asks() -> None:
     }
 
 
-def test_the_last_sealing_is_the_one_asked_for_last_whatever_the_clock_was_set_to() -> None:
+def test_latest_seal_job_does_not_depend_on_the_clock() -> None:
     make_first_key()
     early = Job.objects.create(kind=Kind.SEAL, key="seal", state=State.SUCCEEDED, finished_at=clock.now())
     Job.objects.filter(pk=early.pk).update(created_at=clock.now() + timedelta(days=400))

@@ -4,7 +4,7 @@ from mekiki.jobs.sweeping import Sweeper
 
 
 class Watch(Sweeper):
-    """A sweeper whose clock advances when the test says so."""
+    """A sweeper whose clock advances only in `after`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
