@@ -178,16 +178,16 @@ def _language_of_the_site() -> Iterator[None]:
 
 
 @pytest.fixture
-def keeper(transactional_db: None) -> Iterator[None]:
+def index_builder(transactional_db: None) -> Iterator[None]:
     """Run the thread that builds search indexes, as `mekiki up` does, and delete the indexes afterwards."""
     from mekiki.learning.search import index
     from mekiki.learning.search.keeper import IndexBuilder
     from tests.roles import OWNER_URL, test_database_url
 
-    running = IndexBuilder(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
-    running.start()
+    builder = IndexBuilder(test_database_url(os.environ[OWNER_URL]), poll_seconds=0.05)
+    builder.start()
     yield
-    running.stop()
+    builder.stop()
     for encoder_id in index.states():
         index.drop(encoder_id)
 
@@ -257,8 +257,8 @@ def silent_broker() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def photographs() -> Path:
     """Return the folder of the real NEU photographs (MEKIKI_TEST_PHOTOS), or skip the test with a reason."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "neu-surface-defects"
-    folder = Path(os.environ.get("MEKIKI_TEST_PHOTOS") or beside)
+    default = Path(__file__).resolve().parents[2] / "shared" / "data" / "neu-surface-defects"
+    folder = Path(os.environ.get("MEKIKI_TEST_PHOTOS") or default)
     if not folder.is_dir():
         pytest.skip(
             f"NO PHOTOGRAPHS at {folder}: set MEKIKI_TEST_PHOTOS to the folder of NEU surface defects"

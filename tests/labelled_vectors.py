@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def world(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
+def labelled_vectors(n: int = 200, d: int = 24, labels: int = 4, noise: float = 0.7, seed: int = 0):
     """Return unit vectors around one direction for each class.
 
     The result is (X (n, d), y (n,), T (labels, d)). The rows of T are those directions, used as class

@@ -79,7 +79,7 @@ def test_search_orders_equal_distances_by_id_and_refuses_invalid_queries() -> No
 
 
 @pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch, keeper: None) -> Iterator[Any]:
+def many(monkeypatch: pytest.MonkeyPatch, index_builder: None) -> Iterator[Any]:
     """Create 3,000 images where 200 already count as many, and build the index."""
     monkeypatch.setattr(neighbours, "EXACT_UP_TO", 200)
     dataset, encoder, ids, vectors = embedded(3000)
@@ -130,7 +130,7 @@ def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_indexes_are_separate_per_encoder(keeper: None) -> None:
+def test_indexes_are_separate_per_encoder(index_builder: None) -> None:
     dataset, first, _ids, _vectors = embedded(50, dim=8)
     second = EncoderFactory(dim=16)
     store_embeddings(
@@ -147,7 +147,7 @@ def test_indexes_are_separate_per_encoder(keeper: None) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(keeper: None) -> None:
+def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
 
     def stop(done: int, total: int) -> None:
@@ -178,7 +178,7 @@ def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(keeper: None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_stop_after_the_last_step_removes_the_index(keeper: None) -> None:
+def test_stop_after_the_last_step_removes_the_index(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(50)
 
     def stop_late(done: int, total: int) -> None:
@@ -207,7 +207,7 @@ def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_builds_at_once_create_one_index(keeper: None) -> None:
+def test_two_builds_at_once_create_one_index(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(3000, dim=64)
     made: list[Any] = []
 
@@ -238,7 +238,7 @@ def test_without_a_keeper_a_build_ends_with_the_reason(monkeypatch: pytest.Monke
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_build_the_database_cannot_do_ends_with_the_reason(keeper: None) -> None:
+def test_a_build_the_database_cannot_do_ends_with_the_reason(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(5, dim=8)
     with as_owner(triggers=False):
         Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the stored vectors have 8 dimensions
@@ -276,7 +276,7 @@ def test_the_memory_of_a_build_is_bounded(settings: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_index_is_requested_once_and_not_during_embedding(
-    monkeypatch: pytest.MonkeyPatch, keeper: None
+    monkeypatch: pytest.MonkeyPatch, index_builder: None
 ) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 10)
     monkeypatch.setattr(index.has_more_embeddings_than, "__defaults__", (10,))

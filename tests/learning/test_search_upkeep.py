@@ -7,7 +7,7 @@ from tests.vectors import embedded
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_index_that_could_not_be_dropped_is_not_counted(keeper: None) -> None:
+def test_an_index_that_could_not_be_dropped_is_not_counted(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(20)
     assert index.build(encoder)
     with index._own_session() as builder:  # another session builds this index

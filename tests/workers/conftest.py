@@ -191,7 +191,7 @@ def champion() -> Callable[[Dataset], Head]:
 
 
 @pytest.fixture
-def killed_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], None]:
+def kill_training_while_storing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], None]:
     """Start a training that dies before its predictions are stored. The job can then be run again."""
     from mekiki.jobs.models import Job, State
     from mekiki.jobs.services import claim

@@ -10,7 +10,7 @@ from workers.acquisition.mix import STRATEGIES
 Work = Callable[..., dict[str, Any]]
 
 
-def test_what_an_admin_may_choose_is_what_workers_know() -> None:
+def test_acquisitions_of_the_settings_equal_those_of_the_workers() -> None:
     assert set(Acquisition.values) == set(STRATEGIES)
     assert len(Acquisition.values) == len(STRATEGIES)
 

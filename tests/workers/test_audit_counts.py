@@ -49,7 +49,7 @@ def newest(dataset: Any) -> Evaluation:
     return Evaluation.objects.filter(head__champion__dataset=dataset).latest("id")
 
 
-def texts(dataset: Any, admin: Any, language: str = "en") -> dict[str, str]:
+def page_texts(dataset: Any, admin: Any, language: str = "en") -> dict[str, str]:
     """Return the pages that show the figure, by name."""
     client = Client(headers={"accept-language": language})
     client.force_login(admin)
@@ -63,7 +63,7 @@ def texts(dataset: Any, admin: Any, language: str = "en") -> dict[str, str]:
     return {name: client.get(reverse(name, args=args)).content.decode() for name, args in pages.items()}
 
 
-def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
+def test_archiving_a_label_raises_no_accuracy_and_is_shown_on_every_page(
     measured: Any, work: Work, admin: Any
 ) -> None:
     stated = newest(measured)
@@ -73,13 +73,14 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
     figures = (stated.n, stated.correct, stated.low, stated.high, stated.archived_label)
     archive_label(label=blue, user=admin, confirmed=True)
     # Nothing was measured since: the stated figure stays, next to what has changed.
-    for name, text in texts(measured, admin).items():
+    for name, text in page_texts(measured, admin).items():
         assert "Since this figure was computed: The labels of" in text, name
         assert f"{audited} audited images were archived" in text, name
-    told = _accuracy(stated.head.dataset, stated.head)
-    assert told["n"] == stated.n and told["since_stated"] == {"archived_label": audited}
+    accuracy = _accuracy(stated.head.dataset, stated.head)
+    assert accuracy["n"] == stated.n and accuracy["since_stated"] == {"archived_label": audited}
     assert (
-        "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
+        "whole dataset" not in accuracy["statement"]["en"]
+        and "データセット全体" not in accuracy["statement"]["ja"]
     )
     work(measured, "predict")
     now = newest(measured)
@@ -91,17 +92,18 @@ def test_archiving_a_label_improves_no_accuracy_and_is_shown_wherever_it_is(
         ("en", f"The labels of {audited} audited images were archived"),
         ("ja", f"監査した画像 {audited} 枚のラベルがアーカイブ"),
     ):
-        for name, text in texts(measured, admin, language).items():
+        for name, text in page_texts(measured, admin, language).items():
             assert words in text, (name, language)
             # The same images are not counted a second time, as images of a label that the head does not know.
             assert "this head does not know" not in text, name
-    told = _accuracy(now.head.dataset, now.head)
-    assert (told["audited_archived_label"], told["audited_drawn"]) == (audited, now.n)
+    accuracy = _accuracy(now.head.dataset, now.head)
+    assert (accuracy["audited_archived_label"], accuracy["audited_drawn"]) == (audited, now.n)
     assert (
-        "whole dataset" not in told["statement"]["en"] and "データセット全体" not in told["statement"]["ja"]
+        "whole dataset" not in accuracy["statement"]["en"]
+        and "データセット全体" not in accuracy["statement"]["ja"]
     )
-    assert f"{audited} audited images were archived" in told["statement"]["en"]
-    assert f"{audited} 枚" in told["statement"]["ja"]
+    assert f"{audited} audited images were archived" in accuracy["statement"]["en"]
+    assert f"{audited} 枚" in accuracy["statement"]["ja"]
     client = Client()
     client.force_login(admin)
     url = reverse("head-confusion", args=[measured.slug, now.head.version])
@@ -119,23 +121,26 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     undone = undo(dataset=measured, user=last.decision.user, client_key=uuid.uuid4())
     while undone.image_id != last.image_id:
         undone = undo(dataset=measured, user=last.decision.user, client_key=uuid.uuid4())
-    taken = audit_counts(measured)
-    assert taken.drawn == before.drawn and taken.taken_back >= 1
-    for name, text in texts(measured, admin).items():
+    counts_after_undo = audit_counts(measured)
+    assert counts_after_undo.drawn == before.drawn and counts_after_undo.taken_back >= 1
+    for name, text in page_texts(measured, admin).items():
         assert "was undone" in text or "were undone" in text, name
     work(measured, "refill")
-    told = _accuracy(measured, newest(measured).head)
-    assert told["audited_taken_back"] == taken.taken_back and "whole dataset" not in told["statement"]["en"]
-    assert told["audited_drawn"] == before.drawn
+    accuracy = _accuracy(measured, newest(measured).head)
+    assert (
+        accuracy["audited_taken_back"] == counts_after_undo.taken_back
+        and "whole dataset" not in accuracy["statement"]["en"]
+    )
+    assert accuracy["audited_drawn"] == before.drawn
     # All are retired.
     moved = retire_audit(dataset=measured, user=admin)
     counts = audit_counts(measured)
     assert (counts.counted, counts.retired, counts.drawn) == (0, moved, before.drawn)
     work(measured, "refill")
-    for name, text in texts(measured, admin).items():
+    for name, text in page_texts(measured, admin).items():
         assert "moved into training" in text, name
-    told = _accuracy(measured, newest(measured).head)
-    assert told["since_stated"]["retired"] == moved and "whole dataset" not in told["statement"]["en"]
+    accuracy = _accuracy(measured, newest(measured).head)
+    assert accuracy["since_stated"]["retired"] == moved and "whole dataset" not in accuracy["statement"]["en"]
 
 
 def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work, admin: Any) -> None:
@@ -161,11 +166,11 @@ def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work,
     assert counts.without_label == 2 and counts.counted == len(audit_sample(coloured))
     work(coloured, "refill")
     assert newest(coloured).without_label == 2
-    for name, text in texts(coloured, admin).items():
+    for name, text in page_texts(coloured, admin).items():
         assert "2 audited images have no label" in text, name
 
 
-def test_an_audit_answered_with_the_prediction_shown_is_counted_as_such(measured: Any) -> None:
+def test_audit_answered_with_a_shown_prediction_is_counted_separately(measured: Any) -> None:
     before = audit_counts(measured)
     label = ConfirmedLabel.objects.filter(stream=Stream.AUDIT).first()
     assert label is not None
@@ -179,7 +184,7 @@ def test_an_audit_answered_with_the_prediction_shown_is_counted_as_such(measured
     assert counts.counted == len(audit_sample(measured)) == before.counted - 1
 
 
-def test_a_share_that_is_raised_again_counts_what_it_puts_outside(measured: Any, admin: Any) -> None:
+def test_images_that_a_raised_share_excludes_are_counted(measured: Any, admin: Any) -> None:
     from mekiki.datasets.services import update_settings
 
     before = audit_counts(measured)
@@ -191,9 +196,7 @@ def test_a_share_that_is_raised_again_counts_what_it_puts_outside(measured: Any,
     assert counts.counted == len(audit_sample(measured))
 
 
-def test_an_encoder_that_cannot_read_an_audited_image_leaves_it_out_and_counts_it(
-    measured: Any, work: Work
-) -> None:
+def test_audited_image_without_embedding_is_left_out_and_counted(measured: Any, work: Work) -> None:
     from mekiki.learning.models import Embedding
 
     before = newest(measured)
@@ -206,7 +209,7 @@ def test_an_encoder_that_cannot_read_an_audited_image_leaves_it_out_and_counts_i
 
 
 def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
-    """An image in the queue that was shown to nobody is not in the counts."""
+    """An image in the queue that no reviewer has seen is not in the counts."""
     before = audit_counts(measured)
     spare = ImageFactory(dataset=measured)
     QueueItem.objects.create(dataset=measured, image=spare, stream=Stream.AUDIT, propensity=0.5, position=1e6)
@@ -216,11 +219,11 @@ def test_waiting_items_are_not_drawn_yet(measured: Any) -> None:
 def test_archiving_a_label_does_not_improve_the_mean_recall(measured: Any, work: Work, admin: Any) -> None:
     """The label that the head gets wrong leaves the head's labels and stays in the mean with recall 0."""
     before = newest(measured).report.macro_recall
-    recalls = {each.name: each.recall.value for each in newest(measured).report.labels}
+    recalls = {row.name: row.recall.value for row in newest(measured).report.labels}
     worst = min((name for name in recalls if recalls[name] is not None), key=lambda name: recalls[name])
     archive_label(label=measured.labels.get(name=worst), user=admin, confirmed=True)
     work(measured, "predict")
     after = newest(measured).report.macro_recall
     assert after.labels == before.labels
-    kept = [each.recall.value for each in newest(measured).report.labels if each.recall.n]
-    assert after.value == pytest.approx(sum(kept) / before.labels)
+    counted_recalls = [row.recall.value for row in newest(measured).report.labels if row.recall.n]
+    assert after.value == pytest.approx(sum(counted_recalls) / before.labels)

@@ -91,7 +91,7 @@ def waiting_heads(dataset: Dataset) -> set[int]:
     return set(items.values_list("head__version", flat=True))
 
 
-def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
+def test_change_is_prepared_switched_and_reverted(
     scene: tuple[Dataset, Any], other_encoder: str, work: Work
 ) -> None:
     dataset, admin = scene
@@ -113,14 +113,14 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     assert Embedding.objects.filter(encoder=change.to_encoder).count() == 30
     assert change.to_head is not None and change.to_head.encoder == change.to_encoder
 
-    found = change.comparison
+    comparison = change.comparison
     audited = ConfirmedLabel.objects.filter(stream="audit").count()
-    assert found["images"] == 30 and found["audit"]["n"] == audited > 0
+    assert comparison["images"] == 30 and comparison["audit"]["n"] == audited > 0
     for side in ("old", "new"):
-        figures = found["audit"][side]
+        figures = comparison["audit"][side]
         assert 0 <= figures["low"] <= figures["correct"] / audited <= figures["high"] <= 1
-        assert found["reviewed"][side]["log_loss"] >= 0
-    assert found["reviewed"]["n"] == len(confirmed) - audited
+        assert comparison["reviewed"][side]["log_loss"] >= 0
+    assert comparison["reviewed"]["n"] == len(confirmed) - audited
     assert change.facts["embedded"] == 30 and change.facts["unreadable"] == 0
     # «a photo of red» fits into 6 tokens, the Japanese sentences do not. The page says so before the switch.
     long = LongPrompt.objects.filter(encoder=change.to_encoder)
@@ -130,7 +130,7 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     request_switch(change=change, user=admin)
     result = step(change)
     assert (change.state, result["predicted"]) == (S.SWITCHED, 31), (
-        "an image that came since was embedded first"
+        "an image that was added since is embedded first"
     )
     champion = Champion.objects.get()
     assert champion.head.encoder == change.to_encoder and Dataset.objects.get().encoder_name == other_encoder
@@ -153,33 +153,33 @@ def test_prepared_beside_the_one_in_use_switched_over_and_taken_back(
     request_take_back(change=change, user=admin)
     result = step(change)
     assert change.state == S.TAKEN_BACK and result["predicted"] == 32
-    assert Champion.objects.get().head == old_head, "same labels and prompts: the very head of before"
+    assert Champion.objects.get().head == old_head, "the same labels and prompts give the head of before"
     assert Dataset.objects.get().encoder_name == old_name
     assert waiting_heads(dataset) == {old_head.version}
     assert Event.objects.filter(kind="encoder.taken_back", actor_name="admin").count() == 1
     assert EncoderChange.objects.count() == 1
 
 
-def test_what_people_say_meanwhile_is_in_the_head_that_is_switched_to(
+def test_decisions_during_the_change_are_in_the_new_head(
     scene: tuple[Dataset, Any], other_encoder: str, work: Work, answer_queue: Callable[..., int]
 ) -> None:
     dataset, admin = scene
     change = request_change(dataset=dataset, name=other_encoder, user=admin)
     step(change)
-    taught = change.to_head.n_labels  # type: ignore[union-attr]
-    assert answer_queue(dataset) == 10, "the queue of the encoder in use goes on"
+    prepared_n_labels = change.to_head.n_labels  # type: ignore[union-attr]
+    assert answer_queue(dataset) == 10, "the queue of the encoder in use continues"
     work(dataset, "train")
     assert Champion.objects.get().head.encoder == change.from_encoder
     request_switch(change=change, user=admin)
     step(change)
-    assert Champion.objects.get().head.n_labels > taught
+    assert Champion.objects.get().head.n_labels > prepared_n_labels
 
 
 @pytest.mark.parametrize(
     "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "fill"]
 )
 @pytest.mark.parametrize("act", ["switch", "take_back"])
-def test_killed_anywhere_it_is_done_once(
+def test_change_killed_at_any_step_is_done_once(
     scene: tuple[Dataset, Any], other_encoder: str, monkeypatch: pytest.MonkeyPatch, act: str, place: str
 ) -> None:
     dataset, admin = scene
@@ -194,16 +194,16 @@ def test_killed_anywhere_it_is_done_once(
     job = claim(str(change.job.pk))  # type: ignore[union-attr]
     assert job is not None
 
-    def die(*_arguments: Any, **_named: Any) -> None:
+    def die(*_arguments: Any, **_keywords: Any) -> None:
         raise change_encoder.LostClaimError("killed")
 
     with monkeypatch.context() as patch:
         patch.setattr(change_encoder if place == "switch_over" else after_scoring, place, die)
         with pytest.raises(change_encoder.LostClaimError):
             change_encoder.run(job, Report(job))
-    moved = place in {"drop_replaced_predictions", "fill"}
+    is_switched = place in {"drop_replaced_predictions", "fill"}
     now, row = Champion.objects.get().head, Dataset.objects.get()
-    assert (now != before) == moved
+    assert (now != before) == is_switched
     # The encoder's name, the champion and its predictions always match.
     assert row.encoder_name == now.encoder.name
     assert Prediction.objects.filter(head=now).count() == 30
@@ -231,9 +231,7 @@ def test_killed_anywhere_it_is_done_once(
     )
 
 
-def test_an_encoder_that_cannot_be_used_leaves_everything_as_it_was(
-    scene: tuple[Dataset, Any], settings: Any, work: Work
-) -> None:
+def test_unusable_encoder_changes_nothing(scene: tuple[Dataset, Any], settings: Any, work: Work) -> None:
     dataset, admin = scene
     models = settings.HOME / "models"
     before = Champion.objects.get().head
@@ -248,7 +246,7 @@ def test_an_encoder_that_cannot_be_used_leaves_everything_as_it_was(
     )
     for name in (f"local-dir:{damaged}", f"local-dir:{useless}", f"local-dir:{models}/there-is-none"):
         change = request_change(dataset=dataset, name=name, user=admin)
-        with pytest.raises(Exception):  # noqa: B017 (what is said is looked at below)
+        with pytest.raises(Exception):  # noqa: B017 (the message is checked below)
             step(change)
         assert change.refresh_from_db() is None and change.state == S.FAILED
         assert change.error and change.error_code, name
@@ -273,18 +271,20 @@ def test_the_same_weights_under_another_name_are_no_change(scene: tuple[Dataset,
     shutil.rmtree(copy)
 
 
-def test_cancelled_at_each_step_the_change_rests_where_it_was(
+def test_cancelling_a_step_restores_the_state_before_it(
     scene: tuple[Dataset, Any], other_encoder: str
 ) -> None:
     dataset, admin = scene
     change = request_change(dataset=dataset, name=other_encoder, user=admin)
-    assert cancel_change(change=change, user=admin).state == S.CANCELLED, "still waiting: at once"
+    assert cancel_change(change=change, user=admin).state == S.CANCELLED, (
+        "a waiting step is cancelled at once"
+    )
 
     change = request_change(dataset=dataset, name=other_encoder, user=admin)
     job = claim(str(change.job.pk))  # type: ignore[union-attr]
     assert job is not None
     assert cancel_change(change=change, user=admin).state == S.PREPARING, (
-        "the worker stops at its next sign of life"
+        "the worker stops at its next report"
     )
     with pytest.raises(change_encoder.CancelledError):
         change_encoder.run(job, Report(job))
@@ -307,7 +307,7 @@ def test_cancelled_at_each_step_the_change_rests_where_it_was(
     assert Dataset.objects.get().encoder_name == other_encoder
 
 
-def test_replaced_weights_are_a_change_of_the_platform(
+def test_replaced_weights_start_a_change_by_the_platform(
     coloured: Dataset, work: Work, tmp_path: Path, settings: Any
 ) -> None:
     settings.MODEL_FOLDERS = [tmp_path]
@@ -326,7 +326,7 @@ def test_replaced_weights_are_a_change_of_the_platform(
     change = EncoderChange.objects.get()
     assert change.created_by is None and change.from_encoder == before.encoder
     step(change)
-    assert change.state == S.SWITCHED, "the old weights can read no new image: nobody is waited for"
+    assert change.state == S.SWITCHED, "the change waits for no admin, because the old weights are missing"
     after = Champion.objects.get().head
     assert after.encoder == change.to_encoder != before.encoder
     assert change.comparison["reviewed"] is None
@@ -347,7 +347,7 @@ def test_replaced_weights_are_a_change_of_the_platform(
     assert EncoderChange.objects.count() == 1
 
 
-def test_old_embeddings_go_only_by_an_act_and_then_there_is_no_way_back(
+def test_old_embeddings_are_removed_on_request_and_prevent_a_revert(
     scene: tuple[Dataset, Any], other_encoder: str, work: Work
 ) -> None:
     dataset, admin = scene
@@ -372,13 +372,13 @@ def test_old_embeddings_go_only_by_an_act_and_then_there_is_no_way_back(
     assert Event.objects.get(kind="encoder.embeddings_removed").data["removed"] == 30
     with pytest.raises(ValidationError, match="were removed"):
         request_take_back(change=change, user=admin)
-    assert Head.objects.filter(encoder=old).exists(), "heads stay on record"
+    assert Head.objects.filter(encoder=old).exists(), "heads are kept"
     head = Head.objects.filter(encoder=old).first()
     with pytest.raises(ValidationError):
         request_promotion(dataset=dataset, head=head, user=admin)
 
 
-def test_a_training_that_began_before_the_switch_does_no_harm(
+def test_training_begun_before_the_switch_promotes_no_head(
     scene: tuple[Dataset, Any],
     other_encoder: str,
     work: Work,
@@ -424,7 +424,7 @@ def test_a_dataset_without_labels_or_images_can_change(tiny_encoder: str, other_
     assert encoder_in_use(dataset) is None
 
 
-def test_a_worker_tells_its_machine_as_it_loads_an_encoder(coloured: Dataset, work: Work) -> None:
+def test_worker_reports_its_machine_when_it_loads_an_encoder(coloured: Dataset, work: Work) -> None:
     work(coloured, "encode")
     report = worker_reports().get()
     assert report.device == "cpu" and report.memory > 2**30 and report.cpus >= 1

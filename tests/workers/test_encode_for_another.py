@@ -29,7 +29,7 @@ def other(tiny_encoder: str, tmp_path: Path) -> str:
     return f"local-dir:{folder}"
 
 
-def test_it_embeds_everything_and_leaves_the_one_in_use_alone(
+def test_encoding_for_another_encoder_keeps_the_encoder_in_use(
     coloured: Any, work: Work, champion: Callable[[Any], Head], other: str
 ) -> None:
     work(coloured, "encode")
@@ -37,9 +37,9 @@ def test_it_embeds_everything_and_leaves_the_one_in_use_alone(
     before = champion(coloured)
     job = request_encoding(dataset=coloured, encoder=other)
     assert job.key == encoding_key(coloured, other) and len(job.key) <= 120
-    assert request_encoding(dataset=coloured, encoder=other) == job, "asked for twice, done once"
+    assert request_encoding(dataset=coloured, encoder=other) == job, "requested twice, queued once"
     own = request_encoding(dataset=coloured)
-    assert own.pk != job.pk, "the dataset's own encoder neither waits for it nor is replaced by it"
+    assert own.pk != job.pk, "the encoding for the dataset's own encoder is a separate job"
     assert request_encoding(dataset=coloured, encoder=coloured.encoder_name) == own
     Job.objects.filter(pk=own.pk).delete()
     assert work(coloured, "encode")["embedded"] == 30
@@ -49,7 +49,7 @@ def test_it_embeds_everything_and_leaves_the_one_in_use_alone(
     assert champion(coloured) == before
 
 
-def test_predictions_follow_when_the_dataset_was_switched_to_it_meanwhile(
+def test_predictions_are_queued_if_the_dataset_switched_during_encoding(
     coloured: Any, work: Work, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mekiki.datasets.models import Dataset

@@ -47,11 +47,11 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("asked_in", ["en", "ja"])
+@pytest.mark.parametrize("requester_language", ["en", "ja"])
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_every_reader_has_it_in_their_own_language(error: Exception, asked_in: str) -> None:
+def test_error_is_shown_in_the_language_of_the_reader(error: Exception, requester_language: str) -> None:
     dataset = DatasetFactory()
-    job = enqueue(kind=Kind.REFILL, dataset=dataset, user=UserFactory(language=asked_in))
+    job = enqueue(kind=Kind.REFILL, dataset=dataset, user=UserFactory(language=requester_language))
     assert run_job(str(job.pk), fails_with(error)) == "failed"
     job.refresh_from_db()
     event = Event.objects.get(kind="job.failed")
@@ -61,7 +61,7 @@ def test_every_reader_has_it_in_their_own_language(error: Exception, asked_in: s
                 assert text and bool(JAPANESE.search(text)) is japanese, (language, text)
 
 
-def test_pages_and_api_show_it_in_the_readers_language() -> None:
+def test_pages_and_api_show_the_error_in_the_readers_language() -> None:
     dataset = DatasetFactory()
     job = enqueue(kind=Kind.PREDICT, dataset=dataset, user=UserFactory(language="en"))
     run_job(str(job.pk), fails_with(MemoryError()))
@@ -75,9 +75,7 @@ def test_pages_and_api_show_it_in_the_readers_language() -> None:
         assert text in client.get(f"/api/v1/jobs/{job.pk}").json()["error"]
 
 
-def test_a_change_of_the_encoder_that_failed_is_told_in_the_readers_language(
-    settings: Any, tmp_path: Path
-) -> None:
+def test_failed_change_of_encoder_is_shown_in_the_readers_language(settings: Any, tmp_path: Path) -> None:
     settings.MODEL_FOLDERS = [tmp_path]
     user = UserFactory(language="ja")
     dataset = DatasetFactory(admin=user)
@@ -92,9 +90,9 @@ def test_a_change_of_the_encoder_that_failed_is_told_in_the_readers_language(
 
 def test_no_stage_raises_a_sentence_of_one_language() -> None:
     """StageError keeps a text that is translated when it is read. gettext would fix the language at once."""
-    found = [
+    untranslated = [
         f"{path.relative_to(ROOT)}: {match.group(0)!r}"
         for path in (ROOT / "workers").rglob("*.py")
         for match in re.finditer(r'StageError\(\s*(?:_\(|f?"|\()', path.read_text("utf-8"))
     ]
-    assert found == []
+    assert untranslated == []

@@ -31,143 +31,143 @@ def dataset() -> Any:
     return DatasetFactory()
 
 
-def add(encoder: Any, dataset: Any, n: int) -> dict[int, np.ndarray]:
+def add_embeddings(encoder: Any, dataset: Any, n: int) -> dict[int, np.ndarray]:
     images = [ImageFactory(dataset=dataset) for _ in range(n)]
     vectors = np.random.default_rng(images[0].pk).standard_normal((n, 6)).astype(np.float32)
     store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=vectors)
     return {image.pk: vector for image, vector in zip(images, vectors, strict=True)}
 
 
-def same(mirror: embeddings.Mirror, expected: dict[int, np.ndarray]) -> bool:
+def equals(mirror: embeddings.Mirror, expected: dict[int, np.ndarray]) -> bool:
     ids = sorted(expected)
     return mirror.ids.tolist() == ids and np.array_equal(
         mirror.vectors, np.array([expected[i] for i in ids]).astype(np.float16).reshape(-1, 6)
     )
 
 
-def test_it_is_filled_by_what_is_new(encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_reads_only_new_embeddings(encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(embeddings.load(encoder, dataset)) == 0
-    expected = add(encoder, dataset, 20)
-    add(encoder, DatasetFactory(), 3)
-    assert same(embeddings.load(encoder, dataset), expected)
+    expected = add_embeddings(encoder, dataset, 20)
+    add_embeddings(encoder, DatasetFactory(), 3)
+    assert equals(embeddings.load(encoder, dataset), expected)
     read: list[tuple[int, int]] = []
     real = embeddings.read_embeddings
 
-    def watched(**where: Any) -> Any:
+    def read_and_record(**where: Any) -> Any:
         read.append((where["after"], where["until"]))
         return real(**where)
 
-    monkeypatch.setattr(embeddings, "read_embeddings", watched)
-    new = add(encoder, dataset, 5)
+    monkeypatch.setattr(embeddings, "read_embeddings", read_and_record)
+    new = add_embeddings(encoder, dataset, 5)
     expected |= new
-    assert same(embeddings.load(encoder, dataset), expected)
-    assert same(embeddings.load(encoder, dataset), expected)
-    assert read == [(min(new) - 1, max(new))], "only the new ones were read, and once"
+    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
+    assert read == [(min(new) - 1, max(new))], "only the new embeddings were read, and once"
 
 
-def test_rows_behind_the_last_one_and_removed_rows_are_noticed(encoder: Any, dataset: Any) -> None:
+def test_late_rows_and_removed_rows_are_noticed(encoder: Any, dataset: Any) -> None:
     late = ImageFactory(dataset=dataset)
-    expected = add(encoder, dataset, 10)
+    expected = add_embeddings(encoder, dataset, 10)
     embeddings.load(encoder, dataset)
     store_embeddings(encoder=encoder, image_ids=[late.pk], vectors=np.ones((1, 6)))
     expected[late.pk] = np.ones(6, np.float32)
-    assert same(embeddings.load(encoder, dataset), expected)
-    gone = sorted(expected)[4]
-    Embedding.objects.filter(image_id=gone).delete()
-    del expected[gone]
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
+    removed = sorted(expected)[4]
+    Embedding.objects.filter(image_id=removed).delete()
+    del expected[removed]
+    assert equals(embeddings.load(encoder, dataset), expected)
 
 
-def test_damage_and_half_written_rows_are_mended(encoder: Any, dataset: Any) -> None:
-    expected = add(encoder, dataset, 10)
+def test_damaged_and_half_written_rows_are_repaired(encoder: Any, dataset: Any) -> None:
+    expected = add_embeddings(encoder, dataset, 10)
     embeddings.load(encoder, dataset)
     folder = embeddings.folder_of(encoder, dataset)
     with (folder / "vectors").open("ab") as file:  # a crash while appending
         file.write(b"half a row")
-    expected |= add(encoder, dataset, 2)
-    assert same(embeddings.load(encoder, dataset), expected)
+    expected |= add_embeddings(encoder, dataset, 2)
+    assert equals(embeddings.load(encoder, dataset), expected)
     (folder / "vectors").write_bytes(b"cut off")
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
     (folder / "mirror.json").write_text("{ not json")
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
     for name in ("ids", "keys", "vectors"):
         with (folder / name).open("r+b") as file:  # one byte changed, the length of the file unchanged
             file.seek(21)
             byte = file.read(1)
             file.seek(21)
             file.write(bytes([byte[0] ^ 4]))
-        assert same(embeddings.load(encoder, dataset), expected), name
+        assert equals(embeddings.load(encoder, dataset), expected), name
     (folder / "vectors").unlink()
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
 
 
 def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
-    image = min(add(encoder, dataset, 2))
+    image = min(add_embeddings(encoder, dataset, 2))
     with pytest.raises(ProgrammingError, match="Cannot update"), transaction.atomic():
         Embedding.objects.filter(image_id=image).update(vector=[1.0] * 6)
 
 
 def test_a_row_replaced_by_another_of_the_same_image_is_noticed(encoder: Any, dataset: Any) -> None:
-    expected = add(encoder, dataset, 9)
+    expected = add_embeddings(encoder, dataset, 9)
     embeddings.load(encoder, dataset)
     again = sorted(expected)[3:5]
     Embedding.objects.filter(image_id__in=again).delete()
     store_embeddings(encoder=encoder, image_ids=again, vectors=np.eye(6)[:2])
     expected |= dict(zip(again, np.eye(6, dtype=np.float32)[:2]))
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
 
 
-def test_a_database_restored_from_a_backup_is_not_mistaken_for_the_one_that_was_copied(
-    encoder: Any, dataset: Any
-) -> None:
-    expected = add(encoder, dataset, 4)
+def test_mirror_is_read_again_after_a_restored_backup(encoder: Any, dataset: Any) -> None:
+    expected = add_embeddings(encoder, dataset, 4)
     backup = transaction.savepoint()
-    lost = add(encoder, dataset, 3)
+    lost = add_embeddings(encoder, dataset, 3)
     embeddings.load(encoder, dataset)
     transaction.savepoint_rollback(backup)
     images = [ImageFactory(dataset=dataset, pk=pk) for pk in lost]  # other images under the same ids
     store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=np.eye(6)[:3])
     expected |= {image.pk: row for image, row in zip(images, np.eye(6, dtype=np.float32))}
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
 
 
-def test_rows_written_with_triggers_off_do_not_pass(
+def test_rows_written_with_triggers_off_are_detected(
     encoder: Any, dataset: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = add(encoder, dataset, 6)
+    expected = add_embeddings(encoder, dataset, 6)
     embeddings.load(encoder, dataset)
     ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
     with as_owner(triggers=False):
         store_embeddings(encoder=encoder, image_ids=ids[1:3], vectors=np.eye(6)[1:3])
     store_embeddings(encoder=encoder, image_ids=[ids[0], ids[3]], vectors=np.eye(6)[[0, 3]])
     expected |= dict(zip(ids, np.eye(6, dtype=np.float32)))
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
     assert "the changes add up to" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
-def test_progress_is_written_and_others_write_while_it_reads(
+def test_load_reports_progress_and_ignores_concurrent_writes(
     encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mekiki.learning.binary.CHUNK", 300)
-    expected = add(encoder, dataset, 40)
-    seen: list[tuple[int, int]] = []
+    expected = add_embeddings(encoder, dataset, 40)
+    progress_calls: list[tuple[int, int]] = []
     later: dict[int, np.ndarray] = {}
 
     def progress(done: int, total: int) -> None:
-        seen.append((done, total))
+        progress_calls.append((done, total))
         if not later:
-            later.update(add(encoder, dataset, 3))
+            later.update(add_embeddings(encoder, dataset, 3))
 
-    assert same(embeddings.load(encoder, dataset, progress=progress), expected), "as of one moment"
-    assert len(seen) > 3 and seen[-1] == (40, 40)
-    assert same(embeddings.load(encoder, dataset), expected | later)
+    assert equals(embeddings.load(encoder, dataset, progress=progress), expected), (
+        "the mirror shows one moment"
+    )
+    assert len(progress_calls) > 3 and progress_calls[-1] == (40, 40)
+    assert equals(embeddings.load(encoder, dataset), expected | later)
 
 
 @pytest.mark.parametrize("dim", [6])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_files_follow_any_changes(
+def test_files_match_after_any_changes(
     dim: int, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Rows are added and removed anywhere, in small blocks, with checks and crashes between.
@@ -176,7 +176,7 @@ def test_files_follow_any_changes(
     """
     folder = tmp_path_factory.mktemp("mirror")
     truth: dict[int, np.ndarray] = {}
-    held, stamp = mirror_files.MirrorState(), 0
+    state, stamp = mirror_files.MirrorState(), 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mirror_files, "BLOCK", 4)
         for ids in data.draw(st.lists(st.sets(st.integers(1, 40), min_size=1, max_size=12), max_size=6)):
@@ -187,61 +187,61 @@ def test_files_follow_any_changes(
             ranges = embeddings._merged(np.array(sorted(ids)), np.array(sorted(ids)))
 
             def read(first: int, last: int) -> Any:
-                found = np.array([pk for pk in sorted(truth) if first <= pk <= last], np.int64)
-                for part in np.array_split(found, 3):
+                image_ids = np.array([pk for pk in sorted(truth) if first <= pk <= last], np.int64)
+                for part in np.array_split(image_ids, 3):
                     if len(part):
                         yield part, part / 100, np.array([truth[pk] for pk in part])
 
             if data.draw(st.booleans()):
 
-                def dies(first: int, last: int) -> Any:
+                def read_and_fail(first: int, last: int) -> Any:
                     yield next(iter(read(1, 40)), (np.zeros(0), np.zeros(0), np.zeros((0, dim))))
                     raise OSError("killed")
 
                 with pytest.raises(OSError, match="killed"):
-                    mirror_files.apply_changes(folder, dim, held, ranges, dies)
-                held = mirror_files.load_valid_state(folder, dim) or mirror_files.MirrorState()
-                if not held.count:
+                    mirror_files.apply_changes(folder, dim, state, ranges, read_and_fail)
+                state = mirror_files.load_valid_state(folder, dim) or mirror_files.MirrorState()
+                if not state.count:
                     ranges = [(1, 40)]
-            held = mirror_files.apply_changes(folder, dim, held, ranges, read)
-            mirror_files.save_state(folder, dim, held)
-            assert mirror_files._checksums_match(folder, dim, held)
-            assert mirror_files.map_file(folder, "ids", held.count).tolist() == sorted(truth)
-            vectors = mirror_files.map_file(folder, "vectors", held.count, dim)
+            state = mirror_files.apply_changes(folder, dim, state, ranges, read)
+            mirror_files.save_state(folder, dim, state)
+            assert mirror_files._checksums_match(folder, dim, state)
+            assert mirror_files.map_file(folder, "ids", state.count).tolist() == sorted(truth)
+            vectors = mirror_files.map_file(folder, "vectors", state.count, dim)
             assert np.array_equal(vectors, np.array([truth[pk] for pk in sorted(truth)]).reshape(-1, dim))
 
 
-def test_rows_of_images(encoder: Any, dataset: Any) -> None:
-    ids = sorted(add(encoder, dataset, 4))
+def test_rows_and_mask_of_images_are_returned(encoder: Any, dataset: Any) -> None:
+    ids = sorted(add_embeddings(encoder, dataset, 4))
     mirror = embeddings.load(encoder, dataset)
-    rows, found = mirror.rows_of([ids[2], 10**12, ids[0]])
-    assert rows[found].tolist() == [2, 0] and found.tolist() == [True, False, True]
+    rows, is_known = mirror.rows_of([ids[2], 10**12, ids[0]])
+    assert rows[is_known].tolist() == [2, 0] and is_known.tolist() == [True, False, True]
     assert mirror.mask_of([ids[3], -1]).tolist() == [False, False, False, True]
 
 
 def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) -> None:
     """The other process locks the file by flock, as a worker of an earlier version does."""
-    expected = add(encoder, dataset, 3)
+    expected = add_embeddings(encoder, dataset, 3)
     folder = embeddings.folder_of(encoder, dataset)
     folder.mkdir(parents=True)
     program = "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
     program += "print('locked', flush=True); time.sleep(60)"
     command = [sys.executable, "-c", program, str(folder / "lock")]
-    taken = threading.Event()
+    lock_taken = threading.Event()
 
     def take(folder: Path) -> None:
         with embeddings._locked(folder):
-            taken.set()
+            lock_taken.set()
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None and other.stdout.readline() == "locked\n"
         waiting = threading.Thread(target=take, args=(folder,))
         waiting.start()
-        assert not taken.wait(0.5)
+        assert not lock_taken.wait(0.5)
         other.kill()
-        assert taken.wait(10)
+        assert lock_taken.wait(10)
     waiting.join()
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load(encoder, dataset), expected)
 
 
 def test_the_parent_of_the_workers_has_no_torch() -> None:
@@ -249,11 +249,11 @@ def test_the_parent_of_the_workers_has_no_torch() -> None:
         "import django; django.setup(); import sys, workers.tasks, workers.runner; "
         "assert not {'torch', 'open_clip', 'sklearn'} & set(sys.modules), 'too much imported'"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
-def test_every_file_is_closed_after_one_that_cannot_be_written(tmp_path: Path) -> None:
+def test_every_file_is_closed_if_one_cannot_be_written(tmp_path: Path) -> None:
     class Full:
         def close(self) -> None:
             raise OSError(28, "No space left on device")

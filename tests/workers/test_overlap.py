@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
-def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
+def answer_by_rule(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
     """Answer everything that waits for this reviewer by the name of a label, or flag it (None)."""
     labels = {label.name: label for label in dataset.labels.filter(archived_at__isnull=True)}
     while leased := next_items(dataset=dataset, user=user, count=1):
@@ -38,18 +38,18 @@ def say(dataset: Any, user: Any, rule: Callable[[Any], str | None]) -> None:
         )  # fmt: skip
 
 
-def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, client: Any) -> None:
+def test_differing_decisions_are_trained_on_by_their_share(coloured: Any, work: Work, client: Any) -> None:
     coloured.overlap, coloured.queue_target = 2, 24
     coloured.save()
     work(coloured, "encode")
     work(coloured, "predict")
     one, two = (MembershipFactory(dataset=coloured).user for _ in range(2))
     true = lambda item: item.image.name.split("-")[0]  # noqa: E731
-    asked = list(QueueItem.objects.filter(stream="diverse").order_by("position"))
-    differ, flagged = {item.image_id for item in asked[:3]}, asked[3].image_id
+    items = list(QueueItem.objects.filter(stream="diverse").order_by("position"))
+    differ, flagged = {item.image_id for item in items[:3]}, items[3].image_id
     other = {"red": "green", "green": "blue", "blue": "red"}
-    say(coloured, one, true)
-    say(
+    answer_by_rule(coloured, one, true)
+    answer_by_rule(
         coloured,
         two,
         lambda item: (
@@ -61,11 +61,11 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
         ),
     )
     settled = {image for image, _label, _decision in training_labels(coloured)}
-    training = {each.image: each for each in training_votes(coloured)}
+    training = {image_votes.image: image_votes for image_votes in training_votes(coloured)}
     assert not differ & settled and set(training) == settled | differ
     assert flagged not in training
     audits = set(QueueItem.objects.filter(stream="audit").values_list("image_id", flat=True))
-    assert audits and not audits & training.keys(), "nothing of the audit is learned, agreed on or not"
+    assert audits and not audits & training.keys(), "audited images are not trained on"
 
     work(coloured, "train")
     head = Head.objects.latest("version")
@@ -73,9 +73,9 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     assert head.metrics.differing_decisions == 3
     y = make_targets(votes_of(list(training.values())), head.label_ids)
     assert y.shape == (len(training), 3) and np.allclose(y.sum(axis=1), 1)
-    for row, each in zip(y, training.values(), strict=True):
-        votes = Decision.objects.filter(image_id=each.image, kind__in=["confirm", "correct"])
-        assert sorted(row[row > 0]) == ([0.5, 0.5] if each.image in differ else [1.0])
+    for row, image_votes in zip(y, training.values(), strict=True):
+        votes = Decision.objects.filter(image_id=image_votes.image, kind__in=["confirm", "correct"])
+        assert sorted(row[row > 0]) == ([0.5, 0.5] if image_votes.image in differ else [1.0])
         assert {head.label_ids[i] for i in np.flatnonzero(row)} == set(
             votes.values_list("label_id", flat=True)
         )
@@ -88,30 +88,34 @@ def test_people_who_differ_teach_each_by_their_share(coloured: Any, work: Work, 
     assert "Reviewers disagree about 3 images" in text.content.decode()
     reply = client.get(reverse("head-training-labels", args=[coloured.slug, head.version]))
     rows = b"".join(reply.streaming_content).decode().splitlines()[1:]
-    assert len(rows) == 2 * len(training), "a line for each opinion"
-    assert {row.split(",")[2] for row in rows if row.startswith(asked[0].image.sha256)} == {
-        true(asked[0]),
-        other[true(asked[0])],
+    assert len(rows) == 2 * len(training), "one line for each decision"
+    assert {row.split(",")[2] for row in rows if row.startswith(items[0].image.sha256)} == {
+        true(items[0]),
+        other[true(items[0])],
     }
 
     assert work(coloured, "train")["code"] == "same_head"
 
 
-def test_one_opinion_each_is_what_it_always_was(
+def test_single_decisions_equal_the_training_labels(
     coloured: Any, work: Work, answer_queue: Callable[..., int]
 ) -> None:
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
     training = training_votes(coloured)
-    assert [(each.image, each.label, each.decision) for each in training] == training_labels(coloured)
-    assert not any(each.others for each in training)
+    assert [
+        (image_votes.image, image_votes.label, image_votes.decision) for image_votes in training
+    ] == training_labels(coloured)
+    assert not any(image_votes.others for image_votes in training)
     label_ids = list(coloured.labels.order_by("position").values_list("pk", flat=True))
     y = make_targets(votes_of(training), label_ids)
-    assert y.dtype == np.int64 and [label_ids[i] for i in y] == [each.label for each in training]
+    assert y.dtype == np.int64 and [label_ids[i] for i in y] == [
+        image_votes.label for image_votes in training
+    ]
 
 
-def test_people_who_agree_are_not_counted_as_differing() -> None:
+def test_agreeing_decisions_are_not_counted_as_differing() -> None:
     """One sixth added six times is less than 1 in binary."""
     same = ImageVotes(1, 7, 10, tuple((7, 11 + i) for i in range(5)))
     y = make_targets(votes_of([same, ImageVotes(2, 7, 20, ((8, 21),))]), [7, 8])

@@ -25,7 +25,7 @@ S = EncoderChange.State
 
 
 @pytest.fixture
-def replaced(coloured: Dataset, work: Work, tmp_path: Path, settings: Any) -> EncoderChange:
+def platform_change(coloured: Dataset, work: Work, tmp_path: Path, settings: Any) -> EncoderChange:
     """Create the change that follows replaced weights behind the name of the encoder in use."""
     settings.MODEL_FOLDERS = [tmp_path]
     folder = tmp_path / "mine"
@@ -41,7 +41,7 @@ def replaced(coloured: Dataset, work: Work, tmp_path: Path, settings: Any) -> En
     return EncoderChange.objects.get()
 
 
-def go_on(change: EncoderChange) -> None:
+def run_change(change: EncoderChange) -> None:
     """Run the job as a worker does, and again after a kill."""
     Job.objects.filter(pk=change.job_id).update(state=State.QUEUED)
     job = claim(str(change.job_id))
@@ -49,17 +49,17 @@ def go_on(change: EncoderChange) -> None:
     change_encoder.run(job, Report(job))
 
 
-def test_one_that_fails_is_not_begun_again_at_once(
-    replaced: EncoderChange, coloured: Dataset, work: Work, monkeypatch: pytest.MonkeyPatch
+def test_failed_change_is_not_started_again_at_once(
+    platform_change: EncoderChange, coloured: Dataset, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_arguments: Any) -> Any:
         raise StageError("the disk is full")
 
     monkeypatch.setattr(change_encoder, "_compared", fails)
     with pytest.raises(StageError):
-        go_on(replaced)
-    replaced.refresh_from_db()
-    assert replaced.state == S.FAILED
+        run_change(platform_change)
+    platform_change.refresh_from_db()
+    assert platform_change.state == S.FAILED
     assert not Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).exists(), (
         "it would begin the change again"
     )
@@ -67,8 +67,8 @@ def test_one_that_fails_is_not_begun_again_at_once(
     assert EncoderChange.objects.count() == 1
 
 
-def test_one_killed_between_ready_and_the_switch_goes_on(
-    replaced: EncoderChange, monkeypatch: pytest.MonkeyPatch
+def test_change_killed_before_the_switch_is_continued(
+    platform_change: EncoderChange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = change_encoder.begin_platform_switch
 
@@ -77,17 +77,17 @@ def test_one_killed_between_ready_and_the_switch_goes_on(
 
     monkeypatch.setattr(change_encoder, "begin_platform_switch", lost)
     with pytest.raises(OperationalError):
-        go_on(replaced)
-    replaced.refresh_from_db()
-    assert replaced.state == S.READY
+        run_change(platform_change)
+    platform_change.refresh_from_db()
+    assert platform_change.state == S.READY
     monkeypatch.setattr(change_encoder, "begin_platform_switch", real)
-    go_on(replaced)
-    replaced.refresh_from_db()
-    assert replaced.state == S.SWITCHED
-    assert Champion.objects.get().head.encoder == replaced.to_encoder
+    run_change(platform_change)
+    platform_change.refresh_from_db()
+    assert platform_change.state == S.SWITCHED
+    assert Champion.objects.get().head.encoder == platform_change.to_encoder
 
 
-def test_a_dataset_on_the_old_8_bit_recipe_is_embedded_again_and_never_mixed(
+def test_dataset_with_the_old_8_bit_recipe_is_embedded_again(
     coloured: Dataset, work: Work, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The vectors of `+int8` changed with its recipe.
@@ -112,11 +112,11 @@ def test_a_dataset_on_the_old_8_bit_recipe_is_embedded_again_and_never_mixed(
     assert work(coloured, "predict")["code"] == "encoding_first"
     change = EncoderChange.objects.get()
     assert (change.from_encoder, change.created_by) == (old, None)
-    assert Champion.objects.get().head.encoder == old, "the old head goes on serving meanwhile"
-    go_on(change)
+    assert Champion.objects.get().head.encoder == old, "the old head is in use meanwhile"
+    run_change(change)
     change.refresh_from_db()
     new = Champion.objects.get().head.encoder
     assert change.state == S.SWITCHED and new != old and new.name == old.name and new.digest != old.digest
-    assert Embedding.objects.filter(encoder=old).count() == 30, "nothing was added to the old ones"
+    assert Embedding.objects.filter(encoder=old).count() == 30, "no vector of the old encoder was added"
     assert Embedding.objects.filter(encoder=new).count() == 31
     assert Prediction.objects.filter(head=Champion.objects.get().head).count() == 31

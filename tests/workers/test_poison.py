@@ -59,31 +59,31 @@ print(run_job(sys.argv[1]))
 """
 
 
-def work(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
+def run_worker(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
     """Do a job in a separate process and return its exit status.
 
     With `memory` the kernel kills the process at that limit.
     """
-    given = connection.settings_dict
-    host = given["OPTIONS"].get("host") or given["HOST"]
-    person = f"{given['USER']}:{quote(given['PASSWORD'], safe='')}"
-    url = f"postgresql://{person}@/{given['NAME']}?host={quote(host, safe='')}"
+    database = connection.settings_dict
+    host = database["OPTIONS"].get("host") or database["HOST"]
+    person = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}"
+    url = f"postgresql://{person}@/{database['NAME']}?host={quote(host, safe='')}"
     environment = {
         **os.environ,
         "DATABASE_URL": url,
         "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
         "OMP_NUM_THREADS": "1",
     }
-    how = "killed" if memory is None else "memory"
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(job.pk), kind, how],
+    death = "killed" if memory is None else "memory"
+    process = subprocess.run(
+        [sys.executable, "-c", WORKER, str(job.pk), kind, death],
         env=environment,
         capture_output=True,
         text=True,
         preexec_fn=None if memory is None else memory.join,
     )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
+    assert process.returncode in (0, -signal.SIGKILL), process.stderr
+    return process.returncode
 
 
 @pytest.fixture(params=["killed", "out of memory"])
@@ -103,9 +103,9 @@ def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path, memory:
     dataset = DatasetFactory(admin=UserFactory())
     job = import_folder(dataset=dataset, path=tmp_path, user=dataset.created_by)
     deaths = 0
-    while work(job, "import", memory) != 0:
+    while run_worker(job, "import", memory) != 0:
         deaths += 1
-        assert deaths <= 3, "one with several in hand, two with the one"
+        assert deaths <= 3, "one death with several images, two with this image alone"
         assert Watch().after(SILENT_AFTER)["given_back"] == 1
     job.refresh_from_db()
     assert (job.state, job.deaths, deaths) == (State.SUCCEEDED, 0, 3)
@@ -123,14 +123,14 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
         add_image(dataset, content + (POISON if number == 3 else b""), f"{number}.png", 0.5)
     poison = Image.objects.get(name="3.png")
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
-    assert work(job, "encode") == -signal.SIGKILL
+    assert run_worker(job, "encode") == -signal.SIGKILL
     assert InHand.objects.get().items == ["all"] and not Embedding.objects.exists()
     assert Watch().after(SILENT_AFTER)["given_back"] == 1
 
     # The next worker processes the images one by one and dies at this one. So does the worker after it.
-    assert work(job, "encode") == -signal.SIGKILL
+    assert run_worker(job, "encode") == -signal.SIGKILL
     assert InHand.objects.get().alone == str(poison.pk)
-    assert Embedding.objects.count() == 3, "what is before it is stored"
+    assert Embedding.objects.count() == 3, "the images before it are stored"
     assert Watch().after(SILENT_AFTER)["given_back"] == 1
     InHand.objects.update(deaths_alone={str(poison.pk): 1})
 
@@ -143,7 +143,7 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
     problem = EncodingProblem.objects.get()
     assert (problem.image, problem.reason) == (poison, KILLS_WORKER)
     assert Embedding.objects.count() == 5
-    assert not any(poison.sha256 in path for path in read), "nobody reads it again"
+    assert not any(poison.sha256 in path for path in read), "the image is not read again"
     job.refresh_from_db()
     assert (job.deaths, job.result["unreadable"]) == (0, 1) and not InHand.objects.exists()
 
@@ -157,11 +157,11 @@ def test_a_stopped_encoding_leaves_no_suspects(tiny_encoder: str) -> None:
         add_image(dataset, picture((9, 9, 9), number), f"{number}.png", 0.5)
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
 
-    def stop(held: Job, report: Any) -> None:
-        def asked(**_details: Any) -> None:
+    def stop(claimed_job: Job, report: Any) -> None:
+        def report_stop(**_details: Any) -> None:
             raise WorkerStoppingError
 
-        encode.run(held, asked)  # type: ignore[arg-type]
+        encode.run(claimed_job, report_stop)  # type: ignore[arg-type]
 
     assert run_job(str(job.pk), stop) == "put back"  # type: ignore[arg-type]
     job.refresh_from_db()

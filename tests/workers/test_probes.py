@@ -85,7 +85,7 @@ def on_record(tiny_encoder: str) -> EncoderProbe:
     )
 
 
-def test_the_first_worker_makes_the_record_and_the_second_is_compared(
+def test_first_worker_stores_the_record_and_the_second_is_compared(
     dataset: Dataset, on_host: Callable[[str], None]
 ) -> None:
     on_host("first")
@@ -102,7 +102,7 @@ def test_the_first_worker_makes_the_record_and_the_second_is_compared(
 
 
 @pytest.mark.parametrize("kind", [Kind.ENCODE, Kind.PREDICT, Kind.TRAIN, Kind.CHANGE_ENCODER])
-def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
+def test_job_of_a_worker_that_differs_waits_for_another_worker(
     kind: Kind,
     dataset: Dataset,
     on_record: EncoderProbe,
@@ -146,7 +146,7 @@ def test_a_worker_that_differs_does_nothing_and_the_job_waits_for_another(
         assert job.error == ""
 
 
-def test_the_same_worker_looks_again_after_a_while_and_is_forgiven(
+def test_worker_that_differed_is_compared_again_later(
     dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
 ) -> None:
     on_host("mended")
@@ -162,14 +162,14 @@ def test_the_same_worker_looks_again_after_a_while_and_is_forgiven(
     assert not WorkerDifference.objects.exists()
 
 
-def test_a_worker_that_differs_does_not_help(dataset: Dataset, on_record: EncoderProbe) -> None:
+def test_worker_that_differs_does_not_share_an_encoding(dataset: Dataset, on_record: EncoderProbe) -> None:
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
     assert claim(str(job.pk)) is not None
     assert encode.help_with(str(job.pk), on_record.encoder_id) == 0
     assert not Embedding.objects.exists()
 
 
-def test_putting_a_job_back_is_fenced_and_ends_a_cancelled_one(dataset: Dataset) -> None:
+def test_declining_a_job_is_fenced_and_ends_a_cancelled_job(dataset: Dataset) -> None:
     job = claim(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk), worker="a")
     assert job is not None
     stale = Job(pk=job.pk, attempt=job.attempt - 1)
@@ -179,7 +179,7 @@ def test_putting_a_job_back_is_fenced_and_ends_a_cancelled_one(dataset: Dataset)
     with pytest.raises(LostClaimError):
         decline(job, worker="a", reason="twice")
     assert claim(str(job.pk), worker="a") is None
-    assert Watch().after(RESEND_AFTER)["resent"] == 1, "another worker is woken"
+    assert Watch().after(RESEND_AFTER)["resent"] == 1, "another worker gets a message"
     again = claim(str(job.pk), worker="b")
     assert again is not None and again.error == ""
     cancel(job=again, user=None)
@@ -188,7 +188,7 @@ def test_putting_a_job_back_is_fenced_and_ends_a_cancelled_one(dataset: Dataset)
     assert again.state == State.CANCELLED
 
 
-def test_the_admin_reads_it_in_the_language_of_the_job(
+def test_error_of_a_declined_job_is_in_the_language_of_the_job(
     dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
 ) -> None:
     on_host("different")
@@ -199,10 +199,10 @@ def test_the_admin_reads_it_in_the_language_of_the_job(
     assert "ワーカー" in job.error and "different" in job.error
 
 
-def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_record: EncoderProbe) -> None:
+def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, on_record: EncoderProbe) -> None:
     loaded = load_encoder(tiny_encoder, device="cpu")
 
-    def ask(text: str) -> TextEmbedding:
+    def embed_text(text: str) -> TextEmbedding:
         row = TextEmbedding.objects.create(
             encoder=on_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
         )
@@ -214,7 +214,7 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
         row.refresh_from_db()
         return row
 
-    refused = ask("red")
+    refused = embed_text("red")
     assert (refused.problem, refused.vector) == ("other_vectors", None)
     assert WorkerDifference.objects.get().encoder == on_record.encoder
     with as_owner(triggers=False):
@@ -227,7 +227,7 @@ def test_a_search_worker_that_differs_answers_no_text(tiny_encoder: str, on_reco
         host="first",
         processor="",
     )
-    assert ask("green").vector is not None
+    assert embed_text("green").vector is not None
 
 
 WORKER = """
@@ -252,36 +252,36 @@ connection.close()
 """
 
 
-def test_two_workers_with_different_processors(dataset: Dataset) -> None:
-    """Real processes: an unchanged one, one with kernels off by two per cent, one off by a millionth."""
+def test_worker_declines_for_different_vectors_but_not_for_similar_ones(dataset: Dataset) -> None:
+    """Real processes: with unchanged vectors, with vectors off by two per cent, and off by a millionth."""
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
         "DATABASE_URL": test_database_url(),
     }
 
-    def work(host: str, noise: float) -> str:
+    def run_worker(host: str, noise: float) -> str:
         job = enqueue(kind=Kind.ENCODE, dataset=dataset)
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", WORKER, host, str(noise), str(job.pk)],
             env=environment,
             capture_output=True,
             text=True,
         )
-        return done.stdout.rpartition("outcome ")[2].strip() or done.stderr
+        return process.stdout.rpartition("outcome ")[2].strip() or process.stderr
 
-    assert work("first", 0) == "succeeded"
+    assert run_worker("first", 0) == "succeeded"
     before = Embedding.objects.count()
     assert before == 12
     add_image(dataset, picture((9, 9, 9), 99), "late.png", 0.5)
-    assert work("clipping", 0.02) == "declined"
+    assert run_worker("clipping", 0.02) == "declined"
     assert Embedding.objects.count() == before
     assert WorkerDifference.objects.get().host == "clipping"
-    assert work("nearly alike", 1e-6) == "succeeded"
+    assert run_worker("nearly alike", 1e-6) == "succeeded"
     assert Embedding.objects.count() == before + 1
 
 
-def test_the_error_is_an_encoder_error() -> None:
+def test_vector_mismatch_is_an_encoder_error() -> None:
     """Code that handles an encoder that cannot be loaded also handles an encoder that differs."""
     from workers.encoders import EncoderError
 

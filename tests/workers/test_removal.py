@@ -13,7 +13,9 @@ from workers.stages import remove_embeddings
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch, keeper: None) -> None:
+def test_index_is_removed_with_the_last_embeddings(
+    monkeypatch: pytest.MonkeyPatch, index_builder: None
+) -> None:
     monkeypatch.setattr(index, "EXACT_UP_TO", 40)
     encoder = EncoderFactory(dim=16)
     one, other = DatasetFactory(encoder_name="another"), DatasetFactory(encoder_name="another")
@@ -21,8 +23,8 @@ def test_the_index_goes_with_the_last_embeddings(monkeypatch: pytest.MonkeyPatch
         embedded(60, dim=16, dataset=dataset, encoder=encoder)
     assert index.build(encoder)
     for dataset, stays in ((one, True), (other, False)):
-        asked = enqueue(kind=Kind.REMOVE_EMBEDDINGS, dataset=dataset, payload={"encoder_id": encoder.pk})
-        job = claim(str(asked.pk))
+        queued = enqueue(kind=Kind.REMOVE_EMBEDDINGS, dataset=dataset, payload={"encoder_id": encoder.pk})
+        job = claim(str(queued.pk))
         assert job is not None
         assert remove_embeddings.run(job, Report(job))["removed"] == 60
         assert index.is_searchable(encoder) is stays

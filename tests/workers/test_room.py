@@ -65,7 +65,7 @@ def drafts(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if "draft" in path.name]
 
 
-def test_an_import_waits_below_the_reserve_and_goes_on(
+def test_import_waits_below_the_reserve_and_continues(
     home: Path, pictures: Path, dataset: Dataset, django_assert_num_queries: Any
 ) -> None:
     job = import_folder(dataset=dataset, path=pictures, user=None)
@@ -82,7 +82,7 @@ def test_an_import_waits_below_the_reserve_and_goes_on(
     assert (job.waiting_for, job.attempt, Image.objects.count()) == ("", 1, 8)
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_nothing_half_written(
+def test_disk_that_fills_up_during_an_import_leaves_no_drafts(
     home: Path, pictures: Path, dataset: Dataset
 ) -> None:
     job = import_folder(dataset=dataset, path=pictures, user=None)
@@ -103,11 +103,11 @@ def test_a_running_job_stops_below_the_reserve_before_the_disk_is_full(
     monkeypatch.setattr("workers.runner.DISK_CHECK_INTERVAL", 0.0)
     job = enqueue(kind=Kind.TRAIN, dataset=dataset)
 
-    def stage(held: Job, report: Report) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         report(stage="training")
         fill(home, leave=500_000)
         report(done=1)
-        raise AssertionError("it went on")
+        raise AssertionError("the stage continued")
 
     assert run_job(str(job.pk), stage) == "waits"
     assert room(home) > 0
@@ -117,24 +117,24 @@ def test_a_running_job_stops_below_the_reserve_before_the_disk_is_full(
     assert job.state == State.CANCELLED
 
 
-def test_what_refills_the_queue_does_not_wait_for_the_reserve(home: Path, dataset: Dataset) -> None:
+def test_refill_of_the_queue_does_not_wait_for_the_reserve(home: Path, dataset: Dataset) -> None:
     job = enqueue(kind=Kind.REFILL, dataset=dataset)
     fill(home)
-    assert run_job(str(job.pk), lambda held, report: {}) == "succeeded"
+    assert run_job(str(job.pk), lambda claimed_job, report: {}) == "succeeded"
 
 
 @pytest.mark.parametrize("cause", [psycopg.errors.DiskFull("x"), OSError(28, "x"), OSError(122, "x")])
-def test_no_room_is_recognised_behind_other_errors(dataset: Dataset, cause: Exception) -> None:
+def test_full_disk_is_recognised_behind_other_errors(dataset: Dataset, cause: Exception) -> None:
     """PostgreSQL's own disk, and a library that wraps the error."""
     job = enqueue(kind=Kind.TRAIN, dataset=dataset)
 
-    def stage(held: Job, report: Report) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         outer = OperationalError("x") if isinstance(cause, psycopg.Error) else StageError("download failed")
         raise outer from cause
 
     for _ in range(7):  # more often than a job may fail
         assert run_job(str(job.pk), stage) == "waits"
-    assert run_job(str(job.pk), lambda held, report: {}) == "succeeded"
+    assert run_job(str(job.pk), lambda claimed_job, report: {}) == "succeeded"
 
 
 def test_a_read_only_disk_lets_jobs_wait(home: Path, pictures: Path, dataset: Dataset) -> None:
@@ -148,8 +148,8 @@ def test_a_read_only_disk_lets_jobs_wait(home: Path, pictures: Path, dataset: Da
     assert run_job(str(job.pk)) == "succeeded"
 
 
-def remount(folder: Path, how: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{how}", str(folder)], check=True)
+def remount(folder: Path, mode: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
 
 
 def test_a_label_set_waits_on_a_full_disk(home: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_label_set_waits_on_a_full_disk(home: Path) -> None:
     label_set = freeze(dataset=judged.dataset, user=judged.admin, note="", include_images=True)
     assert label_set.job is not None
 
-    def stage(held: Job, report: Report) -> Any:
+    def stage(claimed_job: Job, report: Report) -> Any:
         fill(home)
-        return run(held, report)
+        return run(claimed_job, report)
 
     assert run_job(str(label_set.job.pk), stage) == "waits"
     assert drafts(home) == []
@@ -172,7 +172,9 @@ def test_a_label_set_waits_on_a_full_disk(home: Path) -> None:
     assert run_job(str(label_set.job.pk)) == "succeeded"
 
 
-def test_an_upload_is_refused_by_name_and_goes_on(home: Path, dataset: Dataset, client: Client) -> None:
+def test_upload_on_a_full_disk_is_refused_and_can_be_repeated(
+    home: Path, dataset: Dataset, client: Client
+) -> None:
     admin = dataset.memberships.get().user
     client.force_login(admin)
     batch = start_upload(dataset=dataset, user=admin)
@@ -211,7 +213,7 @@ def open_png() -> Any:
     return SimpleUploadedFile("a.png", png(7))
 
 
-def test_a_line_of_an_upload_that_does_not_fit_is_taken_back(home: Path, dataset: Dataset) -> None:
+def test_lines_of_an_upload_that_do_not_fit_are_removed(home: Path, dataset: Dataset) -> None:
     from mekiki.datasets.services.incoming import Received, append
 
     folder = home / "upload"
@@ -234,7 +236,7 @@ def test_a_line_of_an_upload_that_does_not_fit_is_taken_back(home: Path, dataset
     ]
 
 
-def test_admins_see_what_needs_attention(home: Path, client: Client) -> None:
+def test_admins_see_a_warning_below_the_reserve(home: Path, client: Client) -> None:
     client.force_login(UserFactory(username="boss", is_superuser=True))
     assert client.get("/healthz").json()["status"] == "ok"
     assert "Everything runs" in client.get(reverse("system")).content.decode()
@@ -246,7 +248,7 @@ def test_admins_see_what_needs_attention(home: Path, client: Client) -> None:
     assert "reserve" not in client.get(reverse("home")).content.decode()
 
 
-def test_what_waited_is_sent_as_soon_as_there_is_room(
+def test_waiting_jobs_are_sent_when_the_disk_has_space(
     home: Path, pictures: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sweeper does not wait half a minute before it sends a message again."""

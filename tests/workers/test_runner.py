@@ -24,19 +24,19 @@ def job() -> Job:
 
 
 def test_a_job_is_done_once(job: Job) -> None:
-    seen: list[int] = []
+    attempts: list[int] = []
 
-    def stage(held: Job, report: Report) -> dict[str, Any]:
+    def stage(claimed_job: Job, report: Report) -> dict[str, Any]:
         report(stage="predicting", total=10, unit="images")
         for n in range(11):
             report(done=n)
-        seen.append(held.attempt)
+        attempts.append(claimed_job.attempt)
         return {"n": 10}
 
     assert run_job(str(job.pk), stage) == "succeeded"
-    assert run_job(str(job.pk), stage) == "", "a message that comes twice finds nothing to do"
+    assert run_job(str(job.pk), stage) == "", "a message that arrives twice has no effect"
     job.refresh_from_db()
-    assert seen == [1]
+    assert attempts == [1]
     assert (job.state, job.result, job.stage) == (State.SUCCEEDED, {"n": 10}, "predicting")
     assert (job.done, job.total, job.unit) == (10, 10, "images")
     assert job.rate > 0
@@ -58,7 +58,7 @@ def test_progress_is_written_at_most_twice_a_second(job: Job, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("error", "says"),
+    ("error", "message"),
     [
         (StageError("Write labels first."), "Write labels first."),
         (ValidationError("Too long."), "Too long."),
@@ -66,13 +66,13 @@ def test_progress_is_written_at_most_twice_a_second(job: Job, monkeypatch: pytes
         (MemoryError(), "out of memory"),
     ],
 )
-def test_what_goes_wrong_is_a_sentence(job: Job, error: Exception, says: str) -> None:
-    def stage(held: Job, report: Report) -> None:
+def test_error_of_a_stage_is_stored_as_a_sentence(job: Job, error: Exception, message: str) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         raise error
 
     assert run_job(str(job.pk), stage) == "failed"
     job.refresh_from_db()
-    assert job.state == State.FAILED and says in job.error
+    assert job.state == State.FAILED and message in job.error
 
 
 def test_an_encoder_that_does_not_load_fails_with_its_sentence() -> None:
@@ -87,18 +87,18 @@ def test_an_encoder_that_does_not_load_fails_with_its_sentence() -> None:
     assert "/there/is/no/such/folder" in job.error and "does not exist" in job.error
 
 
-def test_errors_are_in_the_language_of_the_one_who_asked() -> None:
+def test_stage_runs_in_the_language_of_the_requester() -> None:
     from django.utils import translation
 
-    spoken: list[str | None] = []
+    languages: list[str | None] = []
     user = UserFactory(language="ja")
     job = enqueue(kind=Kind.REFILL, dataset=DatasetFactory(), user=user)
-    run_job(str(job.pk), lambda held, report: spoken.append(translation.get_language()))
-    assert spoken == ["ja"] and translation.get_language() == "en"
+    run_job(str(job.pk), lambda claimed_job, report: languages.append(translation.get_language()))
+    assert languages == ["ja"] and translation.get_language() == "en"
 
 
-def test_a_lost_database_is_tried_again_until_attempts_are_used_up(job: Job) -> None:
-    def stage(held: Job, report: Report) -> None:
+def test_job_without_database_is_retried_until_its_attempts_are_used(job: Job) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
     outcomes = [run_job(str(job.pk), stage) for _ in range(job.max_attempts)]
@@ -108,33 +108,33 @@ def test_a_lost_database_is_tried_again_until_attempts_are_used_up(job: Job) -> 
 
 
 def test_a_cancelled_job_stops_at_its_next_report(job: Job) -> None:
-    def stage(held: Job, report: Report) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         report(stage="predicting", total=100)
-        cancel(job=held, user=None)
+        cancel(job=claimed_job, user=None)
         for n in range(100):
             time.sleep(0.02)
             report(done=n)
-        raise AssertionError("it went on")
+        raise AssertionError("the stage continued")
 
     assert run_job(str(job.pk), stage) == "cancelled"
     job.refresh_from_db()
     assert job.state == State.CANCELLED
 
 
-def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
+def test_heartbeat_continues_during_a_long_call_and_notices_a_lost_claim(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     beats: list[Any] = []
 
-    def stage(held: Job, report: Report) -> None:
-        first = Job.objects.get(pk=held.pk).heartbeat_at
+    def stage(claimed_job: Job, report: Report) -> None:
+        first = Job.objects.get(pk=claimed_job.pk).heartbeat_at
         time.sleep(0.4)  # torch is computing
-        beats.append(Job.objects.get(pk=held.pk).heartbeat_at - first)  # type: ignore[operator]
-        Job.objects.filter(pk=held.pk).update(attempt=2)  # another worker has claimed it
+        beats.append(Job.objects.get(pk=claimed_job.pk).heartbeat_at - first)  # type: ignore[operator]
+        Job.objects.filter(pk=claimed_job.pk).update(attempt=2)  # another worker has claimed it
         time.sleep(0.3)
         report(done=1)
-        raise AssertionError("it went on")
+        raise AssertionError("the stage continued")
 
     before = threading.active_count()
     assert run_job(str(job.pk), stage) == "lost"
@@ -144,22 +144,22 @@ def test_a_long_silent_call_still_shows_life_and_learns_that_it_must_stop(
     assert (job.state, job.attempt) == (State.RUNNING, 2), "the other worker's job is untouched"
 
 
-def test_signs_of_life_continue_after_an_unexpected_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heartbeat_continues_after_an_unexpected_error(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "HEARTBEAT_INTERVAL", 0.05)
     calls: list[float] = []
 
-    def failing_once(held: Job, **fields: Any) -> None:
+    def failing_once(claimed_job: Job, **fields: Any) -> None:
         calls.append(time.monotonic())
         if len(calls) == 1:
             raise DatabaseError("cached plan must not change result type")
-        beat(held, **fields)
+        beat(claimed_job, **fields)
 
     monkeypatch.setattr(runner, "beat", failing_once)
     beats: list[int] = []
 
-    def stage(held: Job, report: Report) -> None:
+    def stage(claimed_job: Job, report: Report) -> None:
         time.sleep(0.5)  # torch at work
-        beats.append(Job.objects.get(pk=held.pk).beats - held.beats)
+        beats.append(Job.objects.get(pk=claimed_job.pk).beats - claimed_job.beats)
 
     assert run_job(str(job.pk), stage) == "succeeded"
     assert beats[0] >= 3
@@ -174,7 +174,7 @@ def test_every_kind_of_job_has_a_task_and_a_stage() -> None:
         assert task.run is tasks.run and callable(runner.stage_of(kind))
 
 
-def test_every_stage_and_unit_is_offered_for_translation() -> None:
+def test_every_stage_and_unit_is_registered_for_translation() -> None:
     import re
     from pathlib import Path
 

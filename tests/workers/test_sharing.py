@@ -46,7 +46,7 @@ def dataset() -> Any:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Callable[..., Any]]:
+def in_other_thread() -> Iterator[Callable[..., Any]]:
     """Run a call in another thread with an open database connection and return its result."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -67,68 +67,68 @@ def embed_all(chunks: ChunkQueue, claimed: list[int]) -> None:
 
 
 def test_no_image_is_embedded_twice(encoder: Any, dataset: Any) -> None:
-    together, start = [], threading.Barrier(4)
+    ids_of_workers, start = [], threading.Barrier(4)
 
-    def work() -> None:
-        mine: list[int] = []
+    def embed_in_thread() -> None:
+        image_ids: list[int] = []
         start.wait()
         try:
             chunks = ChunkQueue(dataset, encoder)
-            embed_all(chunks, mine)
+            embed_all(chunks, image_ids)
             chunks.close()
         finally:
             connection.close()
-        together.append(mine)
+        ids_of_workers.append(image_ids)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=embed_in_thread) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    counts = Counter(pk for mine in together for pk in mine)
+    counts = Counter(pk for image_ids in ids_of_workers for pk in image_ids)
     assert set(counts.values()) == {1} and set(counts) == set(dataset.images.values_list("pk", flat=True))
     assert embedded_count(encoder=encoder, dataset=dataset) == Embedding.objects.count() == 30
 
 
-def test_what_a_dead_worker_held_is_free_at_once_and_it_cannot_store(
-    encoder: Any, dataset: Any, elsewhere: Callable[..., Any]
+def test_images_of_a_dead_worker_are_free_and_it_cannot_store(
+    encoder: Any, dataset: Any, in_other_thread: Callable[..., Any]
 ) -> None:
     dead = ChunkQueue(dataset, encoder)
-    chunk = elsewhere(dead.claim)
-    pid = elsewhere(lambda: connection.connection.info.backend_pid)
-    mine: list[int] = []
+    chunk = in_other_thread(dead.claim)
+    pid = in_other_thread(lambda: connection.connection.info.backend_pid)
+    image_ids: list[int] = []
     living = ChunkQueue(dataset, encoder)
-    embed_all(living, mine)
-    held = {image.pk for image in chunk.images}
-    assert not held & set(mine) and living.left(), "what it holds is left to it"
+    embed_all(living, image_ids)
+    held_ids = {image.pk for image in chunk.images}
+    assert not held_ids & set(image_ids) and living.left(), "the images of a living worker are not taken"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     living.rewind()
-    embed_all(living, mine)
-    assert held <= set(mine) and len(mine) == 30 and not living.left()
+    embed_all(living, image_ids)
+    assert held_ids <= set(image_ids) and len(image_ids) == 30 and not living.left()
     with pytest.raises(Error):
-        elsewhere(dead.store, chunk, sorted(held), vectors(len(held)), {})
-    elsewhere(dead.close)
+        in_other_thread(dead.store, chunk, sorted(held_ids), vectors(len(held_ids)), {})
+    in_other_thread(dead.close)
 
 
-def test_a_worker_that_hangs_is_not_waited_for(
-    encoder: Any, dataset: Any, elsewhere: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+def test_images_of_a_hanging_worker_are_taken(
+    encoder: Any, dataset: Any, in_other_thread: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = ChunkQueue(dataset, encoder)
-    held = elsewhere(hanging.claim)
+    held_chunk = in_other_thread(hanging.claim)
     chunks = ChunkQueue(dataset, encoder)
     embed_all(chunks, [])
     chunks.rewind()
-    assert chunks.claim(take_from_hung=True) is None, "it has only just said something"
+    assert chunks.claim(take_from_hung=True) is None, "the other worker has just reported"
     monkeypatch.setattr(sharing, "STALLED_AFTER", 0.0)
     chunks.rewind()
     assert chunks.claim() is None
     chunks.rewind()
     chunk = chunks.claim(take_from_hung=True)
-    assert chunk is not None and chunk.number == held.number
+    assert chunk is not None and chunk.number == held_chunk.number
     ids = [image.pk for image in chunk.images]
     chunks.store(chunk, ids, vectors(len(ids)), {})
-    elsewhere(hanging.store, held, ids, vectors(len(ids)), {})  # it resumes without an effect
+    in_other_thread(hanging.store, held_chunk, ids, vectors(len(ids)), {})  # it resumes without an effect
     assert Embedding.objects.count() == 30 and hanging.embedded == 0
 
 
@@ -144,7 +144,7 @@ def test_images_deleted_meanwhile_are_left_out(encoder: Any, dataset: Any) -> No
     chunks.close()
 
 
-def coloured(encoder_name: str) -> Any:
+def make_coloured_dataset(encoder_name: str) -> Any:
     from mekiki.labeling.services import set_schema
     from tests.factories import UserFactory
 
@@ -158,22 +158,22 @@ def coloured(encoder_name: str) -> Any:
     return dataset
 
 
-def test_one_leads_and_another_helps(
+def test_encoding_is_shared_with_helpers(
     tiny_encoder: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dataset = coloured(tiny_encoder)
+    dataset = make_coloured_dataset(tiny_encoder)
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
-    helped: list[int] = []
+    embedded_by_helpers: list[int] = []
     helpers: list[threading.Thread] = []
 
     def help_now(progress: Any) -> None:
-        def work() -> None:
+        def embed_in_thread() -> None:
             try:
-                helped.append(encode.help_with(str(job.pk), progress._row.pk))
+                embedded_by_helpers.append(encode.help_with(str(job.pk), progress._row.pk))
             finally:
                 connection.close()
 
-        helpers.append(threading.Thread(target=work))
+        helpers.append(threading.Thread(target=embed_in_thread))
         helpers[-1].start()
 
     monkeypatch.setattr(encode, "HELP_FROM", 1)
@@ -184,28 +184,30 @@ def test_one_leads_and_another_helps(
     for helper in helpers:
         helper.join()
     job.refresh_from_db()
-    assert len(helpers) == 2 and job.result["embedded"] == 24 == job.result["here"] + sum(helped)
+    assert len(helpers) == 2 and job.result["embedded"] == 24 == job.result["here"] + sum(embedded_by_helpers)
     assert (job.done, job.total, job.unit) == (24, 24, "images")
     assert Embedding.objects.count() == 24 and "1 not new" not in caplog.text
-    assert Job.objects.filter(kind=Kind.PREDICT).count() == 1, "predictions are asked for once"
+    assert Job.objects.filter(kind=Kind.PREDICT).count() == 1, "predictions are requested once"
 
 
 def test_a_worker_with_another_encoder_of_that_name_does_not_help(tiny_encoder: str) -> None:
-    job = enqueue(kind=Kind.ENCODE, dataset=coloured(tiny_encoder))
+    job = enqueue(kind=Kind.ENCODE, dataset=make_coloured_dataset(tiny_encoder))
     assert claim(str(job.pk)) is not None
-    leads = EncoderFactory(name=tiny_encoder, dim=32)  # other weights, or the precision of a GPU
-    assert encode.help_with(str(job.pk), leads.pk) == 0
+    leading_encoder = EncoderFactory(name=tiny_encoder, dim=32)  # other weights, or the precision of a GPU
+    assert encode.help_with(str(job.pk), leading_encoder.pk) == 0
     assert not Embedding.objects.exists()
 
 
-def test_help_that_is_not_wanted_ends_at_once(dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unneeded_help_ends_before_the_encoder_is_loaded(
+    dataset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def loads(*_arguments: Any) -> Any:
         raise AssertionError("the encoder was loaded for nothing")
 
     monkeypatch.setattr(encode, "encoder_for", loads)
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
     assert encode.help_with("00000000-0000-0000-0000-000000000000", 1) == 0
-    assert encode.help_with(str(job.pk), 1) == 0, "it waits itself: who is idle should begin it"
+    assert encode.help_with(str(job.pk), 1) == 0, "the job is still queued, so an idle worker should claim it"
     assert claim(str(job.pk)) is not None
     with pytest.raises(AssertionError, match="for nothing"):
         encode.help_with(str(job.pk), 1)

@@ -37,12 +37,12 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
-def waiting(dataset: Any) -> list[QueueItem]:
+def waiting_items(dataset: Any) -> list[QueueItem]:
     rows = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     return list(rows.select_related("image").order_by("position"))
 
 
-def test_encoding_goes_on_where_it_was_killed(
+def test_killed_encoding_continues_with_the_remaining_images(
     coloured: Any, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharing, "CHUNK", 8)
@@ -58,19 +58,17 @@ def test_encoding_goes_on_where_it_was_killed(
     with pytest.raises(RuntimeError, match="killed"):
         work(coloured, "encode")
     stored = Embedding.objects.count()
-    assert 8 <= stored <= 16, (
-        "what was stored before stays; chunks are cut by id, so the first may be a small one"
-    )
+    assert 8 <= stored <= 16, "stored embeddings stay; the first chunk may be smaller than the others"
     Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # as the sweeper does
     assert work(coloured, "encode")["embedded"] == 30 - stored
     again = [i for call in calls[3:] for i in call]
-    assert not set(again) & {i for call in calls[:2] for i in call}, "nothing was embedded twice"
+    assert not set(again) & {i for call in calls[:2] for i in call}, "no image was embedded twice"
     assert Embedding.objects.count() == 30
     assert Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).exists()
     assert work(coloured, "encode")["embedded"] == 0
 
 
-def test_a_file_that_cannot_be_read_is_reported_and_the_rest_goes_on(coloured: Any, work: Work) -> None:
+def test_unreadable_file_is_reported_and_the_others_are_embedded(coloured: Any, work: Work) -> None:
     broken = add_image(coloured, picture(COLOURS["red"], 900), "broken.png", 0.5)
     path = storage.original_name(coloured.pk, broken.sha256)
     with default_storage.open(path, "wb") as file:
@@ -81,7 +79,7 @@ def test_a_file_that_cannot_be_read_is_reported_and_the_rest_goes_on(coloured: A
     assert (result["embedded"], result["unreadable"]) == (30, 2)
     reasons = dict(EncodingProblem.objects.values_list("image__name", "reason"))
     assert set(reasons) == {"broken.png", "lost.png"} and all(reasons.values())
-    assert work(coloured, "encode")["unreadable"] == 0, "it is not tried for ever"
+    assert work(coloured, "encode")["unreadable"] == 0, "unreadable files are not tried again"
     work(coloured, "predict")
     assert Prediction.objects.count() == 30
 
@@ -97,7 +95,7 @@ def test_zero_shot_predicts_everything_and_fills_the_queue(
     assert hashlib.sha256(bytes(head.weights)).hexdigest() == head.digest
     for p in Prediction.objects.all():
         assert 0 < p.confidence <= 1 and 0 <= p.margin <= p.confidence and p.label_id != p.runner_up_id
-    items = waiting(coloured)
+    items = waiting_items(coloured)
     assert len(items) == 10
     for item in items:
         assert (item.stream == "audit") == (item.image.audit_key < coloured.audit_fraction)
@@ -110,7 +108,7 @@ def test_zero_shot_predicts_everything_and_fills_the_queue(
     assert champion(coloured).pk == head.pk and Head.objects.count() == 1
 
 
-def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
+def test_new_prompts_create_a_new_head_and_delete_the_old_predictions(
     coloured: Any, work: Work, champion: Callable[[Any], Head]
 ) -> None:
     work(coloured, "encode")
@@ -125,7 +123,7 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
     result = work(coloured, "predict")
     assert champion(coloured).version == 2
     assert set(Prediction.objects.values_list("head__version", flat=True)) == {2}
-    assert [(each["label"], each["prompt"], each["context"]) for each in result["long_prompts"]] == [
+    assert [(entry["label"], entry["prompt"], entry["context"]) for entry in result["long_prompts"]] == [
         ("red", long, 32)
     ]
     assert result["long_prompts"][0]["tokens"] > 32
@@ -133,12 +131,12 @@ def test_new_prompts_make_a_new_head_and_drop_the_old_predictions(
     assert (row.label, row.prompt.text, row.context) == ("red", long, 32) and row.tokens > 32
     assert row.encoder == champion(coloured).encoder and row.prompt.prompt_set.version == 2
     work(coloured, "predict")
-    assert LongPrompt.objects.get() == row, "the second time nothing is written"
+    assert LongPrompt.objects.get() == row, "a second prediction writes nothing"
     record_long_prompts(encoder=row.encoder, prompt_set=row.prompt.prompt_set, long_prompts=[])
     assert not LongPrompt.objects.exists()
 
 
-def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str) -> None:
+def test_prediction_without_labels_fails_with_a_reason(work: Work, tiny_encoder: str) -> None:
     from tests.factories import DatasetFactory
 
     dataset = DatasetFactory(encoder_name=tiny_encoder)
@@ -148,7 +146,7 @@ def test_without_labels_predicting_says_what_to_do(work: Work, tiny_encoder: str
         work(dataset, "refill")
 
 
-def test_the_loop_learns_and_never_from_the_audit(
+def test_loop_trains_on_reviewed_images_and_never_on_audits(
     coloured: Any, work: Work, answer_queue: Callable[..., int], champion: Callable[[Any], Head]
 ) -> None:
     work(coloured, "encode")
@@ -164,8 +162,8 @@ def test_the_loop_learns_and_never_from_the_audit(
     assert "cross-validated" in sentence(run.reason) and run.log
 
     audited = set(ConfirmedLabel.objects.filter(stream="audit").values_list("image_id", flat=True))
-    taught = set(HeadTrainingLabel.objects.values_list("image_id", flat=True))
-    assert audited and taught and not audited & taught
+    training_image_ids = set(HeadTrainingLabel.objects.values_list("image_id", flat=True))
+    assert audited and training_image_ids and not audited & training_image_ids
     assert all(
         row.image.audit_key >= coloured.audit_fraction
         for row in HeadTrainingLabel.objects.select_related("image")
@@ -175,16 +173,16 @@ def test_the_loop_learns_and_never_from_the_audit(
     evaluation = Evaluation.objects.filter(head=head).latest("id")
     assert evaluation.n == len(audited) and evaluation.answers == 30
     truth = dict(ConfirmedLabel.objects.filter(stream="audit").values_list("image_id", "label_id"))
-    said = dict(Prediction.objects.filter(image__in=audited).values_list("image_id", "label_id"))
-    assert evaluation.correct == sum(said[i] == truth[i] for i in audited)
+    predicted_labels = dict(Prediction.objects.filter(image__in=audited).values_list("image_id", "label_id"))
+    assert evaluation.correct == sum(predicted_labels[i] == truth[i] for i in audited)
     assert 0 <= evaluation.low <= evaluation.correct / evaluation.n <= evaluation.high <= 1
     # The three colours are easy: the head is right where the prompts of an untrained model are not.
     names = dict(Label.objects.values_list("pk", "name"))
-    right = sum(
+    n_correct = sum(
         p.image.name.startswith(names[p.label_id]) for p in Prediction.objects.select_related("image")
     )
-    assert right >= 28
-    assert waiting(coloured) == [], "everything was answered"
+    assert n_correct >= 28
+    assert waiting_items(coloured) == [], "everything was answered"
     assert len(selectors.learning_curve(coloured)) == 3
 
     # Without a change there is no new head, and the run says so.
@@ -220,7 +218,7 @@ def test_same_labels_and_seed_give_the_same_head(
     X = np.asarray(mirror.vectors[rows], np.float32)
     again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
-    assert [each.image for each in training] == list(
+    assert [votes.image for votes in training] == list(
         head.training_labels.order_by("image_id").values_list("image_id", flat=True)
     )
     other = y.copy()
@@ -229,13 +227,16 @@ def test_same_labels_and_seed_give_the_same_head(
     assert hashlib.sha256(dump_head(changed.head)).hexdigest() != head.digest
 
 
-def test_a_training_killed_after_its_head_was_recorded_goes_on_with_it(
-    coloured: Any, work: Work, answer_queue: Callable[..., int], killed_while_storing: Callable[[Job], None]
+def test_training_killed_after_storing_its_head_continues_with_it(
+    coloured: Any,
+    work: Work,
+    answer_queue: Callable[..., int],
+    kill_training_while_storing: Callable[[Job], None],
 ) -> None:
     work(coloured, "encode")
     work(coloured, "predict")
     answer_queue(coloured)
-    killed_while_storing(enqueue(kind=Kind.TRAIN, dataset=coloured, payload={"trigger": "count"}))
+    kill_training_while_storing(enqueue(kind=Kind.TRAIN, dataset=coloured, payload={"trigger": "count"}))
     assert Head.objects.exclude(kind="zero_shot").count() == 1
     work(coloured, "train")
     assert Head.objects.exclude(kind="zero_shot").count() == 1, "trained once"
@@ -270,7 +271,7 @@ def test_a_training_computes_without_the_database(
     assert not Head.objects.exclude(kind="zero_shot").exists()
 
 
-def test_a_challenger_that_does_worse_is_kept_aside(
+def test_challenger_that_is_worse_is_not_promoted(
     coloured: Any,
     work: Work,
     answer_queue: Callable[..., int],
@@ -290,13 +291,13 @@ def test_a_challenger_that_does_worse_is_kept_aside(
     assert (result["promoted"], result["code"], result["queued"]) == (False, "worse_than_prompts", 10)
     assert champion(coloured).version == 1
     assert set(Prediction.objects.values_list("head__version", flat=True)) == {1}
-    assert {item.head.version for item in waiting(coloured) if item.head} == {1}
+    assert {item.head.version for item in waiting_items(coloured) if item.head} == {1}
     run = TrainingRun.objects.get()
     assert run.head is not None and run.head.version == 2 and "Not used" in sentence(run.reason)
     assert {e.head.version for e in selectors.learning_curve(coloured)} == {1}
 
 
-def test_a_failed_training_says_why_on_its_run(coloured: Any, work: Work) -> None:
+def test_failed_training_stores_the_reason_on_its_run(coloured: Any, work: Work) -> None:
     work(coloured, "encode")
     assert work(coloured, "train")["code"] == "no_labels"
     run = TrainingRun.objects.get()
@@ -309,7 +310,7 @@ def test_a_failed_training_says_why_on_its_run(coloured: Any, work: Work) -> Non
     assert parse(run.reason)["code"] == "failed" and "no such encoder" in sentence(run.reason)
 
 
-def test_labels_archived_or_added_since_are_followed_by_a_new_head(
+def test_archived_and_added_labels_lead_to_a_new_head(
     coloured: Any, work: Work, answer_queue: Callable[..., int], champion: Callable[[Any], Head]
 ) -> None:
     work(coloured, "encode")
@@ -341,7 +342,7 @@ def test_labels_archived_or_added_since_are_followed_by_a_new_head(
     assert set(Prediction.objects.values_list("label_id", flat=True)) <= set(names)
 
 
-def test_a_skipped_image_comes_back_after_the_others(coloured: Any, work: Work) -> None:
+def test_skipped_image_is_queued_after_the_others(coloured: Any, work: Work) -> None:
     import uuid
 
     from mekiki.review.services import answer, next_items
@@ -362,30 +363,30 @@ def test_a_skipped_image_comes_back_after_the_others(coloured: Any, work: Work) 
         client_key=uuid.uuid4(),
     )
     work(coloured, "refill")
-    items = waiting(coloured)
+    items = waiting_items(coloured)
     assert len(items) == 5 and leased.item.image_id not in {item.image_id for item in items}
     coloured.queue_target = 30
     coloured.save()
     work(coloured, "refill")
-    assert leased.item.image_id in {item.image_id for item in waiting(coloured)}
+    assert leased.item.image_id in {item.image_id for item in waiting_items(coloured)}
 
 
-def test_images_in_a_reviewers_hands_are_not_chosen_again(coloured: Any, work: Work) -> None:
+def test_leased_images_are_not_chosen_again(coloured: Any, work: Work) -> None:
     from mekiki.review.services import next_items
     from tests.factories import MembershipFactory
 
     work(coloured, "encode")
     work(coloured, "predict")
-    held = next_items(dataset=coloured, user=MembershipFactory(dataset=coloured).user, count=3)
+    leased = next_items(dataset=coloured, user=MembershipFactory(dataset=coloured).user, count=3)
     coloured.queue_target = 30
     coloured.save()
     assert work(coloured, "refill")["queued"] == 27
-    items = waiting(coloured)
+    items = waiting_items(coloured)
     assert len(items) == len({item.image_id for item in items}) == 30
-    assert {x.item.pk for x in held} <= {item.pk for item in items}
+    assert {x.item.pk for x in leased} <= {item.pk for item in items}
 
 
-def test_the_schedule_asks_for_a_run(coloured: Any) -> None:
+def test_schedule_requests_a_training(coloured: Any) -> None:
     from mekiki.learning.services import request_scheduled_training
     from tests.factories import ConfirmedLabelFactory
 

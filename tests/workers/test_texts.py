@@ -22,27 +22,27 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def reader() -> Any:
-    found = TextEncoderProcess()
-    yield found
-    found.close()
+    process = TextEncoderProcess()
+    yield process
+    process.close()
 
 
-def row(encoder: Encoder, text: str) -> TextEmbedding:
+def store_text(encoder: Encoder, text: str) -> TextEmbedding:
     return TextEmbedding.objects.create(
         encoder=encoder, digest=digest_of(text), text=text, used_at=timezone.now()
     )
 
 
-def test_texts_are_read_as_the_encoder_reads_them(tiny_encoder: str, reader: TextEncoderProcess) -> None:
+def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEncoderProcess) -> None:
     loaded = load_encoder(tiny_encoder, device="cpu")
     encoder = EncoderFactory(name=tiny_encoder, digest=loaded.digest, dim=loaded.dim)
     for text in ("a photo of red", "赤の写真", "🔩 '; DROP TABLE --", "two\\nlines \\u0000"):
-        asked = row(encoder, text)
-        assert embed_search_text(asked.pk, reader) == "found"
-        asked.refresh_from_db()
-        assert np.allclose(asked.vector, loaded.encode_texts([text])[0], atol=2e-3)
-        assert embed_search_text(asked.pk, reader) == ""  # a message that arrives twice
-    long = row(encoder, "word " * 39)
+        row = store_text(encoder, text)
+        assert embed_search_text(row.pk, reader) == "found"
+        row.refresh_from_db()
+        assert np.allclose(row.vector, loaded.encode_texts([text])[0], atol=2e-3)
+        assert embed_search_text(row.pk, reader) == ""  # a message that arrives twice
+    long = store_text(encoder, "word " * 39)
     assert embed_search_text(long.pk, reader) == "too_long"
     long.refresh_from_db()
     assert (long.problem, long.detail, long.vector) == ("too_long", {"count": 41, "most": 32}, None)
@@ -52,13 +52,13 @@ def test_texts_are_read_as_the_encoder_reads_them(tiny_encoder: str, reader: Tex
     killed = reader.pid
     os.kill(killed, signal.SIGKILL)
     psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=5)
-    again = row(encoder, "a photo of blue")
+    again = store_text(encoder, "a photo of blue")
     assert embed_search_text(again.pk, reader) == "found" and reader.pid != killed
 
     # Without requests its memory is released.
     last = reader.pid
     reader.idle = 0.2
-    assert embed_search_text(row(encoder, "green").pk, reader) == "found"
+    assert embed_search_text(store_text(encoder, "green").pk, reader) == "found"
     deadline = time.monotonic() + 10
     while (reader.pid or psutil.pid_exists(last)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -66,16 +66,16 @@ def test_texts_are_read_as_the_encoder_reads_them(tiny_encoder: str, reader: Tex
 
     # Other weights than those of the images' embeddings.
     other = EncoderFactory(name=tiny_encoder, digest="f" * 64, dim=loaded.dim)
-    strange = row(other, "red")
+    strange = store_text(other, "red")
     assert embed_search_text(strange.pk, reader) == "other_weights"
 
 
-def test_an_encoder_that_cannot_be_loaded_is_said(tmp_path: Path, reader: TextEncoderProcess) -> None:
+def test_encoder_that_cannot_be_loaded_is_reported(tmp_path: Path, reader: TextEncoderProcess) -> None:
     missing = EncoderFactory(name=f"local-dir:{tmp_path / 'nothing'}", dim=4)
-    asked = row(missing, "a scratch")
-    assert embed_search_text(asked.pk, reader) == "not_loaded"
-    asked.refresh_from_db()
-    assert asked.problem == "not_loaded" and asked.detail["reason"]
+    row = store_text(missing, "a scratch")
+    assert embed_search_text(row.pk, reader) == "not_loaded"
+    row.refresh_from_db()
+    assert row.problem == "not_loaded" and row.detail["reason"]
     assert reader.pid == 0
     with pytest.raises(ReaderError):
         reader.read(missing.name, "a scratch")

@@ -27,7 +27,7 @@ TIME = re.compile(r"\d\d:\d\d:\d\d  (.+)")
 STOPS_ASKING = 286  # htmx stops polling
 
 
-def read(run: TrainingRun, language: str) -> tuple[int, list[str]]:
+def read_log(run: TrainingRun, language: str) -> tuple[int, list[str]]:
     """Return (status, the sentences) that the page requests.
 
     The models page and the head's page show the same.
@@ -43,9 +43,9 @@ def read(run: TrainingRun, language: str) -> tuple[int, list[str]]:
         )
     sentences = []
     for line in html.unescape(text).split("\n") if text else []:
-        found = TIME.fullmatch(line)
-        assert found, f"no time of day: {line}"
-        sentences.append(found[1])
+        match = TIME.fullmatch(line)
+        assert match, f"no time of day: {line}"
+        sentences.append(match[1])
     return reply.status_code, sentences
 
 
@@ -53,12 +53,12 @@ def codes(run: TrainingRun) -> list[str]:
     return [json.loads(line)["code"] for line in run.log.split("\n")]
 
 
-def both(run: TrainingRun) -> tuple[list[str], list[str]]:
+def sentences_in_both_languages(run: TrainingRun) -> tuple[list[str], list[str]]:
     """Return the sentences in English and in Japanese.
 
     No sentence is a bare code, and each is in its language.
     """
-    english, japanese = read(run, "en")[1], read(run, "ja")[1]
+    english, japanese = read_log(run, "en")[1], read_log(run, "ja")[1]
     assert len(english) == len(japanese) == len(codes(run))
     for code, en, ja in zip(codes(run), english, japanese, strict=True):
         assert re.search(r"[ぁ-んァ-ヶ]", ja), ja
@@ -67,7 +67,7 @@ def both(run: TrainingRun) -> tuple[list[str], list[str]]:
 
 
 @pytest.fixture
-def asked(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+def reviewed(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
     """Create a dataset whose first ten images are answered."""
     work(coloured, "encode")
     work(coloured, "predict")
@@ -75,92 +75,95 @@ def asked(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
     return coloured
 
 
-def test_it_can_be_read_while_the_training_runs_and_after(asked: Any) -> None:
-    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=asked).pk))
+def test_log_is_shown_during_and_after_the_training(reviewed: Any) -> None:
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=reviewed).pk))
     assert job is not None
-    seen: dict[str, list[tuple[int, list[str]]]] = {}
+    logs_of_stages: dict[str, list[tuple[int, list[str]]]] = {}
     real = Report(job)
 
-    def looked_at(**what: Any) -> None:
-        real(**what)
-        if "stage" in what:
+    def report_and_read(**progress: Any) -> None:
+        real(**progress)
+        if "stage" in progress:
             run = TrainingRun.objects.get()
-            seen[what["stage"]] = [read(run, "en"), read(run, "ja")]
+            logs_of_stages[progress["stage"]] = [read_log(run, "en"), read_log(run, "ja")]
 
-    train.run(job, looked_at)  # type: ignore[arg-type]
-    (status, english), (_status, japanese) = seen["training"]
+    train.run(job, report_and_read)  # type: ignore[arg-type]
+    (status, english), (_status, japanese) = logs_of_stages["training"]
     assert status == 200 and len(english) == len(japanese) == 1
     assert english[0].endswith("labels are used for training; 30 images have an embedding.")
     assert japanese[0].startswith("学習に使うラベルは ") and japanese[0].endswith(
         "埋め込みのある画像は 30 枚です。"
     )
-    (status, english), (_status, japanese) = seen["evaluating"]
+    (status, english), (_status, japanese) = logs_of_stages["evaluating"]
     assert status == 200 and "Head #2 predicts 30 images." in english
     assert "判定モデル #2 で 30 枚の画像を予測します。" in japanese
     assert english[-1].startswith("Promoted. ") and "too few to cross-validate" in english[-1]
     assert japanese[-1].startswith("採用しました。ラベルが ") and "件では交差検証に足りません" in japanese[-1]
     run = TrainingRun.objects.get()
-    assert read(run, "ja") == (STOPS_ASKING, japanese), "nothing more is said, and asked no more"
-    both(run)
+    assert read_log(run, "ja") == (STOPS_ASKING, japanese), "no line is added, and polling stops"
+    sentences_in_both_languages(run)
     # Another worker has the job now. Messages of this worker do not disturb it.
     Job.objects.filter(pk=job.pk).update(attempt=2)
     train._Log(run, 1)("failed", error="too late")
     assert "too late" not in TrainingRun.objects.get().log
 
 
-def test_a_cross_validated_training_is_told_in_full(asked: Any, work: Work, answer_queue: Any) -> None:
-    work(asked, "refill")
-    answer_queue(asked)
-    work(asked, "train")
+def test_log_of_a_cross_validated_training_is_complete(reviewed: Any, work: Work, answer_queue: Any) -> None:
+    work(reviewed, "refill")
+    answer_queue(reviewed)
+    work(reviewed, "train")
     run = TrainingRun.objects.get()
-    english, japanese = both(run)
+    english, japanese = sentences_in_both_languages(run)
     assert codes(run)[:3] == ["learning_from", "made_with", "labels"]
     assert codes(run).count("candidate") == 3 and codes(run)[-2:] == ["predicting", "verdict"]
     assert {"cross_validated", "calibrated"} <= set(codes(run))
-    where = codes(run).index("cross_validated")
+    line_number = codes(run).index("cross_validated")
     figures = run.head.metrics.cross_validated_on_reviewed_labels  # type: ignore[union-attr]
-    assert f"log-loss {figures.log_loss:.3f}" in english[where]
+    assert f"log-loss {figures.log_loss:.3f}" in english[line_number]
     assert (
-        f"対数損失 {figures.log_loss:.3f}" in japanese[where]
-        and "正解率の推定ではありません" in japanese[where]
+        f"対数損失 {figures.log_loss:.3f}" in japanese[line_number]
+        and "正解率の推定ではありません" in japanese[line_number]
     )
 
 
-def test_a_retried_training_goes_on_with_its_lines(
-    asked: Any, work: Work, killed_while_storing: Callable[[Job], None]
+def test_retried_training_appends_to_its_log(
+    reviewed: Any, work: Work, kill_training_while_storing: Callable[[Job], None]
 ) -> None:
-    killed_while_storing(enqueue(kind=Kind.TRAIN, dataset=asked))
+    kill_training_while_storing(enqueue(kind=Kind.TRAIN, dataset=reviewed))
     before = TrainingRun.objects.get().log
-    work(asked, "train")
+    work(reviewed, "train")
     run = TrainingRun.objects.get()
     assert run.log.startswith(before + "\n"), "the lines of the first try stay"
-    english, japanese = both(run)
-    where = codes(run).index("tried_again")
-    assert (english[where], japanese[where]) == ("Tried again: attempt 2.", "再試行します（2 回目）。")
-    assert codes(run)[where:] == ["tried_again", "predicting", "verdict"]
+    english, japanese = sentences_in_both_languages(run)
+    line_number = codes(run).index("tried_again")
+    assert (english[line_number], japanese[line_number]) == (
+        "Tried again: attempt 2.",
+        "再試行します（2 回目）。",
+    )
+    assert codes(run)[line_number:] == ["tried_again", "predicting", "verdict"]
 
 
-def test_a_log_in_plain_text_that_is_retried_goes_on_in_words(asked: Any, work: Work) -> None:
+def test_retried_log_in_plain_text_continues_with_sentences(reviewed: Any, work: Work) -> None:
     """A run whose first attempt used the version before this one."""
-    job = enqueue(kind=Kind.TRAIN, dataset=asked)
+    job = enqueue(kind=Kind.TRAIN, dataset=reviewed)
     old = "14:02:11  24 labels to learn from, of 30 images with an embedding"
     Job.objects.filter(pk=job.pk).update(attempt=1)
-    TrainingRun.objects.create(dataset=asked, job=job, trigger="count", log=old)
-    work(asked, "train")
+    TrainingRun.objects.create(dataset=reviewed, job=job, trigger="count", log=old)
+    work(reviewed, "train")
     run = TrainingRun.objects.get()
     for language, again in (("en", "Tried again: attempt 2."), ("ja", "再試行します（2 回目）。")):
-        sentences = read(run, language)[1]
+        sentences = read_log(run, language)[1]
         assert sentences[:2] == [old.split("  ", 1)[1], again] and len(sentences) > 4
 
 
-def test_a_failed_training_says_why(asked: Any, work: Work) -> None:
+def test_log_of_a_failed_training_shows_the_reason(reviewed: Any, work: Work) -> None:
     hostile = "<img src=x onerror=alert(1)>"
-    LabelFactory(dataset=asked, name=hostile)  # without a prompt
+    LabelFactory(dataset=reviewed, name=hostile)  # without a prompt
     with pytest.raises(StageError, match="no prompt"):
-        work(asked, "train")
+        work(reviewed, "train")
     run = TrainingRun.objects.get()
     assert codes(run) == ["failed"]
-    english, japanese = both(run)
+    english, japanese = sentences_in_both_languages(run)
     assert english[0].startswith("The run failed: ") and f"“{hostile}”" in english[0]
     assert (
         japanese[0].startswith("学習に失敗しました")
@@ -170,24 +173,24 @@ def test_a_failed_training_says_why(asked: Any, work: Work) -> None:
         with translation.override(language):
             assert sentence(run.reason) == outcome, "the reason of the run is in the reader's language too"
     browser = Client()
-    browser.force_login(asked.memberships.get(role="admin").user)
-    for url in (reverse("run-log", args=[asked.slug, run.pk]), reverse("models", args=[asked.slug])):
-        assert hostile not in browser.get(url).content.decode(), "escaped"
+    browser.force_login(reviewed.memberships.get(role="admin").user)
+    for url in (reverse("run-log", args=[reviewed.slug, run.pk]), reverse("models", args=[reviewed.slug])):
+        assert hostile not in browser.get(url).content.decode(), "the name is escaped"
 
 
-def test_a_cancelled_training_says_so(asked: Any) -> None:
-    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=asked).pk))
+def test_log_of_a_cancelled_training_shows_the_cancellation(reviewed: Any) -> None:
+    job = claim(str(enqueue(kind=Kind.TRAIN, dataset=reviewed).pk))
     assert job is not None
     real = Report(job)
 
-    def report(**what: Any) -> None:
-        if what.get("stage") == "predicting":
+    def report(**progress: Any) -> None:
+        if progress.get("stage") == "predicting":
             cancel(job=job, user=None)
-        real(**what)
+        real(**progress)
 
     with pytest.raises(CancelledError):
         train.run(job, report)  # type: ignore[arg-type]
     run = TrainingRun.objects.get()
-    english, japanese = both(run)
+    english, japanese = sentences_in_both_languages(run)
     assert codes(run)[-1] == "stopped" and len(english) > 3
     assert (english[-1], japanese[-1]) == ("Stopped by a person.", "人の操作で中止されました。")

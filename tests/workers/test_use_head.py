@@ -42,17 +42,17 @@ def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[
     return coloured, admin
 
 
-def test_the_chosen_head_predicts_everything_before_it_is_switched_to(
+def test_chosen_head_predicts_every_image_before_the_switch(
     scene: tuple[Any, Any], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, admin = scene
     first = Head.objects.get(version=1)
-    seen = []
+    predictions_in_use = []
 
     def store(**arguments: Any) -> int:
         stored = store_predictions(**arguments)
         in_use = Champion.objects.get().head
-        seen.append((in_use.version, Prediction.objects.filter(head=in_use).count()))
+        predictions_in_use.append((in_use.version, Prediction.objects.filter(head=in_use).count()))
         return stored
 
     monkeypatch.setattr(predictions, "store_predictions", store)
@@ -60,7 +60,7 @@ def test_the_chosen_head_predicts_everything_before_it_is_switched_to(
     request_promotion(dataset=dataset, head=first, user=admin)
     result = work(dataset, "predict")
     assert result["head"] == 1 and result["predicted"] == 30
-    assert seen == [(3, 30)] * 3, "while it predicted, the old predictions were all there"
+    assert predictions_in_use == [(3, 30)] * 3, "the old predictions stay until the new ones are complete"
     assert Champion.objects.get().head == first
     assert Champion.objects.get().reason == {"code": "by_hand", "user": "admin", "prompts": 2}
     assert set(Prediction.objects.values_list("head__version", flat=True)) == {1}
@@ -74,9 +74,7 @@ def test_the_chosen_head_predicts_everything_before_it_is_switched_to(
     )
 
 
-def test_a_chosen_head_stays_for_new_images_and_makes_way_for_new_prompts(
-    scene: tuple[Any, Any], work: Work
-) -> None:
+def test_chosen_head_stays_for_new_images_but_not_for_new_prompts(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
     request_promotion(dataset=dataset, head=Head.objects.get(version=1), user=admin)
     work(dataset, "predict")
@@ -91,7 +89,7 @@ def test_a_chosen_head_stays_for_new_images_and_makes_way_for_new_prompts(
     assert Prediction.objects.filter(head=champion.head).count() == 31
 
 
-def test_a_choice_that_became_impossible_leaves_the_head_in_use(scene: tuple[Any, Any], work: Work) -> None:
+def test_promotion_that_became_impossible_keeps_the_head_in_use(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
     request_promotion(dataset=dataset, head=Head.objects.get(version=1), user=admin)
     archive_label(label=dataset.labels.get(name="blue"), user=admin, confirmed=True)

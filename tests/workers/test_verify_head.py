@@ -47,11 +47,11 @@ def scene(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> tuple[
     return coloured, coloured.memberships.get(role="admin").user
 
 
-def verified(work: Work, dataset: Any, version: int) -> dict[str, Any]:
+def verify_version(work: Work, dataset: Any, version: int) -> dict[str, Any]:
     return work(dataset, "verify_head", head=Head.objects.get(dataset=dataset, version=version).pk)
 
 
-def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it(
+def test_repeated_training_gives_the_same_digest_after_other_changes(
     scene: tuple[Any, Any], work: Work
 ) -> None:
     """Archived and reordered labels, other prompts, answers and images are no inputs of these heads."""
@@ -64,7 +64,7 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
     before = (Head.objects.count(), Prediction.objects.count())
     for version in (1, 2):
         head = Head.objects.get(version=version)
-        result = verified(work, dataset, version)
+        result = verify_version(work, dataset, version)
         assert result["outcome"] == "same" and result["computed"] == head.digest, result
         assert sentence(result) == f"The repeated training gave the same digest, {head.digest}."
         event = Event.objects.filter(kind="head.verified").latest("pk")
@@ -72,75 +72,76 @@ def test_every_kind_of_head_is_repeated_to_its_digest_whatever_changed_around_it
     assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"
 
 
-def taught_otherwise(dataset: Any, real: Head) -> bytes:
+def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:
     """Return the bytes of a head whose labels are shifted by one."""
     rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
     setting = HeadInputs.of(dataset, encoder, row, labels, real.prompt_set)
     mirror = load(row, dataset)
-    at, _found = mirror.rows_of([image for image, _l, _d in rows])
+    at, _is_known = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
     X = np.asarray(mirror.vectors[at], np.float32)
     return trained_bytes(setting, X, y, seed=real.seed, log=silent)[0]
 
 
-def test_a_head_made_from_other_labels_than_it_claims_is_found(scene: tuple[Any, Any], work: Work) -> None:
+def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
     real = Head.objects.get(version=2)
     rows = list(real.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
-    weights = taught_otherwise(dataset, real)
+    weights = bytes_of_shifted_labels(dataset, real)
     forged = record_head(
         dataset=dataset, kind=real.kind, encoder=real.encoder, prompt_set=real.prompt_set,
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
         training_digest=training_set_digest(dataset, [ImageVotes(*row) for row in rows]), user=admin,
     )  # fmt: skip
-    result = verified(work, dataset, forged.version)
+    result = verify_version(work, dataset, forged.version)
     assert result["outcome"] == "different"
     assert result["digest"] == hashlib.sha256(weights).hexdigest() and result["computed"] == real.digest
     assert "not trained on these labels" in sentence(result) and real.digest in sentence(result)
 
 
 def without_triggers(statement: str, values: list[Any]) -> None:
-    """Run the block with the triggers off, as a person with the database's password can."""
+    """Run a statement with the triggers off, as a person with the database's password can."""
     with as_owner(triggers=False), connection.cursor() as cursor:
         cursor.execute(statement, values)
 
 
-def test_exchanged_weights_are_found_though_the_digest_was_left(scene: tuple[Any, Any], work: Work) -> None:
+def test_exchanged_weights_are_detected_by_the_kept_digest(scene: tuple[Any, Any], work: Work) -> None:
     dataset, _admin = scene
     head = Head.objects.get(version=2)
     without_triggers(
-        "UPDATE learning_head SET weights = %s WHERE id = %s", [taught_otherwise(dataset, head), head.pk]
+        "UPDATE learning_head SET weights = %s WHERE id = %s",
+        [bytes_of_shifted_labels(dataset, head), head.pk],
     )
-    result = verified(work, dataset, 2)
+    result = verify_version(work, dataset, 2)
     assert (result["outcome"], result["altered"]) == ("different", True)
     assert result["computed"] == head.digest and "were changed since" in sentence(result)
 
 
-def test_a_changed_record_of_the_labels_is_found_and_a_renamed_label_is_told_from_it(
+def test_changed_training_labels_are_distinguished_from_renamed_labels(
     scene: tuple[Any, Any], work: Work
 ) -> None:
     dataset, admin = scene
     update_label(label=dataset.labels.get(name="red"), user=admin, name="scarlet")
-    result = verified(work, dataset, 2)
+    result = verify_version(work, dataset, 2)
     assert result["outcome"] == "same" and result["relabelled"]
     assert "a label was renamed since" in sentence(result)
     row = HeadTrainingLabel.objects.filter(head__version=2).order_by("image_id").first()
     assert row is not None
     other = dataset.labels.exclude(pk=row.label_id).first()
     set_fixed(row, label=other)
-    result = verified(work, dataset, 2)
+    result = verify_version(work, dataset, 2)
     assert result["outcome"] == "different" and result["relabelled"]
 
 
-def test_other_code_is_said_to_be_other_code(
+def test_difference_by_other_code_is_reported_as_other_code(
     scene: tuple[Any, Any], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, _admin = scene
     monkeypatch.setattr(verify_head, "code_version", lambda: "9.9.9+heads.0")
-    assert verified(work, dataset, 2)["outcome"] == "same", (
+    assert verify_version(work, dataset, 2)["outcome"] == "same", (
         "other code that gives the same bytes is no difference"
     )
     head = Head.objects.get(version=2)
@@ -149,12 +150,12 @@ def test_other_code_is_said_to_be_other_code(
         "UPDATE learning_head SET weights = %s, digest = %s WHERE id = %s",
         [b"of other code", hashlib.sha256(b"of other code").hexdigest(), head.pk],
     )
-    told = sentence(verified(work, dataset, 2))
-    assert "has changed since" in told and "9.9.9+heads.0" in told and head.code_version in told
-    assert "not trained on these labels" not in told
+    message = sentence(verify_version(work, dataset, 2))
+    assert "has changed since" in message and "9.9.9+heads.0" in message and head.code_version in message
+    assert "not trained on these labels" not in message
 
 
-def test_inputs_that_are_gone_are_named(
+def test_missing_inputs_are_named(
     scene: tuple[Any, Any], work: Work, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset, _admin = scene
@@ -163,24 +164,26 @@ def test_inputs_that_are_gone_are_named(
         HeadTrainingLabel.objects.filter(head=head).order_by("image_id").values_list("image_id", flat=True)[0]
     )
     Embedding.objects.filter(image_id=image).delete()
-    result = verified(work, dataset, 2)
+    result = verify_version(work, dataset, 2)
     assert (result["code"], result["missing"], result["total"]) == ("embeddings_gone", 1, head.n_labels)
     assert "cannot be repeated" in sentence(result)
     with as_owner(triggers=False):
         HeadTrainingLabel.objects.filter(head=head, image_id=image).delete()
-    assert verified(work, dataset, 2)["code"] == "images_deleted"
+    assert verify_version(work, dataset, 2)["code"] == "images_deleted"
     set_fixed(head.encoder, digest="0" * 64)
-    result = verified(work, dataset, 1)
-    assert Encoder.objects.count() == 1, "to look puts no encoder on record"
+    result = verify_version(work, dataset, 1)
+    assert Encoder.objects.count() == 1, "the verification stores no encoder"
     assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
     set_fixed(head.encoder, name=f"local-dir:{tmp_path}/gone")
-    result = verified(work, dataset, 1)
+    result = verify_version(work, dataset, 1)
     assert result["outcome"] == "impossible" and result["code"] == "encoder_gone"
     assert "gone" in sentence(result)
-    assert Event.objects.filter(kind="head.verified").count() == 4, "what cannot be repeated is on record too"
+    assert Event.objects.filter(kind="head.verified").count() == 4, (
+        "an impossible verification is recorded too"
+    )
 
 
-def test_embeddings_that_were_made_anew_are_said_to_be(scene: tuple[Any, Any], work: Work) -> None:
+def test_recomputed_embeddings_are_reported(scene: tuple[Any, Any], work: Work) -> None:
     dataset, admin = scene
     from mekiki.learning.services import record_removal
 
@@ -189,13 +192,13 @@ def test_embeddings_that_were_made_anew_are_said_to_be(scene: tuple[Any, Any], w
     embeddings.delete_mirror(head.encoder, dataset)
     record_removal(dataset=dataset, encoder=head.encoder, removed=30, user=admin)
     work(dataset, "encode")
-    result = verified(work, dataset, 2)
+    result = verify_version(work, dataset, 2)
     assert result["reembedded"] is True
-    assert result["outcome"] == "same", "on one machine they come out the same"
+    assert result["outcome"] == "same", "one machine computes the same vectors again"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_command_waits_for_the_worker_and_its_status_says_what_came_of_it(
+def test_command_waits_for_the_worker_and_returns_its_outcome_as_status(
     coloured: Any, work: Work, answer_queue: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     work(coloured, "encode")
@@ -204,12 +207,12 @@ def test_the_command_waits_for_the_worker_and_its_status_says_what_came_of_it(
     work(coloured, "train")
     head = Head.objects.get(version=2)
 
-    def while_a_worker_runs(*arguments: str) -> None:
-        asked = threading.Event()
+    def call_with_a_running_worker(*arguments: str) -> None:
+        finished = threading.Event()
 
         def worker() -> None:
             try:
-                while not asked.wait(0.05):
+                while not finished.wait(0.05):
                     job = Job.objects.filter(kind=Kind.VERIFY_HEAD, state=State.QUEUED).first()
                     if job is not None:
                         run_job(str(job.pk))
@@ -222,33 +225,33 @@ def test_the_command_waits_for_the_worker_and_its_status_says_what_came_of_it(
         try:
             call_command("retrain", *arguments)
         finally:
-            asked.set()
+            finished.set()
             thread.join()
 
     for arguments in (["--verify", head.digest[:10]], [coloured.slug, "--verify", "#2"]):
-        while_a_worker_runs(*arguments)
+        call_with_a_running_worker(*arguments)
         assert f"same digest, {head.digest}" in capsys.readouterr().out
     without_triggers("UPDATE learning_head SET weights = %s WHERE id = %s", [b"something else", head.pk])
     with pytest.raises(CommandError, match="were changed since") as stopped:
-        while_a_worker_runs(coloured.slug, "--verify", "2")
+        call_with_a_running_worker(coloured.slug, "--verify", "2")
     assert stopped.value.returncode == 1
     Embedding.objects.all().delete()
     with pytest.raises(CommandError, match="cannot be repeated") as stopped:
-        while_a_worker_runs(coloured.slug, "--verify", "2")
+        call_with_a_running_worker(coloured.slug, "--verify", "2")
     assert stopped.value.returncode == 2
 
 
-def test_the_command_says_what_it_cannot_find() -> None:
+def test_command_reports_heads_and_datasets_it_cannot_find() -> None:
     head = HeadFactory(dataset=DatasetFactory(slug="one"), digest="ab" * 32)
     HeadFactory(dataset=DatasetFactory(slug="two"), digest="ab" * 32)
-    for arguments, says in (
+    for arguments, message in (
         (["--verify", "1"], "of which dataset"),
         (["one", "--verify", "99"], "no head"),
         (["one", "--verify", "zzzzzzzz"], "no head"),
         (["nowhere", "--verify", "1"], "no dataset"),
         (["--verify", "abababab"], "More than one head"),
     ):
-        with pytest.raises(CommandError, match=says) as stopped:
+        with pytest.raises(CommandError, match=message) as stopped:
             call_command("retrain", *arguments)
         assert stopped.value.returncode == 2, arguments
     with pytest.raises(CommandError, match="Which dataset"):

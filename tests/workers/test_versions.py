@@ -38,7 +38,9 @@ def digest(folder: Path, source: str, name: str = "head.py") -> str:
         ("return x + LIMIT", "return (\n            x\n            + LIMIT\n        )"),
     ],
 )
-def test_comments_docstrings_and_form_do_not_count(tmp_path: Path, before: str, after: str) -> None:
+def test_comments_docstrings_and_formatting_do_not_change_the_digest(
+    tmp_path: Path, before: str, after: str
+) -> None:
     assert before in SOURCE
     assert digest(tmp_path, SOURCE) == digest(tmp_path, SOURCE.replace(before, after))
 
@@ -47,12 +49,12 @@ def test_comments_docstrings_and_form_do_not_count(tmp_path: Path, before: str, 
     ("before", "after"),
     [("LIMIT = 3", "LIMIT = 4"), ("x + LIMIT", "x - LIMIT"), ("return x", "x = 1; return x")],
 )
-def test_code_counts(tmp_path: Path, before: str, after: str) -> None:
+def test_code_changes_the_digest(tmp_path: Path, before: str, after: str) -> None:
     assert before in SOURCE
     assert digest(tmp_path, SOURCE) != digest(tmp_path, SOURCE.replace(before, after))
 
 
-def test_names_of_files_count(tmp_path: Path) -> None:
+def test_names_of_files_change_the_digest(tmp_path: Path) -> None:
     assert digest(tmp_path, SOURCE) != digest(tmp_path, SOURCE, "other.py")
 
 

@@ -16,16 +16,16 @@ from workers.heads.scoring import Scores, score
 from workers.heads.zero_shot import ZeroShotHead
 
 
-def scored(n: int, labels: int, seed: int) -> Scores:
+def score_random_images(n: int, labels: int, seed: int) -> Scores:
     rng = np.random.default_rng(seed)
     return score(ZeroShotHead(rng.normal(size=(labels, 4)), 3.0), rng.normal(size=(n, 4)).astype(np.float32))
 
 
-def ask(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choice:
+def choose_batch(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choice:
     rng = np.random.default_rng(seed)
-    given_ = {
+    arguments = {
         "X": rng.normal(size=(n, 4)).astype(np.float32),
-        "scores": scored(n, labels, seed),
+        "scores": score_random_images(n, labels, seed),
         "candidate": np.ones(n, bool),
         "reserve": rng.random(n) < 0.3,
         "batch": 40,
@@ -33,7 +33,7 @@ def ask(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choi
         "seed": seed,
         "cold": False,
     }
-    return choose(**{**given_, **changes})  # type: ignore[arg-type]
+    return choose(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
 @given(
@@ -51,9 +51,9 @@ def ask(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choi
 def test_invariants_of_a_batch(n, labels, batch, fraction, strategy, cold, blind, share, seed) -> None:
     rng = np.random.default_rng(seed)
     candidate, reserve = rng.random(n) < 0.7, rng.random(n) < share
-    c = ask(
+    c = choose_batch(
         n, labels, seed, candidate=candidate, reserve=reserve, batch=batch, audit_fraction=fraction,
-        strategy=strategy, cold=cold or blind, scores=None if blind else scored(n, labels, seed),
+        strategy=strategy, cold=cold or blind, scores=None if blind else score_random_images(n, labels, seed),
     )  # fmt: skip
     assert len(c) == min(batch, int(candidate.sum()))
     assert len(np.unique(c.index)) == len(c)
@@ -70,21 +70,24 @@ def test_invariants_of_a_batch(n, labels, batch, fraction, strategy, cold, blind
 
 @pytest.mark.parametrize("batch", [1, 3, 20, 100])
 def test_audit_share_is_exact_in_expectation(batch: int) -> None:
-    share = [np.mean(ask(400, seed=s, batch=batch, strategy="random").stream == "audit") for s in range(1500)]
+    share = [
+        np.mean(choose_batch(400, seed=s, batch=batch, strategy="random").stream == "audit")
+        for s in range(1500)
+    ]
     spread = np.std(share) / np.sqrt(1500) + 1e-9
     assert abs(np.mean(share) - 0.15) < 4 * spread
 
 
-def test_each_prefix_has_its_share_of_audits() -> None:
-    where = np.zeros(100)
+def test_every_prefix_has_its_share_of_audits() -> None:
+    audits_at = np.zeros(100)
     for s in range(300):
-        audit = ask(400, seed=s, batch=100, strategy="random").stream == "audit"
-        where += audit
+        audit = choose_batch(400, seed=s, batch=100, strategy="random").stream == "audit"
+        audits_at += audit
         assert np.abs(audit.cumsum() - 0.15 * np.arange(1, 101)).max() < 1.01
         assert audit[:20].sum() in (2, 3, 4)
     # No image is certain to be an audit.
-    assert where.min() > 0.05 * 300
-    assert where.max() < 0.3 * 300
+    assert audits_at.min() > 0.05 * 300
+    assert audits_at.max() < 0.3 * 300
 
 
 def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
@@ -117,50 +120,50 @@ def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
     assert abs(mean - 0.35 * 9) < 5 * np.sqrt(0.25 / rounds)
 
 
-def test_propensities_as_documented() -> None:
+def test_propensities_equal_the_documented_ones() -> None:
     reserve = np.arange(200) < 50
-    c = ask(reserve=reserve)
+    c = choose_batch(reserve=reserve)
     audits = int((c.stream == "audit").sum())
     assert audits in (5, 6, 7)
     np.testing.assert_allclose(c.propensity[c.stream == "audit"], audits / 50, rtol=1e-6)
     assert (c.propensity[c.stream == "uncertain"] == 1.0).all()
-    r = ask(reserve=reserve, strategy="random")
+    r = choose_batch(reserve=reserve, strategy="random")
     np.testing.assert_allclose(r.propensity[r.stream == "diverse"], (40 - audits) / 150, rtol=1e-6)
 
 
 def test_the_batch_depends_on_the_seed_only() -> None:
-    fixed = {"scores": scored(200, 4, 0), "reserve": np.arange(200) < 60}
-    a, b = ask(strategy="random", **fixed), ask(strategy="random", **fixed)
+    fixed = {"scores": score_random_images(200, 4, 0), "reserve": np.arange(200) < 60}
+    a, b = choose_batch(strategy="random", **fixed), choose_batch(strategy="random", **fixed)
     assert a.index.tolist() == b.index.tolist()
     assert a.stream.tolist() == b.stream.tolist()
-    assert ask(seed=1, strategy="random", **fixed).index.tolist() != a.index.tolist()
-    assert ask(**fixed).index.tolist() == ask(**fixed).index.tolist()
+    assert choose_batch(seed=1, strategy="random", **fixed).index.tolist() != a.index.tolist()
+    assert choose_batch(**fixed).index.tolist() == choose_batch(**fixed).index.tolist()
 
 
-def test_active_questions_fill_up_a_small_reserve() -> None:
+def test_other_images_fill_the_batch_of_a_small_reserve() -> None:
     reserve = np.arange(200) < 2
-    c = ask(reserve=reserve, batch=100)
+    c = choose_batch(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "audit").sum() == 2
 
 
-def test_audits_fill_up_a_small_pool() -> None:
+def test_audits_fill_the_batch_of_a_small_pool() -> None:
     reserve = np.arange(200) < 190
-    c = ask(reserve=reserve, batch=100)
+    c = choose_batch(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "uncertain").sum() == 10
 
 
 def test_cold_start_divides_the_batch_among_zero_shot_labels() -> None:
-    c = ask(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
+    c = choose_batch(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
     assert set(c.stream) == {"diverse"}
-    counts = np.bincount(scored(200, 4, 0).label[c.index], minlength=4)
+    counts = np.bincount(score_random_images(200, 4, 0).label[c.index], minlength=4)
     assert counts.max() - counts.min() <= 1
 
 
 def test_margin_chooses_the_most_uncertain() -> None:
-    s = scored(2000, 4, 0)
-    c = ask(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
+    s = score_random_images(2000, 4, 0)
+    c = choose_batch(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
     assert np.median(s.margin[c.index]) < np.quantile(s.margin, 0.15)
 
 
@@ -179,7 +182,7 @@ def test_margin_chooses_the_most_uncertain() -> None:
 )
 def test_invalid_arguments_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ask(**changes)
+        choose_batch(**changes)
 
 
 def test_margin_beats_random_on_digits() -> None:
@@ -217,7 +220,7 @@ def test_coverage_needs_no_scores_and_avoids_covered_images(strategy: str) -> No
     X = corners + np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * 0.1
     candidate = np.ones(200, bool)
     candidate[[3, 60]] = False  # corners 0 and 1 are covered
-    c = ask(
+    c = choose_batch(
         X=X, scores=None, candidate=candidate, reserve=np.zeros(200, bool), batch=2, audit_fraction=0.0,
         strategy=strategy,
     )  # fmt: skip
@@ -235,7 +238,7 @@ def test_coverage_does_not_count_audited_images_as_covered() -> None:
     candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
     candidate[[0, 50]] = False  # both corners have a label,
     reserve[50:53] = True  # but the label of the second is an audit
-    c = ask(
+    c = choose_batch(
         X=X,
         scores=None,
         candidate=candidate,

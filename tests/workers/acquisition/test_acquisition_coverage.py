@@ -28,8 +28,8 @@ SAMPLERS = {"k_center": k_center, "typiclust": typiclust}
 def test_rows_are_distinct_candidates_and_repeatable(name, n, kinds, k, share, seed) -> None:
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(kinds, 5))[np.arange(n) % kinds].astype(np.float16)  # with copies
-    asked = rng.random(n) < share
-    candidates, covered = np.flatnonzero(~asked), np.flatnonzero(asked)
+    is_covered = rng.random(n) < share
+    candidates, covered = np.flatnonzero(~is_covered), np.flatnonzero(is_covered)
     chosen = SAMPLERS[name](X, candidates, k, covered=covered, seed=seed)
     assert len(chosen) == min(k, len(candidates)) == len(np.unique(chosen))
     assert np.isin(chosen, candidates).all()

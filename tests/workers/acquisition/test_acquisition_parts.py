@@ -50,13 +50,15 @@ def test_quotas_by_hand() -> None:
         quotas([1, -1], 2)
 
 
-def blobs(k: int = 5, each: int = 30, seed: int = 0):
+def blobs(k: int = 5, images_per_blob: int = 30, seed: int = 0):
     rng = np.random.default_rng(seed)
     centre = rng.normal(size=(k, 8)) * 10
-    return np.concatenate([c + 0.1 * rng.normal(size=(each, 8)) for c in centre]).astype(np.float32)
+    return np.concatenate([c + 0.1 * rng.normal(size=(images_per_blob, 8)) for c in centre]).astype(
+        np.float32
+    )
 
 
-def test_medoids_choose_one_of_each_blob() -> None:
+def test_medoids_choose_one_image_of_every_blob() -> None:
     X = blobs()
     chosen = medoids(X, 5, seed=0)
     assert sorted(chosen // 30) == [0, 1, 2, 3, 4]
@@ -72,7 +74,7 @@ def test_medoids_are_distinct_rows_even_among_copies(n: int, k: int, kinds: int,
 
 
 def test_medoids_of_a_large_pool_use_a_sample() -> None:
-    X = np.tile(blobs(each=1000), (5, 1))  # 25,000 rows
+    X = np.tile(blobs(images_per_blob=1000), (5, 1))  # 25,000 rows
     chosen = medoids(X, 5, seed=1)
     assert len(np.unique(chosen)) == 5
     assert len(np.unique((chosen % 5000) // 1000)) == 5
@@ -90,11 +92,11 @@ def test_allocation_sums_within_the_capacity(groups: list[tuple[float, int]], k:
         assert np.abs(share - k * mass / mass.sum()).max() < len(mass)
 
 
-def test_nested_medoids_choose_one_of_almost_each_blob(
+def test_nested_medoids_choose_an_image_of_almost_every_blob(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(medoids_module, "_NESTED_ABOVE", 3)
-    X = blobs(k=16, each=30)
+    X = blobs(k=16, images_per_blob=30)
     chosen = medoids(X, 16, seed=0)
     assert len(np.unique(chosen)) == 16
     assert len(np.unique(chosen // 30)) >= 14  # a group's share may be one short of its blobs
@@ -127,7 +129,7 @@ def test_cold_start_divides_questions_among_pseudo_labels() -> None:
     assert len(np.unique(cold_start(X, 5, seed=0) // 30)) == 5
 
 
-def test_interleaving() -> None:
+def test_interleave_alternates_between_the_lists() -> None:
     mixed = interleave([np.array([1, 2, 3]), np.array([7]), np.array([8, 9])])
     assert mixed.tolist() == [1, 7, 8, 2, 9, 3]
     assert len(interleave([])) == 0
@@ -185,7 +187,7 @@ def test_audit_draw_frequencies_equal_the_propensity() -> None:
     assert np.abs(first[available] / 20_000 - 0.05).max() < 5 * np.sqrt(0.05 * 0.95 / 20_000)
 
 
-def test_audit_draw_of_none_and_of_all() -> None:
+def test_audit_draw_handles_an_empty_and_an_exhausted_reserve() -> None:
     rng = np.random.default_rng(0)
     none, all_rows = np.zeros(4, bool), np.ones(4, bool)
     assert draw_audit(none, none, 3, rng)[1] == 0.0

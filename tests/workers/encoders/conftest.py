@@ -54,16 +54,16 @@ class FakeHub:
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, bytes]] = {}
-        self.asked: list[tuple[str, str, str]] = []  # (method, path, Range)
+        self.requests: list[tuple[str, str, str]] = []  # (method, path, Range)
         self.cut_after: int | None = None  # bytes after which a connection breaks, once
-        self.lie = 0  # how many answers carry other content than announced
+        self.corrupt_answers = 0  # how many answers carry other content than announced
         self.status = 0  # answer everything with this status
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def log_message(self, *_given: Any) -> None:
+            def log_message(self, *_arguments: Any) -> None:
                 pass
 
             def do_HEAD(self) -> None:
@@ -88,7 +88,7 @@ class FakeHub:
 
     def answer(self, to: BaseHTTPRequestHandler, *, body: bool) -> None:
         path = to.path.split("?")[0]
-        self.asked.append((to.command, path, to.headers.get("Range", "")))
+        self.requests.append((to.command, path, to.headers.get("Range", "")))
         if self.status:
             return self._send(to, self.status, b"{}", {}, body=body)
         if path.startswith("/api/models/"):
@@ -111,11 +111,11 @@ class FakeHub:
             "Accept-Ranges": "bytes",
         }
         status = 200
-        if body and self.lie:
-            self.lie -= 1
+        if body and self.corrupt_answers:
+            self.corrupt_answers -= 1
             content = bytes(len(content))
-        if body and (asked := to.headers.get("Range")):
-            start = int(asked.removeprefix("bytes=").split("-")[0])
+        if body and (byte_range := to.headers.get("Range")):
+            start = int(byte_range.removeprefix("bytes=").split("-")[0])
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
             content, status = content[start:], 206
         return self._send(to, status, content, headers, body=body)

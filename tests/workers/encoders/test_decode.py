@@ -18,7 +18,7 @@ def picture(item: ImageSource, *, side: int) -> Image.Image:
         return image.copy()
 
 
-def stored(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+def encode_file(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -27,40 +27,40 @@ def stored(image: Image.Image, kind: str = "PNG", **options) -> bytes:
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "CMYK"])
 def test_modes_become_rgb(mode: str) -> None:
     kind = "TIFF" if mode == "CMYK" else "PNG"
-    found = picture(stored(Image.fromarray(RAMP).convert(mode), kind), side=32)
-    assert found.mode == "RGB"
-    assert found.size == (64, 48)
-    assert np.asarray(found)[:, -8:].mean() > np.asarray(found)[:, :8].mean() + 100
+    decoded = picture(encode_file(Image.fromarray(RAMP).convert(mode), kind), side=32)
+    assert decoded.mode == "RGB"
+    assert decoded.size == (64, 48)
+    assert np.asarray(decoded)[:, -8:].mean() > np.asarray(decoded)[:, :8].mean() + 100
 
 
 @pytest.mark.parametrize("bits", [10, 12, 16])
 def test_deep_greys_keep_their_range(bits: int) -> None:
     deep = (RAMP.astype(np.uint32) * (2**bits - 1) // 255).astype(np.uint16)
-    found = np.asarray(picture(stored(Image.fromarray(deep)), side=32))
-    assert np.abs(found[..., 0].astype(int) - RAMP).max() <= 2
+    decoded = np.asarray(picture(encode_file(Image.fromarray(deep)), side=32))
+    assert np.abs(decoded[..., 0].astype(int) - RAMP).max() <= 2
 
 
-def test_transparency_lies_on_neutral_grey() -> None:
-    found = picture(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), side=8)
-    assert found.getpixel((3, 3)) == (128, 128, 128)
+def test_transparent_pixels_become_neutral_grey() -> None:
+    decoded = picture(Image.new("RGBA", (8, 8), (255, 0, 0, 0)), side=8)
+    assert decoded.getpixel((3, 3)) == (128, 128, 128)
 
 
 def test_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was upright: turn by 90°
-    found = picture(stored(Image.fromarray(RAMP), "JPEG", exif=exif), side=32)
-    assert found.size == (48, 64)
+    decoded = picture(encode_file(Image.fromarray(RAMP), "JPEG", exif=exif), side=32)
+    assert decoded.size == (48, 64)
 
 
-def test_large_jpegs_are_read_at_a_fraction() -> None:
+def test_large_jpegs_are_decoded_at_a_reduced_size() -> None:
     large = Image.fromarray(np.zeros((1600, 2400), np.uint8))
-    found = picture(stored(large, "JPEG"), side=128)
-    assert found.width < 2400
-    assert min(found.size) >= 128
+    decoded = picture(encode_file(large, "JPEG"), side=128)
+    assert decoded.width < 2400
+    assert min(decoded.size) >= 128
 
 
-def test_damage_is_told(tmp_path: Path) -> None:
-    whole = stored(
+def test_damaged_files_are_refused_with_the_reason(tmp_path: Path) -> None:
+    whole = encode_file(
         Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)), "JPEG"
     )
     with pytest.raises(PictureError, match="damaged"):
@@ -73,7 +73,7 @@ def test_damage_is_told(tmp_path: Path) -> None:
         picture(tmp_path, side=32)
 
 
-def test_bombs_are_refused_before_decoding() -> None:
-    bomb = stored(Image.new("1", (10_001, 10_000)))
+def test_images_with_too_many_pixels_are_refused_before_decoding() -> None:
+    bomb = encode_file(Image.new("1", (10_001, 10_000)))
     with pytest.raises(PictureError, match="pixels"):
         picture(bomb, side=32)

@@ -1,4 +1,4 @@
-"""Images and texts become unit vectors, whatever the batch.
+"""Images and texts become unit vectors, independently of the batch.
 
 Errors are reported, and the rest continues.
 """
@@ -44,33 +44,33 @@ def test_vectors_do_not_depend_on_the_batch(encoder: Encoder) -> None:
     assert np.allclose(encoder.encode_texts(texts), alone, atol=1e-4)
 
 
-def test_nothing_in_nothing_out(encoder: Encoder) -> None:
+def test_empty_input_gives_empty_arrays(encoder: Encoder) -> None:
     assert encoder.encode_images([]).vectors.shape == (0, encoder.dim)
     assert encoder.encode_texts([]).shape == (0, encoder.dim)
 
 
-def test_bad_files_are_reported_and_the_rest_goes_on(encoder: Encoder, tmp_path: Path) -> None:
+def test_bad_files_are_reported_and_the_other_files_are_embedded(encoder: Encoder, tmp_path: Path) -> None:
     good = tmp_path / "良品.png"
     PICTURES[0].save(good)
     text = tmp_path / "text.jpg"
     text.write_text("hello")
     cut = tmp_path / "cut.png"
     cut.write_bytes(good.read_bytes()[:200])
-    told: list[tuple[int, int]] = []
+    progress_calls: list[tuple[int, int]] = []
     batch = encoder.encode_images(
         [good, text, str(good), cut, tmp_path / "none.png", good.read_bytes()],
         batch=2,
-        progress=lambda done, total: told.append((done, total)),
+        progress=lambda done, total: progress_calls.append((done, total)),
     )
     assert batch.ok_indices.tolist() == [0, 2, 5]
     assert set(batch.errors) == {1, 3, 4}
     assert "not an image" in batch.errors[1]
     assert "does not exist" in batch.errors[4]
     assert np.allclose(batch.vectors[0], batch.vectors[2], atol=1e-5)
-    assert told[-1] == (6, 6)
-    nothing = encoder.encode_images([text])
-    assert nothing.vectors.shape == (0, encoder.dim)
-    assert set(nothing.errors) == {0}
+    assert progress_calls[-1] == (6, 6)
+    failed = encoder.encode_images([text])
+    assert failed.vectors.shape == (0, encoder.dim)
+    assert set(failed.errors) == {0}
 
 
 def test_long_prompts_are_reported(encoder: Encoder) -> None:
@@ -81,14 +81,14 @@ def test_long_prompts_are_reported(encoder: Encoder) -> None:
     assert encoder.encode_texts(texts).shape == (3, encoder.dim)  # cut, because the caller insisted
 
 
-def test_identity(encoder: Encoder) -> None:
+def test_encoder_has_digest_precision_and_logit_scale(encoder: Encoder) -> None:
     assert encoder.digest == load_encoder("pocket", device="cpu").digest
     assert len(bytes.fromhex(encoder.digest)) == 32
     assert encoder.precision == "fp32"
     assert 1 < encoder.logit_scale <= 100
 
 
-def test_damage_to_the_bundled_weights_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_damaged_bundled_weights_are_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from workers.pocket import model
 
     whole = model.WEIGHTS.read_bytes()
@@ -103,7 +103,7 @@ def test_damage_to_the_bundled_weights_is_told(monkeypatch: pytest.MonkeyPatch, 
         assert caught.value.code == "damaged"
 
 
-def test_importing_the_package_is_light() -> None:
+def test_importing_the_package_loads_no_heavy_module() -> None:
     code = (
         "import sys, workers.encoders; "
         "sys.exit(bool({'torch', 'open_clip', 'torchvision', 'timm', 'django'} & set(sys.modules)))"

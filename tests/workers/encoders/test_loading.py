@@ -15,7 +15,7 @@ from workers.encoders import ENCODER_CODES, EncoderError, load_encoder
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8))
 
 
-def test_a_local_folder_gives_what_open_clip_itself_gives(folder: Path) -> None:
+def test_local_folder_gives_the_vectors_of_open_clip(folder: Path) -> None:
     encoder = load_encoder(f"local-dir:{folder}", device="cpu")
     assert encoder.dim == 32
     assert encoder.context_length == 16
@@ -37,7 +37,7 @@ def test_a_local_folder_gives_what_open_clip_itself_gives(folder: Path) -> None:
     assert encoder.count_tokens(["crack"])[0] == 3
 
 
-def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path) -> None:
+def test_digest_changes_with_the_weights(folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     encoder = load_encoder(f"local-dir:{folder}", device="cpu")
@@ -49,7 +49,7 @@ def test_the_digest_follows_the_weights(folder: Path, tmp_path: Path) -> None:
     assert load_encoder(f"local-dir:{tmp_path}", device="cpu").digest != encoder.digest
 
 
-def code_of(name: str, **options: Any) -> str:
+def error_code_of(name: str, **options: Any) -> str:
     """Return the code with which loading fails. The error message must be a sentence."""
     with pytest.raises(EncoderError) as caught:
         load_encoder(name, device="cpu", **options)
@@ -61,7 +61,7 @@ def code_of(name: str, **options: Any) -> str:
     return caught.value.code
 
 
-def copied(folder: Path, place: Path, **changes: Any) -> Path:
+def copy_model(folder: Path, place: Path, **changes: Any) -> Path:
     """Copy the model with changed values in its configuration. A callable changes it in place."""
     shutil.copytree(folder, place, dirs_exist_ok=True)
     config = json.loads((place / "open_clip_config.json").read_text())
@@ -73,16 +73,16 @@ def copied(folder: Path, place: Path, **changes: Any) -> Path:
     return place
 
 
-def test_the_digest_follows_everything_that_changes_a_vector(folder: Path, tmp_path: Path) -> None:
+def test_digest_changes_with_everything_that_changes_vectors(folder: Path, tmp_path: Path) -> None:
     digest = load_encoder(f"local-dir:{folder}", device="cpu").digest
-    other = copied(folder, tmp_path / "gelu", quick_gelu=True)
+    other = copy_model(folder, tmp_path / "gelu", quick_gelu=True)
     assert load_encoder(f"local-dir:{other}", device="cpu").digest != digest
     config = json.loads((folder / "open_clip_config.json").read_text())
     config["preprocess_cfg"]["mean"] = [0.5, 0.5, 0.5]
-    other = copied(folder, tmp_path / "mean")
+    other = copy_model(folder, tmp_path / "mean")
     (other / "open_clip_config.json").write_text(json.dumps(config))
     assert load_encoder(f"local-dir:{other}", device="cpu").digest != digest
-    elsewhere = copied(folder, tmp_path / "copy of the same")
+    elsewhere = copy_model(folder, tmp_path / "copy of the same")
     assert load_encoder(f"local-dir:{elsewhere}", device="cpu").digest == digest
 
 
@@ -90,43 +90,43 @@ def test_the_format_of_the_file_does_not_change_the_digest(folder: Path, tmp_pat
     import torch
     from safetensors.torch import load_file
 
-    other = copied(folder, tmp_path / "pickled tensors")
+    other = copy_model(folder, tmp_path / "pickled tensors")
     torch.save(load_file(other / "open_clip_model.safetensors"), other / "open_clip_pytorch_model.bin")
     (other / "open_clip_model.safetensors").unlink()
-    found = load_encoder(f"local-dir:{other}", device="cpu")
-    assert found.digest == load_encoder(f"local-dir:{folder}", device="cpu").digest
+    encoder = load_encoder(f"local-dir:{other}", device="cpu")
+    assert encoder.digest == load_encoder(f"local-dir:{folder}", device="cpu").digest
 
 
 def test_a_folder_without_weights_is_an_error_not_a_random_model(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())
-    assert code_of(f"local-dir:{tmp_path}") == "no_weights"
+    assert error_code_of(f"local-dir:{tmp_path}") == "no_weights"
 
 
 @pytest.mark.parametrize("keep", [0, 5, 100, 0.5, 0.999])
-def test_weights_cut_short_are_told(folder: Path, tmp_path: Path, keep: float) -> None:
-    other = copied(folder, tmp_path / "cut")
+def test_truncated_weights_are_reported(folder: Path, tmp_path: Path, keep: float) -> None:
+    other = copy_model(folder, tmp_path / "cut")
     file = other / "open_clip_model.safetensors"
     data = file.read_bytes()
     file.write_bytes(data[: int(keep if keep > 1 or not keep else keep * len(data))])
     # A file that is far too small for the model is reported before anything is read.
-    assert code_of(f"local-dir:{other}") in {"damaged", "wrong_architecture"}
+    assert error_code_of(f"local-dir:{other}") in {"damaged", "wrong_architecture"}
     if keep == 0.999:
-        assert code_of(f"local-dir:{other}") == "damaged"
+        assert error_code_of(f"local-dir:{other}") == "damaged"
 
 
-def test_nonsense_in_place_of_weights_is_told(folder: Path, tmp_path: Path) -> None:
-    other = copied(folder, tmp_path / "nonsense")
+def test_invalid_weights_are_reported(folder: Path, tmp_path: Path) -> None:
+    other = copy_model(folder, tmp_path / "nonsense")
     size = (other / "open_clip_model.safetensors").stat().st_size
     (other / "open_clip_model.safetensors").write_bytes(b"nonsense" * (size // 8))
-    assert code_of(f"local-dir:{other}") == "damaged"
+    assert error_code_of(f"local-dir:{other}") == "damaged"
     (other / "open_clip_model.safetensors").rename(other / "open_clip_pytorch_model.bin")
-    assert code_of(f"local-dir:{other}") in {"damaged", "unsafe"}
+    assert error_code_of(f"local-dir:{other}") in {"damaged", "unsafe"}
 
 
 def test_a_pickle_with_code_is_refused_and_does_not_run(folder: Path, tmp_path: Path) -> None:
     import torch
 
-    other = copied(folder, tmp_path / "evil")
+    other = copy_model(folder, tmp_path / "evil")
     (other / "open_clip_model.safetensors").unlink()
     trace = tmp_path / "it ran"
 
@@ -136,9 +136,9 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(folder: Path, tmp_path: 
 
     weights = {"visual.proj": torch.zeros(2_000_000), "evil": Evil()}
     torch.save(weights, other / "open_clip_pytorch_model.bin")
-    assert code_of(f"local-dir:{other}") == "unsafe"
+    assert error_code_of(f"local-dir:{other}") == "unsafe"
     (other / "open_clip_pytorch_model.bin").write_bytes(pickle.dumps(Evil()) + bytes(8_000_000))
-    assert code_of(f"local-dir:{other}") in {"unsafe", "damaged"}
+    assert error_code_of(f"local-dir:{other}") in {"unsafe", "damaged"}
     assert not trace.exists()
 
 
@@ -153,10 +153,13 @@ def test_a_pickle_with_code_is_refused_and_does_not_run(folder: Path, tmp_path: 
         },  # would not fit into memory; the size of the file shows that it cannot be the model
     ],
 )
-def test_weights_of_another_architecture_are_told(
+def test_weights_of_another_architecture_are_reported(
     folder: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    assert code_of(f"local-dir:{copied(folder, tmp_path / 'other', **changes)}") == "wrong_architecture"
+    assert (
+        error_code_of(f"local-dir:{copy_model(folder, tmp_path / 'other', **changes)}")
+        == "wrong_architecture"
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,21 +184,19 @@ def test_weights_of_another_architecture_are_told(
     ],
 )
 def test_hostile_configurations_are_refused(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert code_of(f"local-dir:{copied(folder, tmp_path / 'hostile', **changes)}") == "bad_config"
+    assert error_code_of(f"local-dir:{copy_model(folder, tmp_path / 'hostile', **changes)}") == "bad_config"
 
 
 @pytest.mark.parametrize(
     "text", ["", "{}", "[]", "null", "{", "\x00", '{"model_cfg": 3}', "[" * 100_000, " " * 2_000_000]
 )
-def test_a_configuration_that_is_none_is_told(folder: Path, tmp_path: Path, text: str) -> None:
-    other = copied(folder, tmp_path / "none")
+def test_invalid_configuration_is_reported(folder: Path, tmp_path: Path, text: str) -> None:
+    other = copy_model(folder, tmp_path / "none")
     (other / "open_clip_config.json").write_text(text)
-    assert code_of(f"local-dir:{other}") == "bad_config"
+    assert error_code_of(f"local-dir:{other}") == "bad_config"
 
 
-def test_too_little_memory_is_told_before_anything_is_loaded(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_memory_is_reported_before_loading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from workers.encoders import building
 
     monkeypatch.setattr(building, "free_memory", lambda: 50 << 20)
@@ -205,11 +206,11 @@ def test_too_little_memory_is_told_before_anything_is_loaded(
     assert int(caught.value.details["needed"]) > int(caught.value.details["free"]) == 50
 
 
-def test_a_gpu_that_is_not_there_is_told() -> None:
+def test_missing_gpu_is_reported() -> None:
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("this machine has one")
+        pytest.skip("this machine has a GPU")
     with pytest.raises(EncoderError) as caught:
         load_encoder("pocket", device="cuda")
     assert caught.value.code == "no_gpu"
@@ -226,29 +227,29 @@ def test_a_gpu_that_is_not_there_is_told() -> None:
         ("local-dir:/no/such/folder", "no_folder", "does not exist"),
     ],
 )
-def test_wrong_names_say_what_is_wrong(name: str, code: str, reason: str) -> None:
+def test_unknown_names_are_refused_with_the_reason(name: str, code: str, reason: str) -> None:
     with pytest.raises(EncoderError, match=reason):
         load_encoder(name, device="cpu")
-    assert code_of(name) == code
+    assert error_code_of(name) == code
 
 
-def test_a_folder_that_is_no_model_is_told(tmp_path: Path) -> None:
+def test_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="open_clip_config"):
         load_encoder(f"local-dir:{tmp_path}", device="cpu")
-    assert code_of(f"local-dir:{tmp_path}") == "not_a_model"
+    assert error_code_of(f"local-dir:{tmp_path}") == "not_a_model"
 
 
 def test_the_activation_is_that_of_the_weights() -> None:
     """open_clip only warns that `ViT-B-32/openai` was trained with another activation than `ViT-B-32`."""
     from workers.encoders import sources
 
-    class Anywhere:
-        def first(self, *_given: Any) -> Path:
+    class AnyHub:
+        def first(self, *_arguments: Any) -> Path:
             return Path("weights.safetensors")
 
-    source = sources.find("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
+    source = sources.find("ViT-B-32/openai", AnyHub())  # type: ignore[arg-type]
     assert source.model["quick_gelu"] is True
-    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model
+    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", AnyHub()).model
 
 
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:

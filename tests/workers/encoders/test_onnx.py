@@ -48,7 +48,7 @@ def test_a_variant_is_another_encoder_with_nearly_the_same_vectors(
 
 
 @pytest.mark.parametrize("variant", ["onnx", "int8"])
-def test_a_convolutional_tower_too(cache: Path, variant: str) -> None:
+def test_variant_of_a_convolutional_tower_is_close_to_the_original(cache: Path, variant: str) -> None:
     pocket = load_encoder("pocket", device="cpu")
     encoder = load_encoder(f"pocket+{variant}", cache_dir=cache)
     assert encoder.device == "cpu"
@@ -65,33 +65,35 @@ def test_the_vector_of_an_image_does_not_depend_on_the_batch(original: Encoder, 
     assert np.array_equal(encoder.embed_pixels(pictures[::-1])[::-1], alone)
 
 
-def test_the_file_is_used_again_and_made_again_when_damaged(
+def test_file_is_reused_and_created_again_when_damaged(
     original: Encoder, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoder = load_encoder(f"{original.name}+onnx", cache_dir=cache)
     assert encoder.tower is not None
     file = encoder.tower.file
     assert cache in file.parents
-    made: list[str] = []
+    created: list[str] = []
     real = onnx_tower._make
-    monkeypatch.setattr(onnx_tower, "_make", lambda *given: (made.append(given[1]), real(*given))[1])
+    monkeypatch.setattr(
+        onnx_tower, "_make", lambda *arguments: (created.append(arguments[1]), real(*arguments))[1]
+    )
     again = load_encoder(f"{original.name}+onnx", cache_dir=cache)
-    assert (again.digest, again.tower.cosine_min, made) == (encoder.digest, encoder.tower.cosine_min, [])
+    assert (again.digest, again.tower.cosine_min, created) == (encoder.digest, encoder.tower.cosine_min, [])
 
     whole = file.read_bytes()
     for damage in (whole[: len(whole) // 2], b"", whole[:-1] + bytes([whole[-1] ^ 1])):
         file.write_bytes(damage)
         load_encoder(f"{original.name}+onnx", cache_dir=cache)
-    assert made == ["onnx"] * 3
+    assert created == ["onnx"] * 3
     file.with_suffix(".json").write_text("{")
     load_encoder(f"{original.name}+onnx", cache_dir=cache)
     file.with_suffix(".json").write_text(json.dumps({"sha256": 3}))
     load_encoder(f"{original.name}+onnx", cache_dir=cache)
-    assert made == ["onnx"] * 5
+    assert created == ["onnx"] * 5
     assert not [path for path in file.parent.iterdir() if path.name.startswith(".making")]
 
 
-def test_a_form_that_is_too_far_off_is_refused_and_not_kept(
+def test_variant_that_differs_too_much_is_refused_and_not_stored(
     original: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(onnx_tower._MIN_COSINE, "int8", (1.5, 1.5))
@@ -120,7 +122,7 @@ def test_other_weights_or_preprocessing_never_share_a_file(
     assert abs(one.embed_pixels(pictures) - two.embed_pixels(pictures)).max() > 1e-3
 
 
-def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+def test_onnx_runtime_stores_no_telemetry(tmp_path: Path) -> None:
     """Its telemetry, once on, stores a database in the user's cache folder."""
     code = (
         "from workers.encoders import onnx_tower; onnxruntime = onnx_tower._onnxruntime(); "
@@ -128,12 +130,12 @@ def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
     )
     quiet = {"CI", "ORT_RUNNING_UNIT_TESTS", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
     environment = {k: v for k, v in os.environ.items() if k not in quiet} | {"HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert "CPUExecutionProvider" in done.stdout
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "CPUExecutionProvider" in process.stdout
     assert list(tmp_path.rglob("*onnxruntime*")) == []
 
 
-def test_the_drawn_pictures_are_the_same_everywhere() -> None:
+def test_probe_images_are_the_same_on_every_machine() -> None:
     import hashlib
 
     assert hashlib.sha256(probe_images(4, 64).tobytes()).hexdigest() == PROBES_64

@@ -29,21 +29,21 @@ def compare(computed: np.ndarray, recorded: np.ndarray, precision: str = "fp32")
     require_same_vectors(computed, recorded, name="NAME", precision=precision, host="HOST")
 
 
-def turned(vectors: np.ndarray, cosine: float, row: int) -> np.ndarray:
+def turn_vector(vectors: np.ndarray, cosine: float, row: int) -> np.ndarray:
     """Return the vectors with one of them turned to this cosine with itself."""
-    found = vectors.astype(np.float64).copy()
-    other = np.random.default_rng(1).normal(size=found.shape[1])
-    other -= (other @ found[row]) * found[row]
-    found[row] = cosine * found[row] + np.sqrt(1 - cosine**2) * other / np.linalg.norm(other)
-    return found.astype(np.float32)
+    result = vectors.astype(np.float64).copy()
+    other = np.random.default_rng(1).normal(size=result.shape[1])
+    other -= (other @ result[row]) * result[row]
+    result[row] = cosine * result[row] + np.sqrt(1 - cosine**2) * other / np.linalg.norm(other)
+    return result.astype(np.float32)
 
 
-def test_the_probe_is_unit_vectors_that_differ_and_is_computed_once(encoder: Encoder) -> None:
+def test_probe_has_distinct_unit_vectors_and_is_computed_once(encoder: Encoder) -> None:
     vectors = encoder.probe
     assert vectors.shape == (COUNT, encoder.dim) and vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert len(np.unique(vectors.round(4), axis=0)) == COUNT, (
-        "an encoder that gives one vector for all passes else"
+        "an encoder that gives one vector for all inputs would pass otherwise"
     )
     assert encoder.probe is vectors
     assert np.array_equal(vectors[PICTURES:], probe_texts(encoder))
@@ -53,24 +53,24 @@ def test_the_probe_is_unit_vectors_that_differ_and_is_computed_once(encoder: Enc
 
 @pytest.mark.parametrize("precision", sorted(LEAST))
 @pytest.mark.parametrize("row", [0, PICTURES - 1, PICTURES, COUNT - 1])
-def test_one_vector_too_far_off_is_refused_with_the_figures(
+def test_vector_that_differs_too_much_is_refused_with_the_cosine(
     encoder: Encoder, precision: str, row: int
 ) -> None:
     picture = row < PICTURES
     least = LEAST[precision] if picture or precision == "amp" else LEAST["fp32"]
-    compare(turned(encoder.probe, 1 - (1 - least) / 2, row), encoder.probe, precision)
+    compare(turn_vector(encoder.probe, 1 - (1 - least) / 2, row), encoder.probe, precision)
     with pytest.raises(VectorMismatchError) as caught:
-        compare(turned(encoder.probe, 1 - (1 - least) * 2, row), encoder.probe, precision)
+        compare(turn_vector(encoder.probe, 1 - (1 - least) * 2, row), encoder.probe, precision)
     assert caught.value.code == "differs_here"
     assert (caught.value.details["host"], caught.value.details["name"]) == ("HOST", "NAME")
     assert float(caught.value.details["cosine"]) < float(caught.value.details["least"]) == least
     if not picture:
         with pytest.raises(VectorMismatchError):
-            compare(turned(encoder.probe, 1 - (1 - least) * 2, row)[PICTURES:], encoder.probe, precision)
+            compare(turn_vector(encoder.probe, 1 - (1 - least) * 2, row)[PICTURES:], encoder.probe, precision)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
-def test_vectors_that_are_no_vectors_are_refused(encoder: Encoder, value: float) -> None:
+def test_invalid_vectors_are_refused(encoder: Encoder, value: float) -> None:
     broken = encoder.probe.copy()
     broken[3] = value
     with pytest.raises(VectorMismatchError):
@@ -83,7 +83,7 @@ def test_vectors_that_are_no_vectors_are_refused(encoder: Encoder, value: float)
     assert len(SENTENCES) + PICTURES == COUNT
 
 
-def computed_with(name: str, folder: Path, **environment: str) -> np.ndarray:
+def compute_probe_with(name: str, folder: Path, **environment: str) -> np.ndarray:
     """Run the probe in a separate process with these variables."""
     out = folder / "probe.npy"
     code = (
@@ -103,13 +103,13 @@ def computed_with(name: str, folder: Path, **environment: str) -> np.ndarray:
 
 def test_other_kernels_of_torch_on_this_processor_are_accepted(tmp_path: Path) -> None:
     here = load_encoder("pocket", device="cpu").probe
-    plain = computed_with("pocket", tmp_path, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41")
+    plain = compute_probe_with("pocket", tmp_path, ATEN_CPU_CAPABILITY="default", ONEDNN_MAX_CPU_ISA="SSE41")
     compare(plain, here)
     assert (1 - cosines_of(plain, here)).max() < 1e-9
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_an_encoder_whose_vectors_are_no_vectors_cannot_be_used(folder: Path, value: float) -> None:
+def test_encoder_with_invalid_vectors_is_refused(folder: Path, value: float) -> None:
     import torch
 
     broken = load_encoder(f"local-dir:{folder}", device="cpu")

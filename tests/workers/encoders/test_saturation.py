@@ -83,7 +83,7 @@ def test_the_bound_holds_for_every_order_of_the_weights(weights: np.ndarray, ran
         ("MatMul", (8, 2), {}),
     ],
 )
-def test_two_large_weights_of_one_output_are_seen_in_every_operator(
+def test_overflow_of_two_weights_is_detected_in_every_operator(
     operator: str, shape: tuple[int, ...], attributes: dict[str, Any]
 ) -> None:
     channel = 1 if operator in {"MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul", "MatMul"} else 0
@@ -126,7 +126,7 @@ def test_the_bundled_encoder_in_8_bits_cannot_overflow(cache: Path) -> None:
     assert tower.cosine_min > 0.95
 
 
-def test_a_form_that_can_overflow_is_refused(
+def test_variant_that_can_overflow_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from onnxruntime import quantization
@@ -141,7 +141,7 @@ def test_a_form_that_can_overflow_is_refused(
     assert not list(tmp_path.rglob("*.onnx"))
 
 
-def test_a_file_made_elsewhere_is_compared_again_on_this_machine(
+def test_cached_file_is_compared_again_on_this_machine(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"local-dir:{folder}+int8"
@@ -154,8 +154,8 @@ def test_a_file_made_elsewhere_is_compared_again_on_this_machine(
         def __init__(self, file: Path) -> None:
             self._real = real(file)
 
-        def run(self, *given: Any) -> list[np.ndarray]:
-            vectors = self._real.run(*given)[0]
+        def run(self, *inputs: Any) -> list[np.ndarray]:
+            vectors = self._real.run(*inputs)[0]
             return [vectors[:, ::-1].copy()]
 
     monkeypatch.setattr(onnx_tower, "_session", Clipping)
@@ -163,7 +163,9 @@ def test_a_file_made_elsewhere_is_compared_again_on_this_machine(
         load_encoder(name, cache_dir=cache)
     assert caught.value.code == "variant_differs"
     monkeypatch.setattr(onnx_tower, "_session", real)
-    assert load_encoder(name, cache_dir=cache).precision == "int8", "the file is kept: it is not to blame"
+    assert load_encoder(name, cache_dir=cache).precision == "int8", (
+        "the file is kept, because it is not damaged"
+    )
 
 
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-user: a processor without VNNI")

@@ -29,7 +29,7 @@ def encoder() -> Encoder:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
-def test_order_keys_and_vectors(encoder: Encoder, workers: int) -> None:
+def test_stream_keeps_order_keys_and_vectors(encoder: Encoder, workers: int) -> None:
     items = [(f"key {n}", FILES[n] if n % 2 else lambda n=n: FILES[n]) for n in range(23)]
     chunks = list(encoder.encode_stream(iter(items), batch=4, workers=workers))
     assert [key for chunk in chunks for key in chunk.keys] == [key for key, _item in items]
@@ -39,7 +39,7 @@ def test_order_keys_and_vectors(encoder: Encoder, workers: int) -> None:
     assert whole.dtype == np.float32
 
 
-def test_bad_images_are_reported_by_key_and_the_rest_goes_on(encoder: Encoder) -> None:
+def test_bad_images_are_reported_by_key_and_the_others_are_embedded(encoder: Encoder) -> None:
     def gone() -> bytes:
         raise FileNotFoundError("deleted meanwhile")
 
@@ -54,7 +54,7 @@ def test_bad_images_are_reported_by_key_and_the_rest_goes_on(encoder: Encoder) -
     assert only_bad[0].vectors.shape == (0, encoder.dim)
 
 
-def test_a_storage_that_is_down_stops_the_stream(encoder: Encoder) -> None:
+def test_unreachable_storage_stops_the_stream(encoder: Encoder) -> None:
     def down() -> bytes:
         raise ConnectionError("no route to the storage")
 
@@ -63,7 +63,7 @@ def test_a_storage_that_is_down_stops_the_stream(encoder: Encoder) -> None:
         list(encoder.encode_stream(items, batch=2, workers=2))
 
 
-def test_what_reading_the_list_raises_comes_out(encoder: Encoder) -> None:
+def test_error_of_the_item_iterator_is_raised(encoder: Encoder) -> None:
     def items() -> Iterator[tuple[int, bytes]]:
         yield from ((n, FILES[n]) for n in range(12))
         raise RuntimeError("the database went away")
@@ -72,7 +72,7 @@ def test_what_reading_the_list_raises_comes_out(encoder: Encoder) -> None:
         list(encoder.encode_stream(items(), batch=2))
 
 
-def test_only_a_bounded_number_is_read_ahead_and_always_in_the_callers_thread(encoder: Encoder) -> None:
+def test_limited_number_of_items_is_read_ahead_in_the_callers_thread(encoder: Encoder) -> None:
     read: list[int] = []
     threads = set()
 
@@ -93,7 +93,7 @@ def test_only_a_bounded_number_is_read_ahead_and_always_in_the_callers_thread(en
     assert len(read) < 100
 
 
-def test_nothing_is_left_when_a_stream_is_closed_early(encoder: Encoder) -> None:
+def test_closing_a_stream_early_restores_the_threads(encoder: Encoder) -> None:
     import torch
 
     before, running = torch.get_num_threads(), threading.active_count()
@@ -105,8 +105,8 @@ def test_nothing_is_left_when_a_stream_is_closed_early(encoder: Encoder) -> None
     assert threading.active_count() == running
 
 
-def test_the_next_chunk_is_under_way_while_one_is_stored(encoder: Encoder) -> None:
-    """The stream does not drain between chunks. While the caller holds one, later ones are fetched."""
+def test_next_chunk_is_read_while_a_chunk_is_stored(encoder: Encoder) -> None:
+    """The stream does not drain between chunks. While the caller stores a chunk, later items are read."""
     fetched: list[int] = []
 
     def fetch(number: int) -> bytes:

@@ -52,7 +52,7 @@ def siglip_like(place: Path) -> Path:
     return place
 
 
-def test_clips_bpe(folder: Path) -> None:
+def test_tokenizer_of_clip_counts_tokens_and_cut_texts(folder: Path) -> None:
     encoder = load_encoder(f"local-dir:{folder}", device="cpu")
     fits, cut = " ".join(["crack"] * (CONTEXT - 2)), " ".join(["crack"] * (CONTEXT - 1))
     assert encoder.context_length == CONTEXT
@@ -64,7 +64,7 @@ def test_clips_bpe(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("marks", [1, 2])
-def test_hugging_face_tokenizers(tmp_path: Path, marks: int) -> None:
+def test_hugging_face_tokenizers_count_tokens_and_cut_texts(tmp_path: Path, marks: int) -> None:
     place = siglip_like(tmp_path / "siglip")
     hf_tokenizer(place, bos=marks == 2)
     encoder = load_encoder(f"local-dir:{place}", device="cpu")
@@ -76,7 +76,7 @@ def test_hugging_face_tokenizers(tmp_path: Path, marks: int) -> None:
     assert encoder.count_tokens(["A photo, of: crack!!!"]) == encoder.count_tokens(["a photo of crack"])
 
 
-def test_a_text_tower_of_hugging_face(tmp_path: Path) -> None:
+def test_text_tower_of_hugging_face_is_loaded_from_files(tmp_path: Path) -> None:
     """The kind of XLM-R: text tower and tokenizer from files next to the weights, without a hub."""
     import open_clip
     import torch
@@ -128,7 +128,7 @@ def test_a_text_tower_of_hugging_face(tmp_path: Path) -> None:
     assert caught.value.code == "unsafe"
 
 
-def test_a_tokenizer_that_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
+def test_missing_or_damaged_tokenizer_is_reported(tmp_path: Path) -> None:
     place = siglip_like(tmp_path / "siglip")
     (place / "tokenizer.json").write_text("{")
     with pytest.raises(EncoderError) as caught:
@@ -140,7 +140,7 @@ def test_a_tokenizer_that_is_missing_or_damaged_is_told(tmp_path: Path) -> None:
     assert caught.value.code == "no_network"
 
 
-def test_another_tokenizer_is_another_encoder(tmp_path: Path) -> None:
+def test_digest_changes_with_the_tokenizer(tmp_path: Path) -> None:
     place = siglip_like(tmp_path / "siglip")
     one = load_encoder(f"local-dir:{place}", device="cpu").digest
     hf_tokenizer(place, bos=True)

@@ -84,7 +84,7 @@ def test_a_biased_sample_is_corrected_and_its_interval_covers() -> None:
         ([2000, 100], [200, 40], [0.99, 0.9]),
     ],
 )
-def test_intervals_cover(sizes: list[int], audited: list[int], right: list[float]) -> None:
+def test_intervals_cover_the_truth(sizes: list[int], audited: list[int], right: list[float]) -> None:
     rng = np.random.default_rng(4)
     sizes = [max(size, n) for size, n in zip(sizes, audited, strict=True)]
     true = sum(n * p for n, p in zip(sizes, right, strict=True)) / sum(sizes)
@@ -97,7 +97,7 @@ def test_intervals_cover(sizes: list[int], audited: list[int], right: list[float
     assert covered / 2000 > 0.92
 
 
-def test_empty_and_invalid_input() -> None:
+def test_empty_input_is_accepted_and_invalid_input_refused() -> None:
     empty = weigh([], [100])
     assert len(empty.weights) == 0 and (empty.covered, empty.left_out) == (0, 100)
     assert weighted_proportion([], []).value is None

@@ -14,7 +14,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 
-from tests.labelled_vectors import world
+from tests.labelled_vectors import labelled_vectors
 from workers.heads import estimator
 from workers.heads.choice import DEFAULT, choose_head
 from workers.heads.estimator import HeadEstimator
@@ -28,7 +28,7 @@ from workers.heads.train import train_head
 KINDS = (LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic)
 
 
-def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):
+def skewed_classes(n: int, d: int = 20, labels: int = 8, seed: int = 0):
     """Return Gaussian classes with one anisotropic covariance, which suit a discriminant."""
     rng = np.random.default_rng(seed)
     mix = rng.normal(size=(d, d)) * np.geomspace(3.0, 1.0, d)
@@ -43,7 +43,7 @@ def skewed(n: int, d: int = 20, labels: int = 8, seed: int = 0):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scikit_learn_accepts_the_estimator(kind: type[HeadEstimator]) -> None:
-    X, y, T = world(n=120, noise=0.4)
+    X, y, T = labelled_vectors(n=120, noise=0.4)
     model = kind(T, logit_scale=20.0, seed=3)
     twin = clone(model)
     assert twin is not model
@@ -59,8 +59,8 @@ def test_scikit_learn_accepts_the_estimator(kind: type[HeadEstimator]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_edge_cases(kind: type[HeadEstimator]) -> None:
-    X, y, T = world(n=60)
+def test_estimator_handles_edge_cases(kind: type[HeadEstimator]) -> None:
+    X, y, T = labelled_vectors(n=60)
     none = kind(T, logit_scale=20.0).fit(X[:0], y[:0])
     assert np.isfinite(none.predict_proba(X)).all()
     one_class = kind(T, logit_scale=20.0).fit(X[y == 2][:9], y[y == 2][:9])
@@ -83,8 +83,8 @@ def test_edge_cases(kind: type[HeadEstimator]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
-    X, y, T = world(n=80)
+def test_fit_uses_soft_labels_weights_and_the_seed(kind: type[HeadEstimator]) -> None:
+    X, y, T = labelled_vectors(n=80)
     hard = kind(T, logit_scale=20.0, seed=1).fit(X, y)
     soft = kind(T, logit_scale=20.0, seed=1).fit(X, np.eye(4)[y])
     np.testing.assert_array_equal(hard.coef_, soft.coef_)
@@ -99,7 +99,7 @@ def test_soft_labels_weights_and_seeds(kind: type[HeadEstimator]) -> None:
 
 def test_discriminant_equals_lda_with_many_rows() -> None:
     """With many rows the shrinkage fades: the result is scikit-learn's LDA with equal priors."""
-    X, y, _ = world(n=8000, d=12)
+    X, y, _ = labelled_vectors(n=8000, d=12)
     W, b = discriminant(X, np.eye(4)[y], np.ones(len(X)))
     lda = LinearDiscriminantAnalysis(solver="lsqr", priors=np.full(4, 0.25)).fit(X, y)
     ours, theirs = X @ W.T + b, lda.decision_function(X)
@@ -116,7 +116,7 @@ def test_discriminant_is_finite_for_any_size(n: int, d: int, seed: int) -> None:
 
 
 def test_weight_two_equals_the_row_twice() -> None:
-    X, y, _ = world(n=30)
+    X, y, _ = labelled_vectors(n=30)
     Y, v = np.eye(4)[y], np.ones(30)
     v[:10] = 2.0
     weighted = discriminant(X, Y, v)
@@ -126,7 +126,7 @@ def test_weight_two_equals_the_row_twice() -> None:
 
 
 def test_an_unlabelled_class_is_predicted_from_its_prompt() -> None:
-    X, y, T = world(n=300, labels=5, noise=0.4)
+    X, y, T = labelled_vectors(n=300, labels=5, noise=0.4)
     seen = y != 4
     model = GaussianDiscriminant(T, logit_scale=30.0).fit(X[seen][:100], y[seen][:100])
     assert (model.predict(X[y == 4]) == 4).mean() > 0.5
@@ -136,7 +136,7 @@ def test_an_unlabelled_class_is_predicted_from_its_prompt() -> None:
 
 
 def test_the_default_is_chosen_with_good_prompts() -> None:
-    X, y, T = world(n=150, noise=0.5)
+    X, y, T = labelled_vectors(n=150, noise=0.5)
     choice = choose_head(X, y, class_embeddings=T, logit_scale=20.0)
     assert [candidate.kind for candidate in choice.candidates] == ["logistic", "gaussian", "plain"]
     assert isinstance(choice.model, LogisticTextPriorHead)
@@ -145,7 +145,7 @@ def test_the_default_is_chosen_with_good_prompts() -> None:
 
 
 def test_a_clearly_better_challenger_is_chosen() -> None:
-    X, y = skewed(600)
+    X, y = skewed_classes(600)
     rng = np.random.default_rng(1)
     T = rng.normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
@@ -165,13 +165,13 @@ def test_a_clearly_better_challenger_is_chosen() -> None:
 
 def test_a_challenger_that_leads_by_chance_is_not_chosen() -> None:
     """Without text both kinds are nearly the same head."""
-    X, y, T = world(n=60, noise=1.2, seed=5)
+    X, y, T = labelled_vectors(n=60, noise=1.2, seed=5)
     choice = choose_head(X, y, class_embeddings=np.zeros_like(T), logit_scale=20.0, kinds=(DEFAULT, "plain"))
     assert isinstance(choice.model, LogisticTextPriorHead)
 
 
 def test_kinds_are_not_compared_with_too_few_labels() -> None:
-    X, y, T = world(n=7)
+    X, y, T = labelled_vectors(n=7)
     choice = choose_head(X, y, class_embeddings=T, logit_scale=20.0)
     assert (choice.code, choice.calibration, choice.candidates) == ("few_labels", None, ())
 
@@ -180,7 +180,7 @@ def test_kinds_are_compared_on_all_of_many_labels(monkeypatch: pytest.MonkeyPatc
     """Strengths are tried on a subset; the results of each kind are those of all labels."""
     monkeypatch.setattr(estimator, "SUBSET_SIZE", 80)
     monkeypatch.setattr(estimator, "_SUBSET_PER_CLASS", 1)
-    X, y = skewed(1200)
+    X, y = skewed_classes(1200)
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
     choice = choose_head(X[:600], y[:600], class_embeddings=T, logit_scale=20.0)
@@ -199,13 +199,13 @@ def test_kinds_are_compared_on_all_of_many_labels(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("kinds", [("plain",), ("logistic", "forest"), ()])
 def test_unknown_kinds_are_refused(kinds: tuple[str, ...]) -> None:
-    X, y, T = world(n=20)
+    X, y, T = labelled_vectors(n=20)
     with pytest.raises(ValueError, match="kinds"):
         choose_head(X, y, class_embeddings=T, logit_scale=20.0, kinds=kinds)
 
 
 def test_training_stores_the_choice_and_its_candidates() -> None:
-    X, y = skewed(600)
+    X, y = skewed_classes(600)
     X, y = X[:200], y[:200]
     T = np.random.default_rng(1).normal(size=(8, X.shape[1]))
     T /= np.linalg.norm(T, axis=1, keepdims=True)
@@ -236,14 +236,14 @@ def test_training_stores_the_choice_and_its_candidates() -> None:
 
 
 def test_a_plain_head_loads_as_plain_head() -> None:
-    X, y, T = world(n=60)
+    X, y, T = labelled_vectors(n=60)
     head = PlainLogistic(T, logit_scale=20.0).fit(X, y).freeze(temperature=0.7, calibrated=True)
     assert isinstance(load_head(dump_head(head)), PlainHead)
 
 
 def test_label_noise_does_not_lower_confidence() -> None:
     """With a tenth of the labels wrong, confidence still matches accuracy on true labels."""
-    X, y, T = world(n=2400, noise=0.2)
+    X, y, T = labelled_vectors(n=2400, noise=0.2)
     rng = np.random.default_rng(4)
     labels = y.copy()
     wrong = rng.random(2400) < 0.1

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.labelled_vectors import world
+from tests.labelled_vectors import labelled_vectors
 from workers.heads import estimator
 from workers.heads.folds import group_copies, stratified_folds, stratified_sample
 from workers.heads.gaussian import GaussianDiscriminant
@@ -18,7 +18,7 @@ from workers.heads.plain import PlainLogistic
 
 
 def test_copies_share_a_fold() -> None:
-    X, y, _ = world(n=40)
+    X, y, _ = labelled_vectors(n=40)
     again = np.concatenate([X, X[:25], X[:5]])
     groups = group_copies(again)
     assert (groups[40:65] == np.arange(25)).all()
@@ -31,7 +31,7 @@ def test_copies_share_a_fold() -> None:
 def test_copies_do_not_improve_cross_validated_accuracy() -> None:
     """Random labels, each image three times: copies in other folds would reveal the label."""
     rng = np.random.default_rng(2)
-    X, _, T = world(n=60, d=64)
+    X, _, T = labelled_vectors(n=60, d=64)
     y = rng.integers(0, 4, 60)
     m = LogisticTextPriorHead(T, logit_scale=20.0).fit(np.tile(X, (3, 1)), np.tile(y, 3))
     assert m.oof_logits_ is not None
@@ -45,8 +45,8 @@ def test_folds_are_balanced_in_size_and_in_each_class(y: list[int], seed: int) -
     sizes = np.bincount(fold, minlength=5)
     assert sizes.max() - sizes.min() <= 1
     for c in np.unique(labels):
-        per = np.bincount(fold[labels == c], minlength=5)
-        assert per.max() - per.min() <= 1
+        counts = np.bincount(fold[labels == c], minlength=5)
+        assert counts.max() - counts.min() <= 1
 
 
 @given(
@@ -66,19 +66,19 @@ def test_sample_is_stratified_by_class_and_fold(y: list[int], times: int, size: 
     fold = stratified_folds(labels, 5, seed, groups=groups)
     first = np.unique(groups)
     for c in np.unique(labels):
-        of = first[labels[first] == c]
-        assert taken[of].sum() >= min(4, len(of))
-        share = len(of) * min(1.0, size / len(y))
-        assert taken[of].sum() <= max(4, share + 0.5)
-        per = np.bincount(fold[of[taken[of]]], minlength=5)
-        assert per.max() - per.min() <= 1
+        rows_of_class = first[labels[first] == c]
+        assert taken[rows_of_class].sum() >= min(4, len(rows_of_class))
+        share = len(rows_of_class) * min(1.0, size / len(y))
+        assert taken[rows_of_class].sum() <= max(4, share + 0.5)
+        counts = np.bincount(fold[rows_of_class[taken[rows_of_class]]], minlength=5)
+        assert counts.max() - counts.min() <= 1
     assert rows.tolist() == stratified_sample(labels, size, seed, groups=groups, min_per_class=4).tolist()
 
 
 @pytest.mark.parametrize("kind", [LogisticTextPriorHead, GaussianDiscriminant, PlainLogistic])
 def test_rows_of_weight_zero_do_not_empty_a_fold(kind: type) -> None:
     """All weight lies in one fold of the unweighted data."""
-    X, y, T = world(n=60)
+    X, y, T = labelled_vectors(n=60)
     plain = kind(T, logit_scale=10.0).prepare(X, y)
     assert plain.fold is not None
     weight = (plain.fold == 0).astype(float)
@@ -90,7 +90,9 @@ def test_rows_of_weight_zero_do_not_empty_a_fold(kind: type) -> None:
     again = kind(T, logit_scale=10.0).prepare(
         np.concatenate([X, X]), np.tile(y, 2), np.r_[weight, 0 * weight]
     )
-    assert again.fold is not None and (again.fold[:60][counted] == again.fold[60:][counted]).all(), "copies"
+    assert again.fold is not None and (again.fold[:60][counted] == again.fold[60:][counted]).all(), (
+        "copies share a fold"
+    )
     for bad in (1e300, -1.0, np.nan, np.inf):
         with pytest.raises(ValueError, match="sample_weight"):
             kind(T).fit(X, y, sample_weight=np.full(60, bad))
@@ -108,8 +110,8 @@ def small_subset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_subset")
 @pytest.mark.parametrize("soft", [False, True])
-def test_with_many_labels_every_row_has_out_of_fold_logits(soft: bool) -> None:
-    X, y, T = world(n=700, noise=1.0)
+def test_every_row_of_many_labels_has_out_of_fold_logits(soft: bool) -> None:
+    X, y, T = labelled_vectors(n=700, noise=1.0)
     X = np.concatenate([X, X[:50]])
     y = np.concatenate([y, y[:50]])
     Y = 0.8 * np.eye(4)[y] + 0.05 if soft else y
@@ -123,17 +125,19 @@ def test_with_many_labels_every_row_has_out_of_fold_logits(soft: bool) -> None:
     m.fit(X, Y, sample_weight=weight)
     assert m.oof_logits_ is not None and m.oof_logits_.shape == (750, 4)
     # A row's logits are those of a head trained without its fold.
-    held = data.fold == 2
+    in_fold = data.fold == 2
     alone = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=m.lambda0_, whitening_power=m.whitening_power_)
-    at = alone.prepare(X[~held], Y[~held], weight[~held])
+    at = alone.prepare(X[~in_fold], Y[~in_fold], weight[~in_fold])
     alone.choose_parameters(dataclasses.replace(at, fold=None)).refit(dataclasses.replace(at, fold=None))
     # λ's unit and the metric are those of the images at hand, so the equality is not exact.
-    assert np.corrcoef(alone.decision_function(X[held]).ravel(), m.oof_logits_[held].ravel())[0, 1] > 0.99
+    assert (
+        np.corrcoef(alone.decision_function(X[in_fold]).ravel(), m.oof_logits_[in_fold].ravel())[0, 1] > 0.99
+    )
 
 
 @pytest.mark.usefixtures("small_subset")
 def test_the_subset_costs_no_accuracy() -> None:
-    X, y, T = world(n=3000, noise=1.2, seed=3)
+    X, y, T = labelled_vectors(n=3000, noise=1.2, seed=3)
     many = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:1000], y[:1000])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(estimator, "SUBSET_SIZE", 10_000)
@@ -145,7 +149,7 @@ def test_the_subset_costs_no_accuracy() -> None:
 
 @pytest.mark.usefixtures("small_subset")
 def test_a_wrong_strength_from_the_subset_is_corrected() -> None:
-    X, y, T = world(n=500, d=40, noise=2.0, seed=3)
+    X, y, T = labelled_vectors(n=500, d=40, noise=2.0, seed=3)
     m = LogisticTextPriorHead(T, logit_scale=10.0)
     data = m.prepare(X, y)
     m.choose_parameters(data.subset)
@@ -156,8 +160,8 @@ def test_a_wrong_strength_from_the_subset_is_corrected() -> None:
 
 
 @pytest.mark.usefixtures("small_subset")
-def test_with_many_labels_fits_repeat_exactly_and_keep_a_rare_class() -> None:
-    X, y, T = world(n=800, noise=0.3)
+def test_fits_of_many_labels_are_identical_and_keep_a_rare_class() -> None:
+    X, y, T = labelled_vectors(n=800, noise=0.3)
     rows = np.r_[np.flatnonzero(y != 3), np.flatnonzero(y == 3)[:1]]
     fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X[rows], y[rows]) for _ in range(2)]
     assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
@@ -168,6 +172,6 @@ def test_with_many_labels_fits_repeat_exactly_and_keep_a_rare_class() -> None:
 
 
 def test_the_subset_of_few_labels_is_all_of_them() -> None:
-    X, y, T = world(n=200)
+    X, y, T = labelled_vectors(n=200)
     data = LogisticTextPriorHead(T, logit_scale=10.0).prepare(X, y)
     assert data.subset is data

@@ -11,7 +11,7 @@ import pytest
 from django.utils import translation
 
 from mekiki.learning import training_log
-from tests.labelled_vectors import world
+from tests.labelled_vectors import labelled_vectors
 from workers.heads.train import train_head
 
 Step = tuple[str, dict[str, Any]]
@@ -32,7 +32,7 @@ def logged_steps(X: np.ndarray, y: np.ndarray, T: np.ndarray) -> list[Step]:
 def steps() -> list[Step]:
     """Return steps of trainings on no, few and many labels, and with an unlabelled class."""
     steps: list[Step] = []
-    X, y, T = world(n=240, noise=0.5)
+    X, y, T = labelled_vectors(n=240, noise=0.5)
     for n in (0, 1, 5, 240):
         steps += logged_steps(X[:n], y[:n], T)
     labelled = y < y.max()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from tests.labelled_vectors import world
+from tests.labelled_vectors import labelled_vectors
 from workers.heads.head import NonFiniteVectors
 from workers.heads.logistic import LogisticTextPriorHead, one_standard_error
 from workers.heads.objective import log_softmax
@@ -22,7 +22,7 @@ def digits():
 
 def test_fit_minimises_the_documented_formula() -> None:
     """Checks the gradient in W and b of the formula itself, not of the transformed problem."""
-    X, y, T = world(n=30, d=40)  # fewer images than dimensions
+    X, y, T = labelled_vectors(n=30, d=40)  # fewer images than dimensions
     s, kappa = 20.0, 0.5
     m = LogisticTextPriorHead(T, logit_scale=s, lambda0=0.1, text_scale=1.0, whitening_power=0.0, kappa=kappa)
     m.fit(X, y)
@@ -36,19 +36,19 @@ def test_fit_minimises_the_documented_formula() -> None:
 
 
 def test_infinite_prior_is_zero_shot() -> None:
-    X, y, T = world()
+    X, y, T = labelled_vectors()
     m = LogisticTextPriorHead(T, logit_scale=10.0, lambda0=1e9, text_scale=1.0, kappa=1e9).fit(X, y)
     np.testing.assert_allclose(m.decision_function(X), 10.0 * X @ T.T, atol=1e-3)
 
 
-def test_without_labels_it_is_zero_shot() -> None:
-    X, _, T = world()
+def test_head_without_labels_is_zero_shot() -> None:
+    X, _, T = labelled_vectors()
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[:0], np.empty(0, int))
     np.testing.assert_allclose(m.decision_function(X), 10.0 * X @ T.T, atol=1e-9)
 
 
 def test_prior_fades_with_the_number_of_labels() -> None:
-    X, y, T = world(n=2000)
+    X, y, T = labelled_vectors(n=2000)
     wrong = np.roll(T, 1, axis=0)  # every prompt describes another class
     score = []
     for n in (8, 60, 1000):
@@ -75,7 +75,7 @@ def test_meaningless_prompts_do_not_cost_accuracy() -> None:
 
 
 def test_good_prompts_help_when_labels_are_few() -> None:
-    X, y, T = world(n=1000, d=64, labels=8, noise=0.35)
+    X, y, T = labelled_vectors(n=1000, d=64, labels=8, noise=0.35)
     few = np.arange(24)
     with_text = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
     without = LogisticTextPriorHead(np.zeros_like(T), logit_scale=20.0).fit(X[few], y[few])
@@ -97,7 +97,7 @@ def test_a_common_component_of_the_images_changes_nothing() -> None:
 
 
 def test_trust_in_text_is_per_class() -> None:
-    X, y, T = world(n=400, noise=0.4)
+    X, y, T = labelled_vectors(n=400, noise=0.4)
     broken = T.copy()
     broken[2] = -T[2]
     m = LogisticTextPriorHead(broken, logit_scale=10.0, text_scale=1.0).fit(X, y)
@@ -105,13 +105,15 @@ def test_trust_in_text_is_per_class() -> None:
 
 
 def test_unlabelled_class_gets_the_mean_trust() -> None:
-    X, y, T = world(n=40)
-    kept = y != 3
-    m = LogisticTextPriorHead(T, logit_scale=10.0, text_scale=1.0, lambda0=1.0).fit(X[kept], y[kept])
-    p = np.exp(10.0 * X[kept] @ T.T)
-    right = (p / p.sum(axis=1, keepdims=True))[np.arange(kept.sum()), y[kept]]
-    counts = np.bincount(y[kept], minlength=4)
-    trust = (np.bincount(y[kept], weights=right, minlength=4) + 4 * right.mean()) / (counts + 4)
+    X, y, T = labelled_vectors(n=40)
+    is_labelled = y != 3
+    m = LogisticTextPriorHead(T, logit_scale=10.0, text_scale=1.0, lambda0=1.0).fit(
+        X[is_labelled], y[is_labelled]
+    )
+    p = np.exp(10.0 * X[is_labelled] @ T.T)
+    right = (p / p.sum(axis=1, keepdims=True))[np.arange(is_labelled.sum()), y[is_labelled]]
+    counts = np.bincount(y[is_labelled], minlength=4)
+    trust = (np.bincount(y[is_labelled], weights=right, minlength=4) + 4 * right.mean()) / (counts + 4)
     assert trust[3] == pytest.approx(right.mean())
     np.testing.assert_allclose(m.lambdas_ / m.lambdas_.mean(), trust / trust.mean(), rtol=1e-9)
 
@@ -126,7 +128,7 @@ def test_one_standard_error_chooses_the_strongest_within_it() -> None:
 @given(st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
 def test_permuted_labels_permute_the_logits(seed: int) -> None:
-    X, y, T = world(n=40, seed=seed)
+    X, y, T = labelled_vectors(n=40, seed=seed)
     order = np.random.default_rng(seed).permutation(4)
     name = np.argsort(order)  # old label c is called name[c]
     fixed = {"logit_scale": 10.0}
@@ -136,14 +138,14 @@ def test_permuted_labels_permute_the_logits(seed: int) -> None:
 
 
 def test_fits_with_one_seed_are_identical() -> None:
-    X, y, T = world(noise=1.2)
+    X, y, T = labelled_vectors(noise=1.2)
     fits = [LogisticTextPriorHead(T, logit_scale=10.0, seed=5).fit(X, y) for _ in range(2)]
     assert fits[0].coef_.tobytes() == fits[1].coef_.tobytes()
     assert fits[0].oof_logits_.tobytes() == fits[1].oof_logits_.tobytes()
 
 
 def test_weight_two_equals_the_row_twice() -> None:
-    X, y, T = world(n=30)
+    X, y, T = labelled_vectors(n=30)
     weight = np.ones(30)
     weight[:5] = 2
     kw = {"logit_scale": 10.0, "lambda0": 0.1, "text_scale": 1.0, "whitening_power": 0.0}
@@ -155,14 +157,14 @@ def test_weight_two_equals_the_row_twice() -> None:
 
 
 def test_one_hot_soft_labels_are_hard_labels() -> None:
-    X, y, T = world(n=60)
+    X, y, T = labelled_vectors(n=60)
     a = LogisticTextPriorHead(T, logit_scale=10.0).fit(X, y)
     b = LogisticTextPriorHead(T, logit_scale=10.0).fit(X, np.eye(4)[y])
     np.testing.assert_array_equal(a.coef_, b.coef_)
 
 
 def test_contradictory_labels_of_one_image_give_their_share() -> None:
-    X, _, _ = world(n=40)
+    X, _, _ = labelled_vectors(n=40)
     x = np.repeat(X[:1], 40, axis=0)
     y = np.array([0] * 30 + [1] * 10)
     p = (
@@ -174,8 +176,8 @@ def test_contradictory_labels_of_one_image_give_their_share() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 40])
-def test_labels_of_one_class_only(n: int) -> None:
-    X, y, T = world(n=300)
+def test_fit_handles_labels_of_one_class(n: int) -> None:
+    X, y, T = labelled_vectors(n=300)
     rows = np.flatnonzero(y == 1)[:n]
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
     assert np.isfinite(m.coef_).all()
@@ -188,21 +190,21 @@ def test_labels_of_one_class_only(n: int) -> None:
 
 
 def test_a_class_with_one_example_is_predicted() -> None:
-    X, y, T = world(n=200, noise=0.3)
+    X, y, T = labelled_vectors(n=200, noise=0.3)
     rows = np.concatenate([np.flatnonzero(y == c)[: (1 if c == 3 else 20)] for c in range(4)])
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
     assert (m.predict(X[y == 3]) == 3).mean() > 0.6
 
 
 def test_a_label_added_later_is_still_predicted_from_its_prompt() -> None:
-    X, y, T = world(n=400, noise=0.3)
+    X, y, T = labelled_vectors(n=400, noise=0.3)
     rows = np.flatnonzero(y != 3)[:60]
     m = LogisticTextPriorHead(T, logit_scale=10.0).fit(X[rows], y[rows])
     assert (m.predict(X[y == 3]) == 3).mean() > 0.4
 
 
 def test_rows_that_are_not_finite_are_named() -> None:
-    X, y, T = world(n=20)
+    X, y, T = labelled_vectors(n=20)
     X[3, 1], X[11, 0] = np.nan, np.inf
     with pytest.raises(NonFiniteVectors, match="rows 3, 11") as caught:
         LogisticTextPriorHead(T).fit(X, y)
@@ -214,13 +216,13 @@ def test_rows_that_are_not_finite_are_named() -> None:
     [[0, 1, 4], [0, -1, 1], [0.0, 1.0, 2.0], [0, 1], [[1, 0, 0, 0], [0, 0.5, 0, 0], [0, 0, 1, 0]]],
 )
 def test_invalid_labels_are_refused(y: list) -> None:
-    X, _, T = world(n=3)
+    X, _, T = labelled_vectors(n=3)
     with pytest.raises(ValueError, match="labels"):
         LogisticTextPriorHead(T).fit(X, y)
 
 
-def test_single_label_schema() -> None:
-    X, _, T = world(n=20)
+def test_schema_with_one_label_has_probability_one() -> None:
+    X, _, T = labelled_vectors(n=20)
     p = LogisticTextPriorHead(T[:1]).fit(X, np.zeros(20, int)).predict_proba(X)
     np.testing.assert_array_equal(p, 1.0)
 
@@ -228,7 +230,7 @@ def test_single_label_schema() -> None:
 def test_predicting_before_fitting_raises_not_fitted_error() -> None:
     from sklearn.exceptions import NotFittedError
 
-    X, _y, T = world(n=30)
+    X, _y, T = labelled_vectors(n=30)
     with pytest.raises(NotFittedError, match=r"LogisticTextPriorHead.*fit"):
         LogisticTextPriorHead(T).predict(X)
     with pytest.raises(NotFittedError):
@@ -236,7 +238,7 @@ def test_predicting_before_fitting_raises_not_fitted_error() -> None:
 
 
 def test_parameters_follow_scikit_learn() -> None:
-    _, _, T = world()
+    _, _, T = labelled_vectors()
     m = LogisticTextPriorHead(T, seed=3)
     assert m.get_params()["seed"] == 3
     assert m.set_params(seed=4, folds=3) is m
@@ -245,8 +247,8 @@ def test_parameters_follow_scikit_learn() -> None:
         m.set_params(depth=2)
 
 
-def test_with_few_labels_the_prior_is_stronger_for_good_prompts() -> None:
-    X, y, T = world(n=7, noise=0.2)
+def test_prior_is_stronger_for_good_prompts_with_few_labels() -> None:
+    X, y, T = labelled_vectors(n=7, noise=0.2)
     good = LogisticTextPriorHead(T, logit_scale=30.0).fit(X, y)
     bad = LogisticTextPriorHead(T[[1, 2, 3, 0]], logit_scale=30.0).fit(X, y)
     none = LogisticTextPriorHead(np.zeros_like(T), logit_scale=30.0).fit(X, y)
@@ -258,7 +260,7 @@ def test_a_dozen_labels_of_two_classes_do_not_harm_good_prompts() -> None:
     """Class frequencies of a dozen labels are random: the bias must not follow them."""
     losses = []
     for seed in range(10):
-        X, y, T = world(n=1500, d=48, labels=8, noise=0.35, seed=seed)
+        X, y, T = labelled_vectors(n=1500, d=48, labels=8, noise=0.35, seed=seed)
         few = np.r_[np.flatnonzero(y == 0)[:6], np.flatnonzero(y == 1)[:6]]  # six of eight labels have none
         head = LogisticTextPriorHead(T, logit_scale=20.0).fit(X[few], y[few])
         losses.append(((X @ T.T).argmax(axis=1) == y).mean() - (head.predict(X) == y).mean())

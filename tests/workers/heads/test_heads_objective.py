@@ -12,33 +12,33 @@ from workers.heads.logistic import fit_text_scale, whitening_factors
 from workers.heads.objective import Problem, Rows, basis, evaluate, log_softmax
 
 
-def problems(n: int, r: int, labels: int, seed: int):
+def make_problems(n: int, r: int, labels: int, seed: int):
     """Return three problems on the same rows, with soft targets, weights, and rows of weight 0."""
     rng = np.random.default_rng(seed)
     rows = Rows.of(rng.normal(size=(n, r)), rng.normal(size=(n, labels)), rng.dirichlet(np.ones(labels), n))
     v = rng.random((3, n))
     v[1, : n // 3] = 0.0
     v[2, n // 2 :] = 0.0
-    made = [Problem(v[i], float(rng.random()), rng.random((labels, r)) + 0.1, 0.3) for i in range(3)]
-    return rng, rows, made
+    problems = [Problem(v[i], float(rng.random()), rng.random((labels, r)) + 0.1, 0.3) for i in range(3)]
+    return rng, rows, problems
 
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
 def test_gradients_and_hessian_diagonals_equal_finite_differences(seed: int) -> None:
     n, r, labels = 7, 3, 4
-    rng, rows, made = problems(n, r, labels, seed)
+    rng, rows, problems = make_problems(n, r, labels, seed)
     W, b = rng.normal(size=(3, labels, r)), rng.normal(size=(3, labels))
-    values = evaluate(W, b, rows, made, curvature=True)
+    values = evaluate(W, b, rows, problems, curvature=True)
     assert values.hessian_diag_W is not None and values.hessian_diag_b is not None
     step = 1e-6
 
-    def moved(
+    def finite_differences(
         W: np.ndarray, b: np.ndarray, by: np.ndarray, at: tuple[int, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
-        up, down = evaluate(W, b, rows, made), by.copy()
+        up, down = evaluate(W, b, rows, problems), by.copy()
         down[(slice(None), *at)] -= 2 * step
-        other = evaluate(down if by is W else W, down if by is b else b, rows, made)
+        other = evaluate(down if by is W else W, down if by is b else b, rows, problems)
         slopes = (up.grad_W, other.grad_W) if by is W else (up.grad_b, other.grad_b)
         index = (slice(None), *at)
         return (up.loss - other.loss) / (2 * step), (slopes[0][index] - slopes[1][index]) / (2 * step)
@@ -47,26 +47,26 @@ def test_gradients_and_hessian_diagonals_equal_finite_differences(seed: int) -> 
         for i in range(r):
             up = W.copy()
             up[:, c, i] += step
-            slope, bend = moved(up, b, up, (c, i))
+            slope, bend = finite_differences(up, b, up, (c, i))
             np.testing.assert_allclose(slope, values.grad_W[:, c, i], atol=1e-6)
             np.testing.assert_allclose(bend, values.hessian_diag_W[:, c, i], atol=1e-5)
         up = b.copy()
         up[:, c] += step
-        slope, bend = moved(W, up, up, (c,))
+        slope, bend = finite_differences(W, up, up, (c,))
         np.testing.assert_allclose(slope, values.grad_b[:, c], atol=1e-6)
         np.testing.assert_allclose(bend, values.hessian_diag_b[:, c], atol=1e-5)
 
 
 @pytest.mark.parametrize("n", [5, 512, 1700])
-def test_problems_evaluated_together_equal_each_alone(n: int) -> None:
+def test_problems_evaluated_together_equal_separate_evaluations(n: int) -> None:
     """Skipped blocks and shared products change no sum."""
-    rng, rows, made = problems(n, 6, 4, 1)
+    rng, rows, problems = make_problems(n, 6, 4, 1)
     W, b = rng.normal(size=(3, 4, 6)), rng.normal(size=(3, 4))
-    values = evaluate(W, b, rows, made)
+    values = evaluate(W, b, rows, problems)
     for i in range(3):
-        alone = evaluate(W[i : i + 1], b[i : i + 1], rows, [made[i]])
-        p = np.exp(log_softmax(made[i].alpha * rows.B.T + rows.Z @ W[i].T + b[i]))
-        by_hand = (made[i].v[:, None] * (p - rows.Y.T)).T @ rows.Z + made[i].lam * W[i]
+        alone = evaluate(W[i : i + 1], b[i : i + 1], rows, [problems[i]])
+        p = np.exp(log_softmax(problems[i].alpha * rows.B.T + rows.Z @ W[i].T + b[i]))
+        by_hand = (problems[i].v[:, None] * (p - rows.Y.T)).T @ rows.Z + problems[i].lam * W[i]
         for expected in (alone.grad_W[0], by_hand):
             np.testing.assert_allclose(values.grad_W[i], expected, rtol=1e-9, atol=1e-9)
         assert values.loss[i] == pytest.approx(alone.loss[0], rel=1e-12)
@@ -75,10 +75,10 @@ def test_problems_evaluated_together_equal_each_alone(n: int) -> None:
 @given(st.integers(0, 10_000))
 @settings(max_examples=10, deadline=None)
 def test_many_problems_are_solved_at_once(seed: int) -> None:
-    rng, rows, made = problems(60, 5, 3, seed)
-    starts = [(rng.normal(size=(3, 5)), rng.normal(size=3)) for _ in made]
-    cold, warm = solve(rows, made, tolerance=1e-13), solve(rows, made, starts=starts, tolerance=1e-13)
-    for (W, b), (other, _), problem in zip(cold, warm, made, strict=True):
+    rng, rows, problems = make_problems(60, 5, 3, seed)
+    starts = [(rng.normal(size=(3, 5)), rng.normal(size=3)) for _ in problems]
+    cold, warm = solve(rows, problems, tolerance=1e-13), solve(rows, problems, starts=starts, tolerance=1e-13)
+    for (W, b), (other, _), problem in zip(cold, warm, problems, strict=True):
         np.testing.assert_allclose(W, other, atol=1e-4)
         at = evaluate(W[None], b[None], rows, [problem])
         assert max(np.abs(at.grad_W).max(), np.abs(at.grad_b).max()) < 1e-4

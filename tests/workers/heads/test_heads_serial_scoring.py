@@ -63,11 +63,11 @@ def test_bytes_are_the_same_in_another_process() -> None:
         "h = ZeroShotHead(np.arange(6.0).reshape(2, 3), 3.0, details=details)\n"
         "print(hashlib.sha256(dump_head(h)).hexdigest())\n"
     )
-    seen = {
+    digests = {
         subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
         for _ in "ab"
     }
-    assert len(seen) == 1
+    assert len(digests) == 1
 
 
 def head_file(**changes: object) -> bytes:

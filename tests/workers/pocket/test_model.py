@@ -35,27 +35,27 @@ def test_zero_shot_is_clearly_above_chance_under_unseen_conditions(encoder: Enco
     for language in ("en", "ja"):
         assert zero_shot(encoder, vectors, specs, language) > 2.5 / len(CANDIDATES)
     control = untrained(encoder)
-    lost = control.encode_images(pictures).vectors
-    assert zero_shot(control, lost, specs, "en") < zero_shot(encoder, vectors, specs, "en")
+    control_vectors = control.encode_images(pictures).vectors
+    assert zero_shot(control, control_vectors, specs, "en") < zero_shot(encoder, vectors, specs, "en")
 
 
-def test_what_a_recipe_is_chosen_by_is_not_what_is_counted() -> None:
-    found = choosing_figures(model.WEIGHTS, per_label=2)
-    assert set(found) == {
+def test_pictures_that_choose_a_recipe_are_not_evaluated() -> None:
+    figures = choosing_figures(model.WEIGHTS, per_label=2)
+    assert set(figures) == {
         f"{pairs}_pairs_{conditions}_conditions_{language}"
         for pairs in ("drawn", "held_out")
         for conditions in ("training", "unseen")
         for language in ("en", "ja")
     }
-    assert all(0 <= value <= 1 for value in found.values())
+    assert all(0 <= value <= 1 for value in figures.values())
     for held_out in (True, False):
         _, specs = draw_part_pictures(2, CHOOSING_SEED, held_out=held_out, conditions=TRAINING)
         assert {((spec.subject, spec.state) in HELD_OUT) for spec in specs} == {held_out}
-    counted = {spec.seed for spec in draw_unseen_pictures(per_label=2)[1]}
-    assert not counted & {spec.seed for spec in specs}
+    evaluated_seeds = {spec.seed for spec in draw_unseen_pictures(per_label=2)[1]}
+    assert not evaluated_seeds & {spec.seed for spec in specs}
 
 
-def test_padding_changes_nothing() -> None:
+def test_padding_does_not_change_text_vectors() -> None:
     network = model.load()
     from workers.pocket.tokenizer import PocketTokenizer
 
@@ -67,7 +67,7 @@ def test_padding_changes_nothing() -> None:
     assert torch.allclose(short, whole, atol=1e-4)
 
 
-def test_saved_weights_come_back(tmp_path) -> None:
+def test_saved_weights_are_loaded(tmp_path) -> None:
     network = model.build(seed=1)
     model.save(network.state_dict(), tmp_path / "w.safetensors")
     again = model.load(tmp_path / "w.safetensors")
@@ -76,7 +76,7 @@ def test_saved_weights_come_back(tmp_path) -> None:
             assert torch.allclose(value, again.state_dict()[name], atol=2e-3, rtol=1e-3), name
 
 
-def test_rate_warms_up_stays_and_decays() -> None:
+def test_learning_rate_warms_up_stays_and_decays() -> None:
     rates = [rate(step, 1000) for step in range(1000)]
     assert rates[0] < 0.01
     assert rates[300] == rates[500] == 1.0
@@ -87,17 +87,17 @@ def test_rate_warms_up_stays_and_decays() -> None:
 def test_the_card_states_every_figure_or_is_not_written(tmp_path) -> None:
     from workers.pocket.card import BEGIN, CARD, END, ROWS, write_card
 
-    found = {key: 0.5 for row in ROWS for key in row[1:3]}
-    found |= {"digest": "ab" * 32, "megabytes": 13.2, "load_s": 0.3, "images_per_s": 300.0, "photos": 1800}
-    found |= {"candidates": 8, "unseen_pictures": 800}
+    figures = {key: 0.5 for row in ROWS for key in row[1:3]}
+    figures |= {"digest": "ab" * 32, "megabytes": 13.2, "load_s": 0.3, "images_per_s": 300.0, "photos": 1800}
+    figures |= {"candidates": 8, "unseen_pictures": 800}
     card = tmp_path / "card.md"
     card.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    write_card(found, card)
+    write_card(figures, card)
     text = card.read_text(encoding="utf-8")
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert text.count("50.0 %") == 2 * len(ROWS)
-    del found["zero_shot_ja"]
+    del figures["zero_shot_ja"]
     with pytest.raises(KeyError):
-        write_card(found, card)
+        write_card(figures, card)
     assert card.read_text(encoding="utf-8") == text
     assert BEGIN in CARD.read_text(encoding="utf-8")

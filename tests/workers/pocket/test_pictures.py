@@ -31,7 +31,7 @@ def spec_of(state: str, seed: int = 3) -> Spec:
     return choose(np.random.default_rng(seed), state=state)
 
 
-def test_same_seed_same_picture_and_another_seed_another() -> None:
+def test_picture_depends_on_the_seed() -> None:
     spec = spec_of("scratch")
     first, again = draw(spec, 96, TRAINING), draw(spec, 96, TRAINING)
     assert np.array_equal(first, again)
@@ -69,7 +69,7 @@ PLACED = sorted(set(STATES) - {"good", "missing", "wrong", "misprint"})
 
 
 @pytest.mark.parametrize("state", PLACED)
-def test_the_maker_knows_where_the_damage_is(state: str) -> None:
+def test_damage_mask_marks_the_damage(state: str) -> None:
     """Pixels of the sound and the damaged object differ mostly where the maker reports the damage."""
     calm = TRAINING.__class__(
         **{**TRAINING.__dict__, "noise": (0.0, 0.0), "jpeg": (97, 98), "blur": (0.0, 0.1), "grey": 0.0}
@@ -82,7 +82,7 @@ def test_the_maker_knows_where_the_damage_is(state: str) -> None:
     assert np.array_equal(drawing.picture, draw(spec, 128, calm))
 
 
-def test_a_hole_is_dark_where_the_maker_says() -> None:
+def test_hole_is_dark_inside_the_damage_mask() -> None:
     spec = Spec("surface", "polished", "bright", "hole", 1.0, 5)
     drawing = draw_with_masks(spec, 128, TRAINING)
     shade = drawing.picture.mean(2)
@@ -90,15 +90,17 @@ def test_a_hole_is_dark_where_the_maker_says() -> None:
     assert 0.001 < (drawing.damage > 0.5).mean() < 0.2
 
 
-def test_what_broke_off_is_damage_and_no_longer_the_thing() -> None:
+def test_chip_is_marked_as_damage_and_not_as_object() -> None:
     spec = Spec("washer", "polished", "bright", "chip", 1.0, 11)
-    drawing, whole = (draw_with_masks(one, 128, TRAINING) for one in (spec, replace(spec, state="good")))
-    gone = (whole.thing > 0.9) & (drawing.thing < 0.1)
-    assert gone.sum() > 30
-    assert drawing.damage[gone].min() > 0.9
+    drawing, whole = (
+        draw_with_masks(variant, 128, TRAINING) for variant in (spec, replace(spec, state="good"))
+    )
+    removed = (whole.thing > 0.9) & (drawing.thing < 0.1)
+    assert removed.sum() > 30
+    assert drawing.damage[removed].min() > 0.9
 
 
-def test_what_is_sound_or_wrong_from_the_start_has_no_damaged_place() -> None:
+def test_states_without_a_place_have_an_empty_damage_mask() -> None:
     for state in ("good", "missing", "wrong", "misprint"):
         assert draw_with_masks(spec_of(state), 96, TRAINING).damage.max() == 0
 
@@ -116,17 +118,17 @@ def test_training_never_chooses_a_held_out_pair() -> None:
     assert {subject for subject, _ in chosen} == set(SUBJECTS)
 
 
-def test_every_state_keeps_subjects_to_train_on_and_the_evaluated_ones_pairs_to_ask_about() -> None:
+def test_every_state_has_subjects_for_training_and_evaluation() -> None:
     assert all(possible(subject, state) for subject, state in HELD_OUT)
     for state in STATES:
         subjects = [subject for subject in SUBJECTS if possible(subject, state)]
         trained = [subject for subject in subjects if (subject, state) not in HELD_OUT]
         assert len(trained) >= min(2, len(subjects)), state
     for state in ("scratch", "crack", "dent", "chip", "hole", "stain", "rust", "pits"):
-        assert sum(held == state for _, held in HELD_OUT) >= 2
+        assert sum(held_out_state == state for _, held_out_state in HELD_OUT) >= 2
 
 
-def test_what_is_chosen_can_be_and_comes_in_a_tone_of_its_finish() -> None:
+def test_chosen_specs_are_possible_and_have_a_tone_of_their_finish() -> None:
     rng = np.random.default_rng(6)
     chosen = [choose(rng) for _ in range(3000)]
     for spec in chosen:
@@ -149,14 +151,14 @@ def test_what_is_chosen_can_be_and_comes_in_a_tone_of_its_finish() -> None:
         ("board", "good", "rolled"),  # a board never has this damage
     ],
 )
-def test_what_cannot_be_of_that_material_is_refused(subject: str, state: str, finish: str) -> None:
+def test_states_impossible_for_a_material_are_refused(subject: str, state: str, finish: str) -> None:
     assert not possible(subject, state, finish)
     with pytest.raises(ValueError, match=subject):
         draw(Spec(subject, finish, "steel", state, 0.5, 1), 64, TRAINING)
 
 
 @pytest.mark.parametrize("subject", ["gear", "bearing", "bracket", "connector", "board", "tile"])
-def test_a_missing_piece_takes_its_place_and_leaves_the_rest(subject: str) -> None:
+def test_missing_piece_changes_the_picture(subject: str) -> None:
     """The complete object and the object with a missing piece differ but are the same kind of picture."""
     finish = next(iter(finishes_of(subject)))
     tone = tones_of(finish)[0]
@@ -170,14 +172,14 @@ def test_a_missing_piece_takes_its_place_and_leaves_the_rest(subject: str) -> No
     assert min(differences) > 0.3
 
 
-def test_print_that_is_as_it_should_be_is_on_good_things_too() -> None:
-    marked = []
+def test_good_objects_can_have_a_correct_print() -> None:
+    has_print = []
     for seed in range(60):
         canvas_spec = Spec("cap", "plastic", "white", "good", 0.5, seed)
         with mock.patch("workers.pocket.pictures.scene.print_on") as printed:
             draw(canvas_spec, 64, TRAINING)
-        marked.append(printed.called)
-    assert 0.4 <= np.mean(marked) <= 0.75
+        has_print.append(printed.called)
+    assert 0.4 <= np.mean(has_print) <= 0.75
 
 
 def test_unseen_conditions_share_no_background_with_training() -> None:
@@ -201,7 +203,7 @@ def test_captions_vary_and_come_in_both_languages() -> None:
     assert sum(is_japanese(text) for text in japanese) > 0.95 * len(japanese)  # «NG» is used in Japanese, too
 
 
-def test_a_caption_is_true_of_its_own_picture_and_claims_only_what_it_says() -> None:
+def test_claim_of_a_caption_holds_for_its_picture() -> None:
     rng = np.random.default_rng(2)
     for _ in range(500):
         spec = choose(rng)

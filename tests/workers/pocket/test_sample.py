@@ -23,22 +23,22 @@ def digests(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("標本 sample")
-    told: list[tuple[int, int]] = []
-    make_sample(folder, count=60, progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (60, 60)
+    progress_calls: list[tuple[int, int]] = []
+    make_sample(folder, count=60, progress=lambda done, total: progress_calls.append((done, total)))
+    assert progress_calls[-1] == (60, 60)
     return folder
 
 
-def test_imbalance() -> None:
-    found = counts(2400)
-    assert sum(found.values()) == 2400
-    assert len(found) == 8
-    assert found["good"] > 0.5 * 2400
-    assert min(found.values()) < 0.03 * 2400
+def test_labels_are_imbalanced() -> None:
+    label_counts = counts(2400)
+    assert sum(label_counts.values()) == 2400
+    assert len(label_counts) == 8
+    assert label_counts["good"] > 0.5 * 2400
+    assert min(label_counts.values()) < 0.03 * 2400
     assert min(counts(8).values()) == 1
 
 
-def test_files_tables_and_labels(sample: Path) -> None:
+def test_sample_has_files_metadata_and_labels(sample: Path) -> None:
     files = sorted(file.name for file in (sample / "pictures").glob("*.jpg"))
     assert len(files) == 60 and len(list(sample.rglob("*.jpg"))) == 60
     with (sample / "pictures" / "metadata.csv").open(encoding="utf-8") as stream:
@@ -65,14 +65,14 @@ def test_files_tables_and_labels(sample: Path) -> None:
         assert min(image.size) >= 200
 
 
-def test_line_and_camera_go_together() -> None:
+def test_line_and_camera_are_correlated() -> None:
     shots = _plan(2400, 7)
     press = [shot.camera for shot in shots if shot.line == "press-1"]
     assert press.count("C1") > 0.7 * len(press)
     assert len(set(press)) > 1
 
 
-def test_same_seed_same_files(tmp_path: Path) -> None:
+def test_files_depend_on_the_seed(tmp_path: Path) -> None:
     for name in ("one", "two", "other"):
         make_sample(tmp_path / name, count=12, seed=1 if name == "other" else 5)
     one = digests(tmp_path / "one")
@@ -85,6 +85,6 @@ def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
         make_sample(tmp_path, count=len(LABELS) - 1)
 
 
-def test_cameras_are_not_trainings() -> None:
+def test_cameras_have_other_backgrounds_than_training() -> None:
     for camera in CAMERAS.values():
         assert not set(camera.backgrounds) & set(TRAINING.backgrounds)

@@ -10,19 +10,19 @@ TOKENIZER = PocketTokenizer.load()
 
 
 @given(st.text(max_size=120))
-def test_any_unicode_comes_back_normalised(text: str) -> None:
+def test_any_unicode_text_is_decoded_in_normalised_form(text: str) -> None:
     ids = TOKENIZER.ids(text)
     assert TOKENIZER.decode(ids) == normalise(text)
     assert max(ids) == ids[-1] == TOKENIZER.end
     assert PAD not in ids
 
 
-def test_text_that_looks_like_a_mark_is_text() -> None:
+def test_text_that_looks_like_a_special_token_is_text() -> None:
     assert TOKENIZER.decode(TOKENIZER.ids("a<pad><pad>b")) == "a<pad><pad>b"
     assert PAD not in TOKENIZER.ids("<pad>")
 
 
-def test_lone_surrogates_do_not_break_it() -> None:
+def test_lone_surrogates_become_question_marks() -> None:
     assert TOKENIZER.decode(TOKENIZER.ids("a\ud800b")) == "a?b"
 
 
@@ -31,7 +31,7 @@ def test_half_width_katakana_and_capitals_are_the_same_words() -> None:
     assert TOKENIZER.ids("CRACK") == TOKENIZER.ids("crack")
 
 
-def test_shop_floor_words_are_short_and_long_texts_are_cut_in_the_table_only() -> None:
+def test_common_words_need_few_tokens_and_only_the_table_cuts_texts() -> None:
     assert len(TOKENIZER.ids("a photo of a scratched washer")) <= 12
     assert len(TOKENIZER.ids("傷のあるワッシャーの写真")) <= 12
     long = "x1 " * 200

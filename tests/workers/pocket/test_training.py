@@ -37,7 +37,7 @@ def step_of(drawn: Drawn, seed: int = 5, step: int = 1) -> Batch:
     return batch_of(step, steps=100, seed=seed, tokenizer=PocketTokenizer.load(), drawn=drawn)
 
 
-def test_drawn_pictures_are_kept_and_those_of_another_seed_drawn_anew(tmp_path) -> None:
+def test_drawn_pictures_are_cached_for_one_seed(tmp_path) -> None:
     first = training_pictures(tmp_path, count=6, seed=1)
     again = training_pictures(tmp_path, count=6, seed=1)
     for name in ("pictures", "things", "damage", "shown"):
@@ -53,21 +53,23 @@ def test_a_kill_while_the_record_is_written_leaves_a_usable_cache(
     before = np.array(training_pictures(tmp_path, count=6, seed=1).pictures)
     write = Path.write_text
 
-    def killed(path: Path, text: str) -> None:
+    def write_half(path: Path, text: str) -> None:
         write(path, text[: len(text) // 2])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", killed)
+        patch.setattr(Path, "write_text", write_half)
         with pytest.raises(KeyboardInterrupt):
             training_pictures(tmp_path, count=6, seed=2)
     # The files now hold pictures of the other seed, so the record of the first seed must be gone.
     assert np.array_equal(training_pictures(tmp_path, count=6, seed=1).pictures, before)
 
 
-def test_pictures_of_another_maker_are_not_trained_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_pictures_of_another_generator_are_drawn_again(
+    tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     training_pictures(tmp_path, count=3, seed=1)
-    np.memmap(tmp_path / "pictures.u8", np.uint8, "r+")[:] = 7  # as another maker would have drawn them
+    np.memmap(tmp_path / "pictures.u8", np.uint8, "r+")[:] = 7  # as another generator would have drawn them
     assert (training_pictures(tmp_path, count=3, seed=1).pictures == 7).all()
     monkeypatch.setattr(cache, "generator_digest", lambda: "another")
     assert not (training_pictures(tmp_path, count=3, seed=1).pictures == 7).any(axis=(1, 2, 3)).all()
@@ -104,26 +106,26 @@ def one_picture(damage_at: tuple[int, int], shade: int = 60) -> Drawn:
     return Drawn(pictures, things, damage, np.asarray([(1, 0, 0, STATES.index("hole"))]))
 
 
-def test_a_view_keeps_the_damage_and_says_where_it_is() -> None:
+def test_view_keeps_the_damage_and_its_mask() -> None:
     """The test turns, flips and crops a view. Its bright cell is the cell marked as damaged."""
     picture, rng = one_picture((2, 30)), np.random.default_rng(0)
-    kept = right = 0
+    kept = matches = 0
     for _ in range(60):
         view = crops(rng, picture, np.asarray([0]), 112)
         if view.damage.sum() < MIN_DAMAGE_KEPT * 4:
             continue
         kept += 1
-        said = np.unravel_index(int(view.damage[0, 0].argmax()), view.damage[0, 0].shape)
+        marked_cell = np.unravel_index(int(view.damage[0, 0].argmax()), view.damage[0, 0].shape)
         bright = torch.nn.functional.adaptive_avg_pool2d(
             view.pixels.mean(1, keepdim=True), view.damage.shape[-2:]
         )
-        seen = np.unravel_index(int(bright[0, 0].argmax()), bright[0, 0].shape)
-        right += max(abs(said[0] - seen[0]), abs(said[1] - seen[1])) <= 2
-    assert right >= kept - 2  # light that falls off to a corner may outshine it
+        bright_cell = np.unravel_index(int(bright[0, 0].argmax()), bright[0, 0].shape)
+        matches += max(abs(marked_cell[0] - bright_cell[0]), abs(marked_cell[1] - bright_cell[1])) <= 2
+    assert matches >= kept - 2  # light that falls off to a corner may outshine it
     assert kept >= 54  # without searching for such a crop about 44 of 60 keep it
 
 
-def test_another_background_leaves_the_part_as_it_is() -> None:
+def test_change_of_background_keeps_the_part() -> None:
     """What changes between views of a part on a surface lies outside the part."""
     cells = SIDE // CELL
     pictures = np.full((2, SIDE, SIDE, 3), 128, np.uint8)
@@ -152,7 +154,7 @@ def test_the_loss_rewards_every_true_caption() -> None:
     )
 
 
-def test_a_pair_that_is_held_out_pulls_neither_way() -> None:
+def test_held_out_pair_gives_no_gradient() -> None:
     """Neither the caption nor the picture is trained on a pair that may be true."""
     images = torch.nn.functional.normalize(torch.randn(3, 8), dim=1).requires_grad_()
     texts = torch.nn.functional.normalize(torch.randn(3, 8), dim=1)
@@ -172,11 +174,11 @@ def test_a_pair_that_is_held_out_pulls_neither_way() -> None:
 
 
 def claim(subject: str | None, state: str | int | None) -> tuple[int, int, int, int]:
-    said = UNSTATED if state is None else state if isinstance(state, int) else STATES.index(state)
-    return (UNSTATED if subject is None else SUBJECTS.index(subject), UNSTATED, UNSTATED, said)
+    state_number = UNSTATED if state is None else state if isinstance(state, int) else STATES.index(state)
+    return (UNSTATED if subject is None else SUBJECTS.index(subject), UNSTATED, UNSTATED, state_number)
 
 
-def test_what_is_known_of_a_caption_and_a_picture() -> None:
+def test_known_pairs_exclude_held_out_pairs() -> None:
     shown = np.asarray(
         [
             (SUBJECTS.index("gear"), 0, 0, STATES.index("dent")),
@@ -197,7 +199,7 @@ def test_what_is_known_of_a_caption_and_a_picture() -> None:
     assert known_pairs(np.asarray(claims), shown).tolist() == expected
 
 
-def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> None:
+def test_held_out_state_gets_no_gradient_as_absent(drawn: Drawn) -> None:
     """The prototype and the map of a state get no gradient from pictures of subjects it is held out for."""
     batch = step_of(drawn)
     gear = SUBJECTS.index("gear")
@@ -208,14 +210,14 @@ def test_no_gradient_ever_says_that_a_held_out_state_is_absent(drawn: Drawn) -> 
     network, helpers = model.build(seed=3), AuxiliaryLosses(512)
     loss: Any = loss_of(network, helpers, only)[0]  # type: ignore[arg-type]
     loss.backward()
-    states, held = helpers.prototypes[3].grad, STATES.index("scratch")
-    assert HELD_OUT_MASK[gear, held]
+    states, held_out = helpers.prototypes[3].grad, STATES.index("scratch")
+    assert HELD_OUT_MASK[gear, held_out]
     assert states is not None
-    assert states[held].abs().max() == 0
+    assert states[held_out].abs().max() == 0
     assert states[STATES.index("rust")].abs().max() > 0
     for place in helpers.damage_heads:
         grad: Any = place.get_parameter("weight").grad
-        assert grad[held].abs().max() == 0
+        assert grad[held_out].abs().max() == 0
         assert grad[STATES.index("rust")].abs().max() > 0
 
 
@@ -230,5 +232,5 @@ def test_opposed_captions_never_name_a_held_out_pair() -> None:
     assert not named & HELD_OUT
 
 
-def test_what_has_no_place_is_what_was_wrong_from_the_start() -> None:
+def test_states_without_a_place_are_missing_wrong_and_misprint() -> None:
     assert {STATES[number] for number in STATES_WITHOUT_PLACE} == {"missing", "wrong", "misprint"}
