@@ -40,7 +40,7 @@ def run_verifier(module: str, *arguments: str | Path, folder: Path) -> subproces
     )
 
 
-def run_former(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_from_source(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `python -m module arguments` from the source, as earlier documentation says."""
     return subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)],

@@ -122,10 +122,10 @@ def rows(signing_key: Any) -> None:
     from mekiki.exports.services import freeze
     from mekiki.exports.writing import write_label_set
     from mekiki.learning.models import EncoderProbe, HeadTrainingLabel
-    from tests.exports.helpers import make_judged, nothing
+    from tests.exports.helpers import ignore_progress, make_judged
 
     judged = make_judged()
-    write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+    write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=ignore_progress)
     HeadTrainingLabel.objects.create(
         head=judged.head,
         image=judged.images[0],

@@ -17,7 +17,7 @@ from mekiki.audit.services import record
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
 from tests.audit.test_seals import owner_of_the_database
-from tests.offline import run_former, run_verifier
+from tests.offline import run_from_source, run_verifier
 from verification import audit_file
 from verification.audit_file import check_file
 from verification.checking import Head
@@ -65,7 +65,7 @@ def test_it_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_pa
     done = run_verifier("verification.audit_file", file, key, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["seals"] == 3
-    assert run_former("mekiki.audit.audit_file", file, key).stdout == done.stdout
+    assert run_from_source("mekiki.audit.audit_file", file, key).stdout == done.stdout
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     from mekiki.exports.services import freeze
     from mekiki.exports.writing import write_label_set
     from mekiki.review.models import Decision
-    from tests.exports.helpers import make_judged, nothing
+    from tests.exports.helpers import ignore_progress, make_judged
     from tests.factories import PASSWORD, ImageFactory
     from tests.review_setup import Station
     from verification.label_set.verify import verify
@@ -93,7 +93,7 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     asked = freeze(
         dataset=judged.dataset, user=judged.admin, note="", include_images=True, machine_threshold=0.94
     )
-    label_set = write_label_set(label_set=asked, progress=nothing)
+    label_set = write_label_set(label_set=asked, progress=ignore_progress)
     station = Station(items=0)
     for _ in range(60):
         station.item(image=ImageFactory(dataset=station.dataset, stored=True))

@@ -89,7 +89,7 @@ def make_judged() -> Judged:
     return Judged(dataset, admin, reviewer, [good, scratch, dent], head, images)
 
 
-def nothing(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """Ignore the progress."""
 
 

@@ -17,7 +17,7 @@ from mekiki.exports.services import freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, State
 from tests import factories
-from tests.exports.helpers import Judged, nothing, path_of
+from tests.exports.helpers import Judged, ignore_progress, path_of
 from verification import signing
 
 
@@ -26,7 +26,7 @@ def page(judged: Judged) -> str:
     return reverse("exports", args=[judged.dataset.slug])
 
 
-def test_an_admin_freezes_and_sees_its_progress(judged: Judged, page: str, client: Client) -> None:
+def test_admin_freezes_a_label_set_and_sees_its_progress(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
     assert "No label set yet" in client.get(page).content.decode()
     answer = client.post(
@@ -37,9 +37,7 @@ def test_an_admin_freezes_and_sees_its_progress(judged: Judged, page: str, clien
     assert f'data-job="{label_set.job_id}"' in answer.content.decode()
 
 
-def test_the_form_says_what_is_wrong_and_keeps_what_was_written(
-    judged: Judged, page: str, client: Client
-) -> None:
+def test_invalid_form_shows_errors_and_keeps_the_input(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
     answer = client.post(page, {"note": "kept", "machine_threshold": "7"})
     assert answer.status_code == 422
@@ -47,7 +45,7 @@ def test_the_form_says_what_is_wrong_and_keeps_what_was_written(
     assert not LabelSet.objects.exists()
 
 
-def test_members_download_and_it_is_recorded(
+def test_download_by_a_member_is_recorded(
     judged: Judged, frozen: LabelSet, page: str, client: Client
 ) -> None:
     viewer = factories.UserFactory()
@@ -70,23 +68,23 @@ def test_members_download_and_it_is_recorded(
     )
 
 
-def test_a_page_never_makes_a_key(judged: Judged, page: str, client: Client) -> None:
+def test_page_never_creates_a_key(judged: Judged, page: str, client: Client) -> None:
     """A former defect: a page view created a new key when the file was missing.
 
     Later label sets then had another signature.
     """
     file = settings.HOME / "keys" / "signing.pem"
-    away = file.rename(file.with_name("away.pem"))  # keeps the mode of the file
+    moved = file.rename(file.with_name("away.pem"))  # keeps the mode of the file
     client.force_login(judged.admin)
     try:
         before = client.get(reverse("label-set-key", args=["parts"])).content
         assert client.get(page).status_code == 200 and not file.exists()
-        asked = freeze(dataset=judged.dataset, user=judged.admin)
+        draft = freeze(dataset=judged.dataset, user=judged.admin)
         with pytest.raises(SigningKeyError, match="missing"):
-            write_label_set(label_set=asked, progress=nothing)
+            write_label_set(label_set=draft, progress=ignore_progress)
         assert not file.exists()
     finally:
-        away.rename(file)
+        moved.rename(file)
     assert client.get(reverse("label-set-key", args=["parts"])).content == before
 
 
@@ -109,7 +107,7 @@ def test_a_changed_file_is_refused_and_reported(judged: Judged, frozen: LabelSet
     assert client.get(url).status_code == 200
 
 
-def test_freezing_is_for_admins_and_strangers_see_nothing(
+def test_only_admins_freeze_and_strangers_get_404(
     judged: Judged, frozen: LabelSet, page: str, client: Client
 ) -> None:
     client.force_login(judged.reviewer)
@@ -125,7 +123,7 @@ def test_freezing_is_for_admins_and_strangers_see_nothing(
     assert LabelSet.objects.count() == 1
 
 
-def test_nothing_to_freeze_says_what_to_do(client: Client, db: None) -> None:
+def test_dataset_without_labels_cannot_be_frozen(client: Client, db: None) -> None:
     admin = factories.UserFactory()
     dataset = factories.DatasetFactory(admin=admin)
     client.force_login(admin)
@@ -135,7 +133,7 @@ def test_nothing_to_freeze_says_what_to_do(client: Client, db: None) -> None:
     assert answer.status_code == 422 and not LabelSet.objects.exists()
 
 
-def test_a_failed_freeze_shows_why_and_offers_another_try(judged: Judged, page: str, client: Client) -> None:
+def test_failed_freeze_shows_the_reason_and_can_be_retried(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
     client.post(page, {"note": ""})
     Job.objects.update(state=State.FAILED, error="The disk is full.")
@@ -145,7 +143,7 @@ def test_a_failed_freeze_shows_why_and_offers_another_try(judged: Judged, page: 
     assert Job.objects.filter(state=State.QUEUED).count() == 1
 
 
-def test_a_lost_file_is_told_not_thrown(judged: Judged, frozen: LabelSet, client: Client) -> None:
+def test_download_of_a_missing_file_shows_a_message(judged: Judged, frozen: LabelSet, client: Client) -> None:
     path_of(frozen).unlink()
     client.force_login(judged.admin)
     answer = client.get(reverse("label-set-download", args=["parts", 1]), follow=True)
@@ -153,13 +151,13 @@ def test_a_lost_file_is_told_not_thrown(judged: Judged, frozen: LabelSet, client
     assert not Event.objects.filter(kind="label_set.downloaded").exists()
 
 
-def test_an_unfrozen_set_is_no_download(judged: Judged, page: str, client: Client) -> None:
+def test_unfrozen_label_set_cannot_be_downloaded(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
     client.post(page, {})
     assert client.get(reverse("label-set-download", args=["parts", 1])).status_code == 404
 
 
-def test_the_page_asks_the_same_number_of_questions_for_many_sets(
+def test_page_makes_few_queries_for_many_label_sets(
     judged: Judged, page: str, client: Client, django_assert_max_num_queries
 ) -> None:
     for version in range(1, 41):

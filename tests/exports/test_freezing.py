@@ -26,7 +26,7 @@ from mekiki.learning.models import Champion
 from mekiki.learning.services import promote
 from mekiki.review.models import ConfirmedLabel
 from tests import factories
-from tests.exports.helpers import Judged, nothing, path_of
+from tests.exports.helpers import Judged, ignore_progress, path_of
 from tests.review_setup import Station
 from tests.roles import set_fixed
 from verification.label_set import format as form
@@ -69,7 +69,7 @@ def test_every_label_carries_its_lineage(judged: Judged, frozen: LabelSet) -> No
             assert row["shown"]["calibrated"] is True
 
 
-def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
+def test_machine_labels_are_confident_uncritical_and_of_unreviewed_images(
     judged: Judged, frozen: LabelSet
 ) -> None:
     machine = [row for row in rows_of(path_of(frozen)) if row["source"] == "machine"]
@@ -81,27 +81,27 @@ def test_machine_labels_are_confident_never_critical_and_never_over_a_person(
     assert (frozen.human_labels, frozen.machine_labels) == (8, 2)
 
 
-def test_what_waits_to_be_judged_blind_is_not_told_by_the_machine(judged: Judged) -> None:
+def test_images_waiting_for_a_blind_audit_get_no_machine_label(judged: Judged) -> None:
     set_fixed(judged.images[9].queue_items.get(), stream="audit")
     assert judged.images[11].queue_items.get().stream == "uncertain"
     assert selectors.machine_label_count(judged.dataset, 0.94) == 1
-    asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
-    label_set = write_label_set(label_set=asked, progress=nothing)
+    draft = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
+    label_set = write_label_set(label_set=draft, progress=ignore_progress)
     machine = [row["image_sha256"] for row in rows_of(path_of(label_set)) if row["source"] == "machine"]
     assert machine == [judged.images[11].sha256]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_entries_are_fixed_answers_go_on_and_no_head_is_put_in_use() -> None:
+def test_fixing_entries_delays_promotions_but_not_answers() -> None:
     station = Station(items=1)
     reviewer, admin = station.reviewer(), station.reviewer("admin")
-    held = station.next(reviewer)[0]
+    leased = station.next(reviewer)[0]
     factories.ConfirmedLabelFactory(dataset=station.dataset, label=station.labels[0])
     challenger = factories.HeadFactory(dataset=station.dataset, prompt_set=station.head.prompt_set)
-    asked = freeze(dataset=station.dataset, user=admin)
+    draft = freeze(dataset=station.dataset, user=admin)
     outcomes: dict[str, Exception | None] = {}
 
-    def beside(name: str, act: Callable[[], Any]) -> None:
+    def run_in_thread(name: str, act: Callable[[], Any]) -> None:
         def run() -> None:
             try:
                 with connection.cursor() as cursor:
@@ -118,23 +118,23 @@ def test_while_entries_are_fixed_answers_go_on_and_no_head_is_put_in_use() -> No
         thread.join(30)
 
     with transaction.atomic():
-        snapshot.take(asked)
-        beside("answer", lambda: station.answer(reviewer, held))
-        beside("promote", lambda: promote(head=challenger, reason={"code": "by_hand"}))
+        snapshot.take(draft)
+        run_in_thread("answer", lambda: station.answer(reviewer, leased))
+        run_in_thread("promote", lambda: promote(head=challenger, reason={"code": "by_hand"}))
     assert outcomes["answer"] is None, "a reviewer waited for an export"
     assert "lock timeout" in str(outcomes["promote"]), "the predictions could have been dropped meanwhile"
 
 
-def test_without_a_threshold_only_people_speak(judged: Judged) -> None:
+def test_label_set_without_a_threshold_has_no_machine_labels(judged: Judged) -> None:
     label_set = freeze(dataset=judged.dataset, user=judged.admin)
-    label_set = write_label_set(label_set=label_set, progress=nothing)
+    label_set = write_label_set(label_set=label_set, progress=ignore_progress)
     assert {row["source"] for row in rows_of(path_of(label_set))} == {"human"}
     report = verify(path_of(label_set))
     assert report.ok, report.problems
     assert report.summary["counts"] == {"labels": 8, "human": 8, "machine": 0, "images": 0}
 
 
-def test_the_table_says_the_same_and_runs_no_formula(frozen: LabelSet) -> None:
+def test_table_equals_the_rows_and_contains_no_formula(frozen: LabelSet) -> None:
     with zipfile.ZipFile(path_of(frozen)) as archive:
         raw = archive.read(form.TABLE)
     assert raw.startswith(b"\xef\xbb\xbf")
@@ -149,7 +149,7 @@ def test_the_table_says_the_same_and_runs_no_formula(frozen: LabelSet) -> None:
     assert any(cells["file_name"].startswith("'=cmd") for cells in table)
 
 
-def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_entries_give_the_same_bytes(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process was killed after the entries were fixed. Later changes do not change the file."""
     label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True, machine_threshold=0.94)
 
@@ -162,8 +162,8 @@ def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch:
 
     with pytest.raises(KilledError):
         write_label_set(label_set=label_set, progress=die_late)
-    first = write_label_set(label_set=label_set, progress=nothing)
-    once = path_of(first).read_bytes()
+    first = write_label_set(label_set=label_set, progress=ignore_progress)
+    first_bytes = path_of(first).read_bytes()
     # The same label set as if the last mark had been lost after the data changed.
     Champion.objects.all().delete()
     judged.head.prediction_set.all().delete()
@@ -175,24 +175,24 @@ def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch:
     first.state = LabelSet.State.FREEZING
     monkeypatch.setattr(writing.snapshot, "take", lambda _label_set: first)
     with path_of(first).open("w+b") as file:
-        writing._write(first, file, nothing)
-    assert path_of(first).read_bytes() == once
+        writing._write(first, file, ignore_progress)
+    assert path_of(first).read_bytes() == first_bytes
 
 
 def test_a_killed_attempt_leaves_no_file_behind(judged: Judged) -> None:
     label_set = freeze(dataset=judged.dataset, user=judged.admin)
-    first = write_label_set(label_set=label_set, progress=nothing)
+    first = write_label_set(label_set=label_set, progress=ignore_progress)
     folder = path_of(first).parent
     (folder / f".draft-{judged.dataset.pk}-v2-left").write_bytes(b"half a file")
     second = freeze(dataset=judged.dataset, user=judged.admin)
-    write_label_set(label_set=second, progress=nothing)
+    write_label_set(label_set=second, progress=ignore_progress)
     assert sorted(p.name for p in folder.iterdir()) == ["v1.zip", "v2.zip"]
     assert path_of(first).stat().st_mode & 0o777 == 0o600
 
 
-def test_frozen_is_frozen(frozen: LabelSet) -> None:
+def test_frozen_label_set_cannot_be_changed(frozen: LabelSet) -> None:
     before = path_of(frozen).read_bytes()
-    again = write_label_set(label_set=frozen, progress=nothing)
+    again = write_label_set(label_set=frozen, progress=ignore_progress)
     assert again.frozen_at == frozen.frozen_at
     assert path_of(frozen).read_bytes() == before
     assert Event.objects.filter(kind="label_set.frozen").count() == 1
@@ -202,7 +202,7 @@ def test_frozen_is_frozen(frozen: LabelSet) -> None:
         frozen.entries.update(label_id=1)
 
 
-def test_asking_makes_a_version_a_job_and_an_event(judged: Judged) -> None:
+def test_freeze_creates_a_version_a_job_and_an_event(judged: Judged) -> None:
     first = freeze(dataset=judged.dataset, user=judged.admin, note=" for the audit ")
     second = freeze(dataset=judged.dataset, user=judged.admin)
     assert (first.version, second.version, first.note) == (1, 2, "for the audit")
@@ -212,7 +212,7 @@ def test_asking_makes_a_version_a_job_and_an_event(judged: Judged) -> None:
     assert Event.objects.filter(kind="label_set.requested", actor_id=judged.admin.pk).count() == 2
 
 
-def test_who_and_what_is_refused(judged: Judged) -> None:
+def test_freeze_is_refused_to_reviewers_and_for_invalid_values(judged: Judged) -> None:
     with pytest.raises(PermissionDenied):
         freeze(dataset=judged.dataset, user=judged.reviewer)
     with pytest.raises(ValidationError):
@@ -237,19 +237,19 @@ def test_a_champion_replaced_before_the_job_began_is_noticed(judged: Judged) -> 
     label_set = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.9)
     Champion.objects.update(head=factories.HeadFactory(dataset=judged.dataset, calibrated=False))
     with pytest.raises(ValidationError, match="calibrated"):
-        write_label_set(label_set=label_set, progress=nothing)
+        write_label_set(label_set=label_set, progress=ignore_progress)
     label_set.refresh_from_db()
     assert label_set.state == LabelSet.State.FREEZING and not label_set.entries.exists()
 
 
-def test_a_failed_job_can_be_asked_for_again(judged: Judged) -> None:
+def test_failed_freeze_can_be_requested_again(judged: Judged) -> None:
     label_set = freeze(dataset=judged.dataset, user=judged.admin)
     Job.objects.filter(pk=label_set.job_id).update(state=State.FAILED, error="disk full")
     again = retry(label_set=label_set, user=judged.admin)
     assert again.job_id != label_set.job_id and again.job.state == State.QUEUED
     with pytest.raises(PermissionDenied):
         retry(label_set=label_set, user=judged.reviewer)
-    frozen = write_label_set(label_set=label_set, progress=nothing)
+    frozen = write_label_set(label_set=label_set, progress=ignore_progress)
     with pytest.raises(ValidationError):
         retry(label_set=frozen, user=judged.admin)
 
@@ -259,11 +259,11 @@ def test_a_damaged_original_is_named_and_nothing_is_stored(judged: Judged) -> No
 
     from mekiki.datasets.storage import original_name
 
-    victim = judged.images[2]
-    Path(default_storage.path(original_name(judged.dataset.pk, victim.sha256))).write_bytes(b"rotten")
+    damaged_image = judged.images[2]
+    Path(default_storage.path(original_name(judged.dataset.pk, damaged_image.sha256))).write_bytes(b"rotten")
     label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True)
-    with pytest.raises(writing.DamagedImageError, match=victim.sha256):
-        write_label_set(label_set=label_set, progress=nothing)
+    with pytest.raises(writing.DamagedImageError, match=damaged_image.sha256):
+        write_label_set(label_set=label_set, progress=ignore_progress)
     assert not Path(default_storage.path(writing.stored_name(label_set))).exists()
 
 
@@ -277,22 +277,22 @@ def test_the_key_is_private_and_openssl_agrees_with_the_signature(frozen: LabelS
     command = (
         "openssl pkeyutl -verify -pubin -inkey public_key.pem -rawin -in manifest.json -sigfile manifest.sig"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         command.split(), cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def test_progress_rises_to_the_total(judged: Judged) -> None:
-    seen: list[tuple[int, int]] = []
+    progress_calls: list[tuple[int, int]] = []
     label_set = freeze(dataset=judged.dataset, user=judged.admin, include_images=True)
-    write_label_set(label_set=label_set, progress=lambda done, total: seen.append((done, total)))
-    assert {total for _done, total in seen} == {16}
-    done = [d for d, _total in seen]
+    write_label_set(label_set=label_set, progress=lambda done, total: progress_calls.append((done, total)))
+    assert {total for _done, total in progress_calls} == {16}
+    done = [d for d, _total in progress_calls]
     assert done == sorted(done) and done[0] == 0 and done[-1] == 16
 
 
-def test_the_accuracy_statement_is_that_of_the_audit(frozen: LabelSet) -> None:
+def test_accuracy_statement_equals_the_evaluation_of_the_audit(frozen: LabelSet) -> None:
     accuracy = verify(path_of(frozen)).summary["accuracy"]
     assert (accuracy["n"], accuracy["correct"], accuracy["low"], accuracy["high"]) == (40, 36, 0.77, 0.96)
     assert accuracy["estimate"] == 0.9

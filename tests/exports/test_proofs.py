@@ -17,7 +17,7 @@ from mekiki.exports.services import freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.review.models import Decision
 from tests import factories
-from tests.exports.helpers import Judged, nothing, path_of
+from tests.exports.helpers import Judged, ignore_progress, path_of
 from tests.exports.test_verify import codes, contents_of, pack, reseal
 from verification.label_set import format as form
 from verification.label_set.verify import verify
@@ -26,7 +26,7 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture
-def spread(judged: Judged) -> LabelSet:
+def sealed_label_set(judged: Judged) -> LabelSet:
     """Freeze a label set whose decisions lie under several seals, by two keys, among other decisions."""
     seal_new_rows()
     for number in range(3):
@@ -43,7 +43,9 @@ def spread(judged: Judged) -> LabelSet:
         seal_new_rows()
         if number == 1:
             rotate_key()
-    return write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+    return write_label_set(
+        label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=ignore_progress
+    )
 
 
 def rows_in(contents: dict[str, bytes]) -> Rows:
@@ -62,9 +64,9 @@ def with_rows(contents: dict[str, bytes], rows: Rows) -> dict[str, bytes]:
     return reseal(changed, load_key()[1])
 
 
-def test_each_decision_is_proven_under_the_newest_seal(spread: LabelSet) -> None:
-    contents = contents_of(path_of(spread))
-    report = verify(path_of(spread), public_key=contents[form.PUBLIC_KEY])
+def test_every_decision_is_proven_under_the_newest_seal(sealed_label_set: LabelSet) -> None:
+    contents = contents_of(path_of(sealed_label_set))
+    report = verify(path_of(sealed_label_set), public_key=contents[form.PUBLIC_KEY])
     assert report.ok, [str(p) for p in report.problems]
     newest = Seal.objects.filter(table="decisions").order_by("-number")[0]
     assert report.summary["head"] == f"{newest.number}:{bytes(newest.log_root).hex()}"
@@ -76,9 +78,11 @@ def test_each_decision_is_proven_under_the_newest_seal(spread: LabelSet) -> None
     assert "sealed" not in contents[form.TABLE].decode("utf-8-sig").splitlines()[0]
 
 
-def test_freezing_seals_first(judged: Judged) -> None:
+def test_freeze_seals_the_decisions_first(judged: Judged) -> None:
     assert not Seal.objects.exists()
-    frozen = write_label_set(label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=nothing)
+    frozen = write_label_set(
+        label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=ignore_progress
+    )
     assert Seal.objects.filter(table="decisions").exists() and verify(path_of(frozen)).ok
 
 
@@ -86,36 +90,36 @@ def test_a_label_set_of_machine_labels_alone_needs_no_seal(judged: Judged) -> No
     from mekiki.review.models import ConfirmedLabel
 
     ConfirmedLabel.objects.all().delete()
-    asked = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
-    contents = contents_of(path_of(write_label_set(label_set=asked, progress=nothing)))
+    draft = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
+    contents = contents_of(path_of(write_label_set(label_set=draft, progress=ignore_progress)))
     assert contents[form.SEALS] == b"" and verify(path_of(LabelSet.objects.get())).ok
 
 
-def _later(row: dict[str, Any]) -> None:
+def _change_time(row: dict[str, Any]) -> None:
     row["decided_at"] = "2030" + row["decided_at"][4:]
 
 
-def _other_image(row: dict[str, Any]) -> None:
+def _change_image(row: dict[str, Any]) -> None:
     row["image_sha256"] = row["image_sha256"][:-1] + ("0" if row["image_sha256"][-1] != "0" else "1")
 
 
-def _other_person(row: dict[str, Any]) -> None:
+def _change_user(row: dict[str, Any]) -> None:
     row["sealed"]["user_id"] += 1
 
 
-def _other_note(row: dict[str, Any]) -> None:
+def _change_note(row: dict[str, Any]) -> None:
     row["sealed"]["note_sha256"] = "0" * 64
 
 
-def _in_time(row: dict[str, Any]) -> None:
+def _change_late(row: dict[str, Any]) -> None:
     row["late"] = not row["late"]
 
 
-@pytest.mark.parametrize("change", [_later, _other_image, _other_person, _other_note, _in_time])
+@pytest.mark.parametrize("change", [_change_time, _change_image, _change_user, _change_note, _change_late])
 def test_the_owner_of_the_key_cannot_change_a_decision(
-    spread: LabelSet, tmp_path: Path, change: Callable[[dict[str, Any]], None]
+    sealed_label_set: LabelSet, tmp_path: Path, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    contents = contents_of(path_of(spread))
+    contents = contents_of(path_of(sealed_label_set))
     rows = rows_in(contents)
     change(rows[4])
     forged = pack(with_rows(contents, rows), tmp_path / "forged.zip")
@@ -123,51 +127,53 @@ def test_the_owner_of_the_key_cannot_change_a_decision(
     assert codes(report) == {"seal_rows"}
 
 
-def test_what_was_shown_must_be_what_was_sealed(spread: LabelSet, tmp_path: Path) -> None:
-    contents = contents_of(path_of(spread))
+def test_shown_prediction_must_equal_the_sealed_one(sealed_label_set: LabelSet, tmp_path: Path) -> None:
+    contents = contents_of(path_of(sealed_label_set))
     rows = rows_in(contents)
-    shown = next(row for row in rows if row["shown"])
-    shown["shown"]["confidence"] = 0.99
+    row_with_prediction = next(row for row in rows if row["shown"])
+    row_with_prediction["shown"]["confidence"] = 0.99
     assert codes(verify(pack(with_rows(contents, rows), tmp_path / "forged.zip"))) == {"row", "seal_rows"}
 
 
 @pytest.mark.parametrize(
     "place", [{"index": 10**6}, {"seal": 999}, {"index": -1}, {"index": "0"}, {"seal": None}]
 )
-def test_a_row_without_a_place_is_named(spread: LabelSet, tmp_path: Path, place: dict[str, Any]) -> None:
-    contents = contents_of(path_of(spread))
+def test_row_with_an_invalid_place_in_the_seals_is_named(
+    sealed_label_set: LabelSet, tmp_path: Path, place: dict[str, Any]
+) -> None:
+    contents = contents_of(path_of(sealed_label_set))
     rows = rows_in(contents)
     rows[0]["sealed"].update(place)
-    found = codes(verify(pack(with_rows(contents, rows), tmp_path / "forged.zip")))
-    assert found == {"unsealed", "seal_rows"}
+    problem_codes = codes(verify(pack(with_rows(contents, rows), tmp_path / "forged.zip")))
+    assert problem_codes == {"unsealed", "seal_rows"}
 
 
-@pytest.mark.parametrize("harm", ["no line", "no gaps", "other root", "no json", "twice", "no key"])
-def test_seals_that_do_not_fit_are_named(spread: LabelSet, tmp_path: Path, harm: str) -> None:
-    contents = contents_of(path_of(spread))
+@pytest.mark.parametrize("damage", ["no line", "no gaps", "other root", "no json", "twice", "no key"])
+def test_inconsistent_seals_are_named(sealed_label_set: LabelSet, tmp_path: Path, damage: str) -> None:
+    contents = contents_of(path_of(sealed_label_set))
     lines = contents[form.SEALS].splitlines(keepends=True)
     first = json.loads(lines[1])
-    if harm == "no line":
+    if damage == "no line":
         del lines[1]
-    elif harm == "no json":
+    elif damage == "no json":
         lines[1] = b"[1]\n"
-    elif harm == "twice":
+    elif damage == "twice":
         lines.insert(1, lines[1])
-    elif harm == "no key":
+    elif damage == "no key":
         contents[form.KEYS] = form.canonical({"keys": []})
     else:
-        if harm == "no gaps":
+        if damage == "no gaps":
             first["gaps"] = ""
         else:
             first["seal"]["root"] = "0" * 64
         lines[1] = form.canonical(first) + b"\n"
     contents[form.SEALS] = b"".join(lines)
-    found = codes(verify(pack(reseal(contents, load_key()[1]), tmp_path / "forged.zip")))
-    assert found and found <= {"unsealed", "seals", "seal_rows", "seal_log", "seal_signature"}
+    problem_codes = codes(verify(pack(reseal(contents, load_key()[1]), tmp_path / "forged.zip")))
+    assert problem_codes and problem_codes <= {"unsealed", "seals", "seal_rows", "seal_log", "seal_signature"}
 
 
-def test_label_sets_of_before_the_seals_are_still_checked(spread: LabelSet, tmp_path: Path) -> None:
-    contents = contents_of(path_of(spread))
+def test_label_sets_of_format_1_are_still_verified(sealed_label_set: LabelSet, tmp_path: Path) -> None:
+    contents = contents_of(path_of(sealed_label_set))
     rows = rows_in(contents)
     for row in rows:
         del row["sealed"]

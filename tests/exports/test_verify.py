@@ -1,4 +1,4 @@
-"""Verification: a change in a label set is found, and a hostile file does no harm."""
+"""Verification: a change in a label set is detected, and a hostile file does no harm."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mekiki.config import csv_files
 from mekiki.exports.models import LabelSet
 from tests.exports.helpers import path_of
-from tests.offline import run_former, run_verifier
+from tests.offline import run_from_source, run_verifier
 from verification import signing
 from verification.label_set import archive as zips
 from verification.label_set import format as form
@@ -85,7 +85,7 @@ def test_packing_the_same_contents_gives_the_same_bytes(good: Path, tmp_path: Pa
 
 @given(data=st.data())
 @PER_CHANGE
-def test_any_changed_byte_is_found(
+def test_any_changed_byte_is_detected(
     good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     raw = bytearray(good.read_bytes())
@@ -104,7 +104,7 @@ def test_any_changed_byte_is_found(
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_cut_off_or_lengthened(
+def test_truncated_and_extended_files_are_refused(
     good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     raw = good.read_bytes()
@@ -117,7 +117,7 @@ def test_cut_off_or_lengthened(
 
 
 @pytest.mark.parametrize("name", [*form.LISTED, *form.SEALING, "an image"])
-def test_a_file_removed_renamed_or_emptied(good: Path, tmp_path: Path, name: str) -> None:
+def test_removed_renamed_and_emptied_files_are_detected(good: Path, tmp_path: Path, name: str) -> None:
     contents = contents_of(good)
     if name == "an image":
         name = next(n for n in contents if n.startswith("images/"))
@@ -129,12 +129,12 @@ def test_a_file_removed_renamed_or_emptied(good: Path, tmp_path: Path, name: str
     assert not verify(pack({**contents, name: b""}, tmp_path / "emptied.zip")).ok
 
 
-def test_a_file_added(good: Path, tmp_path: Path) -> None:
+def test_added_file_is_detected(good: Path, tmp_path: Path) -> None:
     added = pack({**contents_of(good), "virus.exe": b"MZ"}, tmp_path / "added.zip")
     assert codes(verify(added)) == {"extra"}
 
 
-def test_a_file_twice(good: Path, tmp_path: Path) -> None:
+def test_duplicate_file_is_detected(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "twice.zip"
     contents = contents_of(good)
     with path.open("w+b") as file:
@@ -181,8 +181,8 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_rows_forged_and_sealed_again_are_found(good: Path, tmp_path: Path, name: str) -> None:
-    """A forged row is found even if the hashes, the table and the signature match it."""
+def test_forged_rows_with_new_hashes_are_detected(good: Path, tmp_path: Path, name: str) -> None:
+    """A forged row is detected even if the hashes, the table and the signature match it."""
     forge, code = FORGERIES[name]
     contents = contents_of(good)
     rows = contents[form.ROWS].splitlines(keepends=True)
@@ -190,17 +190,17 @@ def test_rows_forged_and_sealed_again_are_found(good: Path, tmp_path: Path, name
     rows.sort(key=lambda line: (json.loads(line)["source"] != "human", json.loads(line)["image_sha256"]))
     forged = forge(rows)
     contents[form.ROWS] = b"".join(forged)
-    found = codes(verify(pack(reseal(contents), tmp_path / "forged.zip")))
-    assert code in found
+    problem_codes = codes(verify(pack(reseal(contents), tmp_path / "forged.zip")))
+    assert code in problem_codes
 
 
-def test_the_table_must_agree(good: Path, tmp_path: Path) -> None:
+def test_table_that_differs_from_the_rows_is_detected(good: Path, tmp_path: Path) -> None:
     contents = contents_of(good)
     contents[form.TABLE] = contents[form.TABLE].replace(b"confirm", b"correct", 1)
     assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"table"}
 
 
-def test_the_counts_must_agree(good: Path, tmp_path: Path) -> None:
+def test_counts_that_differ_from_the_rows_are_detected(good: Path, tmp_path: Path) -> None:
     contents = contents_of(good)
     manifest = json.loads(contents[form.MANIFEST])
     manifest["counts"]["human"] += 1
@@ -208,7 +208,7 @@ def test_the_counts_must_agree(good: Path, tmp_path: Path) -> None:
     assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"count"}
 
 
-def test_another_key_is_told_from_the_pinned_one(good: Path, tmp_path: Path) -> None:
+def test_signature_by_another_key_is_detected_with_a_pinned_key(good: Path, tmp_path: Path) -> None:
     """A label set signed by another key is complete in itself. Only a pinned key reveals it."""
     forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
     genuine = contents_of(good)[form.PUBLIC_KEY]
@@ -220,7 +220,7 @@ def test_another_key_is_told_from_the_pinned_one(good: Path, tmp_path: Path) -> 
         verify(good, public_key=b"no key")
 
 
-def test_a_signature_of_another_manifest(good: Path, tmp_path: Path) -> None:
+def test_signature_of_another_manifest_is_detected(good: Path, tmp_path: Path) -> None:
     contents = contents_of(good)
     manifest = json.loads(contents[form.MANIFEST])
     manifest["frozen_by"] = "somebody else"
@@ -228,7 +228,7 @@ def test_a_signature_of_another_manifest(good: Path, tmp_path: Path) -> None:
     assert codes(verify(pack(contents, tmp_path / "forged.zip"))) == {"signature"}
 
 
-def test_ordinary_and_hostile_files(good: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_label_sets_are_refused(good: Path, tmp_path: Path) -> None:
     path = tmp_path / "it.zip"
     for content in (b"", b"hello", b"PK\x05\x06" + b"\0" * 18, b"PK\x05\x06" + b"\xff" * 18, b"PK" * 5000):
         path.write_bytes(content)
@@ -245,7 +245,7 @@ def test_ordinary_and_hostile_files(good: Path, tmp_path: Path) -> None:
     assert codes(verify(path)) == {"not_ours"}
 
 
-def test_a_bomb_is_not_unpacked(good: Path, tmp_path: Path) -> None:
+def test_archive_that_unpacks_to_a_huge_size_is_refused(good: Path, tmp_path: Path) -> None:
     contents = contents_of(good)
     contents[form.ROWS] = b" " * 300_000_000
     bomb = pack(reseal(contents), tmp_path / "bomb.zip")
@@ -253,20 +253,20 @@ def test_a_bomb_is_not_unpacked(good: Path, tmp_path: Path) -> None:
     assert "too_dense" in codes(verify(bomb))
 
 
-def test_a_hostile_name_never_reaches_the_terminal_raw(good: Path, tmp_path: Path) -> None:
+def test_control_characters_of_file_names_are_not_printed(good: Path, tmp_path: Path) -> None:
     added = pack({**contents_of(good), "\x1b[2Jgone": b""}, tmp_path / "added.zip")
     sentences = [str(p) for p in verify(added).problems]
     assert sentences and not any("\x1b" in s for s in sentences)
 
 
 @given(st.text())
-def test_guarding_a_cell_is_undone_exactly(text: str) -> None:
+def test_escaped_cells_are_restored_exactly(text: str) -> None:
     cell = csv_files.safe_cell(text)
     assert csv_files.cell_text(cell) == text
     assert not cell.startswith(tuple("=+-@＝＋－＠\t\r\n"))
 
 
-def test_big_archives_use_zip64_that_others_read() -> None:
+def test_large_archives_use_zip64_that_other_programs_read() -> None:
     """More than 65,535 files, and sizes that other programs read from the zip64 fields."""
     file = io.BytesIO()
     writer = zips.Writer(file)
@@ -294,19 +294,19 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
 def test_the_command_needs_no_platform(good: Path, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_bytes(contents_of(good)[form.PUBLIC_KEY])
-    done = run_command(str(good), "--key", str(key), home=tmp_path / "home")
-    assert done.returncode == 0, done.stderr
-    assert "8 labels by people, 2 by machine" in done.stdout
+    process = run_command(str(good), "--key", str(key), home=tmp_path / "home")
+    assert process.returncode == 0, process.stderr
+    assert "8 labels by people, 2 by machine" in process.stdout
     forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
-    done = run_command(str(forged), "--key", str(key), home=tmp_path / "home")
-    assert done.returncode == 1
-    assert "a different key" in done.stderr and "Traceback" not in done.stderr
+    process = run_command(str(forged), "--key", str(key), home=tmp_path / "home")
+    assert process.returncode == 1
+    assert "a different key" in process.stderr and "Traceback" not in process.stderr
 
 
-def test_the_verifier_loads_nothing_of_the_platform(good: Path, tmp_path: Path) -> None:
-    done = run_verifier("verification.label_set", good, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ok"] is True
+def test_verifier_loads_no_module_of_the_platform(good: Path, tmp_path: Path) -> None:
+    process = run_verifier("verification.label_set", good, folder=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["ok"] is True
     changed = pack({**contents_of(good), form.ROWS: b""}, tmp_path / "changed.zip")
-    done = run_former("mekiki.exports.verify", changed)
-    assert done.returncode == 1 and "labels.jsonl" in done.stdout, done.stderr
+    process = run_from_source("mekiki.exports.verify", changed)
+    assert process.returncode == 1 and "labels.jsonl" in process.stdout, process.stderr
