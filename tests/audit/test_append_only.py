@@ -102,14 +102,14 @@ def tables_with(trigger: str) -> set[str]:
     return {
         model._meta.db_table
         for model in apps.get_models()
-        if trigger in {each.name for each in getattr(model._meta, "triggers", [])}
+        if trigger in {entry.name for entry in getattr(model._meta, "triggers", [])}
     }
 
 
 def test_every_table_is_classified() -> None:
     known = set(EVIDENCE) | set(KEPT) | MUTABLE
-    found = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
-    missing = {table for table in found - known if not table.startswith(OF_OTHERS)}
+    tables = {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
+    missing = {table for table in tables - known if not table.startswith(OF_OTHERS)}
     assert not missing, f"is it evidence (append_only), kept (no_delete) or mutable? {sorted(missing)}"
     assert tables_with(APPEND_ONLY) == set(EVIDENCE) and tables_with(NO_DELETE) == set(KEPT)
 
@@ -156,7 +156,7 @@ def contents(table: str) -> list[tuple]:
         return cursor.fetchall()
 
 
-def filled(statement: str, table: str) -> str:
+def fill_statement(statement: str, table: str) -> str:
     model = next(m for m in apps.get_models() if m._meta.db_table == table)
     keys = [field.column for field in model._meta.pk_fields]
     return statement.format(table=table, column=keys[0], key=", ".join(keys))
@@ -170,12 +170,12 @@ def test_the_application_is_refused_by_its_rights(rows: None) -> None:
             if table in KEPT and ("SET" in statement and "DELETE" not in statement):
                 continue  # some columns may change
             with pytest.raises(DatabaseError, match="permission denied"):
-                execute(filled(statement, table))
+                execute(fill_statement(statement, table))
         for statement in POWER:
             with pytest.raises(
                 DatabaseError, match=r"permission denied|must be owner|must be able to SET ROLE"
             ):
-                execute(filled(statement, table))
+                execute(fill_statement(statement, table))
         assert contents(table) == before
 
 
@@ -186,12 +186,12 @@ def test_the_owner_is_refused_by_triggers(rows: None) -> None:
             if table in KEPT and ("SET" in statement and "DELETE" not in statement):
                 continue
             with as_owner(), pytest.raises(DatabaseError, match=r"[Cc]annot|append-only"):
-                execute(filled(statement, table))
+                execute(fill_statement(statement, table))
         assert contents(table) == before
 
 
-def test_no_setting_of_a_session_passes_by_the_triggers(rows: None) -> None:
-    """pgtrigger can be told by a session setting to ignore triggers, and any session can change settings."""
+def test_session_settings_do_not_disable_the_triggers(rows: None) -> None:
+    """A setting of pgtrigger makes a session ignore triggers, and any session can change settings."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT string_agg(tgname, ',') FROM pg_trigger WHERE tgname LIKE 'pgtrigger_%'")
         cursor.execute("SELECT set_config('pgtrigger.ignore', %s, true)", [f"{{{cursor.fetchone()[0]}}}"])
@@ -269,7 +269,7 @@ def test_the_database_sets_the_times() -> None:
         "audit_signingkey": lambda **time: SigningKey.objects.create(
             fingerprint=uuid4().hex, act="made", **time
         ),
-        "exports_labelset": lambda **time: factories_label_set(**time),
+        "exports_labelset": lambda **time: make_label_set(**time),
         "labeling_promptset": factories.PromptSetFactory,
         "learning_encoder": factories.EncoderFactory,
         "learning_evaluation": factories.EvaluationFactory,
@@ -277,12 +277,12 @@ def test_the_database_sets_the_times() -> None:
         "review_decision": factories.DecisionFactory,
     }
     for table, make in makers.items():
-        for sent in (long_ago, ahead):
+        for given_time in (long_ago, ahead):
             with transaction.atomic():
-                row = make(**{DATED[table]: sent})
+                row = make(**{DATED[table]: given_time})
             row.refresh_from_db()  # type: ignore[attr-defined]
-            off = abs(getattr(row, DATED[table]) - timezone.now())
-            assert off < timedelta(minutes=10), (table, sent)
+            difference = abs(getattr(row, DATED[table]) - timezone.now())
+            assert difference < timedelta(minutes=10), (table, given_time)
     event = record(kind="test.happened")
     assert isinstance(event.at, datetime) and abs(event.at - timezone.now()) < timedelta(minutes=10)
     with connection.cursor() as cursor:
@@ -293,7 +293,7 @@ def test_the_database_sets_the_times() -> None:
         assert {name for (name,) in cursor.fetchall()} >= set(DATED)
 
 
-def factories_label_set(**time: datetime) -> object:
+def make_label_set(**time: datetime) -> object:
     from mekiki.exports.models import LabelSet
 
     return LabelSet.objects.create(dataset=factories.DatasetFactory(), version=1, **time)
@@ -316,17 +316,17 @@ def test_the_orm_is_refused(model: type) -> None:
     assert model.objects.filter(pk=row.pk, kind=row.kind).exists()
 
 
-def test_deleting_what_decisions_hang_on_is_refused_too() -> None:
+def test_deleting_objects_of_decisions_is_refused() -> None:
     """A cascade from an image or a dataset stops at the decisions."""
     decision = factories.DecisionFactory()
-    for victim in (decision.image, decision.dataset, decision.user, decision.label):
+    for row in (decision.image, decision.dataset, decision.user, decision.label):
         with as_owner(), pytest.raises(DatabaseError), transaction.atomic():
-            type(victim).objects.filter(pk=victim.pk)._raw_delete("default")
+            type(row).objects.filter(pk=row.pk)._raw_delete("default")
             execute("SET CONSTRAINTS ALL IMMEDIATE")
     assert Decision.objects.filter(pk=decision.pk).exists()
 
 
-def test_an_act_that_fails_leaves_no_event() -> None:
+def test_failed_transaction_leaves_no_event() -> None:
     before = Event.objects.count()
     with pytest.raises(RuntimeError), transaction.atomic():
         record(kind="test.undone")
@@ -344,7 +344,7 @@ def test_an_event_keeps_the_name_its_actor_had() -> None:
     assert event.at is not None
 
 
-def test_tests_can_make_rows_of_other_times() -> None:
+def test_made_at_creates_rows_with_given_times() -> None:
     then = datetime(2001, 1, 1, tzinfo=UTC)
     event = made_at(Event, then, "at", kind="test.happened")
     event.refresh_from_db()

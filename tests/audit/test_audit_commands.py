@@ -36,8 +36,8 @@ def run(home: Path, tmp_path: Path) -> Run:
     work.mkdir()
 
     def call(*commands: str, **variables: str) -> Answers:
-        given = {"DATABASE_URL": test_database_url(), "MEKIKI_HOME": str(home), "MEKIKI_LANGUAGE": "en"}
-        return many([command.split() for command in commands], work, **(given | variables))
+        defaults = {"DATABASE_URL": test_database_url(), "MEKIKI_HOME": str(home), "MEKIKI_LANGUAGE": "en"}
+        return many([command.split() for command in commands], work, **(defaults | variables))
 
     return call
 
@@ -62,7 +62,7 @@ def tamper(sql: str, *values: Any) -> None:
         cursor.execute(sql, values)
 
 
-def test_before_the_first_key_and_the_first_seal_they_say_what_to_do(run: Run) -> None:
+def test_commands_without_key_or_seal_name_the_next_step(run: Run) -> None:
     answers = run(
         "key list",
         "key rotate",
@@ -71,9 +71,9 @@ def test_before_the_first_key_and_the_first_seal_they_say_what_to_do(run: Run) -
         "audit verify",
         "audit export a.zip",
     )
-    statuses = [status for status, _said in answers]
+    statuses = [status for status, _output in answers]
     assert statuses == [0, 1, 1, 1, 0, 1]
-    for (_status, said), words in zip(
+    for (_status, output), expected in zip(
         answers,
         [
             "mekiki key make",
@@ -85,21 +85,23 @@ def test_before_the_first_key_and_the_first_seal_they_say_what_to_do(run: Run) -
         ],
         strict=True,
     ):
-        assert words in said and "Traceback" not in said, said
+        assert expected in output and "Traceback" not in output, output
 
 
-def test_without_a_platform_they_say_how_to_start_one(tmp_path: Path) -> None:
+def test_commands_without_a_platform_name_the_command_to_start_it(tmp_path: Path) -> None:
     for arguments in (["audit", "verify"], ["audit", "head"], ["key", "list"], ["key", "make"]):
-        done = mekiki(*arguments, cwd=tmp_path, MEKIKI_HOME=str(tmp_path / "none"), MEKIKI_LANGUAGE="en")
-        assert done.returncode == 1 and "mekiki up" in done.stderr and "Traceback" not in done.stderr
+        process = mekiki(*arguments, cwd=tmp_path, MEKIKI_HOME=str(tmp_path / "none"), MEKIKI_LANGUAGE="en")
+        assert process.returncode == 1 and "mekiki up" in process.stderr and "Traceback" not in process.stderr
     assert left_in(tmp_path) == []
 
 
-def test_what_is_as_it_was_sealed(run: Run, work: Path, sealed: list[int]) -> None:
-    (_, head), (_, as_json), (status, said), (_, pems) = run(
+def test_verify_accepts_unchanged_rows_and_refuses_wrong_arguments(
+    run: Run, work: Path, sealed: list[int]
+) -> None:
+    (_, head), (_, as_json), (status, output), (_, pems) = run(
         "audit head", "audit head --json", "audit verify", "key list --json"
     )
-    assert status == 0 and "Every sealed row is as it was sealed." in said
+    assert status == 0 and "Every sealed row is as it was sealed." in output
     facts = json.loads(as_json)
     assert "Seal 1, made" in head and f"--head 1:{facts['log_root']}" in head
     (work / "key.pem").write_text(json.loads(pems)[0]["public_pem"])
@@ -119,14 +121,14 @@ def test_what_is_as_it_was_sealed(run: Run, work: Path, sealed: list[int]) -> No
         "audit stamp-add key.pem",
         "audit stamp-add missing.tsr",
     )
-    assert [status for status, _said in answers] == [0, 0, 1, 2, 2, 2, 2, 2, 0, 2, 1, 2], answers
+    assert [status for status, _output in answers] == [0, 0, 1, 2, 2, 2, 2, 2, 0, 2, 1, 2], answers
     assert json.loads(answers[1][1])["ok"] is True
     assert "does not match the given head" in answers[2][1] and "is not a head" in answers[3][1]
     assert (work / "a.tsq").stat().st_size > 30 and "nothing was replaced" in answers[9][1]
-    assert not any("Traceback" in said for _status, said in answers)
+    assert not any("Traceback" in output for _status, output in answers)
 
 
-def test_each_row_that_differs_is_named(run: Run, sealed: list[int]) -> None:
+def test_every_row_that_differs_is_named(run: Run, sealed: list[int]) -> None:
     changed, removed, one, other = sealed[1], sealed[3], sealed[5], sealed[7]
     tamper("UPDATE audit_event SET actor_name = 'mallory' WHERE id = %s", changed)
     tamper("DELETE FROM audit_event WHERE id = %s", removed)
@@ -137,24 +139,25 @@ def test_each_row_that_differs_is_named(run: Run, sealed: list[int]) -> None:
     inserted = first - 1
     tamper("INSERT INTO audit_event (id, kind, actor_name, object_type, object_id, data, at) "
            "VALUES (%s, 'test.forged', '', '', '', '{}', now())", inserted)  # fmt: skip
-    (status, said), (_, as_json) = run("audit verify", "audit verify --json")
+    (status, output), (_, as_json) = run("audit verify", "audit verify --json")
     assert status == 1
     ((_, japanese),) = run("audit verify", MEKIKI_LANGUAGE="ja")
     assert f"行 {changed}" in japanese
-    assert f"row {changed} was changed" in said
-    assert f"row {removed} of seal 1 was removed" in said
-    assert f"row {inserted} was inserted" in said
-    assert f"row {one} has the content that was sealed as row {other}" in said and "re-ordered" in said
+    assert f"row {changed} was changed" in output
+    assert f"row {removed} of seal 1 was removed" in output
+    assert f"row {inserted} was inserted" in output
+    assert f"row {one} has the content that was sealed as row {other}" in output and "re-ordered" in output
     codes = {finding["code"] for finding in json.loads(as_json)["findings"]}
     assert codes == {"row_changed", "row_removed", "row_inserted", "row_moved"}
 
 
-def test_an_exported_file_is_checked_and_what_is_none_is_refused(
+def test_exported_file_is_verified_and_other_files_are_refused(
     run: Run, work: Path, sealed: list[int], tmp_path: Path
 ) -> None:
     (work / "key.pem").write_text(SigningKey.objects.get().public_pem)
     assert [
-        status for status, _said in run("audit export a.zip", "audit export a.zip", "audit export none/a.zip")
+        status
+        for status, _output in run("audit export a.zip", "audit export a.zip", "audit export none/a.zip")
     ] == [
         0,
         1,
@@ -182,35 +185,35 @@ def test_an_exported_file_is_checked_and_what_is_none_is_refused(
         "audit verify missing.zip",
         "audit verify .",
     )
-    assert [status for status, _said in answers] == [0, 1, 1, 1, 1, 1, 2, 2], answers
+    assert [status for status, _output in answers] == [0, 1, 1, 1, 1, 1, 2, 2], answers
     assert "✓" in answers[0][1]
-    for _status, said in answers[1:6]:
-        assert "not an audit file" in said and "Traceback" not in said, said
+    for _status, output in answers[1:6]:
+        assert "not an audit file" in output and "Traceback" not in output, output
     assert "too long" in answers[5][1] and "cannot be read" in answers[6][1]
 
 
 def test_keys_are_made_replaced_and_listed(run: Run, home: Path) -> None:
     answers = run("key make", "key make", "key make --if-none", "key rotate", "key rotate --lost", "key list")
-    assert [status for status, _said in answers] == [0, 1, 0, 0, 1, 0], answers
+    assert [status for status, _output in answers] == [0, 1, 0, 0, 1, 0], answers
     assert "already" in answers[1][1] and "without --lost" in answers[4][1]
     assert len(answers[5][1].strip().splitlines()) == 2
     file = home / "keys" / "signing.pem"
     file.rename(file.with_suffix(".away"))
     answers = run("key rotate", "key make --if-none", "key rotate --lost", "key list", "key list --json")
-    assert [status for status, _said in answers] == [1, 1, 0, 0, 0], answers
+    assert [status for status, _output in answers] == [1, 1, 0, 0, 0], answers
     assert "mekiki key rotate --lost" in answers[0][1] and "no new key was created" in answers[1][1]
     assert "lost" in answers[3][1].splitlines()[0]
     assert [key["act"] for key in json.loads(answers[4][1])] == ["replaced", "rotated", "made"]
 
 
 def test_a_passphrase_opens_the_key_and_another_does_not(run: Run) -> None:
-    ((status, _said),) = run("key make", MEKIKI_SIGNING_PASSPHRASE="four words of mine")
+    ((status, _output),) = run("key make", MEKIKI_SIGNING_PASSPHRASE="four words of mine")
     assert status == 0
-    ((without, said), (other, refused), (right, _)) = (
+    ((without, output), (other, refused), (right, _)) = (
         *run("key rotate"),
         *run("key rotate", MEKIKI_SIGNING_PASSPHRASE="five words of another"),
         *run("key rotate", MEKIKI_SIGNING_PASSPHRASE="four words of mine"),
     )
     assert (without, other, right) == (1, 1, 0)
-    assert "MEKIKI_SIGNING_PASSPHRASE is not set" in said and "does not open" in refused
+    assert "MEKIKI_SIGNING_PASSPHRASE is not set" in output and "does not open" in refused
     assert "five words" not in refused and SigningKey.objects.count() == 2

@@ -48,7 +48,7 @@ def codes(path: Path, **options: Any) -> list[str]:
     return [finding.code for finding in report.findings]
 
 
-def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+def write_changed_copy(file: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
     with zipfile.ZipFile(file) as archive:
         contents = {name: archive.read(name) for name in archive.namelist()}
     change(contents)
@@ -59,17 +59,17 @@ def changed(file: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
     return target
 
 
-def test_it_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_path: Path) -> None:
+def test_audit_file_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
     key.write_text(signing_key.public_pem)
-    done = run_verifier("verification.audit_file", file, key, folder=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["seals"] == 3
-    assert run_from_source("mekiki.audit.audit_file", file, key).stdout == done.stdout
+    process = run_verifier("verification.audit_file", file, key, folder=tmp_path)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert json.loads(process.stdout)["seals"] == 3
+    assert run_from_source("mekiki.audit.audit_file", file, key).stdout == process.stdout
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [
         "DELETE FROM audit_sealleaves WHERE seal_id = 2",
         "UPDATE audit_sealleaves SET ids = substring(ids FROM 9) WHERE seal_id = 2",
@@ -79,45 +79,45 @@ def test_it_is_checked_without_the_platform(file: Path, signing_key: Any, tmp_pa
     ],
     ids=["no leaves", "leaves cut", "leaves doubled", "no second seal", "no first seal"],
 )
-def test_harm_to_one_seal_is_found_in_the_file_as_in_the_database(
-    file: Path, harm: str, tmp_path: Path
+def test_damage_to_a_seal_has_the_same_findings_in_file_and_database(
+    file: Path, damage: str, tmp_path: Path
 ) -> None:
     with owner_of_the_database() as execute:
-        execute(harm)
+        execute(damage)
     export_file(tmp_path / "harmed.zip")
     expected = [finding.as_json() for finding in check_database().findings]
     assert expected
     assert [finding.as_json() for finding in check_file(tmp_path / "harmed.zip").findings] == expected
 
 
-def test_a_key_that_cannot_be_used_is_no_fault_of_the_file(
+def test_unusable_key_is_not_reported_as_a_fault_of_the_file(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.pem"
     bad.write_bytes(b"no key")
     with pytest.raises(ValueError, match="no public key in PEM form"):
         check_file(file, keys=[b"no key"])
-    for key, why in ((bad, "no public key in PEM form"), (tmp_path / "gone.pem", "No such file")):
+    for key, reason in ((bad, "no public key in PEM form"), (tmp_path / "gone.pem", "No such file")):
         assert audit_file.main([str(file), str(key)]) == 2
-        shown = capsys.readouterr()
-        assert shown.out == "" and str(key) in shown.err and why in shown.err
+        output = capsys.readouterr()
+        assert output.out == "" and str(key) in output.err and reason in output.err
     assert audit_file.main([str(tmp_path / "gone.zip")]) == 1
     assert audit_file.main([str(file)]) == 0
 
 
-def test_nothing_is_replaced(file: Path) -> None:
+def test_export_does_not_replace_a_file(file: Path) -> None:
     with pytest.raises(FileExistsError):
         export_file(file)
 
 
-def test_a_head_kept_elsewhere_is_found_again(file: Path) -> None:
+def test_head_kept_elsewhere_is_compared(file: Path) -> None:
     seal = Seal.objects.get(number=2)
     assert codes(file, heads=[Head(2, bytes(seal.log_root))]) == []
     assert codes(file, heads=[Head(2, bytes(32))]) == ["head"]
     assert codes(file, heads=[Head(9, bytes(32))]) == ["head"]
 
 
-def _in_rows(table: str, act: Callable[[list[bytes]], object]) -> Callable[[dict[str, bytes]], None]:
+def _change_of_rows(table: str, act: Callable[[list[bytes]], object]) -> Callable[[dict[str, bytes]], None]:
     def change(contents: dict[str, bytes]) -> None:
         lines = contents[f"{table}.jsonl"].splitlines(keepends=True)
         act(lines)
@@ -126,20 +126,20 @@ def _in_rows(table: str, act: Callable[[list[bytes]], object]) -> Callable[[dict
     return change
 
 
-HARMS: dict[str, tuple[Callable[[dict[str, bytes]], object], set[str]]] = {
+CHANGES: dict[str, tuple[Callable[[dict[str, bytes]], object], set[str]]] = {
     "changed": (
-        _in_rows("events", lambda x: x.__setitem__(2, x[2].replace(b"happened", b"happenex"))),
+        _change_of_rows("events", lambda x: x.__setitem__(2, x[2].replace(b"happened", b"happenex"))),
         {"row_changed"},
     ),
-    "removed": (_in_rows("events", lambda x: x.pop(2)), {"row_removed"}),
-    "doubled": (_in_rows("events", lambda x: x.insert(2, x[2])), {"row_order", "row_inserted"}),
-    "re-ordered": (_in_rows("events", lambda x: x.insert(1, x.pop(3))), {"row_order"}),
+    "removed": (_change_of_rows("events", lambda x: x.pop(2)), {"row_removed"}),
+    "doubled": (_change_of_rows("events", lambda x: x.insert(2, x[2])), {"row_order", "row_inserted"}),
+    "re-ordered": (_change_of_rows("events", lambda x: x.insert(1, x.pop(3))), {"row_order"}),
     "added at the end": (
-        _in_rows("events", lambda x: x.append(x[0].replace(b'"id":', b'"id":9999'))),
+        _change_of_rows("events", lambda x: x.append(x[0].replace(b'"id":', b'"id":9999'))),
         {"row_extra"},
     ),
     "written with spaces": (
-        _in_rows("events", lambda x: x.__setitem__(0, x[0].replace(b":", b": ", 1))),
+        _change_of_rows("events", lambda x: x.__setitem__(0, x[0].replace(b":", b": ", 1))),
         {"row_changed"},
     ),
     "a seal removed": (
@@ -160,16 +160,16 @@ HARMS: dict[str, tuple[Callable[[dict[str, bytes]], object], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_what_was_harmed_is_named(file: Path, harm: str) -> None:
-    change, expected = HARMS[harm]
-    found = set(codes(changed(file, change)))
-    assert found and found <= expected, found
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_of_the_file_is_named(file: Path, name: str) -> None:
+    change, expected = CHANGES[name]
+    finding_codes = set(codes(write_changed_copy(file, change)))
+    assert finding_codes and finding_codes <= expected, finding_codes
 
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_changed_byte_is_found_or_changes_nothing(file: Path, data: st.DataObject) -> None:
+def test_any_changed_byte_is_detected_or_has_no_effect(file: Path, data: st.DataObject) -> None:
     raw = bytearray(file.read_bytes())
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
@@ -181,7 +181,7 @@ def test_any_changed_byte_is_found_or_changes_nothing(file: Path, data: st.DataO
                 assert after.read(name) == before.read(name)
 
 
-def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_unreadable_files_are_reported(tmp_path: Path) -> None:
     assert codes(tmp_path / "missing.zip") == ["unreadable"]
     assert codes(tmp_path) == ["unreadable"]
     (tmp_path / "text").write_text("no zip")

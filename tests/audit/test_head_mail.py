@@ -69,7 +69,7 @@ def test_the_head_is_mailed_once_a_day_and_only_when_it_is_new(root: User, seal:
     assert detail(events[0]) == "1 → qa@example.com"
 
 
-def test_mailing_alone_asks_for_no_seal(root: User, seal: Seal) -> None:
+def test_mailing_the_head_requires_no_new_seal(root: User, seal: Seal) -> None:
     head_mail.set_recipients(addresses=TWO[:1], user=root)
     seal_new_rows()
     head_mail.mail_due_head()
@@ -85,7 +85,7 @@ def test_the_mail_is_in_the_language_of_the_site(root: User, seal: Seal) -> None
     assert "封印 1 の照合値" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
 
 
-def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
+def test_failed_mail_is_retried_shown_and_given_up(
     root: User, seal: Seal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_mail_that_fails_is_tried_again_shown_and_given_up(
     assert "not tried again" in client_of(root).get(reverse("seals")).content.decode()
 
 
-def test_a_wait_from_before_the_clock_was_set_back_is_over(root: User, seal: Seal) -> None:
+def test_wait_ends_after_the_clock_was_set_back(root: User, seal: Seal) -> None:
     head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
     OutgoingMail.objects.update(next_at=clock.now() + timedelta(days=400))
@@ -121,7 +121,7 @@ def test_a_wait_from_before_the_clock_was_set_back_is_over(root: User, seal: Sea
 @pytest.mark.parametrize(
     "wrong", ["no address", "a@b", "a@example.com\nBcc: x@example.com", "x" * 300 + "@e.de"]
 )
-def test_addresses_are_checked(wrong: str, root: User, seal: Seal) -> None:
+def test_invalid_addresses_are_refused(wrong: str, root: User, seal: Seal) -> None:
     with pytest.raises(ValidationError):
         head_mail.set_recipients(addresses=[TWO[0], wrong], user=root)
     with pytest.raises(ValidationError):
@@ -131,7 +131,7 @@ def test_addresses_are_checked(wrong: str, root: User, seal: Seal) -> None:
     assert head_mail.recipients() == []
 
 
-def test_an_admin_chooses_on_the_page_who_gets_it(root: User, seal: Seal) -> None:
+def test_admin_sets_the_recipients_on_the_page(root: User, seal: Seal) -> None:
     client, address = client_of(root), reverse("seal-mail")
     answer = client.post(address, {"recipients": "no address"})
     assert answer.status_code == 422 and "is no mail address" in answer.content.decode()
@@ -144,7 +144,7 @@ def test_an_admin_chooses_on_the_page_who_gets_it(root: User, seal: Seal) -> Non
     assert event.actor_name == "root" and detail(event).endswith(", ".join(TWO))
 
 
-def test_the_page_says_where_mail_is_not_set_up(root: User, seal: Seal) -> None:
+def test_page_shows_that_mail_is_not_configured(root: User, seal: Seal) -> None:
     with override_settings(EMAIL_HOST=""):
         page = client_of(root).get(reverse("seals")).content.decode()
         assert "MEKIKI_MAIL_URL" in page
@@ -154,7 +154,7 @@ def test_the_page_says_where_mail_is_not_set_up(root: User, seal: Seal) -> None:
             head_mail.mail_head(user=root)
 
 
-def test_the_command_mails_it_and_says_what_failed(
+def test_command_mails_the_head_and_reports_failures(
     root: User, seal: Seal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(["audit", "head", "--mail"]) == 1 and "Enter addresses" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_an_error(home: Path, content: bytes) -> None:
         load_key()
 
 
-def test_the_file_of_an_older_version_is_taken_over(home: Path) -> None:
+def test_key_file_of_an_older_version_is_registered(home: Path) -> None:
     (home / "keys").mkdir()
     pem = private_key._pem(key := Ed25519PrivateKey.generate())
     (home / "keys" / "signing.pem").write_bytes(pem)
@@ -74,7 +74,7 @@ def test_the_file_of_an_older_version_is_taken_over(home: Path) -> None:
     assert Event.objects.filter(kind="signing_key.registered").exists()
 
 
-def test_rotation_keeps_the_history_and_the_key_before_signs_for_the_new_one(home: Path) -> None:
+def test_rotation_keeps_the_history_and_the_old_key_endorses_the_new_key(home: Path) -> None:
     first = make_first_key()
     second = rotate_key()
     assert [key.fingerprint for key in key_history()] == [second.fingerprint, first.fingerprint]
@@ -97,15 +97,15 @@ def test_a_rotation_that_was_killed_before_its_last_step_is_finished(
     assert not (home / "keys" / "signing.pem.next").exists()
 
 
-@pytest.mark.parametrize("left", ["a folder", "damaged", "of another passphrase"])
-def test_a_draft_that_cannot_be_read_leaves_the_key_in_use(
-    home: Path, monkeypatch: pytest.MonkeyPatch, left: str
+@pytest.mark.parametrize("draft_kind", ["a folder", "damaged", "of another passphrase"])
+def test_unreadable_draft_keeps_the_key_in_use(
+    home: Path, monkeypatch: pytest.MonkeyPatch, draft_kind: str
 ) -> None:
     key = make_first_key()
     draft = home / "keys" / "signing.pem.next"
-    if left == "a folder":
+    if draft_kind == "a folder":
         draft.mkdir()
-    elif left == "damaged":
+    elif draft_kind == "damaged":
         draft.write_bytes(b"no key")
     else:
         monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "another passphrase")
@@ -115,9 +115,7 @@ def test_a_draft_that_cannot_be_read_leaves_the_key_in_use(
     assert draft.exists()
 
 
-def test_the_key_of_a_rotation_that_cannot_be_read_is_named(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_key_of_a_rotation_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rotation with a passphrase was killed, and the passphrase is not set any more."""
     make_first_key()
     monkeypatch.setattr(private_key, "_finish_rotation", lambda path, row: None)
@@ -130,7 +128,7 @@ def test_the_key_of_a_rotation_that_cannot_be_read_is_named(
     assert load_key()[0] == second
 
 
-def test_a_lost_key_is_replaced_by_an_act_that_says_so(home: Path) -> None:
+def test_lost_key_is_replaced_only_with_the_lost_option(home: Path) -> None:
     make_first_key()
     with pytest.raises(SigningKeyError, match="without --lost"):
         rotate_key(lost=True)
@@ -140,7 +138,7 @@ def test_a_lost_key_is_replaced_by_an_act_that_says_so(home: Path) -> None:
     assert Event.objects.filter(kind="signing_key.replaced").exists()
 
 
-def test_with_a_passphrase_the_file_is_encrypted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_file_is_encrypted_with_a_passphrase(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = make_first_key()
     file = home / "keys" / "signing.pem"
     assert b"ENCRYPTED" not in file.read_bytes()
@@ -157,19 +155,17 @@ def test_with_a_passphrase_the_file_is_encrypted(home: Path, monkeypatch: pytest
         load_key()
 
 
-def test_the_key_can_lie_where_the_worker_alone_has_it(
+def test_key_file_can_lie_in_a_folder_of_the_worker(
     home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = tmp_path_factory.mktemp("worker") / "key.pem"
-    monkeypatch.setenv("MEKIKI_SIGNING_KEY_FILE", str(elsewhere))
+    key_path = tmp_path_factory.mktemp("worker") / "key.pem"
+    monkeypatch.setenv("MEKIKI_SIGNING_KEY_FILE", str(key_path))
     make_first_key()
-    assert elsewhere.exists() and not (home / "keys").exists()
+    assert key_path.exists() and not (home / "keys").exists()
     assert load_key()[0] == current_key()
 
 
-def test_a_key_of_before_that_lies_elsewhere_is_not_passed_over(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_existing_key_in_another_place_is_an_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "keys").mkdir()
     (home / "keys" / "signing.pem").write_bytes(private_key._pem(Ed25519PrivateKey.generate()))
     monkeypatch.setenv("MEKIKI_SIGNING_KEY_FILE", str(home / "elsewhere.pem"))
@@ -178,7 +174,7 @@ def test_a_key_of_before_that_lies_elsewhere_is_not_passed_over(
     assert not (home / "elsewhere.pem").exists() and not SigningKey.objects.exists()
 
 
-def test_only_the_worker_is_given_what_opens_the_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_worker_gets_the_variables_of_the_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
     monkeypatch.setenv("MEKIKI_SIGNING_PASSPHRASE", "a secret")

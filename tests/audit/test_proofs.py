@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def decision(signing_key: Any) -> Any:
     """Create a sealed decision and five seals. The last two are signed by another key."""
-    made = factories.DecisionFactory(note="傷")
+    sealed_decision = factories.DecisionFactory(note="傷")
     for n in range(7):
         record(kind="test.happened", data={"n": n})
     seal_new_rows()
@@ -42,7 +42,7 @@ def decision(signing_key: Any) -> Any:
         record(kind="test.happened", data={"n": n})
         seal_new_rows()
     assert Seal.objects.count() == 5
-    return made
+    return sealed_decision
 
 
 def pems(signing_key: Any) -> list[bytes]:
@@ -59,7 +59,7 @@ def test_rows_and_heads_are_proven(decision: Any, signing_key: Any) -> None:
     assert "傷" not in proof.decode()  # notes stay on the platform
 
 
-def test_a_head_that_is_no_beginning_is_named(decision: Any) -> None:
+def test_head_that_does_not_match_the_seals_is_named(decision: Any) -> None:
     proof = make_proof(heads=[2])
     codes = lambda *heads: [f.code for f in check_proof(proof, heads=heads).findings]  # noqa: E731
     assert codes(Head(2, bytes(32))) == ["head"]
@@ -67,7 +67,7 @@ def test_a_head_that_is_no_beginning_is_named(decision: Any) -> None:
     assert codes(Head(5, bytes(Seal.objects.get(number=5).log_root))) == []
 
 
-def test_another_key_is_named(decision: Any, tmp_path: Path) -> None:
+def test_proof_by_another_key_is_named(decision: Any, tmp_path: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -101,7 +101,7 @@ def changes() -> dict[str, Callable[[dict[str, Any]], object]]:
 
 
 @pytest.mark.parametrize("name", sorted(changes()))
-def test_a_changed_proof_does_not_hold(decision: Any, name: str) -> None:
+def test_changed_proof_is_not_accepted(decision: Any, name: str) -> None:
     sealed = Event.objects.filter(kind="test.happened").first()
     assert sealed is not None
     proof = json.loads(make_proof(rows=[("decisions", decision.pk), ("events", sealed.pk)], heads=[3]))
@@ -111,19 +111,19 @@ def test_a_changed_proof_does_not_hold(decision: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "heads", "why"),
+    ("rows", "heads", "reason"),
     [
         ([("events", 10**9)], [], "there is no row"),
         ([("decisions", 10**9)], [], "there is no row"),
         ([], [99], "no seal 99; the newest is 5"),
     ],
 )
-def test_what_does_not_exist_is_not_proven(decision: Any, rows: Any, heads: Any, why: str) -> None:
-    with pytest.raises(CannotProveError, match=why):
+def test_missing_rows_and_seals_cannot_be_proven(decision: Any, rows: Any, heads: Any, reason: str) -> None:
+    with pytest.raises(CannotProveError, match=reason):
         make_proof(rows=rows, heads=heads)
 
 
-def test_what_is_not_sealed_or_was_changed_is_not_proven(decision: Any) -> None:
+def test_unsealed_and_changed_rows_cannot_be_proven(decision: Any) -> None:
     new = record(kind="test.unsealed")
     with pytest.raises(CannotProveError, match="not sealed yet"):
         make_proof(rows=[("events", new.pk)])
@@ -133,7 +133,7 @@ def test_what_is_not_sealed_or_was_changed_is_not_proven(decision: Any) -> None:
         make_proof(rows=[("events", changed.pk)])
 
 
-def test_nothing_is_proven_before_the_first_seal() -> None:
+def test_proof_before_the_first_seal_is_refused() -> None:
     with pytest.raises(CannotProveError, match="Nothing is sealed yet"):
         make_proof(heads=[1])
 
@@ -141,7 +141,7 @@ def test_nothing_is_proven_before_the_first_seal() -> None:
 @pytest.mark.parametrize(
     "content", [b"{", b"{}", b'{"format": "mekiki-audit-proof", "version": 1}', b"{" + b"[" * 99_999]
 )
-def test_garbage_is_no_proof(content: bytes, tmp_path: Path) -> None:
+def test_files_that_are_no_proofs_are_refused(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(NotAProofError):
         check_proof(content)
     file = tmp_path / "proof.json"
@@ -158,7 +158,7 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(data=st.data())
-def test_a_hostile_proof_never_holds_and_never_breaks(decision: Any, data: st.DataObject) -> None:
+def test_proof_with_an_arbitrary_value_is_never_accepted(decision: Any, data: st.DataObject) -> None:
     """The test replaces one value of the file by any other value."""
     proof = json.loads(make_proof(rows=[("decisions", decision.pk)], heads=[2]))
     before = json.dumps(proof)
@@ -182,25 +182,25 @@ def test_a_proof_is_checked_without_the_platform(decision: Any, tmp_path: Path, 
     file, key = tmp_path / "proof.json", tmp_path / "key.pem"
     file.write_bytes(make_proof(rows=[("decisions", decision.pk)], heads=[1]))
     key.write_text(signing_key.public_pem)
-    done = run_verifier("verification.audit_file", file, key, folder=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)["rows"] == 1
+    process = run_verifier("verification.audit_file", file, key, folder=tmp_path)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert json.loads(process.stdout)["rows"] == 1
 
 
 def test_the_commands_write_and_check_a_proof(decision: Any, tmp_path: Path, signing_key: Any) -> None:
     file, key = tmp_path / "proof.json", tmp_path / "key.pem"
     key.write_text(signing_key.public_pem)
     run = lambda *arguments: CliRunner().invoke(app, ["audit", *map(str, arguments)])  # noqa: E731
-    done = run("prove", file)
-    assert isinstance(done.exception, UnusableFileError) and not file.exists()
-    done = run("prove", file, "--event", 10**9)
-    assert isinstance(done.exception, UserError) and not file.exists()
-    done = run("prove", file, "--decision", decision.pk, "--since", 2)
-    assert done.exit_code == 0 and "mekiki audit verify" in done.output
-    done = run("prove", file, "--since", 1)
-    assert isinstance(done.exception, UnusableFileError), "nothing is replaced"
+    result = run("prove", file)
+    assert isinstance(result.exception, UnusableFileError) and not file.exists()
+    result = run("prove", file, "--event", 10**9)
+    assert isinstance(result.exception, UserError) and not file.exists()
+    result = run("prove", file, "--decision", decision.pk, "--since", 2)
+    assert result.exit_code == 0 and "mekiki audit verify" in result.output
+    result = run("prove", file, "--since", 1)
+    assert isinstance(result.exception, UnusableFileError), "nothing is replaced"
     head = f"2:{bytes(Seal.objects.get(number=2).log_root).hex()}"
-    done = run("verify", file, "--key", key, "--head", head)
-    assert done.exit_code == 0 and "the head of seal 5 covers 1 rows" in done.output
-    done = run("verify", file, "--head", f"2:{'00' * 32}")
-    assert done.exit_code == 1
+    result = run("verify", file, "--key", key, "--head", head)
+    assert result.exit_code == 0 and "the head of seal 5 covers 1 rows" in result.output
+    result = run("verify", file, "--head", f"2:{'00' * 32}")
+    assert result.exit_code == 1

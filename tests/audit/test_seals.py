@@ -53,8 +53,8 @@ def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> 
     assert unsealed_count() == 0
     record(kind="test.happened", data={"later": 1})
     assert anything_to_seal() and unsealed_count() == 1
-    done = seal_new_rows()
-    assert (done.rows, len(done.seals)) == (1, 1)
+    sealing = seal_new_rows()
+    assert (sealing.rows, len(sealing.seals)) == (1, 1)
     seals = list(Seal.objects.order_by("number"))
     assert [seal.number for seal in seals] == [1, 2, 3]
     assert {seal.table for seal in seals} == {"events", "decisions"}
@@ -72,7 +72,7 @@ def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> 
     assert report.ok and (report.seals, report.unsealed) == (3, 0)
 
 
-def test_events_of_sealing_itself_ask_for_no_seal(sealed: list[int]) -> None:
+def test_events_of_sealing_require_no_new_seal(sealed: list[int]) -> None:
     record(kind="job.queued", data={"kind": "seal"})
     record(kind="job.succeeded", data={"kind": "check_seals"})
     assert not anything_to_seal()
@@ -81,7 +81,7 @@ def test_events_of_sealing_itself_ask_for_no_seal(sealed: list[int]) -> None:
 
 
 @pytest.mark.parametrize("table", sealed_tables(), ids=lambda table: table.name)
-def test_each_column_is_in_the_record(table: Any) -> None:
+def test_every_column_is_in_the_sealed_record(table: Any) -> None:
     model = {
         "events": Event,
         "decisions": Decision,
@@ -127,14 +127,14 @@ def test_the_rows_that_decide_about_the_audit_sample_are_sealed() -> None:
     with owner_of_the_database() as execute:
         execute("UPDATE datasets_auditsharechange SET before = 0.4")
         execute("DELETE FROM review_auditretirement")
-    found = [(f.code, f.detail["table"], f.detail["id"]) for f in check_database().findings]
-    assert sorted(found) == [
+    changed_rows = [(f.code, f.detail["table"], f.detail["id"]) for f in check_database().findings]
+    assert sorted(changed_rows) == [
         ("row_changed", "audit_share_changes", str(share.pk)),
         ("row_removed", "audit_retirements", str(retired.pk)),
     ]
 
 
-def test_an_image_put_in_place_of_another_is_named(sealed: list[int]) -> None:
+def test_exchanged_image_is_named(sealed: list[int]) -> None:
     decision = Decision.objects.get()
     with owner_of_the_database() as execute:
         execute(f"UPDATE datasets_image SET sha256 = '{'0' * 64}' WHERE id = {decision.image_id}")
@@ -166,7 +166,7 @@ def test_exchanged_rows_are_named(sealed: list[int]) -> None:
     assert findings() == [("row_moved", str(first)), ("row_moved", str(second))]
 
 
-def test_hashes_changed_with_the_row_hide_the_name_but_not_the_change(sealed: list[int]) -> None:
+def test_change_of_a_row_together_with_its_hash_is_detected(sealed: list[int]) -> None:
     seal = Seal.objects.get(table="events")
     with owner_of_the_database() as execute:
         execute(f"UPDATE audit_event SET kind = 'test.other' WHERE id = {sealed[2]}")
@@ -188,7 +188,7 @@ def test_a_changed_or_missing_seal_is_named(sealed: list[int]) -> None:
     assert ("seal_missing", "1") in findings()
 
 
-def test_seals_made_again_do_not_fit_a_head_kept_elsewhere(sealed: list[int]) -> None:
+def test_recreated_seals_differ_from_a_head_kept_elsewhere(sealed: list[int]) -> None:
     """A person who controls the database and the key can create every seal again.
 
     A printed head of the seals shows it.
@@ -224,7 +224,7 @@ def test_the_newest_seal_must_be_by_the_given_key(sealed: list[int], signing_key
     assert [f.code for f in check_database(keys=[other]).findings] == ["key_other"]
 
 
-def test_a_row_that_json_cannot_express_keeps_no_other_from_being_sealed() -> None:
+def test_row_that_json_cannot_express_is_sealed() -> None:
     for value in ('{"n": 1e400}', '{"n": 123456789012345678901234567890}', json.dumps({"deep": [[[{}]]]})):
         with connection.cursor() as cursor:
             cursor.execute(
@@ -239,7 +239,7 @@ def test_a_row_that_json_cannot_express_keeps_no_other_from_being_sealed() -> No
     assert [code for code, _pk in findings()] == ["row_changed"]
 
 
-def test_many_rows_are_several_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_get_several_seals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mekiki.audit.sealing.MOST_ROWS", 3)
     for n in range(7):
         record(kind="test.happened", data={"n": n})
@@ -264,30 +264,30 @@ def test_seals_cannot_be_changed_through_the_application(sealed: list[int]) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_commits_late_is_missed_by_no_seal_and_waits_for_nobody(tmp_path: Path) -> None:
+def test_row_that_commits_late_is_sealed_and_blocks_no_writer(tmp_path: Path) -> None:
     """A transaction that holds a lower id delays the seal until it ends.
 
     Other transactions can write meanwhile.
     """
-    held, free = threading.Event(), threading.Event()
+    is_written, may_commit = threading.Event(), threading.Event()
 
     def write_late() -> None:
         with transaction.atomic():
             record(kind="test.late")
-            held.set()
-            free.wait(20)
+            is_written.set()
+            may_commit.wait(20)
         connection.close()
 
     writer = threading.Thread(target=write_late)
     writer.start()
     try:
-        assert held.wait(10)
+        assert is_written.wait(10)
         early = record(kind="test.early")  # a higher id, committed first
         waiting = seal_new_rows(patience=0.2)
         assert waiting.seals == [] and waiting.waiting == ["events"]
         record(kind="test.meanwhile")  # no lock blocks the writers
     finally:
-        free.set()
+        may_commit.set()
         writer.join()
     assert seal_new_rows(patience=10).waiting == []
     seal = Seal.objects.get()

@@ -36,8 +36,8 @@ crypto_device = builtin
 
 
 def openssl(folder: Path, *command: str) -> None:
-    done = subprocess.run(["openssl", *command], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(["openssl", *command], cwd=folder, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
         add_time_stamp(reply=reply, roots_pem=roots)
 
 
-def test_a_seal_made_again_does_not_fit_its_time_stamp(seal: Seal, answer: Answer, authority: Path) -> None:
+def test_recreated_seal_does_not_match_its_time_stamp(seal: Seal, answer: Answer, authority: Path) -> None:
     from tests.audit.test_seals import owner_of_the_database
 
     reply = answer(request_for(facts_of(seal).statement()))
@@ -131,10 +131,10 @@ def test_a_seal_made_again_does_not_fit_its_time_stamp(seal: Seal, answer: Answe
     assert [f.code for f in check_database().findings] == ["time_stamp"]
 
 
-def test_replies_that_are_for_nothing_here_are_refused(seal: Seal, answer: Answer, authority: Path) -> None:
+def test_invalid_replies_are_refused_with_the_reason(seal: Seal, answer: Answer, authority: Path) -> None:
     roots, others = (authority / "ca.pem").read_bytes(), (authority / "other.pem").read_bytes()
     reply = answer(request_for(facts_of(seal).statement()))
-    for bad, given, why in (
+    for bad, given_roots, reason in (
         (answer(request_for(b"something else")), roots, "not for the statement"),
         (reply, others, "not signed by an authority"),
         (reply, b"no certificate", "cannot be read"),
@@ -143,15 +143,15 @@ def test_replies_that_are_for_nothing_here_are_refused(seal: Seal, answer: Answe
         (reply[:-20], roots, "no reply"),
         (b"x" * (1 << 21), roots, "too large"),
     ):
-        with pytest.raises(ValidationError, match=why):
-            add_time_stamp(reply=bad, roots_pem=given)
+        with pytest.raises(ValidationError, match=reason):
+            add_time_stamp(reply=bad, roots_pem=given_roots)
     with pytest.raises(PermissionDenied):
         add_time_stamp(reply=reply, roots_pem=roots, user=factories.UserFactory())
     assert not SealTimeStamp.objects.exists()
 
 
 @pytest.mark.parametrize("comment", [b"caf\xe9", b"\xff\xfe", b"a\0b"], ids=["latin", "utf-16", "nul"])
-def test_certificates_with_a_comment_in_another_encoding(
+def test_certificates_with_a_comment_in_another_encoding_are_accepted(
     seal: Seal, answer: Answer, authority: Path, comment: bytes
 ) -> None:
     roots = b"# " + comment + b"\n" + (authority / "ca.pem").read_bytes()
@@ -161,7 +161,7 @@ def test_certificates_with_a_comment_in_another_encoding(
     assert report.ok and report.time_stamps == 1
 
 
-def test_a_reply_for_an_old_seal(seal: Seal, answer: Answer, authority: Path) -> None:
+def test_reply_for_an_old_seal_is_accepted(seal: Seal, answer: Answer, authority: Path) -> None:
     reply = answer(request_for(facts_of(seal).statement()))
     fields = {field.attname: getattr(seal, field.attname) for field in Seal._meta.fields}
     # A seal every ten minutes for eight days.
@@ -178,11 +178,11 @@ def test_a_damaged_reply_is_refused_with_a_reason(seal: Seal, answer: Answer, au
     for at in range(len(reply)):
         for value in (reply[at] ^ 1, reply[at] ^ 0x60):
             changed = reply[:at] + bytes([value]) + reply[at + 1 :]
-            for given in (roots, b""):
+            for given_roots in (roots, b""):
                 with contextlib.suppress(ValueError):
-                    read_reply(changed, statement, given)
+                    read_reply(changed, statement, given_roots)
 
 
-def test_without_certificates_who_signed_is_not_claimed(seal: Seal, answer: Answer) -> None:
+def test_time_stamp_without_certificates_stores_no_roots(seal: Seal, answer: Answer) -> None:
     stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())))
     assert stamp.roots_pem == "" and check_database().ok
