@@ -65,7 +65,7 @@ def lines(batch: ImportBatch, outcome: str) -> dict[str, str]:
     return dict(batch.problems.filter(outcome=outcome).values_list("name", "code"))
 
 
-def stored(dataset: Dataset, kind: str = "originals") -> list[str]:
+def stored_names(dataset: Dataset, kind: str = "originals") -> list[str]:
     """Return the file names under datasets/<id>/<kind>/, drafts included."""
     names: list[str] = []
     base = f"datasets/{dataset.pk}/{kind}"

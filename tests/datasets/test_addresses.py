@@ -61,9 +61,9 @@ def client_of(user) -> Client:
     ],
 )
 def test_an_address_is_readable_in_any_script(name: str, slug: str | None) -> None:
-    made = slugs.slug_from_name(name)
-    assert made == slug or (slug is None and made)
-    assert len(made) <= 58 and (not made or slugs._WELL_FORMED.fullmatch(made))
+    address = slugs.slug_from_name(name)
+    assert address == slug or (slug is None and address)
+    assert len(address) <= 58 and (not address or slugs._WELL_FORMED.fullmatch(address))
 
 
 @pytest.mark.django_db
@@ -86,7 +86,7 @@ def test_a_japanese_name_gives_a_japanese_address_in_the_browser() -> None:
 
 
 @pytest.mark.django_db
-def test_suggestions_are_for_people_who_may_create() -> None:
+def test_suggestions_need_the_right_to_create_datasets() -> None:
     address = reverse("dataset-suggest-address")
     assert client_of(UserFactory()).get(address, {"name": "x"}).status_code == 403
     assert Client().get(address).status_code == 302
@@ -96,7 +96,7 @@ def test_suggestions_are_for_people_who_may_create() -> None:
 
 
 @pytest.mark.django_db
-def test_old_addresses_lead_to_the_new_one_for_members() -> None:
+def test_old_addresses_redirect_members_to_the_new_address() -> None:
     admin, viewer = UserFactory(), UserFactory()
     dataset = DatasetFactory(slug="dataset-2", admin=admin, viewer=viewer)
     image = ImageFactory(dataset=dataset)
@@ -106,7 +106,7 @@ def test_old_addresses_lead_to_the_new_one_for_members() -> None:
     old = client_of(viewer)
     assert old.get("/d/dataset-2/images/?sort=low&q=a%20b")["Location"] == "/d/kizu/images/?sort=low&q=a%20b"
     assert old.get(f"/d/dataset-2/images/{image.sha256}/").status_code == 302
-    assert client_of(UserFactory()).get("/d/dataset-2/").status_code == 404, "a stranger learns nothing"
+    assert client_of(UserFactory()).get("/d/dataset-2/").status_code == 404, "a stranger gets 404"
     posted = client.post("/d/dataset-2/settings/", {"name": "x"})
     assert (posted.status_code, posted["Location"]) == (307, "/d/kizu/settings/")
     api = client.post("/api/v1/datasets/dataset-2/review/next", content_type="application/json", data="{}")
@@ -136,7 +136,7 @@ def test_only_admins_of_the_dataset_change_its_address() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("slug", [*HOSTILE, "api", "taken", "formerly"])
-def test_addresses_that_cannot_be_are_refused_and_nothing_changes(slug: str) -> None:
+def test_invalid_addresses_are_refused(slug: str) -> None:
     admin = UserFactory()
     DatasetFactory(slug="formerly")
     other = Dataset.objects.get(slug="formerly")
@@ -150,7 +150,7 @@ def test_addresses_that_cannot_be_are_refused_and_nothing_changes(slug: str) -> 
 
 
 @pytest.mark.django_db
-def test_the_database_gives_no_address_twice() -> None:
+def test_database_refuses_the_second_use_of_an_address() -> None:
     first = DatasetFactory(slug="first")
     Dataset.objects.filter(pk=first.pk).update(slug="moved")
     for act in (
@@ -164,16 +164,16 @@ def test_the_database_gives_no_address_twice() -> None:
 
 
 @pytest.mark.django_db
-def test_commands_take_a_former_address(tmp_path) -> None:
+def test_commands_accept_a_former_address(tmp_path) -> None:
     dataset = DatasetFactory(slug="first")
     Dataset.objects.filter(pk=dataset.pk).update(slug="moved")
-    said = StringIO()
-    call_command("import", "first", str(tmp_path), stdout=said)
-    assert "queued" in said.getvalue()
+    output = StringIO()
+    call_command("import", "first", str(tmp_path), stdout=output)
+    assert "queued" in output.getvalue()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_datasets_asking_for_one_address_at_once() -> None:
+def test_concurrent_changes_give_an_address_to_one_dataset() -> None:
     admin = UserFactory(is_superuser=True)
     datasets = [DatasetFactory(), DatasetFactory()]
     barrier, outcomes = threading.Barrier(2), []

@@ -16,7 +16,7 @@ from mekiki.accounts.models import User
 from mekiki.datasets import problems, services
 from mekiki.datasets.messages import PROBLEMS
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored, zipped
+from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored_names, zipped
 from tests.imaging.files import png16, tiff
 
 Upload = Callable[[Files], ImportBatch]
@@ -24,7 +24,7 @@ GOOD = picture(1)
 DEEP = np.arange(48, dtype=np.uint16).reshape(6, 8) * 900
 
 
-def changed(data: bytes, at: int, value: int) -> bytes:
+def with_byte(data: bytes, at: int, value: int) -> bytes:
     return data[:at] + bytes([value]) + data[at + 1 :]
 
 
@@ -43,8 +43,8 @@ BAD_FILES = {
     "header-only": (png_header(50, 50)[:40], "truncated"),
     # The type of the values of these files is read before they are decoded.
     "cut-header-of-16-bits": (png16(DEEP)[:25], "truncated"),
-    "tiff-width-of-another-type": (changed(tiff(DEEP), 12, 1), "damaged"),
-    "tiff-without-compression": (changed(tiff(DEEP), 50, 0), "damaged"),
+    "tiff-width-of-another-type": (with_byte(tiff(DEEP), 12, 1), "damaged"),
+    "tiff-without-compression": (with_byte(tiff(DEEP), 50, 0), "damaged"),
     # PostScript: without the list of formats, Pillow would pass the file to an interpreter.
     "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
 }
@@ -52,7 +52,7 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("in_zip", [False, True], ids=["file", "zip"])
 @pytest.mark.parametrize(("data", "code"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_bad_file_is_reported_and_the_rest_is_taken(
+def test_bad_file_is_reported_and_the_other_file_is_imported(
     upload: Upload, dataset: Dataset, data: bytes, code: str, in_zip: bool
 ) -> None:
     files = {"bad.jpg": data, "good.jpg": GOOD}
@@ -60,14 +60,14 @@ def test_bad_file_is_reported_and_the_rest_is_taken(
     assert codes(batch) == {"a.zip/bad.jpg" if in_zip else "bad.jpg": code}
     assert (batch.added, batch.duplicates, batch.rejected) == (1, 0, 1)
     assert list(Image.objects.values_list("name", flat=True)) == ["good.jpg"]
-    assert len(stored(dataset)) == len(stored(dataset, "thumbs")) == 1
+    assert len(stored_names(dataset)) == len(stored_names(dataset, "thumbs")) == 1
 
 
-def test_a_page_that_cannot_be_read_is_reported_and_the_rest_is_taken(dataset: Dataset, admin: User) -> None:
+def test_unreadable_page_is_reported_and_the_others_are_imported(dataset: Dataset, admin: User) -> None:
     pages = tiff(np.stack([DEEP, DEEP + 1]), compression="zlib")
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
     # The first page has an unknown photometric interpretation.
-    for name, data in (("pages.tif", changed(pages, 66, 129)), ("good.jpg", GOOD)):
+    for name, data in (("pages.tif", with_byte(pages, 66, 129)), ("good.jpg", GOOD)):
         services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))
     services.finish_upload(batch=batch, user=admin)
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
@@ -75,7 +75,7 @@ def test_a_page_that_cannot_be_read_is_reported_and_the_rest_is_taken(dataset: D
     assert set(Image.objects.values_list("name", flat=True)) == {"pages (page 2).tif", "good.jpg"}
 
 
-def test_the_bomb_is_never_decoded(upload: Upload) -> None:
+def test_image_with_a_huge_header_is_never_decoded(upload: Upload) -> None:
     tracemalloc.start()
     upload({"bomb.png": png_header(30_000, 30_000)})
     peak = tracemalloc.get_traced_memory()[1]
@@ -89,7 +89,7 @@ def test_the_bomb_is_never_decoded(upload: Upload) -> None:
     "name",
     ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "..\\evil.jpg", "C:\\evil.jpg", "C:/evil.jpg"],
 )
-def test_names_that_lead_out_of_a_zip(upload: Upload, name: str) -> None:
+def test_zip_entries_with_unsafe_paths_are_refused(upload: Upload, name: str) -> None:
     batch = upload({"a.zip": zipped({name: picture(5), "fine/..hidden.jpg": GOOD})})
     assert list(codes(batch).values()) == ["unsafe_path"]
     assert [image.name for image in Image.objects.all()] == ["fine/..hidden.jpg"]
@@ -99,10 +99,10 @@ def test_uploaded_names_are_never_paths(upload: Upload, dataset: Dataset) -> Non
     batch = upload({"../../../evil.jpg": GOOD, "/abs.jpg": picture(2), "x\0y\u202egpj.exe": picture(3)})
     assert (batch.added, batch.rejected) == (3, 0)
     assert "x<U+0000>y<U+202E>gpj.exe" in set(Image.objects.values_list("name", flat=True))
-    assert sorted(stored(dataset)) == sorted(Image.objects.values_list("sha256", flat=True))
+    assert sorted(stored_names(dataset)) == sorted(Image.objects.values_list("sha256", flat=True))
 
 
-def test_link_in_a_zip(upload: Upload) -> None:
+def test_link_in_a_zip_is_refused(upload: Upload) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         link = zipfile.ZipInfo("link.jpg")
@@ -136,10 +136,10 @@ def test_zip_bomb_is_refused_before_anything_is_unpacked(upload: Upload, dataset
     tracemalloc.stop()
     assert codes(batch) == {"bomb.zip": "archive_bomb"}
     assert [image.name for image in Image.objects.all()] == ["also-good.jpg"]
-    assert len(stored(dataset)) == 1
+    assert len(stored_names(dataset)) == 1
 
 
-def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
+def test_zip_entry_larger_than_declared_is_refused(upload: Upload) -> None:
     """The directory declares 10 bytes. The entry holds 100 million."""
     data = bytearray(zipped({"a.bmp": b"\0" * 100_000_000, "good.jpg": GOOD}))
     first = data.index(b"PK\x01\x02")
@@ -150,7 +150,7 @@ def test_lying_directory_is_caught_by_counting(upload: Upload) -> None:
     assert batch.added == 1
 
 
-def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) -> None:
+def test_damaged_lzma_entry_is_reported_and_the_others_are_imported(upload: Upload) -> None:
     """Python's zipfile reads LZMA and raises an error of another type.
 
     The second entry requests 4 GB of memory.
@@ -167,13 +167,13 @@ def test_a_damaged_lzma_entry_is_reported_and_the_rest_is_taken(upload: Upload) 
     body = headers[1] + 30 + len("greedy.jpg")
     data[body + 5 : body + 9] = b"\xff" * 4  # the dictionary size, after version, length and properties
     batch = upload({"a.zip": bytes(data)})
-    found = codes(batch)
-    assert found.pop("a.zip/broken.jpg") == "entry_damaged"
-    assert set(found) <= {"a.zip/greedy.jpg"}
+    problem_codes = codes(batch)
+    assert problem_codes.pop("a.zip/broken.jpg") == "entry_damaged"
+    assert set(problem_codes) <= {"a.zip/greedy.jpg"}
     assert "good.jpg" in Image.objects.values_list("name", flat=True)
 
 
-def test_archives_that_cannot_be_used(upload: Upload, settings) -> None:
+def test_unusable_archives_are_refused_with_the_reason(upload: Upload, settings) -> None:
     settings.MAX_ARCHIVE_FILES = 5
     out = io.BytesIO(zipped({"a.jpg": GOOD}))
     encrypted = bytearray(out.getvalue())
@@ -204,34 +204,32 @@ def test_archives_that_cannot_be_used(upload: Upload, settings) -> None:
     assert Image.objects.count() == 0
 
 
-def test_directory_with_too_many_entries_is_not_even_loaded(upload: Upload, settings) -> None:
+def test_zip_directory_with_too_many_entries_is_not_loaded(upload: Upload, settings) -> None:
     settings.MAX_ARCHIVE_FILES = 5
     batch = upload({"many.zip": zipped({f"{i:04d}" * 20: b"" for i in range(50)})})
     assert codes(batch) == {"many.zip": "archive_too_many"}
 
 
-def test_nothing_at_all(upload: Upload) -> None:
+def test_import_without_files_reports_a_problem(upload: Upload) -> None:
     batch = upload({})
     assert list(codes(batch).values()) == ["no_image"]
     assert (batch.added, batch.rejected) == (0, 1)
 
 
-def test_every_problem_is_told_in_full(db) -> None:
+def test_every_problem_has_message_and_advice_in_both_languages(db) -> None:
     """Each message says what happened and what to do, with its numbers, in both languages."""
     samples = {"limit": 1_048_576, "pixels": 900_000_000, "format": "HEIC", "reason": "no_file_column"}
     for language in ("en", "ja"):
         with translation.override(language):
             for code in PROBLEMS:
-                told = problems.explain(code, samples)
-                assert told.what and told.advice
-                assert "%(" not in told.what + told.advice
+                explanation = problems.explain(code, samples)
+                assert explanation.what and explanation.advice
+                assert "%(" not in explanation.what + explanation.advice
     assert problems.explain("too_large", {"limit": 1_048_576}).what == "The file is larger than 1.0\xa0MB."
     assert "900,000,000 pixels" in problems.explain("too_many_pixels", samples).what
 
 
-def test_a_picture_that_needs_too_much_memory_is_refused_and_the_rest_goes_on(
-    upload, dataset: Dataset
-) -> None:
+def test_picture_that_needs_too_much_memory_is_refused(upload, dataset: Dataset) -> None:
     """A PNG of a few bytes may unpack to gigabytes. The header is enough to refuse it."""
     before = imaging.memory_budget.limit
     imaging.memory_budget.set_limit(100 * 1024 * 1024)
@@ -241,6 +239,6 @@ def test_a_picture_that_needs_too_much_memory_is_refused_and_the_rest_goes_on(
         imaging.memory_budget.set_limit(before)
     assert codes(batch) == {"huge.png": "too_much_memory"}
     assert (batch.added, batch.rejected) == (1, 1)
-    assert stored(dataset) == [Image.objects.get().sha256]
+    assert stored_names(dataset) == [Image.objects.get().sha256]
     text = problems.explain("too_much_memory", batch.problems.get().detail)
     assert "100.0\xa0MB (MEKIKI_DECODE_MEMORY_MB)" in text.what

@@ -29,15 +29,15 @@ def client_of(user: User, **options) -> Client:
     return client
 
 
-def sent(name: str, data: bytes) -> SimpleUploadedFile:
+def uploaded_file(name: str, data: bytes) -> SimpleUploadedFile:
     return SimpleUploadedFile(name, data)
 
 
-def finished(batch: int) -> ImportBatch:
+def run_import(batch: int) -> ImportBatch:
     return services.run_import(batch=ImportBatch.objects.get(pk=batch), progress=lambda done, total: None)
 
 
-def test_create_and_go_on_to_labels(admin: User) -> None:
+def test_creation_redirects_to_the_labels(admin: User) -> None:
     client = client_of(admin)
     page = client.get(reverse("dataset-create"))
     assert page.status_code == 200 and b"pocket" in page.content
@@ -51,19 +51,23 @@ def test_create_and_go_on_to_labels(admin: User) -> None:
     assert Dataset.objects.count() == 1
 
 
-def test_creating_is_for_those_who_may(stranger: User) -> None:
+def test_creation_needs_the_right_to_create_datasets(stranger: User) -> None:
     client = client_of(stranger)
     assert client.get(reverse("dataset-create")).status_code == 403
     assert client.post(reverse("dataset-create"), {"name": "X", "encoder_name": "pocket"}).status_code == 403
     assert not Dataset.objects.exists()
 
 
-def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
+def test_upload_in_parts_is_imported(admin: User, dataset: Dataset) -> None:
     """The requests of js/upload.js: start, a part of many files with their paths, a streamed zip, finish."""
     client = client_of(admin)
     urls = client.post(reverse("import-start", args=[dataset.slug]), headers=JSON).json()
     part = {
-        "files": [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")],
+        "files": [
+            uploaded_file("a.jpg", picture(1)),
+            uploaded_file("a.jpg", picture(2)),
+            uploaded_file("bad.jpg", b"text"),
+        ],
         "names": ["left/a.jpg", "右/a.jpg", "bad.jpg"],
         "refused": json.dumps(
             [
@@ -74,7 +78,11 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
         "complete": "1",
     }
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 3}
-    part["files"] = [sent("a.jpg", picture(1)), sent("a.jpg", picture(2)), sent("bad.jpg", b"text")]
+    part["files"] = [
+        uploaded_file("a.jpg", picture(1)),
+        uploaded_file("a.jpg", picture(2)),
+        uploaded_file("bad.jpg", b"text"),
+    ]
     # The reply was lost and the part is sent again. Nothing is counted twice.
     assert client.post(urls["files"] + "?part=0", part).json() == {"taken": 0}
     archive = zipped({"inside.jpg": picture(3)})
@@ -88,7 +96,7 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     url = client.post(urls["finish"], headers=JSON).json()["url"]
     assert Job.objects.get(kind=Kind.IMPORT_IMAGES).payload == {"batch": urls["batch"]}
     assert "data-job=" in client.get(url).content.decode()
-    batch = finished(urls["batch"])
+    batch = run_import(urls["batch"])
     assert (batch.added, batch.duplicates, batch.rejected) == (3, 0, 3)
     assert codes(batch) == {
         "bad.jpg": "not_an_image",
@@ -103,7 +111,7 @@ def test_upload_in_parts(admin: User, dataset: Dataset) -> None:
     assert client.post(urls["files"] + "?part=x", part).status_code == 400
 
 
-def test_a_body_cut_short_is_taken_back(admin: User, dataset: Dataset) -> None:
+def test_incomplete_body_is_refused_and_can_be_sent_again(admin: User, dataset: Dataset) -> None:
     """A proxy or server may pass on the rest of a broken connection.
 
     An incomplete file must not count as sent.
@@ -119,30 +127,36 @@ def test_a_body_cut_short_is_taken_back(admin: User, dataset: Dataset) -> None:
 
     assert stream(archive[:100]).status_code == 408
     assert stream(archive).json() == {"taken": 1}
-    whole = {"names": ["a.jpg"], "files": [sent("a.jpg", picture(1))]}
+    whole = {"names": ["a.jpg"], "files": [uploaded_file("a.jpg", picture(1))]}
     assert client.post(urls["files"] + "?part=1", whole).status_code == 408
-    whole["files"] = [sent("a.jpg", picture(1))]
+    whole["files"] = [uploaded_file("a.jpg", picture(1))]
     assert client.post(urls["files"] + "?part=1", whole | {"complete": "1"}).json() == {"taken": 1}
     client.post(urls["finish"], headers=JSON)
-    batch = finished(urls["batch"])
+    batch = run_import(urls["batch"])
     assert (batch.added, batch.duplicates, batch.rejected) == (2, 0, 0)
 
 
-def test_plain_form_without_scripts(admin: User, dataset: Dataset) -> None:
+def test_plain_form_uploads_without_scripts(admin: User, dataset: Dataset) -> None:
     client = client_of(admin)
     url = reverse("import", args=[dataset.slug])
     response = client.post(
-        url, {"files": [sent("a.jpg", picture(1)), sent("b.zip", zipped({"c.jpg": picture(2)}))]}
+        url,
+        {
+            "files": [
+                uploaded_file("a.jpg", picture(1)),
+                uploaded_file("b.zip", zipped({"c.jpg": picture(2)})),
+            ]
+        },
     )
     batch = ImportBatch.objects.get()
     assert response["location"] == reverse("import-batch", args=[dataset.slug, batch.pk])
-    assert finished(batch.pk).added == 2
+    assert run_import(batch.pk).added == 2
     empty = client.post(url)
     assert empty.status_code == 200 and b"No file was chosen" in empty.content
     assert ImportBatch.objects.count() == 1
 
 
-def test_a_stopped_import_can_go_on_or_be_given_up(
+def test_unfinished_upload_can_be_finished_or_discarded(
     admin: User, dataset: Dataset, django_capture_on_commit_callbacks
 ) -> None:
     client = client_of(admin)
@@ -159,7 +173,7 @@ def test_a_stopped_import_can_go_on_or_be_given_up(
     assert Job.objects.get(kind=Kind.IMPORT_IMAGES).state == "cancelled"
 
 
-def test_problems_come_in_pages(admin: User, dataset: Dataset, upload: Upload) -> None:
+def test_problems_are_listed_in_pages(admin: User, dataset: Dataset, upload: Upload) -> None:
     batch = upload({"a.zip": zipped({f"{i:03d}.txt": b"x" for i in range(150)})})
     client = client_of(admin)
     url = reverse("import-batch", args=[dataset.slug, batch.pk])
@@ -203,18 +217,18 @@ def every_address(dataset: Dataset, image: Image, batch: ImportBatch) -> dict[st
     }
 
 
-def test_who_reaches_what(
+def test_addresses_are_open_to_their_roles_only(
     dataset: Dataset, reviewer: User, stranger: User, upload: Upload, admin: User
 ) -> None:
     batch = upload({"a.jpg": picture(1)})
     viewer = User.objects.create_user("vi")
     set_role(dataset=dataset, user=viewer, role=Role.VIEWER, actor=admin)
     addresses = every_address(dataset, Image.objects.get(), batch)
-    for needed, rows in addresses.items():
+    for role, rows in addresses.items():
         for method, url in rows:
             assert getattr(Client(), method)(url)["location"].startswith("/accounts/login"), url
             assert getattr(client_of(stranger), method)(url).status_code == 404, url
-            expected = 200 if needed == "viewer" else 403
+            expected = 200 if role == "viewer" else 403
             for member in (viewer, reviewer):
                 assert getattr(client_of(member), method)(url).status_code == expected, url
     assert Dataset.objects.get().archived_at is None
@@ -226,7 +240,7 @@ def test_forged_requests_are_refused(admin: User, dataset: Dataset) -> None:
     assert not ImportBatch.objects.exists()
 
 
-def test_an_import_of_another_dataset_is_not_found(admin: User, dataset: Dataset, upload: Upload) -> None:
+def test_import_of_another_dataset_answers_404(admin: User, dataset: Dataset, upload: Upload) -> None:
     batch = upload({"a.jpg": picture(1)})
     other = services.create_dataset(name="Other", user=admin)
     client = client_of(admin)
@@ -235,7 +249,7 @@ def test_an_import_of_another_dataset_is_not_found(admin: User, dataset: Dataset
     assert client.get(reverse("image-thumb", args=[other.slug, sha])).status_code == 404
 
 
-def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> None:
+def test_files_of_an_image_have_safe_headers(admin: User, dataset: Dataset, upload: Upload) -> None:
     data = picture(1, (300, 200), "TIFF")
     upload({"部品 <1>.jpg": data})
     image = Image.objects.get()
@@ -266,7 +280,7 @@ def test_files_of_an_image(admin: User, dataset: Dataset, upload: Upload) -> Non
     assert get("image-display")["content-type"] == "image/png"
 
 
-def test_settings_page(admin: User, dataset: Dataset) -> None:
+def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) -> None:
     client = client_of(admin)
     url = reverse("dataset-settings", args=[dataset.slug])
     values = {
@@ -305,7 +319,7 @@ def test_settings_page(admin: User, dataset: Dataset) -> None:
     assert client.get(url).status_code == 404
 
 
-def test_an_original_that_was_changed_on_the_disk_is_neither_given_out_nor_shown(
+def test_changed_original_is_neither_downloaded_nor_displayed(
     admin: User, dataset: Dataset, upload: Upload
 ) -> None:
     upload({"small.png": picture(2, kind="PNG")})

@@ -13,7 +13,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
 
 
-def test_the_maker_becomes_admin(admin: User) -> None:
+def test_creator_becomes_admin(admin: User) -> None:
     dataset = services.create_dataset(name="  Line 3, brackets ", user=admin, audit_fraction=0.2)
     assert (dataset.slug, dataset.name, dataset.audit_fraction) == (
         "line-3-brackets",
@@ -44,18 +44,18 @@ def test_addresses_are_unique_and_never_empty(admin: User) -> None:
     "bad",
     [{"name": ""}, {"name": "x" * 121}, {"audit_fraction": 0.95}, {"overlap": 0}, {"acquisition": "x"}],
 )
-def test_values_out_of_range_make_nothing(admin: User, bad: dict) -> None:
+def test_values_out_of_range_are_refused(admin: User, bad: dict) -> None:
     with pytest.raises(ValidationError):
         services.create_dataset(**({"name": "X", "user": admin} | bad))
     assert not Dataset.objects.exists() and not Event.objects.exists()
 
 
-def test_only_people_who_may(stranger: User) -> None:
+def test_creation_without_the_right_is_refused(stranger: User) -> None:
     with pytest.raises(PermissionDenied):
         services.create_dataset(name="X", user=stranger)
 
 
-def test_settings_leave_a_record(dataset: Dataset, admin: User) -> None:
+def test_changes_of_settings_are_recorded(dataset: Dataset, admin: User) -> None:
     services.update_settings(dataset=dataset, user=admin, queue_target=40, name=dataset.name)
     event = Event.objects.get(kind="dataset.settings_changed")
     assert event.data == {"before": {"queue_target": 100}, "after": {"queue_target": 40}}
@@ -71,7 +71,7 @@ def test_settings_leave_a_record(dataset: Dataset, admin: User) -> None:
         services.update_settings(dataset=dataset, user=admin, seed="mine")
 
 
-def test_archiving_hides_and_stops(dataset: Dataset, admin: User) -> None:
+def test_archiving_hides_the_dataset_and_cancels_its_jobs(dataset: Dataset, admin: User) -> None:
     from django.http import Http404
 
     job = enqueue(kind=Kind.ENCODE, dataset=dataset, user=admin)

@@ -26,7 +26,7 @@ Import = Callable[[Path], ImportBatch]
 
 
 @pytest.fixture
-def imported(dataset: Dataset, admin: User) -> Import:
+def import_folder(dataset: Dataset, admin: User) -> Import:
     """Import a folder of the server."""
 
     def run(path: Path) -> ImportBatch:
@@ -59,7 +59,7 @@ NAS = {
     "Thumbs.db": b"x",
     "line1/Thumbs.db": b"x",
 }
-PASSED_OVER = {
+EXPECTED_LINES = {
     **dict.fromkeys(("line1/@eaDir", "#recycle", ".snapshot", ".Trash-1000"), "folder_passed_over"),
     **dict.fromkeys(("System Volume Information", ".@__thumb"), "folder_passed_over"),
     **dict.fromkeys(("@__thumb", "TrashBox"), "folder_passed_over"),
@@ -67,36 +67,36 @@ PASSED_OVER = {
 }
 
 
-@pytest.mark.parametrize("way", ["folder", "upload", "zip"])
-def test_system_folders_are_passed_over_and_named(
-    upload: Upload, imported: Import, tmp_path: Path, way: str
+@pytest.mark.parametrize("source", ["folder", "upload", "zip"])
+def test_system_folders_are_ignored_and_reported(
+    upload: Upload, import_folder: Import, tmp_path: Path, source: str
 ) -> None:
-    if way == "folder":
-        batch = imported(put(tmp_path, dict(NAS)))
+    if source == "folder":
+        batch = import_folder(put(tmp_path, dict(NAS)))
     else:
-        batch = upload(dict(NAS) if way == "upload" else {"a.zip": zipped(NAS)})
-    prefix = "a.zip/" if way == "zip" else ""
+        batch = upload(dict(NAS) if source == "upload" else {"a.zip": zipped(NAS)})
+    prefix = "a.zip/" if source == "zip" else ""
     assert [image.name for image in Image.objects.all()] == ["line1/a.png"]
-    assert lines(batch, "skipped") == {prefix + name: code for name, code in PASSED_OVER.items()}
+    assert lines(batch, "skipped") == {prefix + name: code for name, code in EXPECTED_LINES.items()}
     assert batch.problems.get(name=f"{prefix}line1/@eaDir").detail == {"count": 2}
     assert batch.problems.get(name=f"{prefix}thumbs.db").detail == {"count": 2}
     assert (batch.added, batch.rejected, batch.skipped) == (1, 0, 10)
 
 
-def test_ordinary_names_that_look_similar_are_taken(upload: Upload) -> None:
+def test_ordinary_names_that_look_similar_are_imported(upload: Upload) -> None:
     files = {name: picture(i) for i, name in enumerate(["@line/a.png", "..b.png", ".c.png", "recycle/d.png"])}
     assert upload(files).added == 4
 
 
-def test_links_are_listed_whatever_they_lead_to(imported: Import, tmp_path: Path) -> None:
-    elsewhere = put(tmp_path / "elsewhere", {"b.png": picture(2), "c.png": picture(3)})
-    here = put(tmp_path / "here", {"line1/a.png": picture(1)})
-    (here / "line2").symlink_to(elsewhere)
-    (here / "file.png").symlink_to(elsewhere / "b.png")
-    (here / "gone.png").symlink_to(tmp_path / "nowhere")
-    (here / "line1" / "loop").symlink_to(here)
-    (here / "self").symlink_to(here / "self")
-    batch = imported(here)
+def test_links_in_a_folder_are_reported_and_not_followed(import_folder: Import, tmp_path: Path) -> None:
+    target = put(tmp_path / "elsewhere", {"b.png": picture(2), "c.png": picture(3)})
+    folder = put(tmp_path / "here", {"line1/a.png": picture(1)})
+    (folder / "line2").symlink_to(target)
+    (folder / "file.png").symlink_to(target / "b.png")
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere")
+    (folder / "line1" / "loop").symlink_to(folder)
+    (folder / "self").symlink_to(folder / "self")
+    batch = import_folder(folder)
     assert codes(batch) == {
         "line2": "linked_folder",
         "file.png": "symlink",
@@ -107,12 +107,12 @@ def test_links_are_listed_whatever_they_lead_to(imported: Import, tmp_path: Path
     assert (batch.added, batch.rejected) == (1, 5)
 
 
-def test_a_link_that_is_named_itself_is_followed(imported: Import, tmp_path: Path) -> None:
+def test_link_given_as_the_path_is_followed(import_folder: Import, tmp_path: Path) -> None:
     real = put(tmp_path / "real", {"a.png": picture(1)})
     (tmp_path / "link").symlink_to(real)
     (tmp_path / "link.png").symlink_to(real / "a.png")
-    assert imported(tmp_path / "link").added == 1
-    assert imported(tmp_path / "link.png").duplicates == 1
+    assert import_folder(tmp_path / "link").added == 1
+    assert import_folder(tmp_path / "link.png").duplicates == 1
 
 
 @pytest.fixture
@@ -121,24 +121,26 @@ def special(tmp_path: Path) -> Path:
     folder = put(tmp_path / "special", {"a.png": picture(1)})
     os.mkfifo(folder / "pipe.png")
     os.mkfifo(folder / "metadata.csv")
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(folder / "s.png"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s.png"))
     return folder
 
 
-def test_pipes_and_sockets_are_named_and_never_opened(imported: Import, special: Path) -> None:
-    batch = imported(special)
+def test_pipes_and_sockets_are_named_and_never_opened(import_folder: Import, special: Path) -> None:
+    batch = import_folder(special)
     assert codes(batch) == dict.fromkeys(["pipe.png", "metadata.csv", "s.png"], "special_file")
     assert batch.problems.get(name="pipe.png").detail == {"format": "named pipe"}
     assert batch.added == 1
 
 
-def test_a_pipe_that_replaces_a_file_is_not_waited_for(imported: Import, tmp_path: Path, monkeypatch) -> None:
+def test_pipe_that_replaces_a_file_does_not_block_the_import(
+    import_folder: Import, tmp_path: Path, monkeypatch
+) -> None:
     """The file is replaced after the folder was listed."""
     folder = put(tmp_path / "f", {"a.png": picture(1), "b.png": picture(2)})
     scan = folders.Folder.files
 
-    def replaced(self: folders.Folder):
+    def files_with_pipe(self: folders.Folder):
         for name, _path in scan(self):
             if name == "b.png" and (folder / "b.png").is_file():
                 (folder / "b.png").unlink()
@@ -147,17 +149,17 @@ def test_a_pipe_that_replaces_a_file_is_not_waited_for(imported: Import, tmp_pat
             else:
                 yield name, folder / name
 
-    monkeypatch.setattr(folders.Folder, "files", replaced)
-    assert codes(imported(folder)) == {"b.png": "special_file"}
+    monkeypatch.setattr(folders.Folder, "files", files_with_pipe)
+    assert codes(import_folder(folder)) == {"b.png": "special_file"}
 
 
-def test_open_regular_looks_again_after_opening(tmp_path: Path, monkeypatch) -> None:
+def test_open_regular_checks_the_file_after_opening(tmp_path: Path, monkeypatch) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(regular_files.NotRegularError, match="named pipe"):
         regular_files.open_regular(tmp_path / "pipe")
     regular = put(tmp_path, {"file": b"x"}) / "file"
-    found = regular.stat()
-    monkeypatch.setattr(Path, "stat", lambda self, **_options: found)
+    stat_of_regular = regular.stat()
+    monkeypatch.setattr(Path, "stat", lambda self, **_options: stat_of_regular)
     with pytest.raises(regular_files.NotRegularError, match="named pipe"):
         regular_files.open_regular(tmp_path / "pipe")
     with pytest.raises(OSError):
@@ -169,13 +171,13 @@ def test_open_regular_looks_again_after_opening(tmp_path: Path, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("path", ["special/pipe.png", "/dev/null"])
-def test_a_pipe_or_device_that_is_named_itself_is_refused(dataset: Dataset, special: Path, path: str) -> None:
+def test_pipe_or_device_given_as_the_path_is_refused(dataset: Dataset, special: Path, path: str) -> None:
     with pytest.raises(CommandError, match=r"is not a file but a (named pipe|device)"):
         call_command("import", dataset.slug, str(special.parent / path))
     assert not ImportBatch.objects.exists()
 
 
-def test_a_folder_that_cannot_be_read_is_listed(imported: Import, tmp_path: Path, monkeypatch) -> None:
+def test_unreadable_folder_is_reported(import_folder: Import, tmp_path: Path, monkeypatch) -> None:
     folder = put(tmp_path, {"open/a.png": picture(1), "locked/b.png": picture(2)})
     scandir = os.scandir
 
@@ -185,7 +187,7 @@ def test_a_folder_that_cannot_be_read_is_listed(imported: Import, tmp_path: Path
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    batch = imported(folder)
+    batch = import_folder(folder)
     assert codes(batch) == {"locked": "unreadable_folder"} and batch.added == 1
 
 
@@ -193,21 +195,23 @@ WORDS = ["傷_01.png", "表面_01.png", "ワイヤー_01.png", "汚れ_01.png"]
 
 
 @pytest.mark.parametrize("encoding", ["cp932", "euc_jp"])
-def test_names_on_disk_in_one_japanese_encoding(imported: Import, tmp_path: Path, encoding: str) -> None:
+def test_names_in_a_japanese_encoding_are_decoded(
+    import_folder: Import, tmp_path: Path, encoding: str
+) -> None:
     table = ("ファイル名,ライン\r\n" + "".join(f"{w},{i}\r\n" for i, w in enumerate(WORDS))).encode(encoding)
     files: dict[str | bytes, bytes] = {w.encode(encoding): picture(i) for i, w in enumerate(WORDS)}
     top = tmp_path.joinpath(os.fsdecode("検査画像".encode(encoding)))
-    batch = imported(put(top, {**files, "metadata.csv": table}))
-    found = dict(Image.objects.values_list("name", "metadata"))
-    assert found == {w: {"ライン": str(i)} for i, w in enumerate(WORDS)}
+    batch = import_folder(put(top, {**files, "metadata.csv": table}))
+    metadata_of_images = dict(Image.objects.values_list("name", "metadata"))
+    assert metadata_of_images == {w: {"ライン": str(i)} for i, w in enumerate(WORDS)}
     assert codes(batch) == {}
     note = batch.problems.get(code="names_encoding")
     assert (note.name, note.outcome) == ("検査画像", "noted")
     assert note.detail["count"] == 5
 
 
-def test_names_of_no_single_encoding_are_kept_byte_by_byte(imported: Import, tmp_path: Path) -> None:
-    batch = imported(
+def test_names_without_a_common_encoding_are_kept_byte_by_byte(import_folder: Import, tmp_path: Path) -> None:
+    batch = import_folder(
         put(
             tmp_path,
             {
@@ -221,8 +225,8 @@ def test_names_of_no_single_encoding_are_kept_byte_by_byte(imported: Import, tmp
     assert batch.problems.get(code="names_mixed").outcome == "noted"
 
 
-def test_a_path_of_other_bytes_in_every_message(
-    admin: User, dataset: Dataset, imported: Import, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_path_in_another_encoding_is_readable_in_every_message(
+    admin: User, dataset: Dataset, import_folder: Import, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     top = os.fsdecode(os.fsencode(tmp_path) + b"/" + "表\ufffd".replace("\ufffd", "示").encode("cp932"))
     with pytest.raises(ValidationError, match="表示"):
@@ -230,7 +234,7 @@ def test_a_path_of_other_bytes_in_every_message(
     with pytest.raises(CommandError, match="表示"):
         call_command("import", dataset.slug, top)
     Path(top).mkdir()
-    batch = imported(Path(top))
+    batch = import_folder(Path(top))
     assert codes(batch) == {"表示": "no_image"}
     assert folders.from_location(batch.location) == Path(top)
     call_command("import", dataset.slug, top)
@@ -244,7 +248,7 @@ def test_a_path_of_other_bytes_in_every_message(
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "expected"),
     [
         ("a\0b\u202egpj.exe", "a<U+0000>b<U+202E>gpj.exe"),
         ("a\udc95.png", "a<0x95>.png"),
@@ -254,9 +258,9 @@ def test_a_path_of_other_bytes_in_every_message(
         ("", "unnamed"),
     ],
 )
-def test_nothing_is_deleted_from_a_name(name: str, shown: str) -> None:
-    assert names.readable(name) == shown
-    assert names.readable(shown) == shown
+def test_special_characters_of_names_become_visible(name: str, expected: str) -> None:
+    assert names.readable(name) == expected
+    assert names.readable(expected) == expected
 
 
 def test_a_name_beyond_the_limit_keeps_its_end() -> None:

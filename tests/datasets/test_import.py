@@ -24,33 +24,33 @@ from mekiki.datasets.importing import pictures, pipeline, report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.datasets.problems import ReportLine
 from mekiki.jobs.models import Job, Kind
-from tests.datasets.helpers import Files, codes, picture, stored, zipped
+from tests.datasets.helpers import Files, codes, picture, stored_names, zipped
 from workers.acquisition.audit import audit_key
 
 Upload = Callable[[Files], ImportBatch]
 
 
-def shown(image: Image, name: Callable[[int, str], str] = storage.display_name) -> Pillow.Image:
+def open_display_file(image: Image, name: Callable[[int, str], str] = storage.display_name) -> Pillow.Image:
     return Pillow.open(storage.open_named(name(image.dataset_id, image.sha256)))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"])
-def test_formats_are_told_by_content(upload: Upload, dataset: Dataset, kind: str) -> None:
+def test_formats_are_recognised_by_content(upload: Upload, dataset: Dataset, kind: str) -> None:
     data = picture(1, (300, 200), kind)
     upload({"wrong.txt": data})
     image = Image.objects.get()
     assert (image.format, image.width, image.height, image.size) == (kind, 300, 200, len(data))
     assert storage.open_original(image).read() == data
-    thumb = shown(image, storage.thumb_name)
+    thumb = open_display_file(image, storage.thumb_name)
     assert (thumb.format, thumb.size) == ("WEBP", (256, 171))
     assert storage.has(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
 
 
-def test_large_pictures_get_a_smaller_one_for_browsers(upload: Upload) -> None:
+def test_large_pictures_get_a_smaller_display_file(upload: Upload) -> None:
     upload({"large.jpg": picture(1, (2400, 1000))})
     image = Image.objects.get()
     assert (image.width, image.height) == (2400, 1000)
-    assert shown(image).size == (1600, 667)
+    assert open_display_file(image).size == (1600, 667)
 
 
 def test_orientation_is_applied_for_people_and_encoders(upload: Upload) -> None:
@@ -64,7 +64,7 @@ def test_orientation_is_applied_for_people_and_encoders(upload: Upload) -> None:
     image = Image.objects.get()
     assert (image.width, image.height) == (40, 60)
     for picture_ in (
-        shown(image, storage.thumb_name).convert("L"),
+        open_display_file(image, storage.thumb_name).convert("L"),
         imaging.decode(storage.open_original(image).read()).image,
     ):
         assert picture_.size == (40, 60)
@@ -80,17 +80,17 @@ def test_deep_grey_is_scaled_not_clipped(upload: Upload, kind: str, top: int, sc
     Pillow.fromarray(ramp).save(out, kind)
     upload({"deep": out.getvalue()})
     image = Image.objects.get()
-    display = np.asarray(shown(image).convert("L")).astype(float)
+    display = np.asarray(open_display_file(image).convert("L")).astype(float)
     np.testing.assert_allclose(display, ramp * 255.0 / scale, atol=0.51)
     assert image.window is not None and (image.window.black, image.window.white) == (0, scale)
 
 
-def test_only_the_first_frame_of_an_animation(upload: Upload) -> None:
+def test_first_frame_of_an_animation_is_displayed(upload: Upload) -> None:
     out = io.BytesIO()
     frames = [Pillow.new("RGB", (20, 20), c) for c in ("red", "blue")]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
     upload({"moving.gif": out.getvalue()})
-    red, _green, blue = shown(Image.objects.get()).convert("RGB").getpixel((5, 5))
+    red, _green, blue = open_display_file(Image.objects.get()).convert("RGB").getpixel((5, 5))
     assert red > 200 > 50 > blue
 
 
@@ -101,7 +101,9 @@ def test_derivatives_carry_no_location(upload: Upload) -> None:
     Pillow.new("RGB", (2000, 10)).save(out, "JPEG", exif=exif)
     upload({"a.jpg": out.getvalue()})
     image = Image.objects.get()
-    assert not shown(image).getexif() and not shown(image, storage.thumb_name).getexif()
+    assert (
+        not open_display_file(image).getexif() and not open_display_file(image, storage.thumb_name).getexif()
+    )
 
 
 def test_duplicates_are_kept_once_and_counted(upload: Upload, dataset: Dataset, admin: User) -> None:
@@ -122,7 +124,7 @@ def test_audit_key_is_what_workers_compute(upload: Upload, dataset: Dataset) -> 
     assert len({i.audit_key for i in images}) == 8
 
 
-def test_names_in_zips(upload: Upload) -> None:
+def test_names_in_zips_are_decoded(upload: Upload) -> None:
     """Names in UTF-8 with and without the flag, and in Shift-JIS without it.
 
     One character has a backslash as its second byte.
@@ -147,9 +149,9 @@ def test_names_in_zips(upload: Upload) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp932"])
-@pytest.mark.parametrize("way", ["zip", "folder", "upload"])
-def test_metadata_table(
-    upload: Upload, dataset: Dataset, admin: User, tmp_path: Path, way: str, encoding: str
+@pytest.mark.parametrize("source", ["zip", "folder", "upload"])
+def test_metadata_table_is_read_from_every_source(
+    upload: Upload, dataset: Dataset, admin: User, tmp_path: Path, source: str, encoding: str
 ) -> None:
     columns = "".join(f",k{i}" for i in range(40))
     table = f"ライン,file,shift,empty{columns}\n第3,sub/a.jpg,night,,{'x' * 300}\n第4,b.jpg,\n".encode(
@@ -161,9 +163,9 @@ def test_metadata_table(
         "top/b.jpg": picture(2),
         "c.jpg": picture(3),
     }
-    if way == "zip":
+    if source == "zip":
         batch = upload({"a.zip": zipped(files)})
-    elif way == "upload":
+    elif source == "upload":
         batch = upload(files)
     else:
         for name, data in files.items():
@@ -172,17 +174,17 @@ def test_metadata_table(
         services.import_folder(dataset=dataset, path=tmp_path, user=admin)
         batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
     assert (batch.added, batch.rejected) == (3, 0)
-    found = dict(Image.objects.values_list("name", "metadata"))
-    assert found["top/sub/a.jpg"] == {"ライン": "第3", "shift": "night", "k0": "x" * 200}
-    assert found["top/b.jpg"] == {"ライン": "第4"}
-    assert found["c.jpg"] == {}
+    metadata_of_images = dict(Image.objects.values_list("name", "metadata"))
+    assert metadata_of_images["top/sub/a.jpg"] == {"ライン": "第3", "shift": "night", "k0": "x" * 200}
+    assert metadata_of_images["top/b.jpg"] == {"ライン": "第4"}
+    assert metadata_of_images["c.jpg"] == {}
 
 
 @pytest.mark.parametrize(
     ("table", "reason"),
     [(b"line,shift\n1,2\n", "no_file_column"), (b"\xef\xbb\xbffile\n\x81\n", "encoding"), (b"", "empty")],
 )
-def test_a_table_that_cannot_be_used_keeps_no_image_out(upload: Upload, table: bytes, reason: str) -> None:
+def test_unusable_table_does_not_prevent_the_import(upload: Upload, table: bytes, reason: str) -> None:
     batch = upload({"a.zip": zipped({"metadata.csv": table, "a.jpg": picture(1)})})
     assert batch.added == 1
     problem = batch.problems.get()
@@ -193,7 +195,7 @@ def test_a_table_that_cannot_be_used_keeps_no_image_out(upload: Upload, table: b
     )
 
 
-def test_the_end_of_an_import(upload: Upload, dataset: Dataset, admin: User) -> None:
+def test_end_of_an_import_is_recorded_once(upload: Upload, dataset: Dataset, admin: User) -> None:
     batch = upload({"a.jpg": picture(1), "b.jpg": b"no"})
     event = Event.objects.get(kind="images.imported")
     counts = {"added": 1, "duplicates": 0, "rejected": 1, "partly": 0, "skipped": 0, "noted": 0}
@@ -211,7 +213,7 @@ class KilledError(Exception):
     """An exception in place of kill -9: none of the import's own code runs after it."""
 
 
-def test_killed_and_run_again_counts_nothing_twice(
+def test_killed_import_counts_no_file_twice(
     dataset: Dataset, admin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "CHUNK_FILES", 4)
@@ -238,15 +240,15 @@ def test_killed_and_run_again_counts_nothing_twice(
     examine = pictures.examine
     monkeypatch.setattr(pictures, "examine", lambda data, **kw: decoded.append(1) or examine(data, **kw))
     calls: list[tuple[int, int | None]] = []
-    done = services.run_import(batch=batch, progress=lambda n, total: calls.append((n, total)))
-    assert (done.added, done.duplicates, done.rejected) == (15, 5, 3)
-    assert Image.objects.count() == 15 == len(stored(dataset)) == len(stored(dataset, "thumbs"))
+    finished = services.run_import(batch=batch, progress=lambda n, total: calls.append((n, total)))
+    assert (finished.added, finished.duplicates, finished.rejected) == (15, 5, 3)
+    assert Image.objects.count() == 15 == len(stored_names(dataset)) == len(stored_names(dataset, "thumbs"))
     assert calls[0] == (0, 23) and calls[-1] == (23, 23)
     # Stored files are not decoded again.
     assert len(decoded) <= 15 - stored_before + 5 + 2
 
 
-def test_killed_between_file_and_row(
+def test_import_killed_between_file_and_row_stores_one_file(
     upload: Upload, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file is stored and the row is not. The next run writes the row and leaves one file."""
@@ -255,11 +257,11 @@ def test_killed_between_file_and_row(
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
-    assert batch.added == 1 and len(stored(dataset)) == 1
+    assert batch.added == 1 and len(stored_names(dataset)) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_imports_of_the_same_files_at_once(dataset: Dataset, admin: User, tmp_path: Path) -> None:
+def test_concurrent_imports_store_every_file_once(dataset: Dataset, admin: User, tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"{i}.jpg").write_bytes(picture(i))
     batches = []
@@ -271,7 +273,7 @@ def test_two_imports_of_the_same_files_at_once(dataset: Dataset, admin: User, tm
     start = threading.Barrier(len(runs))
     errors: list[BaseException] = []
 
-    def work(batch: ImportBatch) -> None:
+    def run_in_thread(batch: ImportBatch) -> None:
         try:
             start.wait()
             services.run_import(batch=batch, progress=lambda done, total: None)
@@ -280,13 +282,13 @@ def test_two_imports_of_the_same_files_at_once(dataset: Dataset, admin: User, tm
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=work, args=[batch]) for batch in runs]
+    threads = [threading.Thread(target=run_in_thread, args=[batch]) for batch in runs]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     assert not errors
-    assert Image.objects.filter(dataset=dataset).count() == 40 == len(stored(dataset))
+    assert Image.objects.filter(dataset=dataset).count() == 40 == len(stored_names(dataset))
     for batch in batches:
         batch.refresh_from_db()
         assert batch.finished_at is not None
@@ -308,19 +310,19 @@ def test_a_late_worker_writes_nothing_into_a_finished_import(
     assert Image.objects.count() == 0
 
 
-def test_uploads_that_ended_take_no_more(upload: Upload, dataset: Dataset, admin: User) -> None:
+def test_ended_uploads_accept_no_more_files(upload: Upload, dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     services.finish_upload(batch=batch, user=admin)
     with pytest.raises(ValidationError, match="imported already"):
         services.add_file(batch=batch, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
-    done = upload({"a.jpg": picture(1)})
+    finished = upload({"a.jpg": picture(1)})
     with pytest.raises(ValidationError, match="has ended"):
-        services.add_file(batch=done, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
+        services.add_file(batch=finished, user=admin, name="late.jpg", file=io.BytesIO(picture(1)))
     with pytest.raises(ValidationError, match="finished"):
-        services.finish_upload(batch=done, user=admin)
+        services.finish_upload(batch=finished, user=admin)
 
 
-def test_a_file_over_the_limit_is_reported_not_kept(upload: Upload, settings) -> None:
+def test_file_over_the_limit_is_reported_and_not_stored(upload: Upload, settings) -> None:
     settings.MAX_FILE_BYTES = 5000
     batch = upload(
         {
@@ -332,7 +334,7 @@ def test_a_file_over_the_limit_is_reported_not_kept(upload: Upload, settings) ->
     assert (batch.added, batch.rejected) == (1, 2)
 
 
-def test_discarding_an_upload_leaves_nothing(
+def test_discarding_an_upload_deletes_its_files(
     dataset: Dataset, admin: User, django_capture_on_commit_callbacks
 ) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
@@ -344,7 +346,7 @@ def test_discarding_an_upload_leaves_nothing(
     assert not ImportBatch.objects.exists()
 
 
-def test_names_file_cut_short_by_a_kill(dataset: Dataset, admin: User) -> None:
+def test_truncated_list_of_names_is_repaired(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     services.add_file(batch=batch, user=admin, name="a.jpg", file=io.BytesIO(picture(1)))
     with (Path(batch.location) / "names.jsonl").open("ab") as lines:
@@ -354,7 +356,9 @@ def test_names_file_cut_short_by_a_kill(dataset: Dataset, admin: User) -> None:
     assert services.run_import(batch=batch, progress=lambda done, total: None).added == 2
 
 
-def test_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_queues_an_import(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     call_command("import", dataset.slug, str(tmp_path))
     job = Job.objects.get(kind=Kind.IMPORT_IMAGES)
     assert ImportBatch.objects.get().location == str(tmp_path)
@@ -366,7 +370,7 @@ def test_command(dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
         call_command("import", dataset.slug, str(tmp_path / "gone"))
 
 
-def test_only_refused_files_count_as_not_taken(upload: Upload) -> None:
+def test_only_refused_files_count_as_rejected(upload: Upload) -> None:
     batch = upload({"a.jpg": picture(1), "bad.jpg": b"no image"})
     batch.finished_at = None
     batch.save()

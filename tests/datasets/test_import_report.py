@@ -50,19 +50,19 @@ def test_an_import_that_runs_again_lists_no_image_as_its_own_duplicate(dataset: 
     for name, seed in (("a.png", 1), ("b.png", 2), ("c.png", 1)):
         services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(picture(seed)))
 
-    def killed(done: int, total: int | None) -> None:
+    def kill(done: int, total: int | None) -> None:
         if done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        services.run_import(batch=batch, progress=killed)
+        services.run_import(batch=batch, progress=kill)
     assert Image.objects.count() == 2
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert lines(batch, "skipped") == {"c.png": "duplicate"}
     assert (batch.added, batch.duplicates) == (2, 1)
 
 
-def test_lines_of_one_kind_are_bounded_and_their_number_is_stated(
+def test_lines_of_one_kind_are_limited_and_their_number_is_stated(
     upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report, "MAX_LINES_OF_A_KIND", 5)
@@ -161,13 +161,13 @@ def test_the_command_prints_the_report_by_outcome(
     call_command("import", dataset.slug, str(tmp_path), "--wait")
     assert "Metadata of known images changed: 1." in capsys.readouterr().out
     (tmp_path / "c.png").write_bytes(b"no image")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         call_command("import", dataset.slug, str(tmp_path), "--wait")
-    assert ended.value.code == 3
+    assert exit_info.value.code == 3
     assert "Not imported (1):" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         call_command("import", dataset.slug, str(tmp_path), "--wait", "--json")
-    assert ended.value.code == 3
+    assert exit_info.value.code == 3
     answer = json.loads(capsys.readouterr().out)
     assert (answer["added"], answer["rejected"]) == (0, 1)
     assert {line["name"]: line["outcome"] for line in answer["report"]}["c.png"] == "refused"

@@ -16,18 +16,18 @@ from tests.datasets.helpers import picture
 FILES = {f"{number}.jpg": picture(number) for number in range(3)}
 
 
-def sent(*, short: str = "") -> list[tuple[str, Any, int | None]]:
-    """The files of a part. The connection breaks in the middle of the file `short`."""
+def files_of_part(*, short: str = "") -> list[tuple[str, Any, int | None]]:
+    """Return the files of a part. The connection breaks in the middle of the file `short`."""
     return [
         (name, io.BytesIO(data[:100] if name == short else data), len(data)) for name, data in FILES.items()
     ]
 
 
-def waiting(batch: ImportBatch) -> int:
+def waiting_bytes(batch: ImportBatch) -> int:
     return ImportBatch.objects.values_list("waiting_bytes", flat=True).get(pk=batch.pk)
 
 
-def run(batch: ImportBatch, user: User) -> ImportBatch:
+def finish_and_import(batch: ImportBatch, user: User) -> ImportBatch:
     services.finish_upload(batch=batch, user=user)
     return services.run_import(batch=batch, progress=lambda done, total: None)
 
@@ -39,23 +39,23 @@ def test_a_file_that_cannot_be_stored_is_not_counted_as_waiting(dataset: Dataset
     with pytest.raises(OSError, match="directory"):
         services.add_file(batch=batch, user=admin, name="0.jpg", file=io.BytesIO(FILES["0.jpg"]))
     with pytest.raises(OSError, match="directory"):
-        services.add_files(batch=batch, user=admin, part=0, files=sent())
-    assert waiting(batch) == 0
+        services.add_files(batch=batch, user=admin, part=0, files=files_of_part())
+    assert waiting_bytes(batch) == 0
     assert [path.name for path in Path(batch.location).iterdir()] == ["names.jsonl"]
     names.rmdir()
-    services.add_files(batch=batch, user=admin, part=0, files=sent())
-    assert waiting(batch) == sum(map(len, FILES.values()))
+    services.add_files(batch=batch, user=admin, part=0, files=files_of_part())
+    assert waiting_bytes(batch) == sum(map(len, FILES.values()))
 
 
-def test_a_part_that_broke_off_is_sent_again_as_a_whole(dataset: Dataset, admin: User) -> None:
+def test_incomplete_part_is_discarded_and_sent_again(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
     with pytest.raises(services.IncompleteError):
-        services.add_files(batch=batch, user=admin, part=0, files=sent(short="2.jpg"))
-    assert waiting(batch) == 0
+        services.add_files(batch=batch, user=admin, part=0, files=files_of_part(short="2.jpg"))
+    assert waiting_bytes(batch) == 0
     assert list(Path(batch.location).iterdir()) == []
-    assert services.add_files(batch=batch, user=admin, part=0, files=sent()) == 3
-    done = run(batch, admin)
-    assert (done.added, done.duplicates, done.rejected) == (3, 0, 0)
+    assert services.add_files(batch=batch, user=admin, part=0, files=files_of_part()) == 3
+    finished = finish_and_import(batch, admin)
+    assert (finished.added, finished.duplicates, finished.rejected) == (3, 0, 0)
 
 
 class SentAgain(io.BytesIO):
@@ -69,39 +69,39 @@ class SentAgain(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if self._batch is not None:
             batch, self._batch = self._batch, None
-            assert services.add_files(batch=batch, user=self._user, part=0, files=sent()) == 3
+            assert services.add_files(batch=batch, user=self._user, part=0, files=files_of_part()) == 3
         return super().read(size)
 
 
 def test_a_part_that_arrives_twice_at_the_same_time_is_added_once(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    files = sent()
+    files = files_of_part()
     files[1] = ("1.jpg", SentAgain(FILES["1.jpg"], batch, admin), len(FILES["1.jpg"]))
     assert (
         services.add_files(batch=batch, user=admin, part=0, files=files, refused=[("big.jpg", 10**12)]) == 0
     )
-    assert waiting(batch) == sum(map(len, FILES.values()))
-    done = run(batch, admin)
-    assert (done.added, done.duplicates, done.rejected) == (3, 0, 0)
+    assert waiting_bytes(batch) == sum(map(len, FILES.values()))
+    finished = finish_and_import(batch, admin)
+    assert (finished.added, finished.duplicates, finished.rejected) == (3, 0, 0)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_parts_that_end_in_the_same_moment_are_added_once(dataset: Dataset, admin: User) -> None:
     batch = services.start_upload(dataset=dataset, user=admin)
-    together = threading.Barrier(4)
-    taken: list[int] = []
+    barrier = threading.Barrier(4)
+    added_counts: list[int] = []
 
     class Last(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             piece = super().read(size)
             if not piece:
-                together.wait(20)
+                barrier.wait(20)
             return piece
 
     def send() -> None:
         try:
-            files = [*sent()[:2], ("2.jpg", Last(FILES["2.jpg"]), None)]
-            taken.append(services.add_files(batch=batch, user=admin, part=7, files=files))
+            files = [*files_of_part()[:2], ("2.jpg", Last(FILES["2.jpg"]), None)]
+            added_counts.append(services.add_files(batch=batch, user=admin, part=7, files=files))
         finally:
             connection.close()
 
@@ -110,7 +110,7 @@ def test_parts_that_end_in_the_same_moment_are_added_once(dataset: Dataset, admi
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(taken) == [0, 0, 0, 3]
-    assert waiting(batch) == sum(map(len, FILES.values()))
-    done = run(batch, admin)
-    assert (done.added, done.duplicates) == (3, 0)
+    assert sorted(added_counts) == [0, 0, 0, 3]
+    assert waiting_bytes(batch) == sum(map(len, FILES.values()))
+    finished = finish_and_import(batch, admin)
+    assert (finished.added, finished.duplicates) == (3, 0)

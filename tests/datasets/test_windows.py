@@ -39,7 +39,7 @@ def scene(number: int, spot: int = 0, hot: int = 0) -> np.ndarray:
     return values
 
 
-def shown(image: Image) -> np.ndarray:
+def display_values(image: Image) -> np.ndarray:
     with storage.open_picture(image) as file:
         return np.asarray(Pillow.open(file).convert("L")).astype(int)
 
@@ -49,7 +49,7 @@ def codes(batch: ImportBatch) -> dict[str, str]:
     return dict(batch.problems.exclude(code="duplicate").values_list("name", "code"))
 
 
-def by_name() -> dict[str, Image]:
+def images_by_name() -> dict[str, Image]:
     return {image.name: image for image in Image.objects.select_related("window")}
 
 
@@ -62,8 +62,8 @@ def test_pictures_of_one_dataset_stay_comparable(upload: Upload) -> None:
             "c.tif": tiff(scene(3, hot=65_535)),
         }
     )
-    images = by_name()
-    a, b, c = (shown(images[name]) for name in ("a.tif", "b.tif", "c.tif"))
+    images = images_by_name()
+    a, b, c = (display_values(images[name]) for name in ("a.tif", "b.tif", "c.tif"))
     assert np.abs(a[60:, 80:] - b[60:, 80:]).max() == 0 and np.abs(a[70:] - c[70:]).max() == 0
     assert b[45, 45] > a[45, 45] > a[44, 20]
     assert c.mean() > 20
@@ -82,12 +82,12 @@ def test_the_first_images_fix_the_window(upload: Upload) -> None:
     assert batch.rejected == 0 and batch.noted == 1
 
 
-def test_each_camera_has_its_own_window(upload: Upload) -> None:
+def test_every_camera_has_its_own_window(upload: Upload) -> None:
     table = b"file,Camera\na.tif,left\nb.tif,right\n"
     upload({"z.zip": zipped({"a.tif": tiff(scene(1)), "b.tif": tiff(scene(2) * 4), "metadata.csv": table})})
     assert dict(PixelWindow.objects.values_list("camera", "white")) == {"left": 1023, "right": 4095}
-    images = by_name()
-    assert np.abs(shown(images["a.tif"])[10:] - shown(images["b.tif"])[10:]).max() <= 1
+    images = images_by_name()
+    assert np.abs(display_values(images["a.tif"])[10:] - display_values(images["b.tif"])[10:]).max() <= 1
 
 
 def test_types_of_values_do_not_share_a_window(upload: Upload) -> None:
@@ -102,12 +102,12 @@ def test_types_of_values_do_not_share_a_window(upload: Upload) -> None:
         }
     )
     assert set(PixelWindow.objects.values_list("sample", flat=True)) == {"uint16", "float32", "int32"}
-    images = by_name()
+    images = images_by_name()
     assert images["f.png"].window is None and images["f.png"].has_display is False
     assert images["a.tif"].window == images["b.png"].window == images["e.png"].window
 
 
-def test_what_is_left_out_is_reported(upload: Upload) -> None:
+def test_frames_and_pages_left_out_are_reported(upload: Upload) -> None:
     frames = [Pillow.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     pages = io.BytesIO()
     with tifffile.TiffWriter(pages) as writer:
@@ -144,33 +144,33 @@ def pages() -> bytes:
     return out.getvalue()
 
 
-def test_every_page_becomes_an_image_when_asked(dataset: Dataset, admin: User, pages: bytes) -> None:
+def test_every_page_becomes_an_image_on_request(dataset: Dataset, admin: User, pages: bytes) -> None:
     for _again in range(2):
         batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
         services.add_file(batch=batch, user=admin, name="parts/stack.tif", file=io.BytesIO(pages))
         services.add_file(batch=batch, user=admin, name="one.tif", file=io.BytesIO(tiff(scene(9))))
         services.finish_upload(batch=batch, user=admin)
         batch = services.run_import(batch=batch, progress=lambda done, total: None)
-    assert sorted(by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
-    image = by_name()["parts/stack (page 2).tif"]
+    assert sorted(images_by_name()) == ["one.tif", *(f"parts/stack (page {n}).tif" for n in (1, 2, 3))]
+    image = images_by_name()["parts/stack (page 2).tif"]
     assert np.array_equal(tifffile.imread(io.BytesIO(storage.open_original(image).read())), scene(1))
     assert (batch.added, batch.duplicates, batch.rejected) == (0, 4, 0)
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_the_browser_and_the_shell_ask_for_every_page(
-    dataset: Dataset, admin: User, pages: bytes, client: Client, asked: bool, tmp_path: object
+@pytest.mark.parametrize("every_page", [True, False])
+def test_form_and_folder_import_pass_the_option_every_page(
+    dataset: Dataset, admin: User, pages: bytes, client: Client, every_page: bool, tmp_path: object
 ) -> None:
     client.force_login(admin)
-    data = {"every_page": "on"} if asked else {}
+    data = {"every_page": "on"} if every_page else {}
     response = client.post(f"/d/{dataset.slug}/import/start", data)
-    assert ImportBatch.objects.get(pk=response.json()["batch"]).every_page is asked
+    assert ImportBatch.objects.get(pk=response.json()["batch"]).every_page is every_page
     client.post(f"/d/{dataset.slug}/import/", data | {"files": io.BytesIO(pages)})
-    assert ImportBatch.objects.latest("pk").every_page is asked
+    assert ImportBatch.objects.latest("pk").every_page is every_page
     page = client.get(f"/d/{dataset.slug}/import/").content.decode()
     assert 'name="every_page"' in page
-    job = services.import_folder(dataset=dataset, path=str(tmp_path), user=admin, every_page=asked)
-    assert ImportBatch.objects.get(pk=job.payload["batch"]).every_page is asked
+    job = services.import_folder(dataset=dataset, path=str(tmp_path), user=admin, every_page=every_page)
+    assert ImportBatch.objects.get(pk=job.payload["batch"]).every_page is every_page
 
 
 def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, settings: object) -> None:
@@ -185,11 +185,11 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
     batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
     services.add_file(batch=batch, user=admin, name="stack.tif", file=io.BytesIO(bytes(data)))
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
-    assert list(by_name()) == ["stack (page 1).tif"]
+    assert list(images_by_name()) == ["stack (page 1).tif"]
     assert list(codes(batch)) == ["stack (page 2).tif"] and batch.rejected == 1
 
 
-def test_one_pixel_limit_with_one_message(upload: Upload, settings: object) -> None:
+def test_pixel_limit_is_reported_with_its_value(upload: Upload, settings: object) -> None:
     settings.MAX_PIXELS = 15_000  # type: ignore[attr-defined]
     batch = upload({"a.tif": tiff(scene(1)), "b.png": saved(Pillow.new("1", (200, 100)), "PNG")})
     assert codes(batch) == {"a.tif": "too_many_pixels", "b.png": "too_many_pixels"}
@@ -203,7 +203,7 @@ def window(upload: Upload) -> PixelWindow:
     return PixelWindow.objects.get()
 
 
-def test_a_change_is_recorded_and_makes_the_pictures_again(window: PixelWindow, admin: User) -> None:
+def test_change_of_a_window_is_recorded_and_rebuilds_pictures(window: PixelWindow, admin: User) -> None:
     job = services.change_window(window=window, user=admin, black=100, white=500)
     assert job is not None and job.kind == Kind.REBUILD_PICTURES
     assert job.payload == {"window": window.pk, "estimate": False}
@@ -248,7 +248,9 @@ def test_values_of_an_admin_replace_an_estimate_that_runs(window: PixelWindow, a
 
 
 @pytest.mark.parametrize(("black", "white"), [(5, 5), (float("nan"), 1), (0, float("inf")), (0, 1e300)])
-def test_values_that_cannot_be(window: PixelWindow, admin: User, black: float, white: float) -> None:
+def test_invalid_values_of_a_window_are_refused(
+    window: PixelWindow, admin: User, black: float, white: float
+) -> None:
     with pytest.raises(ValidationError):
         services.change_window(window=window, user=admin, black=black, white=white)
     window.refresh_from_db()
@@ -274,7 +276,7 @@ def test_only_admins_change_a_window(
     assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
 
 
-def test_the_settings_show_it_and_ask_before_a_change(
+def test_settings_show_the_window_and_ask_before_a_change(
     window: PixelWindow, admin: User, client: Client
 ) -> None:
     client.force_login(admin)
@@ -283,8 +285,8 @@ def test_the_settings_show_it_and_ask_before_a_change(
     assert ("uint16" in page and "1,023" in page) or "1023" in page
     address = f"{base}windows/{window.pk}/"
     assert client.get(address).status_code == 200
-    asked = client.post(address, {"black": "10", "white": "600"}).content.decode()
-    assert "Effects of the change" in asked and "2 images" in asked
+    confirmation = client.post(address, {"black": "10", "white": "600"}).content.decode()
+    assert "Effects of the change" in confirmation and "2 images" in confirmation
     assert not Job.objects.filter(kind=Kind.REBUILD_PICTURES).exists()
     wrong = client.post(address, {"black": "10", "white": "10", "agreed": "1"}).content.decode()
     assert "different values" in wrong
@@ -300,7 +302,9 @@ def test_the_settings_show_it_and_ask_before_a_change(
     assert Job.objects.filter(kind=Kind.REBUILD_PICTURES).count() == 1  # the first job is still active
 
 
-def test_a_browser_asks_again_for_what_may_change(window: PixelWindow, admin: User, client: Client) -> None:
+def test_browser_revalidates_display_files_that_may_change(
+    window: PixelWindow, admin: User, client: Client
+) -> None:
     client.force_login(admin)
     image = Image.objects.filter(window=window)[0]
     address = f"/d/{window.dataset.slug}/images/{image.sha256}/"
@@ -312,7 +316,7 @@ def test_a_browser_asks_again_for_what_may_change(window: PixelWindow, admin: Us
     assert "immutable" in client.get(address + "original")["cache-control"]
 
 
-def test_constraints(window: PixelWindow) -> None:
+def test_database_refuses_invalid_windows(window: PixelWindow) -> None:
     for fields in (
         {"camera": "", "sample": "uint16", "black": 0, "white": 1},
         {"camera": "x", "sample": "uint16", "black": 1, "white": 1},
@@ -342,7 +346,7 @@ def test_a_camera_without_a_window_gets_the_former_values(upload: Upload) -> Non
     assert [(w.camera, w.sample, w.white) for w in windows] == [("new", "uint16", 1023.0)]
 
 
-def test_other_columns_and_shallow_images_move_nothing(upload: Upload) -> None:
+def test_other_columns_and_8_bit_images_change_no_window(upload: Upload) -> None:
     upload(
         {"a.tif": tiff(scene(1)), "b.png": saved(COLOUR, "PNG"), "metadata.csv": b"file,camera\na.tif,a\n"}
     )

@@ -53,7 +53,7 @@ def unicode_path(raw: bytes, name: str, checksum: int | None = None) -> bytes:
     return struct.pack("<HH", 0x7075, len(field)) + field
 
 
-def stored(*named: tuple[bytes, int]) -> bytes:
+def stored_zip(*named: tuple[bytes, int]) -> bytes:
     return raw_zip([(name, picture(seed), 0, 0, b"") for name, seed in named])
 
 
@@ -90,13 +90,13 @@ def test_a_compression_that_cannot_be_read_is_named(upload: Upload, method: int,
     assert names() == {"b.png"}
 
 
-def test_aes_is_called_encrypted(upload: Upload) -> None:
+def test_aes_entry_is_reported_as_encrypted(upload: Upload) -> None:
     assert codes(upload({"a.zip": raw_zip([(b"a.png", picture(1), 99, 1, b"")])})) == {
         "a.zip/a.png": "encrypted"
     }
 
 
-def test_the_unicode_path_field_goes_first(upload: Upload) -> None:
+def test_unicode_path_field_has_precedence(upload: Upload) -> None:
     sjis, latin = "傷_01.png".encode("cp932"), b"Pr\x81fling.png"
     entries = [
         (sjis, picture(1), 0, 0, unicode_path(sjis, "割痕_01.png")),
@@ -118,8 +118,10 @@ def test_the_unicode_path_field_goes_first(upload: Upload) -> None:
         (["がぞう/ガラス.png", "Öse.png"], "utf-8"),
     ],
 )
-def test_one_encoding_for_all_names_of_an_archive(upload: Upload, words: list[str], encoding: str) -> None:
-    data = stored(*[(word.encode(encoding), i) for i, word in enumerate(words)], (b"plain.png", 50))
+def test_names_of_an_archive_are_decoded_in_one_encoding(
+    upload: Upload, words: list[str], encoding: str
+) -> None:
+    data = stored_zip(*[(word.encode(encoding), i) for i, word in enumerate(words)], (b"plain.png", 50))
     batch = upload({"a.zip": data})
     assert names() == {*words, "plain.png"}
     noted = lines(batch, "noted")
@@ -133,37 +135,37 @@ def test_a_shift_jis_name_that_would_be_utf8_is_read_like_the_others(upload: Upl
     """
     odd = "ﾂｿ.png".encode("cp932")
     odd.decode("utf-8")
-    upload({"a.zip": stored((odd, 1), ("傷.png".encode("cp932"), 2), ("表面.png".encode("cp932"), 3))})
+    upload({"a.zip": stored_zip((odd, 1), ("傷.png".encode("cp932"), 2), ("表面.png".encode("cp932"), 3))})
     assert names() == {"ﾂｿ.png", "傷.png", "表面.png"}
 
 
-def test_metadata_in_a_zip_of_shift_jis_names(upload: Upload) -> None:
+def test_metadata_matches_shift_jis_names_of_a_zip(upload: Upload) -> None:
     table = "ファイル,ライン\n傷.png,3\n".encode("cp932")
     data = raw_zip([("傷.png".encode("cp932"), picture(1), 0, 0, b""), (b"metadata.csv", table, 0, 0, b"")])
     assert codes(upload({"a.zip": data})) == {}
     assert Image.objects.get().metadata == {"ライン": "3"}
 
 
-def test_a_name_that_occurs_twice_is_named_and_both_are_kept(upload: Upload) -> None:
-    batch = upload({"a.zip": stored((b"a.png", 1), (b"a.png", 2), (b"b.png", 3))})
+def test_repeated_name_is_reported_and_both_images_are_kept(upload: Upload) -> None:
+    batch = upload({"a.zip": stored_zip((b"a.png", 1), (b"a.png", 2), (b"b.png", 3))})
     assert (batch.added, lines(batch, "noted")) == (3, {"a.zip/a.png": "name_repeated"})
     assert batch.problems.get().detail == {"count": 2}
 
 
-def test_a_program_with_a_zip_behind_it(upload: Upload) -> None:
+def test_zip_behind_a_program_is_read(upload: Upload) -> None:
     batch = upload({"photos.exe": b"MZ" + b"\0" * 500 + zipped({"a.png": picture(1)})})
     assert (batch.added, batch.rejected) == (1, 0)
     assert codes(upload({"setup.exe": b"MZ" + b"\0" * 500})) == {"setup.exe": "not_an_image"}
 
 
-def test_zip64(upload: Upload) -> None:
+def test_zip64_is_read(upload: Upload) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive, archive.open("a.png", "w", force_zip64=True) as entry:
         entry.write(picture(1))
     assert upload({"a.zip": out.getvalue()}).added == 1
 
 
-def test_parts_and_cut_copies_are_told_apart(upload: Upload) -> None:
+def test_parts_and_truncated_archives_are_distinguished(upload: Upload) -> None:
     whole = zipped({"a.png": picture(1)})
     last_part = bytearray(whole)
     last_part[-22 + 4 : -22 + 8] = struct.pack("<HH", 2, 0)
