@@ -70,7 +70,7 @@ def rows_of(dataset: Any, **changed: dict[str, Any]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def sent(rows: list[dict[str, Any]], **more: str) -> dict[str, Any]:
+def form_data(rows: list[dict[str, Any]], **more: str) -> dict[str, Any]:
     data: dict[str, Any] = {"labels-TOTAL_FORMS": len(rows), "labels-INITIAL_FORMS": len(rows), **more}
     for number, row in enumerate(rows):
         data |= {f"labels-{number}-{key}": value for key, value in row.items() if value is not None}
@@ -81,12 +81,12 @@ def names(dataset: Any) -> list[str]:
     return [label.name for label in active_labels(dataset)]
 
 
-@pytest.mark.parametrize("how", ["archive_label", "set_schema"])
-def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admin: Any, how: str) -> None:
+@pytest.mark.parametrize("service", ["archive_label", "set_schema"])
+def test_a_label_with_answers_is_archived_only_when_confirmed(dataset: Any, admin: Any, service: str) -> None:
     scratch = dataset.labels.get(name="Scratch")
 
     def archive(confirmed: bool) -> None:
-        if how == "archive_label":
+        if service == "archive_label":
             services.archive_label(label=scratch, user=admin, confirmed=confirmed)
         else:
             services.set_schema(
@@ -127,23 +127,23 @@ def test_confirming_one_label_does_not_archive_another(dataset: Any, admin: Any)
 
 
 @pytest.mark.parametrize("name", ["Scratch", "scratch", "ＳＣＲＡＴＣＨ", " scra\u200btch "])
-@pytest.mark.parametrize("how", ["set_schema", "add_label"])
-def test_a_label_that_is_added_again_comes_back_with_its_answers(
-    dataset: Any, admin: Any, name: str, how: str
+@pytest.mark.parametrize("service", ["set_schema", "add_label"])
+def test_label_added_again_is_restored_with_its_answers(
+    dataset: Any, admin: Any, name: str, service: str
 ) -> None:
     scratch = dataset.labels.get(name="Scratch")
     services.update_label(label=scratch, user=admin, critical=True, guideline="Longer than 2 mm")
     services.archive_label(label=scratch, user=admin, confirmed=True)
-    if how == "set_schema":
+    if service == "set_schema":
         labels = [spec("good"), spec("dent"), spec("new"), spec(name)]
         services.set_schema(dataset=dataset, labels=labels, user=admin)
     else:
         assert services.add_label(dataset=dataset, name=name, user=admin).pk == scratch.pk
-    back = Label.objects.get(pk=scratch.pk)
-    assert back.archived_at is None and back.position == 2, "the same label, under its own key"
-    assert back.critical and back.guideline == "Longer than 2 mm"
-    assert ConfirmedLabel.objects.filter(label__archived_at__isnull=True, label=back).count() == 13
-    assert Label.objects.filter(dataset=dataset, name__iexact=back.name).count() == 1
+    restored = Label.objects.get(pk=scratch.pk)
+    assert restored.archived_at is None and restored.position == 2, "the same label, under its own key"
+    assert restored.critical and restored.guideline == "Longer than 2 mm"
+    assert ConfirmedLabel.objects.filter(label__archived_at__isnull=True, label=restored).count() == 13
+    assert Label.objects.filter(dataset=dataset, name__iexact=restored.name).count() == 1
     assert Event.objects.get(kind="label.restored").data["answers"] == 13
     assert {label.name: label.position for label in active_labels(dataset)}["dent"] == 3
 
@@ -157,9 +157,7 @@ def test_restoring_a_name_prefers_the_archived_label_with_answers(dataset: Any, 
     assert services.add_label(dataset=dataset, name="SCRATCH", user=admin).pk == scratch.pk
 
 
-def test_an_archived_label_comes_back_at_its_button_with_prompts_and_key(
-    dataset: Any, admin: Any, client: Client
-) -> None:
+def test_restore_button_restores_the_label_with_its_prompts(dataset: Any, admin: Any, client: Client) -> None:
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     services.set_schema(dataset=dataset, labels=[spec("good"), spec("dent", position=2)], user=admin)
@@ -169,13 +167,15 @@ def test_an_archived_label_comes_back_at_its_button_with_prompts_and_key(
     assert client.get(url).status_code == 405
     reply = client.post(url, follow=True).content.decode()
     assert "restored with its 13 answer" in reply
-    back = Label.objects.get(pk=scratch.pk)
-    assert back.archived_at is None and back.position == 3, "its key has another label now: it comes last"
-    assert prompts_of(current_prompt_set(dataset))[back.pk] == ["a scratch", "傷"]
-    assert client.post(url).status_code == 404, "it is archived no more"
+    restored = Label.objects.get(pk=scratch.pk)
+    assert restored.archived_at is None and restored.position == 3, (
+        "its key belongs to another label, so the label comes last"
+    )
+    assert prompts_of(current_prompt_set(dataset))[restored.pk] == ["a scratch", "傷"]
+    assert client.post(url).status_code == 404, "the label is no longer archived"
 
 
-def test_only_admins_restore(dataset: Any, admin: Any) -> None:
+def test_only_admins_restore_labels(dataset: Any, admin: Any) -> None:
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     url = reverse("label-restore", args=["parts", scratch.pk])
@@ -195,7 +195,7 @@ def test_only_admins_restore(dataset: Any, admin: Any) -> None:
     assert Label.objects.get(pk=scratch.pk).archived_at is not None
 
 
-def test_a_name_in_use_is_not_restored_twice(dataset: Any, admin: Any, client: Client) -> None:
+def test_label_whose_name_is_in_use_cannot_be_restored(dataset: Any, admin: Any, client: Client) -> None:
     scratch = dataset.labels.get(name="Scratch")
     services.archive_label(label=scratch, user=admin, confirmed=True)
     Label.objects.create(dataset=dataset, name="scratch", position=7)
@@ -205,7 +205,7 @@ def test_a_name_in_use_is_not_restored_twice(dataset: Any, admin: Any, client: C
     assert "Two labels have one name" in reply.content.decode()
 
 
-def test_no_other_label_takes_the_name_of_an_archived_one_with_answers(dataset: Any, admin: Any) -> None:
+def test_name_of_an_archived_label_with_answers_cannot_be_reused(dataset: Any, admin: Any) -> None:
     """Two labels of one name in one label set could not be distinguished."""
     dent = dataset.labels.get(name="dent")
     scratch = dataset.labels.get(name="Scratch")
@@ -226,7 +226,7 @@ def test_no_other_label_takes_the_name_of_an_archived_one_with_answers(dataset: 
 def test_the_page_asks_before_it_archives_a_label_with_answers(dataset: Any, client: Client) -> None:
     url, scratch = reverse("labels", args=["parts"]), dataset.labels.get(name="Scratch")
     rows = rows_of(dataset, Scratch={"remove": "on"})
-    reply = client.post(url, sent(rows))
+    reply = client.post(url, form_data(rows))
     text = reply.content.decode()
     assert reply.status_code == 422 and "Nothing was saved yet" in text
     assert "13 answers" in text and "2 images of the audit sample have this label" in text
@@ -240,16 +240,16 @@ def test_the_page_asks_before_it_archives_a_label_with_answers(dataset: Any, cli
         "remove-" + "9" * 40,
         "remove-²",
     ):
-        assert client.post(url, sent(rows, confirm=confirm)).status_code == 422
+        assert client.post(url, form_data(rows, confirm=confirm)).status_code == 422
     assert names(dataset) == ["good", "Scratch", "dent"]
-    assert client.post(url, sent(rows, confirm=f"remove-{scratch.pk} ")).status_code == 302
+    assert client.post(url, form_data(rows, confirm=f"remove-{scratch.pk} ")).status_code == 302
     assert names(dataset) == ["good", "dent"]
 
 
-def test_a_row_that_is_removed_and_written_again_is_the_same_label(dataset: Any, client: Client) -> None:
+def test_label_removed_and_added_in_one_form_is_kept(dataset: Any, client: Client) -> None:
     scratch = dataset.labels.get(name="Scratch")
     rows = [*rows_of(dataset, Scratch={"remove": "on"}), {"name": "scratch", "prompts": "a scratch"}]
-    assert client.post(reverse("labels", args=["parts"]), sent(rows)).status_code == 302
+    assert client.post(reverse("labels", args=["parts"]), form_data(rows)).status_code == 302
     assert Label.objects.get(pk=scratch.pk).name == "scratch" and Label.objects.count() == 3
 
 
@@ -260,9 +260,9 @@ def test_the_page_asks_before_a_label_is_no_longer_critical(dataset: Any, admin:
     assert scratch.critical_since is not None and scratch.critical_until is None
     url = reverse("labels", args=["parts"])
     rows = rows_of(dataset, Scratch={"critical": None})
-    reply = client.post(url, sent(rows))
+    reply = client.post(url, form_data(rows))
     assert reply.status_code == 422 and "no longer critical" in reply.content.decode()
-    assert client.post(url, sent(rows, confirm=f"critical-{scratch.pk}")).status_code == 302
+    assert client.post(url, form_data(rows, confirm=f"critical-{scratch.pk}")).status_code == 302
     scratch.refresh_from_db()
     assert not scratch.critical and scratch.critical_until is not None
     first = scratch.critical_until

@@ -41,7 +41,7 @@ def test_guideline_written_without_the_service_is_kept_too() -> None:
     assert versions(label) == [(1, "one", None), (2, "two", None), (3, "three", None)]
 
 
-def test_a_label_without_a_guideline_has_no_version_and_archiving_makes_none() -> None:
+def test_labels_without_a_guideline_have_no_versions() -> None:
     admin = factories.UserFactory()
     dataset = factories.DatasetFactory(admin=admin)
     label, other = (add_label(dataset=dataset, name=name, user=admin) for name in ("a", "b"))
@@ -57,7 +57,7 @@ def commit() -> None:
         cursor.execute("SELECT pg_sleep(0.002)")
 
 
-def test_a_decision_leads_to_the_guideline_that_held_then() -> None:
+def test_guideline_at_the_time_of_a_decision_is_returned() -> None:
     label = factories.LabelFactory(guideline="one")
     commit()
     first = factories.DecisionFactory(label=label, dataset=label.dataset)
@@ -72,16 +72,16 @@ def test_a_decision_leads_to_the_guideline_that_held_then() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_prompt_set_takes_prompts_in_its_own_transaction_only() -> None:
+def test_prompt_set_accepts_prompts_in_its_own_transaction_only() -> None:
     label = factories.LabelFactory()
-    made = factories.PromptSetFactory(dataset=label.dataset)
+    frozen_set = factories.PromptSetFactory(dataset=label.dataset)
     text = "INSERT INTO labeling_prompt (prompt_set_id, label_id, text, position) VALUES (%s, %s, %s, 9)"
     for inside in (False, True):
         with pytest.raises(DatabaseError, match="frozen prompt set"), transaction.atomic():
             if inside:  # another set of this transaction does not open this one
                 PromptSet.objects.create(dataset=label.dataset, version=7, digest="x")
             with connection.cursor() as cursor:
-                cursor.execute(text, [made.pk, label.pk, "a photo of something else"])
+                cursor.execute(text, [frozen_set.pk, label.pk, "a photo of something else"])
     assert Prompt.objects.count() == 1
     with transaction.atomic():
         with transaction.atomic():

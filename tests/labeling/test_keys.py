@@ -45,7 +45,7 @@ def test_archiving_a_label_leaves_the_other_keys(dataset: Any, admin: Any) -> No
     assert keys(dataset) == {"a": 1, "c": 3, "e": 5}
 
 
-def test_a_new_label_comes_last_and_takes_no_key_that_was_another_label_s(dataset: Any, admin: Any) -> None:
+def test_new_label_comes_last_with_an_unused_key(dataset: Any, admin: Any) -> None:
     services.archive_label(label=dataset.labels.get(name="e"), user=admin)
     assert services.add_label(dataset=dataset, name="f", user=admin).position == 6
     services.set_schema(dataset=dataset, labels=[spec("new"), *map(spec, "abcdf")], user=admin)
@@ -69,9 +69,7 @@ def test_one_key_for_two_labels_is_refused(dataset: Any, admin: Any) -> None:
     assert keys(dataset) == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
 
 
-def test_removing_a_row_of_the_page_leaves_the_keys_and_the_station_answers_by_them(
-    dataset: Any, admin: Any
-) -> None:
+def test_removing_a_row_of_the_page_keeps_the_keys_of_the_station(dataset: Any, admin: Any) -> None:
     client = Client()
     client.force_login(admin)
     rows = [
@@ -79,10 +77,10 @@ def test_removing_a_row_of_the_page_leaves_the_keys_and_the_station_answers_by_t
         for label in active_labels(dataset)
     ]
     rows[1]["remove"] = "on"
-    sent = {"labels-TOTAL_FORMS": len(rows), "labels-INITIAL_FORMS": len(rows), "confirm": "on"} | {
+    form_data = {"labels-TOTAL_FORMS": len(rows), "labels-INITIAL_FORMS": len(rows), "confirm": "on"} | {
         f"labels-{n}-{name}": value for n, row in enumerate(rows) for name, value in row.items()
     }
-    assert client.post(reverse("labels", args=["parts"]), sent).status_code == 302
+    assert client.post(reverse("labels", args=["parts"]), form_data).status_code == 302
     assert keys(dataset) == {"a": 1, "c": 3, "d": 4, "e": 5}
     page = client.get(reverse("review", args=["parts"]))
     keys_by_name = {label["name"]: label["key"] for label in json.loads(page.context["labels_json"])}

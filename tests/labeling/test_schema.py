@@ -48,13 +48,13 @@ def test_schema_is_frozen_recorded_and_predicted(dataset: Any, user: Any) -> Non
     assert {"label.added", "prompts.saved", "job.queued"} <= kinds
 
 
-def test_saving_the_same_again_makes_no_version_and_other_prompts_do(dataset: Any, user: Any) -> None:
+def test_new_version_is_created_only_for_other_prompts(dataset: Any, user: Any) -> None:
     first = services.set_schema(dataset=dataset, labels=[spec("good"), spec("bad")], user=user)
     again = services.set_schema(dataset=dataset, labels=[spec("Good"), spec("bad")], user=user)
     # The first prompt contains the new name of the label.
     assert again.version == 2
-    same = services.set_schema(dataset=dataset, labels=[spec("Good"), spec("bad")], user=user)
-    assert same.pk == again.pk
+    unchanged = services.set_schema(dataset=dataset, labels=[spec("Good"), spec("bad")], user=user)
+    assert unchanged.pk == again.pk
     label = active_labels(dataset).first()
     assert label is not None
     saved = services.save_prompts(dataset=dataset, prompts={label.pk: ["shiny"]}, user=user)
@@ -92,7 +92,7 @@ def test_two_labels_of_one_name_are_refused(dataset: Any, user: Any, names: tupl
 
 
 @pytest.mark.parametrize(
-    ("labels", "code", "says"),
+    ("labels", "code", "message"),
     [
         ([], "no_labels", "at least one label"),
         ([spec("good"), spec("", "a photo")], "label_without_name", "name"),
@@ -104,15 +104,15 @@ def test_two_labels_of_one_name_are_refused(dataset: Any, user: Any, names: tupl
         ([spec(f"label {n}") for n in range(201)], "too_many_labels", "201"),
     ],
 )
-def test_bad_schemas_are_refused_with_a_sentence(
-    dataset: Any, user: Any, labels: list[Any], code: str, says: str
+def test_bad_schemas_are_refused_with_a_message(
+    dataset: Any, user: Any, labels: list[Any], code: str, message: str
 ) -> None:
     services.set_schema(dataset=dataset, labels=[spec("before")], user=user)
     with pytest.raises(ValidationError) as refused:
         services.set_schema(dataset=dataset, labels=labels, user=user)
     assert refused.value.code == code
-    assert says in refused.value.messages[0].replace(",", "")
-    assert [x.name for x in active_labels(dataset)] == ["before"], "nothing was half-written"
+    assert message in refused.value.messages[0].replace(",", "")
+    assert [x.name for x in active_labels(dataset)] == ["before"], "no label was changed"
     assert PromptSet.objects.count() == 1
 
 
@@ -135,7 +135,7 @@ def test_names_can_be_exchanged_and_labels_keep_their_identity(dataset: Any, use
     assert {x.name for x in active_labels(dataset)} == {"a", "c"}
 
 
-def test_add_update_archive(dataset: Any, user: Any) -> None:
+def test_labels_are_added_updated_and_archived(dataset: Any, user: Any) -> None:
     first = services.add_label(dataset=dataset, name="good", user=user)
     second = services.add_label(dataset=dataset, name="bad", user=user, critical=True)
     assert (first.position, second.position) == (1, 2)
@@ -153,7 +153,7 @@ def test_add_update_archive(dataset: Any, user: Any) -> None:
         services.archive_label(label=first, user=user)
 
 
-def test_prompts_of_no_label_are_refused(dataset: Any, user: Any) -> None:
+def test_prompts_for_no_or_unknown_labels_are_refused(dataset: Any, user: Any) -> None:
     with pytest.raises(ValidationError) as refused:
         services.save_prompts(dataset=dataset, prompts={}, user=user)
     assert refused.value.code == "no_labels"
