@@ -37,11 +37,11 @@ def test_few_audited_images_show_the_interval_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "leads"), [(1, True), (MIN_FOR_PERCENTAGE - 1, True), (MIN_FOR_PERCENTAGE, False)]
+    ("n", "shows_interval"), [(1, True), (MIN_FOR_PERCENTAGE - 1, True), (MIN_FOR_PERCENTAGE, False)]
 )
-def test_the_limit(n: int, leads: bool) -> None:
+def test_interval_is_shown_below_the_minimum_for_percentages(n: int, shows_interval: bool) -> None:
     with override("en"):
-        assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is leads
+        assert (" to " in headline(estimate(n, n, 0.2, 1.0))) is shows_interval
 
 
 def test_no_accuracy_without_audited_images() -> None:
@@ -49,15 +49,15 @@ def test_no_accuracy_without_audited_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "correct", "drawn", "shown"),
+    ("n", "correct", "drawn", "expected"),
     [
         (5, 4, 5, "[37.6% – 96.4%], 4 right, n = 5"),
         (5, 4, 8, "n = 5 of 8 drawn"),
         (40, 36, 40, "90.0%  [37.6% – 96.4%], n = 40"),
     ],
 )  # fmt: skip
-def test_the_replay_prints_it_the_same_way(n: int, correct: int, drawn: int, shown: str) -> None:
+def test_replay_prints_the_accuracy_in_the_same_way(n: int, correct: int, drawn: int, expected: str) -> None:
     audit = {"estimate": correct / n, "low": 0.376, "high": 0.964, "n": n, "correct": correct, "drawn": drawn}
     score = Score(answers=10, accuracy=0.9, macro_recall=0.9, uncertain=0, audit=audit, head=None)
     line = _line(score, "round 1")
-    assert shown in line and ("80.0%" in line) is False
+    assert expected in line and ("80.0%" in line) is False

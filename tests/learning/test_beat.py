@@ -30,8 +30,8 @@ def task() -> PeriodicTask:
 
 def test_a_last_run_in_the_future_counts_as_now(task: PeriodicTask) -> None:
     task.last_run_at = timezone.now() + timedelta(days=30)
-    due = SiteEntry(task, app=app).is_due()
-    assert not due.is_due and 0 < due.next <= 600
+    schedule_state = SiteEntry(task, app=app).is_due()
+    assert not schedule_state.is_due and 0 < schedule_state.next <= 600
 
 
 @pytest.mark.django_db(transaction=True)
@@ -49,7 +49,7 @@ def test_schedules_are_recomputed_after_a_clock_change(task: PeriodicTask, hours
 
 
 @pytest.fixture
-def due(task: PeriodicTask) -> Dataset:
+def due_dataset(task: PeriodicTask) -> Dataset:
     """Create a dataset that can be trained and whose schedule is due."""
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
@@ -61,12 +61,12 @@ def due(task: PeriodicTask) -> Dataset:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scheduled_training_needs_no_broker(due: Dataset, silent_broker: None) -> None:
+def test_a_scheduled_training_needs_no_broker(due_dataset: Dataset, silent_broker: None) -> None:
     scheduler = SiteScheduler(app=app, lazy=True)
-    began = time.monotonic()
-    while not Job.objects.filter(kind=Kind.TRAIN).exists() and time.monotonic() - began < 5:
+    start = time.monotonic()
+    while not Job.objects.filter(kind=Kind.TRAIN).exists() and time.monotonic() - start < 5:
         scheduler.tick()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - start < 2.0
     assert Job.objects.get(kind=Kind.TRAIN).state == State.QUEUED
     assert TrainingRun.objects.get().trigger == TrainingRun.Trigger.SCHEDULE
     # The request is stored at once, so a beat that is killed now does not repeat it.
@@ -75,14 +75,16 @@ def test_a_scheduled_training_needs_no_broker(due: Dataset, silent_broker: None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_scheduled_training_waits_for_the_database(due: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = beat.request_scheduled_training
-    answers = iter([OperationalError("the server closed the connection"), None])
+def test_a_scheduled_training_waits_for_the_database(
+    due_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = beat.request_scheduled_training
+    errors = iter([OperationalError("the server closed the connection"), None])
 
     def fail_once(*, dataset_id: int) -> str:
-        if error := next(answers):
+        if error := next(errors):
             raise error
-        return ask(dataset_id=dataset_id)
+        return real(dataset_id=dataset_id)
 
     monkeypatch.setattr(beat, "request_scheduled_training", fail_once)
     scheduler = SiteScheduler(app=app, lazy=True)

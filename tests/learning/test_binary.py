@@ -46,16 +46,16 @@ def test_copied_rows_return_unchanged(table: Any, monkeypatch: pytest.MonkeyPatc
         query = sql.SQL("SELECT id, number, vector FROM t ORDER BY at")
         parts = list(binary.copy_out(query, fields))
         cursor.execute("DROP TABLE t")
-    back = np.concatenate([rows[:0], *parts])
-    assert np.array_equal(back["id"], ids) and np.array_equal(back["number"], numbers)
+    returned = np.concatenate([rows[:0], *parts])
+    assert np.array_equal(returned["id"], ids) and np.array_equal(returned["number"], numbers)
     # Bit for bit: a negative zero stays a negative zero.
-    assert back["vector"]["values"].astype(np.float16).tobytes() == vectors.tobytes()
+    assert returned["vector"]["values"].astype(np.float16).tobytes() == vectors.tobytes()
 
 
-@pytest.mark.parametrize("what", ["null", "other dimension"])
-def test_rows_of_another_shape_are_refused(what: str) -> None:
+@pytest.mark.parametrize("mismatch", ["null", "other dimension"])
+def test_rows_of_another_shape_are_refused(mismatch: str) -> None:
     fields = {"id": binary.INT8, "vector": binary.halfvec(3)}
-    value = "NULL::halfvec" if what == "null" else "'[1,2]'::halfvec"
+    value = "NULL::halfvec" if mismatch == "null" else "'[1,2]'::halfvec"
     with pytest.raises(RuntimeError, match="expected shape"):
         list(binary.copy_out(sql.SQL("SELECT 1::bigint, {}").format(sql.SQL(value)), fields))
 
@@ -73,22 +73,22 @@ def test_rows_of_another_shape_are_refused(what: str) -> None:
         [],
     ],
 )
-def test_bad_embeddings_are_refused_and_nothing_is_kept(vectors: Any) -> None:
+def test_bad_embeddings_are_refused_and_not_stored(vectors: Any) -> None:
     encoder, image = EncoderFactory(dim=4), ImageFactory()
     with pytest.raises(ValueError, match="must be"):
         services.store_embeddings(encoder=encoder, image_ids=[image.pk], vectors=vectors)
     assert not Embedding.objects.exists() and not EmbeddingChange.objects.exists()
 
 
-def test_rows_that_exist_stay_and_only_new_ones_are_recorded() -> None:
+def test_existing_rows_stay_and_only_new_rows_are_recorded() -> None:
     encoder, dataset = EncoderFactory(dim=4), DatasetFactory()
     ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
-    gone, eye = 10**12, np.eye(4)
-    assert services.store_embeddings(encoder=encoder, image_ids=[*ids[:2], gone], vectors=eye[:3]) == 2
+    missing_id, eye = 10**12, np.eye(4)
+    assert services.store_embeddings(encoder=encoder, image_ids=[*ids[:2], missing_id], vectors=eye[:3]) == 2
     assert services.store_embeddings(encoder=encoder, image_ids=ids, vectors=eye[::-1]) == 2
     assert services.store_embeddings(encoder=encoder, image_ids=ids, vectors=eye) == 0
-    kept = Embedding.objects.get(image_id=ids[0]).vector
-    assert list(kept) == [1, 0, 0, 0]
+    stored_vector = Embedding.objects.get(image_id=ids[0]).vector
+    assert list(stored_vector) == [1, 0, 0, 0]
     changes = EmbeddingChange.objects.order_by("low").values_list("low", "high", "rows")
     assert list(changes) == [(ids[0], ids[1], 2), (ids[2], ids[3], 2)]
     with as_owner():
@@ -98,11 +98,11 @@ def test_rows_that_exist_stay_and_only_new_ones_are_recorded() -> None:
         dataset.delete()
     assert not Embedding.objects.exists()
     assert sum(EmbeddingChange.objects.values_list("rows", flat=True)) == 0, (
-        "what is removed by cascade is recorded too"
+        "rows that are removed by cascade are recorded too"
     )
 
 
-def test_postgresql_itself_refuses_what_is_not_finite() -> None:
+def test_postgresql_refuses_values_that_are_not_finite() -> None:
     rows = binary.blank_rows(1, {"vector": binary.halfvec(2)})
     rows["vector"]["values"] = np.nan
     with pytest.raises(DataError), transaction.atomic(), connection.cursor() as cursor:

@@ -39,9 +39,9 @@ class Heads:
         self.second = self.head(kind=Head.Kind.LOGISTIC)
         ChampionFactory(head=self.second)
 
-    def head(self, **given: Any) -> Head:
-        given = {"encoder": self.encoder, "label_ids": [label.pk for label in self.labels], **given}
-        return HeadFactory(dataset=self.dataset, prompt_set=self.prompts, **given)
+    def head(self, **values: Any) -> Head:
+        values = {"encoder": self.encoder, "label_ids": [label.pk for label in self.labels], **values}
+        return HeadFactory(dataset=self.dataset, prompt_set=self.prompts, **values)
 
     def page(self, head: Head, user: Any = None) -> str:
         client = Client(headers={"accept-language": "en"})
@@ -81,7 +81,7 @@ def test_champion_stays_until_the_promoted_head_has_predicted(
     assert not Event.objects.filter(kind="head.promoted").exists()
 
 
-def test_a_reviewer_cannot_choose_a_head_anywhere(heads: Heads) -> None:
+def test_reviewer_cannot_choose_a_head(heads: Heads) -> None:
     assert heads.post(heads.first, heads.reviewer).status_code == 403
     with pytest.raises(PermissionDenied):
         request_promotion(dataset=heads.dataset, head=heads.first, user=heads.reviewer)
@@ -113,7 +113,7 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
     assert not Job.objects.exists() and not Event.objects.filter(kind="head.chosen").exists()
 
 
-def test_the_pages_say_who_chose_the_head(heads: Heads) -> None:
+def test_pages_show_who_chose_the_head(heads: Heads) -> None:
     reason = {"code": "by_hand", "user": "aiko", "prompts": heads.prompts.version}
     promote(head=heads.first, reason=reason, user=heads.admin)
     assert "Chosen manually by aiko." in heads.page(heads.first)

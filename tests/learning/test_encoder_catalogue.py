@@ -47,7 +47,7 @@ def test_every_recommended_name_and_variant_is_well_formed() -> None:
             )
 
 
-def test_the_sentences_are_there_in_both_languages() -> None:
+def test_every_encoder_has_a_sentence_in_both_languages() -> None:
     for item in CATALOGUE:
         with translation.override("en"):
             english = str(item.when)

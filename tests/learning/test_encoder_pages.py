@@ -66,13 +66,13 @@ def dataset(people: dict[str, Any]) -> Dataset:
     return dataset
 
 
-def as_(user: Any) -> Client:
+def client_of(user: Any) -> Client:
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     return client
 
 
-def ready(dataset: Dataset, user: Any) -> EncoderChange:
+def make_ready_change(dataset: Dataset, user: Any) -> EncoderChange:
     """Create a change whose preparation has succeeded."""
     change = request_change(dataset=dataset, name=WANTED, user=user)
     head = HeadFactory(dataset=dataset, encoder=EncoderFactory(name=WANTED))
@@ -121,7 +121,7 @@ def ready(dataset: Dataset, user: Any) -> EncoderChange:
     return change
 
 
-def acts(dataset: Dataset, change: EncoderChange) -> list[tuple[str, dict[str, Any]]]:
+def action_requests(dataset: Dataset, change: EncoderChange) -> list[tuple[str, dict[str, Any]]]:
     other = Embedding.objects.get(encoder__name="old").encoder_id
     return [
         (reverse("encoder-change", args=[dataset.slug]), {"name": "pocket+onnx"}),
@@ -132,30 +132,32 @@ def acts(dataset: Dataset, change: EncoderChange) -> list[tuple[str, dict[str, A
     ]
 
 
-def test_members_read_admins_act_strangers_see_nothing(dataset: Dataset, people: dict[str, Any]) -> None:
-    change = ready(dataset, people["admin"])
+def test_only_admins_act_members_read_and_strangers_get_404(dataset: Dataset, people: dict[str, Any]) -> None:
+    change = make_ready_change(dataset, people["admin"])
     page = reverse("encoder", args=[dataset.slug])
     api = f"/api/v1/datasets/{dataset.slug}/encoder"
     assert Client().get(page)["location"].startswith("/accounts/login")
     for name in ("reviewer", "viewer"):
-        shown = as_(people[name]).get(page).content.decode()
-        assert "Switch over" not in shown and "85.0 %" in shown
-        assert as_(people[name]).get(api).json()["changes"][0]["to_name"] == WANTED
-        for url, body in acts(dataset, change):
-            assert as_(people[name]).post(url, body).status_code == 403, url
-    assert as_(people["stranger"]).get(page).status_code == 404
-    assert as_(people["stranger"]).get(api).status_code == 404
-    for url, body in acts(dataset, change):
-        assert as_(people["stranger"]).post(url, body).status_code == 404, url
-        assert as_(people["admin"]).get(url).status_code == 405, url
+        text = client_of(people[name]).get(page).content.decode()
+        assert "Switch over" not in text and "85.0 %" in text
+        assert client_of(people[name]).get(api).json()["changes"][0]["to_name"] == WANTED
+        for url, body in action_requests(dataset, change):
+            assert client_of(people[name]).post(url, body).status_code == 403, url
+    assert client_of(people["stranger"]).get(page).status_code == 404
+    assert client_of(people["stranger"]).get(api).status_code == 404
+    for url, body in action_requests(dataset, change):
+        assert client_of(people["stranger"]).post(url, body).status_code == 404, url
+        assert client_of(people["admin"]).get(url).status_code == 405, url
     unknown = EncoderFactory().pk  # has embedded no image of this dataset
     for name, numbers in (("encoder-switch", (10**30, change.pk + 1)), ("encoder-remove", (10**30, unknown))):
         for number in numbers:
             url = reverse(name, args=[dataset.slug, number])
-            assert as_(people["admin"]).post(url).status_code == 404, url
+            assert client_of(people["admin"]).post(url).status_code == 404, url
     elsewhere = DatasetFactory(admin=people["admin"])
     assert (
-        as_(people["admin"]).post(reverse("encoder-switch", args=[elsewhere.slug, change.pk])).status_code
+        client_of(people["admin"])
+        .post(reverse("encoder-switch", args=[elsewhere.slug, change.pk]))
+        .status_code
         == 404
     )
     change.refresh_from_db()
@@ -165,39 +167,37 @@ def test_members_read_admins_act_strangers_see_nothing(dataset: Dataset, people:
             act(change=change, user=people["reviewer"])
 
 
-def test_the_comparison_says_what_is_accuracy_and_what_is_not(
-    dataset: Dataset, people: dict[str, Any]
-) -> None:
-    ready(dataset, people["admin"])
-    page = as_(people["admin"]).get(reverse("encoder", args=[dataset.slug])).content.decode()
+def test_comparison_distinguishes_accuracy_from_agreement(dataset: Dataset, people: dict[str, Any]) -> None:
+    make_ready_change(dataset, people["admin"])
+    page = client_of(people["admin"]).get(reverse("encoder", args=[dataset.slug])).content.decode()
     assert "75.0 %" in page and "59.8 % to 85.8 %" in page and "70.9 % to 92.9 %" in page
     assert "They do not estimate the accuracy" in page and "no longer there" in page
     assert "92 tokens, 77 are read" in page and "&lt;b&gt;long" in page
-    labels = as_(people["admin"]).get(reverse("labels", args=[dataset.slug])).content.decode()
+    labels = client_of(people["admin"]).get(reverse("labels", args=[dataset.slug])).content.decode()
     assert "92 tokens, 77 are read" in labels and WANTED in labels
-    overview = as_(people["viewer"]).get(reverse("overview", args=[dataset.slug])).content.decode()
+    overview = client_of(people["viewer"]).get(reverse("overview", args=[dataset.slug])).content.decode()
     assert f"The encoder {WANTED} is ready" in overview
     for name in ("models", "dataset-settings"):
-        shown = as_(people["admin"]).get(reverse(name, args=[dataset.slug])).content.decode()
-        assert reverse("encoder", args=[dataset.slug]) in shown
+        text = client_of(people["admin"]).get(reverse(name, args=[dataset.slug])).content.decode()
+        assert reverse("encoder", args=[dataset.slug]) in text
 
 
-def test_from_choosing_to_switching_by_forms(dataset: Dataset, people: dict[str, Any]) -> None:
-    client = as_(people["admin"])
+def test_encoder_is_chosen_and_switched_by_forms(dataset: Dataset, people: dict[str, Any]) -> None:
+    client = client_of(people["admin"])
     page = reverse("encoder", args=[dataset.slug])
-    shown = client.get(page).content.decode()
-    assert WANTED in shown and "recommended here" in shown and "No worker has reported" in shown
+    text = client.get(page).content.decode()
+    assert WANTED in text and "recommended here" in text and "No worker has reported" in text
     assert client.post(reverse("encoder-change", args=["parts"]), {"name": WANTED})["location"] == page
     change = EncoderChange.objects.get()
     assert (change.state, change.from_name, change.to_name) == (S.PREPARING, "pocket", WANTED)
     assert Job.objects.get().payload == {"change": change.pk, "act": "prepare", "encoder": WANTED}
-    shown = client.get(page).content.decode()
-    assert "being prepared" in shown and "data-job=" in shown and "Prepare another" not in shown
+    text = client.get(page).content.decode()
+    assert "being prepared" in text and "data-job=" in text and "Prepare another" not in text
     assert client.post(reverse("encoder-change", args=["parts"]), {"name": "pocket+int8"}).status_code == 422
     client.post(reverse("encoder-cancel", args=["parts", change.pk]))
     change.refresh_from_db()
     assert change.state == S.CANCELLED
-    change = ready(dataset, people["admin"])
+    change = make_ready_change(dataset, people["admin"])
     client.post(reverse("encoder-switch", args=["parts", change.pk]))
     change.refresh_from_db()
     assert change.state == S.SWITCHING and Job.objects.get(state=State.QUEUED).payload["act"] == "switch"
@@ -238,7 +238,7 @@ def test_from_choosing_to_switching_by_forms(dataset: Dataset, people: dict[str,
 def test_hostile_names_change_nothing(
     dataset: Dataset, people: dict[str, Any], settings: Any, name: str
 ) -> None:
-    client, name = as_(people["admin"]), name.format(home=settings.HOME) if "{" in name else name
+    client, name = client_of(people["admin"]), name.format(home=settings.HOME) if "{" in name else name
     reply = client.post(reverse("encoder-change", args=["parts"]), {"name": name})
     assert reply.status_code == 422 and b"<script>alert" not in reply.content
     api = client.post(
@@ -253,7 +253,7 @@ def test_hostile_names_change_nothing(
         assert create.status_code in {200, 403} and Dataset.objects.count() == 1
 
 
-def test_folders_and_sources_are_the_operators_choice(settings: Any, tmp_path: Any) -> None:
+def test_folders_and_sources_are_limited_by_the_settings(settings: Any, tmp_path: Any) -> None:
     settings.MODEL_FOLDERS = [tmp_path / "models", tmp_path / "allowed"]
     (tmp_path / "models" / "good").mkdir(parents=True)
     (tmp_path / "models" / "good" / "open_clip_config.json").write_text("{}")
@@ -278,9 +278,9 @@ def test_folders_and_sources_are_the_operators_choice(settings: Any, tmp_path: A
     assert checked_encoder("pocket").kind == "pocket" and checked_encoder(good)
 
 
-def test_a_new_dataset_chooses_an_encoder(people: dict[str, Any], settings: Any, db: None) -> None:
+def test_new_dataset_stores_the_chosen_encoder(people: dict[str, Any], settings: Any, db: None) -> None:
     boss = UserFactory(is_superuser=True)
-    client, url = as_(boss), reverse("dataset-create")
+    client, url = client_of(boss), reverse("dataset-create")
     page = client.get(url).content.decode()
     assert "stays the same for the life" not in page and WANTED in page
     client.post(url, {"name": "One", "encoder_name": WANTED})
@@ -293,7 +293,7 @@ def test_a_new_dataset_chooses_an_encoder(people: dict[str, Any], settings: Any,
 
 
 def test_encoder_order_follows_worker_reports_and_prompts(dataset: Dataset, people: dict[str, Any]) -> None:
-    client, url = as_(people["viewer"]), reverse("encoder", args=["parts"])
+    client, url = client_of(people["viewer"]), reverse("encoder", args=["parts"])
 
     def first() -> str:
         return client.get(url).context["recommended"][0]["item"].name
@@ -301,7 +301,7 @@ def test_encoder_order_follows_worker_reports_and_prompts(dataset: Dataset, peop
     assert first() == WANTED
     report_worker(host="line-3", device="cuda", gpu="NVIDIA L4", memory=64 * 2**30, cpus=8)
     assert first() == "ViT-B-16-SigLIP2/webli"
-    assert "NVIDIA L4" in as_(people["admin"]).get(url).content.decode()
+    assert "NVIDIA L4" in client_of(people["admin"]).get(url).content.decode()
     with as_owner(triggers=False):
         PromptSetFactory(dataset=dataset).prompts.all().delete()
     Prompt.objects.create(
@@ -329,7 +329,7 @@ def test_job_that_ended_silently_does_not_block_a_new_change(
     record_all_lost_jobs()
     change.refresh_from_db()
     assert change.state == S.FAILED and "died" in change.error
-    assert "died" in as_(people["admin"]).get(reverse("encoder", args=["parts"])).content.decode()
+    assert "died" in client_of(people["admin"]).get(reverse("encoder", args=["parts"])).content.decode()
     change = request_change(dataset=dataset, name=WANTED, user=people["admin"])
     Job.objects.filter(state=State.QUEUED).update(state=State.CANCELLED)
     again = request_change(dataset=dataset, name=WANTED, user=people["admin"])
@@ -344,7 +344,7 @@ def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) ->
     outcomes: list[str] = []
     start = threading.Barrier(4)
 
-    def ask(name: str) -> None:
+    def request_in_thread(name: str) -> None:
         try:
             start.wait()
             request_change(dataset=dataset, name=name, user=admin)
@@ -354,7 +354,7 @@ def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) ->
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=ask, args=[f"hf-hub:a/m{n}"]) for n in range(4)]
+    threads = [threading.Thread(target=request_in_thread, args=[f"hf-hub:a/m{n}"]) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -368,17 +368,19 @@ def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) ->
     outcomes.clear()
     start = threading.Barrier(2)
 
-    def act(service: Any) -> None:
+    def act_in_thread(service: Any) -> None:
         try:
             start.wait()
             service(change=change, user=admin)
             outcomes.append(service.__name__)
         except ValidationError:
-            outcomes.append("told")
+            outcomes.append("refused")
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=act, args=[service]) for service in (request_switch, cancel_change)]
+    threads = [
+        threading.Thread(target=act_in_thread, args=[service]) for service in (request_switch, cancel_change)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -390,20 +392,20 @@ def test_only_one_of_simultaneous_changes_is_accepted(transactional_db: None) ->
     assert Job.objects.filter(state=State.QUEUED).count() == 0
 
 
-def test_the_api_takes_the_same_steps(dataset: Dataset, people: dict[str, Any]) -> None:
-    client, base = as_(people["admin"]), "/api/v1/datasets/parts/encoder"
+def test_api_performs_the_same_steps(dataset: Dataset, people: dict[str, Any]) -> None:
+    client, base = client_of(people["admin"]), "/api/v1/datasets/parts/encoder"
     reply = client.get(base).json()
     assert reply["name"] == "pocket" and reply["in_use"]["embedded"] == 1
     assert [encoder_row["name"] for encoder_row in reply["kept"]] == ["old"]
-    made = client.post(f"{base}/changes", {"name": WANTED}, content_type="application/json")
-    assert made.status_code == 202 and made.json()["state"] == "preparing"
-    pk = made.json()["id"]
+    created = client.post(f"{base}/changes", {"name": WANTED}, content_type="application/json")
+    assert created.status_code == 202 and created.json()["state"] == "preparing"
+    pk = created.json()["id"]
     assert client.post(f"{base}/changes/{pk}/switch").status_code == 422
     assert client.post(f"{base}/changes/{pk}/take-back").json()["code"] == "cannot_take_back"
     assert client.post(f"{base}/changes/{pk}/cancel").json()["state"] == "cancelled"
-    kept = reply["kept"][0]["id"]
+    kept_id = reply["kept"][0]["id"]
     assert client.post(f"{base}/embeddings/{reply['in_use']['id']}/remove").json()["code"] == "needed"
-    job = client.post(f"{base}/embeddings/{kept}/remove").json()["job"]
+    job = client.post(f"{base}/embeddings/{kept_id}/remove").json()["job"]
     assert Job.objects.get(pk=job).kind == Kind.REMOVE_EMBEDDINGS
     assert client.post(f"{base}/changes", {}, content_type="application/json").status_code == 422
     assert client.post(f"{base}/changes", "{", content_type="application/json").status_code == 400
@@ -414,7 +416,7 @@ def test_the_number_of_queries_does_not_grow(
 ) -> None:
     for number in range(8):
         EncoderChange.objects.create(dataset=dataset, from_name="a", to_name=f"b{number}", state=S.FAILED)
-    client = as_(people["admin"])
+    client = client_of(people["admin"])
     with django_assert_max_num_queries(40):
         client.get(reverse("encoder", args=["parts"]))
 

@@ -44,7 +44,7 @@ def dataset(people: dict[str, Any]) -> Any:
     )
 
 
-def as_(user: Any) -> Client:
+def client_of(user: Any) -> Client:
     client = Client()
     client.force_login(user)
     return client
@@ -122,27 +122,27 @@ def trained_heads(dataset: Any) -> tuple[Head, Head]:
     return first, second
 
 
-def test_empty_page_says_what_to_do(dataset: Any, people: dict[str, Any]) -> None:
-    text = as_(people["admin"]).get(reverse("models", args=["parts"])).content.decode()
+def test_empty_page_links_to_the_labels(dataset: Any, people: dict[str, Any]) -> None:
+    text = client_of(people["admin"]).get(reverse("models", args=["parts"])).content.decode()
     assert "Write labels and prompts" in text and reverse("labels", args=["parts"]) in text
     assert "Retrain now" not in text, "there is nothing to train yet"
-    text = as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
+    text = client_of(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     assert "An admin of this dataset writes labels" in text
 
 
-def test_models_page_shows_the_head_in_use_why_and_how_good(dataset: Any, people: dict[str, Any]) -> None:
+def test_models_page_shows_head_in_use_reason_and_accuracy(dataset: Any, people: dict[str, Any]) -> None:
     trained_heads(dataset)
-    text = as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
+    text = client_of(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     assert "90.0 %" in text and "77.0 %" in text and "96.0 %" in text and "40 audited images" in text
     assert "Log-loss 0.432 against 0.900" in text
     assert "a line of the log" in text
-    assert "Retrain now" not in text and 'name="cron"' not in text, "a viewer may not"
-    assert "Retrain now" in as_(people["admin"]).get(reverse("models", args=["parts"])).content.decode()
+    assert "Retrain now" not in text and 'name="cron"' not in text, "a viewer may not retrain"
+    assert "Retrain now" in client_of(people["admin"]).get(reverse("models", args=["parts"])).content.decode()
 
 
-def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people: dict[str, Any]) -> None:
+def test_head_page_shows_training_labels_and_comparison(dataset: Any, people: dict[str, Any]) -> None:
     first, second = trained_heads(dataset)
-    text = as_(people["viewer"]).get(reverse("head", args=["parts", second.version])).content.decode()
+    text = client_of(people["viewer"]).get(reverse("head", args=["parts", second.version])).content.decode()
     for part in (
         "biased sample",
         "87.5 %",
@@ -159,22 +159,22 @@ def test_head_page_shows_what_it_learned_from_and_compares(dataset: Any, people:
         "9/10",
     ):
         assert part in text, part
-    text = as_(people["viewer"]).get(reverse("head", args=["parts", first.version])).content.decode()
+    text = client_of(people["viewer"]).get(reverse("head", args=["parts", first.version])).content.decode()
     assert "On no label" in text and "uncalibrated" in text
-    assert as_(people["viewer"]).get(reverse("head", args=["parts", 99])).status_code == 404
+    assert client_of(people["viewer"]).get(reverse("head", args=["parts", 99])).status_code == 404
 
 
-def test_pages_read_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
+def test_pages_are_shown_in_japanese(dataset: Any, people: dict[str, Any]) -> None:
     _first, second = trained_heads(dataset)
-    client = as_(people["viewer"])
+    client = client_of(people["viewer"])
     for name, more in (("models", []), ("head", [second.version])):
         reply = client.get(reverse(name, args=["parts", *more]), headers={"accept-language": "ja"})
         assert reply.status_code == 200 and 'lang="ja"' in reply.content.decode()
 
 
-def test_training_labels_as_csv_that_no_spreadsheet_runs(dataset: Any, people: dict[str, Any]) -> None:
+def test_csv_of_training_labels_contains_no_formula(dataset: Any, people: dict[str, Any]) -> None:
     _first, second = trained_heads(dataset)
-    reply = as_(people["viewer"]).get(reverse("head-training-labels", args=["parts", second.version]))
+    reply = client_of(people["viewer"]).get(reverse("head-training-labels", args=["parts", second.version]))
     text = b"".join(reply.streaming_content).decode("utf-8-sig")  # type: ignore[attr-defined]
     rows = list(csv.DictReader(io.StringIO(text)))
     stored = second.training_labels.order_by("image_id").select_related("image")
@@ -187,19 +187,19 @@ def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) 
     trained_heads(dataset)
     ConfirmedLabelFactory(dataset=dataset, label=dataset.labels.first())
     train, plan = reverse("train", args=["parts"]), reverse("schedule", args=["parts"])
-    sent = {"retrain_every": "25", "mode": "weekly", "at": "06:30", "weekday": "1", "hours": "6"}
-    for who, status in (("reviewer", 403), ("viewer", 403), ("stranger", 404)):
-        assert as_(people[who]).post(train).status_code == status
-        assert as_(people[who]).post(plan, sent).status_code == status
-    for name, more in (("models", []), ("head", [1]), ("head-training-labels", [1])):
-        assert as_(people["stranger"]).get(reverse(name, args=["parts", *more])).status_code == 404
+    form_data = {"retrain_every": "25", "mode": "weekly", "at": "06:30", "weekday": "1", "hours": "6"}
+    for name, status in (("reviewer", 403), ("viewer", 403), ("stranger", 404)):
+        assert client_of(people[name]).post(train).status_code == status
+        assert client_of(people[name]).post(plan, form_data).status_code == status
+    for page, more in (("models", []), ("head", [1]), ("head-training-labels", [1])):
+        assert client_of(people["stranger"]).get(reverse(page, args=["parts", *more])).status_code == 404
     assert TrainingRun.objects.count() == 1 and selectors.schedule_of(dataset) is None
-    admin = as_(people["admin"])
+    admin = client_of(people["admin"])
     assert admin.get(train).status_code == 405
     assert admin.post(train).status_code == 302
     run = TrainingRun.objects.latest("id")
     assert run.created_by == people["admin"] and run.trigger == "button" and run.job is not None
-    assert admin.post(plan, sent).status_code == 302
+    assert admin.post(plan, form_data).status_code == 302
     task = selectors.schedule_of(dataset)
     assert task is not None and task.crontab is not None
     assert (task.crontab.minute, task.crontab.hour, task.crontab.day_of_week) == ("30", "6", "1")
@@ -209,20 +209,20 @@ def test_only_admins_retrain_and_schedule(dataset: Any, people: dict[str, Any]) 
     assert 'value="06:30"' in text and 'value="25"' in text
     assert (
         "every Monday at 06:30"
-        in as_(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
+        in client_of(people["viewer"]).get(reverse("models", args=["parts"])).content.decode()
     )
 
 
 def test_invalid_schedule_is_reported_next_to_its_field(dataset: Any, people: dict[str, Any]) -> None:
-    admin, plan = as_(people["admin"]), reverse("schedule", args=["parts"])
-    for sent, says in (
+    admin, plan = client_of(people["admin"]), reverse("schedule", args=["parts"])
+    for form_data, message in (
         ({"retrain_every": "5", "mode": "advanced", "cron": "tomorrow"}, "five parts"),
         ({"retrain_every": "5", "mode": "advanced", "cron": "99 * * * *"}, "is not a schedule"),
         ({"retrain_every": "5", "mode": "daily", "at": ""}, "Choose a time"),
         ({"retrain_every": "-1", "mode": "off"}, "greater than or equal to 0"),
     ):
-        reply = admin.post(plan, sent)
-        assert reply.status_code == 422 and says in reply.content.decode(), says
+        reply = admin.post(plan, form_data)
+        assert reply.status_code == 422 and message in reply.content.decode(), message
     dataset.refresh_from_db()
     assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
 
@@ -230,8 +230,8 @@ def test_invalid_schedule_is_reported_next_to_its_field(dataset: Any, people: di
 def test_a_schedule_is_saved_as_a_whole_or_not_at_all(dataset: Any, people: dict[str, Any]) -> None:
     # A setting that a newer version no longer accepts makes the second half of the form fail.
     type(dataset).objects.filter(pk=dataset.pk).update(acquisition="gone")
-    sent = {"retrain_every": "25", "mode": "daily", "at": "06:30"}
-    reply = as_(people["admin"]).post(reverse("schedule", args=["parts"]), sent)
+    form_data = {"retrain_every": "25", "mode": "daily", "at": "06:30"}
+    reply = client_of(people["admin"]).post(reverse("schedule", args=["parts"]), form_data)
     assert reply.status_code == 422 and "gone" in reply.content.decode()
     dataset.refresh_from_db()
     assert selectors.schedule_of(dataset) is None and dataset.retrain_every == 50
@@ -239,7 +239,7 @@ def test_a_schedule_is_saved_as_a_whole_or_not_at_all(dataset: Any, people: dict
 
 
 def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people: dict[str, Any]) -> None:
-    client, url = as_(people["admin"]), reverse("models", args=["parts"])
+    client, url = client_of(people["admin"]), reverse("models", args=["parts"])
     trained_heads(dataset)
     with CaptureQueriesContext(connection) as few:
         client.get(url)
@@ -251,12 +251,12 @@ def test_the_number_of_queries_does_not_grow_with_the_heads(dataset: Any, people
         page = client.get(url)
     assert len(many) <= len(few) + 2
     text = page.content.decode()
-    assert "?heads=8#heads" in text, "the older ones are a page further"
+    assert "?heads=8#heads" in text, "older heads are on the next page"
     assert "#7</a>" in client.get(url + "?heads=8").content.decode()
 
 
-def test_the_pages_of_models_and_of_settings_take_the_same_numbers_of_answers() -> None:
+def test_both_forms_accept_the_same_numbers_of_answers() -> None:
     fields = [form.base_fields["retrain_every"] for form in (SettingsForm, ScheduleForm)]
     assert len({(field.min_value, field.max_value) for field in fields}) == 1, (
-        "what one saves, the other refuses"
+        "one form would refuse what the other saves"
     )

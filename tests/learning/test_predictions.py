@@ -1,6 +1,6 @@
 """Predictions in one partition for each head.
 
-The rules of foreign keys hold, whatever processes work or die at the same time.
+The rules of foreign keys hold while several processes work, and after they die.
 """
 
 import os
@@ -124,7 +124,7 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 
 @pytest.mark.django_db
-class TestPromises:
+class TestForeignKeyRules:
     """The rules of foreign keys, checked on the database itself."""
 
     @pytest.mark.parametrize("by_orm", [True, False])
@@ -134,22 +134,22 @@ class TestPromises:
         for head in (scene.head, second):
             scene.store(head)
         elsewhere.store()
-        gone = [image.pk for image in scene.images[:2]]
+        deleted_ids = [image.pk for image in scene.images[:2]]
         if by_orm:
             with as_owner():
-                Image.objects.filter(pk__in=gone).delete()
+                Image.objects.filter(pk__in=deleted_ids).delete()
         else:
-            sql("DELETE FROM datasets_image WHERE id = ANY(%s)", gone)
-        left = set(Prediction.objects.values_list("head_id", "image_id"))
-        assert left == {(h.pk, i.pk) for h in (scene.head, second) for i in scene.images[2:]} | {
+            sql("DELETE FROM datasets_image WHERE id = ANY(%s)", deleted_ids)
+        remaining = set(Prediction.objects.values_list("head_id", "image_id"))
+        assert remaining == {(h.pk, i.pk) for h in (scene.head, second) for i in scene.images[2:]} | {
             (elsewhere.head.pk, i.pk) for i in elsewhere.images
         }
 
     @pytest.mark.parametrize("by_orm", [True, False])
     def test_deleting_a_head_deletes_its_predictions(self, by_orm: bool) -> None:
         scene = Scene()
-        kept = scene.new_head()
-        for head in (scene.head, kept):
+        kept_head = scene.new_head()
+        for head in (scene.head, kept_head):
             scene.store(head)
         assert predictions.table_of(scene.head.pk) in partitions()
         with without_append_only(Head):
@@ -157,8 +157,8 @@ class TestPromises:
                 scene.head.delete()
             else:
                 sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
-        assert set(Prediction.objects.values_list("head_id", flat=True)) == {kept.pk}
-        assert predictions.table_of(kept.pk) in partitions()
+        assert set(Prediction.objects.values_list("head_id", flat=True)) == {kept_head.pk}
+        assert predictions.table_of(kept_head.pk) in partitions()
         assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
         other = HeadFactory()
         with without_append_only(Head):
@@ -185,8 +185,8 @@ class TestPromises:
 
     def test_predictions_need_existing_labels_and_images_without_repetition(self) -> None:
         scene, elsewhere = Scene(), Scene()
-        sent = [*scene.images, elsewhere.images[0], scene.images[0]]
-        assert scene.store(images=sent) == len(scene.images)
+        images = [*scene.images, elsewhere.images[0], scene.images[0]]
+        assert scene.store(images=images) == len(scene.images)
         first = Prediction.objects.get(image=scene.images[0])
         assert first.confidence == 0.5, "of an image sent twice, the first counts"
         unknown = scene.labels[1].pk = 10**9
@@ -212,7 +212,7 @@ class TestPromises:
         new = ImageFactory(dataset=scene.dataset)
         assert scene.store(images=[new]) == 1
 
-    def test_the_lease_opens_the_partition_of_the_head_in_use_and_no_other(self) -> None:
+    def test_lease_reads_only_the_partition_of_the_head_in_use(self) -> None:
         scene = Scene()
         heads = [scene.head, *(scene.new_head() for _ in range(3))]
         for head in heads:
@@ -228,59 +228,59 @@ class TestPromises:
         assert predictions.table_of(heads[2].pk) in plan
         assert not any(predictions.table_of(head.pk) in plan for head in (*heads[:2], heads[3])), plan
 
-    def test_the_lease_looks_again_where_the_head_is_replaced_between_its_two_questions(self) -> None:
+    def test_lease_repeats_its_query_if_the_head_was_replaced_meanwhile(self) -> None:
         scene = Scene()
         old, new = scene.head, scene.new_head()
         for head in (old, new):
             scene.store(head)
         services.promote(head=old, reason={"code": "first_head"})
-        done: list[bool] = []
+        replacements: list[bool] = []
 
         def replace(execute: Any, query: str, *rest: Any) -> Any:
-            if "learning_prediction" in query and not done:
-                done.append(True)
+            if "learning_prediction" in query and not replacements:
+                replacements.append(True)
                 services.promote(head=new, reason={"code": "better_than_prompts"})
                 assert services.drop_replaced_predictions(scene.dataset) == 1
             return execute(query, *rest)
 
         with connection.execute_wrapper(replace):
             predicted = _predicted(scene.dataset, [scene.images[0].pk])
-        assert done and predicted[scene.images[0].pk]["head"] == new.version
+        assert replacements and predicted[scene.images[0].pk]["head"] == new.version
 
 
 @pytest.mark.django_db(transaction=True)
-class TestAtTheSameTime:
+class TestConcurrency:
     def test_an_image_that_is_being_deleted_is_left_out(self) -> None:
         scene = Scene()
         services.open_predictions(head=scene.head)
-        gone = scene.images[0].pk
+        deleted_id = scene.images[0].pk
         with other_session() as own:
             own.execute("SET ROLE mekiki")
-            own.execute("DELETE FROM datasets_image WHERE id = %s", [gone])
+            own.execute("DELETE FROM datasets_image WHERE id = %s", [deleted_id])
             thread, out = in_thread(scene.store)
             assert until(lambda: is_blocked_by(own.info.backend_pid))
         thread.join(20)
         assert out == [len(scene.images) - 1]
-        assert not Prediction.objects.filter(image_id=gone).exists()
+        assert not Prediction.objects.filter(image_id=deleted_id).exists()
 
     def test_image_deleted_during_storing_leaves_no_prediction(self) -> None:
         scene = Scene()
-        gone = scene.images[0].pk
+        deleted_id = scene.images[0].pk
 
         def delete() -> None:
-            sql("DELETE FROM datasets_image WHERE id = %s", gone)
+            sql("DELETE FROM datasets_image WHERE id = %s", deleted_id)
 
         with transaction.atomic():
             assert scene.store() == len(scene.images)
             thread, out = in_thread(delete)
             time.sleep(0.3)
-            assert not out, "it waits for what is being stored"
+            assert not out, "the deletion waits for the predictions"
         thread.join(20)
         assert out == [None]
         assert Prediction.objects.count() == len(scene.images) - 1
-        assert not Prediction.objects.filter(image_id=gone).exists()
+        assert not Prediction.objects.filter(image_id=deleted_id).exists()
 
-    def test_a_label_deleted_while_a_prediction_of_it_is_stored_stays(self) -> None:
+    def test_label_is_not_deleted_while_its_predictions_are_stored(self) -> None:
         scene = Scene()
 
         def delete() -> None:
@@ -302,7 +302,7 @@ class TestAtTheSameTime:
         assert sorted(out[0] for _thread, out in started) == [0, 0, 40]
         assert Prediction.objects.count() == 40
 
-    def test_two_heads_are_stored_for_at_once(self) -> None:
+    def test_predictions_of_two_heads_are_stored_concurrently(self) -> None:
         scene, elsewhere = Scene(), Scene()
         second = scene.new_head()
         with transaction.atomic():  # its transaction stays open while the others start and end
@@ -325,13 +325,13 @@ class TestAtTheSameTime:
         ChampionFactory(dataset=scene.dataset, head=new)
         with other_session() as own:
             own.execute("SELECT * FROM learning_prediction WHERE head_id = %s LIMIT 1", [old.pk])
-            begun = time.monotonic()
+            start = time.monotonic()
             assert services.drop_replaced_predictions(scene.dataset) == 0
-            assert time.monotonic() - begun < 5
-            assert Prediction.objects.filter(head=old).count() == 6, "all of it stays"
+            assert time.monotonic() - start < 5
+            assert Prediction.objects.filter(head=old).count() == 6, "all predictions stay"
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")
-            assert cursor.fetchone()[0] == "0", "the short patience was of the drop alone"
+            assert cursor.fetchone()[0] == "0", "the short timeout applied to the drop only"
         assert services.drop_replaced_predictions(scene.dataset) == 1
         assert set(Prediction.objects.values_list("head_id", flat=True)) == {new.pk}
         assert scene.store(old) == 6, "an older head can predict again"
@@ -383,11 +383,11 @@ def test_storing_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     child.stdout.close()
-    there = Prediction.objects.count()
-    assert 0 < there < 20_000, "killed in the middle"
+    stored_before = Prediction.objects.count()
+    assert 0 < stored_before < 20_000, "killed in the middle"
     assert "_by_label" not in indexes(scene.head)
-    stored = store_in_chunks(scene.head.pk, lambda **_facts: None)
-    assert 0 < stored <= 20_000 - there
+    stored_after = store_in_chunks(scene.head.pk, lambda **_facts: None)
+    assert 0 < stored_after <= 20_000 - stored_before
     assert Prediction.objects.count() == Image.objects.filter(dataset=scene.dataset).count() == 20_000
     assert "_by_label" in indexes(scene.head)
 

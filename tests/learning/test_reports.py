@@ -13,7 +13,7 @@ from tests.head_metrics import METRICS
 pytestmark = pytest.mark.django_db
 
 
-def stored(table: str, column: str, pk: int) -> dict:
+def stored_json(table: str, column: str, pk: int) -> dict:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {column} FROM {table} WHERE id = %s", [pk])
         return json.loads(cursor.fetchone()[0])
@@ -32,14 +32,16 @@ def test_a_row_without_a_version_is_read_as_version_0() -> None:
 def test_a_new_row_is_stored_with_its_version_and_reads_the_same() -> None:
     metrics = HeadMetrics.current(**METRICS)
     row = HeadFactory(metrics=metrics)
-    kept = stored("learning_head", "metrics", row.pk)
-    assert kept["version"] == metrics.version == 1
-    assert kept["cross_validated_on_reviewed_labels"] == METRICS["cross_validated_on_reviewed_labels"]
+    stored_metrics = stored_json("learning_head", "metrics", row.pk)
+    assert stored_metrics["version"] == metrics.version == 1
+    assert (
+        stored_metrics["cross_validated_on_reviewed_labels"] == METRICS["cross_validated_on_reviewed_labels"]
+    )
     again = Head.objects.get(pk=row.pk).metrics
     assert again == metrics and again.version == 1
 
 
-def test_old_reports_lack_figures_and_have_others() -> None:
+def test_old_reports_are_read_without_the_figures_they_lack() -> None:
     old = {
         "labels": [{"name": "傷", "precision": {"k": 9, "n": 10, "low": 0.6, "high": 0.98, "value": 0.9}}],
         "without_label": 3,
@@ -50,7 +52,7 @@ def test_old_reports_lack_figures_and_have_others() -> None:
     assert report.strata == () and report.macro_recall is None and report.unknown_label == 0
 
 
-def test_the_version_alone_makes_no_new_estimate() -> None:
+def test_reports_that_differ_only_in_their_version_are_equal() -> None:
     figures = {"label_ids": [1, 2], "confusion": [[3, 0], [1, 4]]}
     assert EvaluationReport.from_json(figures) == EvaluationReport.current(**figures)
 

@@ -33,7 +33,7 @@ def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixt
     call_command("retrain", dataset.slug, "--no-wait")
     assert TrainingRun.objects.get().finished_at is None
 
-    def work() -> None:
+    def run_worker() -> None:
         from workers.runner import run_job
 
         def stage(job: Job, report: object) -> None:
@@ -47,9 +47,9 @@ def test_retrain_command_waits_and_reports_the_result(capsys: pytest.CaptureFixt
         finally:
             connection.close()
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=run_worker)
     worker.start()
     call_command("retrain", dataset.slug)
     worker.join()
     assert "Training is not possible yet" in capsys.readouterr().out
-    assert TrainingRun.objects.count() == 1, "asking twice is asking once"
+    assert TrainingRun.objects.count() == 1, "a second request starts no second run"

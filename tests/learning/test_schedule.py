@@ -65,5 +65,5 @@ def test_invalid_schedules_are_refused(cron: str) -> None:
     )
 )
 def test_schedule_is_unchanged_after_storing_as_crontab(plan: Any) -> None:
-    read = from_cron(to_cron(plan))
-    assert (read.mode, to_cron(read)) == (plan.mode, to_cron(plan))
+    parsed = from_cron(to_cron(plan))
+    assert (parsed.mode, to_cron(parsed)) == (plan.mode, to_cron(plan))

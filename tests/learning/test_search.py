@@ -39,8 +39,8 @@ from tests.waiting import until
 from workers.runner import run_job
 
 
-def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) -> list[int]:
-    scores = vectors @ wanted.astype(np.float16).astype(np.float64)
+def exact_neighbours(ids: np.ndarray, vectors: np.ndarray, query: np.ndarray, limit: int) -> list[int]:
+    scores = vectors @ query.astype(np.float16).astype(np.float64)
     return ids[np.lexsort((ids, -scores))][:limit].tolist()
 
 
@@ -50,14 +50,14 @@ def truth(ids: np.ndarray, vectors: np.ndarray, wanted: np.ndarray, limit: int) 
 def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
     with transaction.atomic():
         dataset, encoder, ids, vectors = embedded(n, seed=seed)
-        wanted = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
+        query = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
         result = nearest(
-            encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=dataset), limit=limit
+            encoder=encoder, vector=query, images=Image.objects.filter(dataset=dataset), limit=limit
         )
         assert result.exact
         similarities = [similarity for _pk, similarity in result.hits]
         assert similarities == sorted(similarities, reverse=True)
-        scores = dict(zip(ids.tolist(), vectors @ wanted.astype(np.float16).astype(np.float64), strict=True))
+        scores = dict(zip(ids.tolist(), vectors @ query.astype(np.float16).astype(np.float64), strict=True))
         expected = sorted(scores.values(), reverse=True)[:limit]
         assert np.allclose(similarities, expected, atol=1e-3)
         assert all(abs(scores[pk] - similarity) < 1e-3 for pk, similarity in result.hits)
@@ -79,7 +79,7 @@ def test_search_orders_equal_distances_by_id_and_refuses_invalid_queries() -> No
 
 
 @pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch, index_builder: None) -> Iterator[Any]:
+def many_images(monkeypatch: pytest.MonkeyPatch, index_builder: None) -> Iterator[Any]:
     """Create 3,000 images where 200 already count as many, and build the index."""
     monkeypatch.setattr(neighbours, "EXACT_UP_TO", 200)
     dataset, encoder, ids, vectors = embedded(3000)
@@ -89,18 +89,20 @@ def many(monkeypatch: pytest.MonkeyPatch, index_builder: None) -> Iterator[Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_are_searched_by_the_index(many: Any) -> None:
-    dataset, encoder, ids, vectors = many
+def test_many_images_are_searched_by_the_index(many_images: Any) -> None:
+    dataset, encoder, ids, vectors = many_images
     images = Image.objects.filter(dataset=dataset)
     recalls = []
     for seed in range(10):
-        wanted = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
-        result = nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+        query = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
+        result = nearest(encoder=encoder, vector=query, images=images, limit=50)
         assert not result.exact and len(result.hits) == 50
-        recalls.append(len({pk for pk, _s in result.hits} & set(truth(ids, vectors, wanted, 50))) / 50)
+        recalls.append(
+            len({pk for pk, _s in result.hits} & set(exact_neighbours(ids, vectors, query, 50))) / 50
+        )
     assert np.mean(recalls) > 0.95
     with CaptureQueriesContext(connection) as queries:
-        nearest(encoder=encoder, vector=wanted, images=images, limit=50)
+        nearest(encoder=encoder, vector=query, images=images, limit=50)
     statement = next(q["sql"] for q in queries if "<#>" in q["sql"])
     settings_ = next(q["sql"] for q in queries if "iterative_scan" in q["sql"])
     with transaction.atomic(), connection.cursor() as cursor:
@@ -111,22 +113,26 @@ def test_many_are_searched_by_the_index(many: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_filters_with_few_near_images_return_all_matches(many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_with_few_near_images_return_all_matches(
+    many_images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A small dataset among many images, and a filter whose images all lie on the far side of the graph."""
-    _dataset, encoder, ids, vectors = many
-    small, _encoder, few, their = embedded(20, seed=5, encoder=encoder)
-    wanted = unit(np.random.default_rng(9).standard_normal(DIM))
-    result = nearest(encoder=encoder, vector=wanted, images=Image.objects.filter(dataset=small), limit=10)
-    assert result.exact and [pk for pk, _s in result.hits] == truth(few, their, wanted, 10)
-    far = ids[np.argsort(vectors @ wanted)[:1000]]
+    _dataset, encoder, ids, vectors = many_images
+    small, _encoder, few_ids, few_vectors = embedded(20, seed=5, encoder=encoder)
+    query = unit(np.random.default_rng(9).standard_normal(DIM))
+    result = nearest(encoder=encoder, vector=query, images=Image.objects.filter(dataset=small), limit=10)
+    assert result.exact and [pk for pk, _s in result.hits] == exact_neighbours(
+        few_ids, few_vectors, query, 10
+    )
+    far = ids[np.argsort(vectors @ query)[:1000]]
     # The search leaves the graph before it reaches the far side.
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
     monkeypatch.setattr(neighbours, "EF_SEARCH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
-    result = nearest(encoder=encoder, vector=wanted, images=of_far, limit=10)
+    result = nearest(encoder=encoder, vector=query, images=of_far, limit=10)
     assert result.exact
     keep = np.isin(ids, far)
-    assert [pk for pk, _s in result.hits] == truth(ids[keep], vectors[keep], wanted, 10)
+    assert [pk for pk, _s in result.hits] == exact_neighbours(ids[keep], vectors[keep], query, 10)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,7 +200,7 @@ def test_stop_after_the_last_step_removes_the_index(index_builder: None) -> None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
+def test_job_without_an_index_builder_fails_with_translated_errors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(index_keeper, "ABSENT_SECONDS", 0.2)
@@ -209,13 +215,13 @@ def test_a_job_without_a_keeper_says_so_in_the_language_of_the_reader(
 @pytest.mark.django_db(transaction=True)
 def test_two_builds_at_once_create_one_index(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(3000, dim=64)
-    made: list[Any] = []
+    results: list[Any] = []
 
     def build() -> None:
         try:
-            made.append(index.build(encoder))
+            results.append(index.build(encoder))
         except Exception as error:
-            made.append(error)
+            results.append(error)
         finally:
             connection.close()
 
@@ -224,13 +230,13 @@ def test_two_builds_at_once_create_one_index(index_builder: None) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert True in made and all(isinstance(result, bool) for result in made), made
+    assert True in results and all(isinstance(result, bool) for result in results), results
     assert index.is_searchable(encoder)
     index.drop(encoder.pk)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_a_keeper_a_build_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_without_an_index_builder_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_keeper, "ABSENT_SECONDS", 0.2)
     _dataset, encoder, _ids, _vectors = embedded(5)
     with pytest.raises(NoKeeperError, match="database-roles"):
@@ -238,7 +244,7 @@ def test_without_a_keeper_a_build_ends_with_the_reason(monkeypatch: pytest.Monke
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_build_the_database_cannot_do_ends_with_the_reason(index_builder: None) -> None:
+def test_build_that_fails_in_the_database_ends_with_the_reason(index_builder: None) -> None:
     _dataset, encoder, _ids, _vectors = embedded(5, dim=8)
     with as_owner(triggers=False):
         Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the stored vectors have 8 dimensions
@@ -248,7 +254,7 @@ def test_a_build_the_database_cannot_do_ends_with_the_reason(index_builder: None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_owner_builds_without_a_keeper() -> None:
+def test_owner_builds_without_an_index_builder() -> None:
     _dataset, encoder, _ids, _vectors = embedded(50)
     with as_owner():
         index_sessions = connection.get_connection_params() | {"options": "-c role=mekiki"}
@@ -268,7 +274,7 @@ def test_messages_without_a_build_are_ignored(text: str) -> None:
 
 
 @pytest.mark.django_db
-def test_the_memory_of_a_build_is_bounded(settings: Any) -> None:
+def test_memory_of_a_build_is_limited(settings: Any) -> None:
     settings.INDEX_MEMORY_MB = 500
     assert building.memory_for(1000, 512, local=True) < 100
     assert building.memory_for(10_000_000, 512, local=True) <= 500
@@ -304,9 +310,7 @@ def test_index_is_requested_once_and_not_during_embedding(
     assert maintain_search()["dropped"] == 0
     more.total, more.stage = 200, "storing predictions"
     more.save()
-    assert maintain_search()["dropped"] == 0, (
-        "what a job counts before and after are no images to be embedded"
-    )
+    assert maintain_search()["dropped"] == 0, "counts of other stages are no images to embed"
     more.stage = "computing embeddings"
     more.save()
     assert maintain_search() == {"asked": 0, "dropped": 1, "forgotten": 0} and not index.is_searchable(
@@ -320,45 +324,45 @@ def test_index_is_requested_once_and_not_during_embedding(
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    sent_ids: list[int] = []
+def sent_ids(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    row_ids: list[int] = []
 
     def send(name: str, args: list[int], queue: str) -> bool:
         assert (name, queue) == (texts.TASK, "interactive")
-        sent_ids.append(args[0])
+        row_ids.append(args[0])
         return True
 
     monkeypatch.setattr(texts.broker, "send", send)
-    return sent_ids
+    return row_ids
 
 
 @pytest.mark.django_db(transaction=True)
-def test_text_is_embedded_once_and_stored(sent: list[int]) -> None:
+def test_text_is_embedded_once_and_stored(sent_ids: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     assert find_text_vector(encoder=encoder, text="  a  scratch ", user=user).waiting
     assert find_text_vector(encoder=encoder, text="a scratch", user=UserFactory()).waiting
     row = TextEmbedding.objects.get()
-    assert sent == [row.pk] and row.text == "a scratch"
+    assert sent_ids == [row.pk] and row.text == "a scratch"
     # The message was lost. The waiting page sends it again once.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(seconds=6))
     find_text_vector(encoder=encoder, text="a scratch", user=user)
     find_text_vector(encoder=encoder, text="a scratch", user=user)
-    assert sent == [row.pk] * 2
+    assert sent_ids == [row.pk] * 2
     texts.record_vector(row=row, vector=np.eye(DIM)[1])
     result = find_text_vector(encoder=encoder, text="a scratch", user=user)
     assert result.vector is not None and result.vector.tolist() == np.eye(DIM)[1].tolist()
-    assert sent == [row.pk] * 2
+    assert sent_ids == [row.pk] * 2
     assert find_text_vector(
         encoder=EncoderFactory(dim=DIM), text="a scratch", user=user
     ).waiting  # another encoder embeds the text again
 
 
 @pytest.mark.django_db(transaction=True)
-def test_search_waits_for_the_worker(sent: list[int]) -> None:
+def test_search_waits_for_the_worker(sent_ids: list[int]) -> None:
     encoder = EncoderFactory(dim=DIM)
 
     def answer() -> None:
-        while not sent:
+        while not sent_ids:
             time.sleep(0.01)
         time.sleep(0.2)
         texts.record_vector(row=TextEmbedding.objects.get(), vector=np.eye(DIM)[0])
@@ -366,13 +370,13 @@ def test_search_waits_for_the_worker(sent: list[int]) -> None:
 
     thread = threading.Thread(target=answer)
     thread.start()
-    begun = time.monotonic()
+    start = time.monotonic()
     assert find_text_vector(encoder=encoder, text="傷", user=UserFactory(), wait=5).vector is not None
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - start < 2
     thread.join()
-    begun = time.monotonic()
+    start = time.monotonic()
     assert find_text_vector(encoder=encoder, text="穴", user=UserFactory(), wait=0.3).waiting
-    assert 0.25 < time.monotonic() - begun < 1.5
+    assert 0.25 < time.monotonic() - start < 1.5
 
 
 @pytest.mark.django_db(transaction=True)
@@ -392,17 +396,17 @@ def test_search_waits_for_the_worker(sent: list[int]) -> None:
     ],
 )
 def test_typed_text_is_embedded_or_refused_with_a_message(
-    sent: list[int], text: str, problem: Problem | None
+    sent_ids: list[int], text: str, problem: Problem | None
 ) -> None:
     result = find_text_vector(encoder=EncoderFactory(dim=DIM), text=text, user=UserFactory())
     assert result.problem == problem
     assert bool(result.sentence()) == (problem is not None)
-    assert result.waiting == (problem is None) and len(sent) == (problem is None)
+    assert result.waiting == (problem is None) and len(sent_ids) == (problem is None)
     assert len(result.text) <= 200
 
 
 @pytest.mark.django_db(transaction=True)
-def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int]) -> None:
+def test_permanent_problems_are_stored_and_temporary_ones_retried(sent_ids: list[int]) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
 
     def ask_again() -> texts.TextVectorResult:
@@ -413,23 +417,23 @@ def test_permanent_problems_are_stored_and_temporary_ones_retried(sent: list[int
     texts.record_problem(row=row, problem=Problem.TOO_LONG, count=99, most=64)
     assert "99" in ask_again().sentence() and "64" in ask_again().sentence()
     TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(hours=1))
-    assert ask_again().problem == Problem.TOO_LONG and len(sent) == 1
+    assert ask_again().problem == Problem.TOO_LONG and len(sent_ids) == 1
     TextEmbedding.objects.update(
         problem=Problem.NOT_LOADED, detail={"reason": "no file"}, answered_at=timezone.now()
     )
-    assert "no file" in ask_again().sentence() and len(sent) == 1
+    assert "no file" in ask_again().sentence() and len(sent_ids) == 1
     TextEmbedding.objects.update(answered_at=timezone.now() - timedelta(minutes=1))
-    assert ask_again().waiting and len(sent) == 2
+    assert ask_again().waiting and len(sent_ids) == 2
     # No worker answers: the page says so, and the text is requested again when a worker returns.
     TextEmbedding.objects.update(used_at=timezone.now() - timedelta(seconds=61))
     assert ask_again().problem == Problem.NO_WORKER
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=5))
-    assert ask_again().waiting and len(sent) == 3
+    assert ask_again().waiting and len(sent_ids) == 3
 
 
 @pytest.mark.django_db(transaction=True)
-def test_open_searches_are_bounded_and_old_ones_forgotten(
-    sent: list[int], monkeypatch: pytest.MonkeyPatch
+def test_open_searches_are_limited_and_old_texts_are_deleted(
+    sent_ids: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(texts, "MAX_PENDING_PER_USER", 3)
     monkeypatch.setattr(texts, "MAX_PENDING", 5)
@@ -447,18 +451,18 @@ def test_open_searches_are_bounded_and_old_ones_forgotten(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_broker_failure_is_reported_at_once(sent: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_failure_is_reported_at_once(sent_ids: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, user = EncoderFactory(dim=DIM), UserFactory()
     with monkeypatch.context() as patch:
         patch.setattr(texts.broker, "send", lambda *_args, **_options: False)
         result = find_text_vector(encoder=encoder, text="t", user=user)
     assert result.problem == Problem.NOT_SENT and "cannot be reached now" in result.sentence()
-    assert find_text_vector(encoder=encoder, text="t", user=user).waiting and len(sent) == 1
+    assert find_text_vector(encoder=encoder, text="t", user=user).waiting and len(sent_ids) == 1
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) -> None:
+def test_texts_are_embedded_after_a_clock_change(sent_ids: list[int], hours: int) -> None:
     """Stored times lie an hour in the past or in the future.
 
     The next look sends the text, and the worker answers.
@@ -469,7 +473,7 @@ def test_texts_are_embedded_after_a_clock_change(sent: list[int], hours: int) ->
     TextEmbedding.objects.update(asked_at=moment, used_at=moment)
     find_text_vector(encoder=encoder, text="t", user=user)
     row = TextEmbedding.objects.get()
-    assert len(sent) == 2 and texts.waiting_text(row.pk) == row
+    assert len(sent_ids) == 2 and texts.waiting_text(row.pk) == row
     # A text that nobody has requested recently is skipped.
     TextEmbedding.objects.update(asked_at=timezone.now() - timedelta(minutes=3))
     assert texts.waiting_text(row.pk) is None

@@ -38,7 +38,7 @@ def units(n: int, dim: int, seed: int = 0) -> np.ndarray:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def read(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_all(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     parts = list(selectors.read_embeddings(encoder=encoder, dataset=dataset, after=after))
     return tuple(np.concatenate(arrays) for arrays in zip(*parts))  # type: ignore[return-value]
 
@@ -50,17 +50,17 @@ def test_stored_embeddings_are_read_unchanged(monkeypatch: pytest.MonkeyPatch) -
     images = [ImageFactory(dataset=dataset, audit_key=n / 100) for n in range(50)]
     ids, vectors = [image.pk for image in images], units(50, 48)
     assert services.store_embeddings(encoder=encoder, image_ids=ids[::-1], vectors=vectors[::-1]) == 50
-    got_ids, keys, got = read(encoder, dataset)
-    assert got_ids.tolist() == ids
+    read_ids, keys, read_vectors = read_all(encoder, dataset)
+    assert read_ids.tolist() == ids
     assert np.allclose(keys, np.arange(50) / 100)
-    assert np.array_equal(got, vectors.astype(np.float16))
+    assert np.array_equal(read_vectors, vectors.astype(np.float16))
     with connection.cursor() as cursor:  # and PostgreSQL itself reads them as vectors
         cursor.execute("SELECT l2_norm(vector) FROM learning_embedding WHERE image_id = %s", [ids[7]])
         assert abs(cursor.fetchone()[0] - 1) < 1e-3
     changes = selectors.embedding_changes(encoder=encoder, dataset=dataset)
     assert (changes.low.tolist(), changes.high.tolist(), changes.rows) == ([ids[0]], [ids[-1]], 50)
     assert selectors.embedded_count(encoder=encoder, dataset=dataset) == 50
-    assert read(encoder, dataset, after=ids[39])[0].tolist() == ids[40:]
+    assert read_all(encoder, dataset, after=ids[39])[0].tolist() == ids[40:]
 
 
 def test_an_embedding_is_stored_once_and_only_of_an_image() -> None:
@@ -95,13 +95,15 @@ def labelled() -> tuple[Any, list[Any], Any]:
     return dataset, labels, HeadFactory(dataset=dataset)
 
 
-def store(head: Any, images: list[Any], labels: list[Any], confidence: float, runner: bool = True) -> int:
+def store(
+    head: Any, images: list[Any], labels: list[Any], confidence: float, has_runner_up: bool = True
+) -> int:
     n = len(images)
     return services.store_predictions(
         head=head,
         image_ids=[image.pk for image in images],
         label_ids=[labels[i % 3].pk for i in range(n)],
-        runner_up_ids=[labels[(i + 1) % 3].pk for i in range(n)] if runner else None,
+        runner_up_ids=[labels[(i + 1) % 3].pk for i in range(n)] if has_runner_up else None,
         confidence=np.full(n, confidence, np.float32),
         margin=np.full(n, 0.25),
         entropy=np.full(n, 0.5),
@@ -112,7 +114,7 @@ def test_predictions_by_copy_are_exact_and_safe_to_repeat(labelled: Any) -> None
     dataset, labels, head = labelled
     images = [ImageFactory(dataset=dataset) for _ in range(7)]
     assert store(head, images[:5], labels, 0.75) == 5
-    assert store(head, images, labels, 0.1) == 2, "what is there stays as it is"
+    assert store(head, images, labels, 0.1) == 2, "stored predictions stay"
     rows = {p.image_id: p for p in Prediction.objects.filter(head=head)}
     assert len(rows) == 7
     third = rows[images[2].pk]
@@ -129,11 +131,11 @@ def test_predictions_by_copy_are_exact_and_safe_to_repeat(labelled: Any) -> None
 
 def test_a_single_label_has_no_runner_up(labelled: Any) -> None:
     dataset, labels, head = labelled
-    store(head, [ImageFactory(dataset=dataset)], labels, 1.0, runner=False)
+    store(head, [ImageFactory(dataset=dataset)], labels, 1.0, has_runner_up=False)
     assert Prediction.objects.get().runner_up is None
 
 
-def test_promotion_switches_at_once_and_drops_only_what_was_replaced(labelled: Any) -> None:
+def test_promotion_switches_at_once_and_drops_replaced_predictions(labelled: Any) -> None:
     dataset, labels, head = labelled
     other = HeadFactory(dataset=dataset)
     elsewhere = HeadFactory()
@@ -221,7 +223,7 @@ def test_training_is_requested_once_until_it_ran() -> None:
     assert services.get_or_create_run(job).pk == services.get_or_create_run(job).pk
 
 
-def test_an_estimate_is_kept_once_for_the_same_counts_and_the_newest_counts() -> None:
+def test_equal_estimates_are_stored_once_and_the_newest_is_used() -> None:
     head = HeadFactory()
     ChampionFactory(head=head)
     facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": EvaluationReport()}

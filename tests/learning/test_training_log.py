@@ -36,7 +36,7 @@ def test_log_codes_and_sentences_match() -> None:
     assert codes_of("heads") | codes_of("stages") | codes_of("steps") == set(TRAINING_LOG)
 
 
-def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
+def test_figures_and_kinds_follow_the_conventions_of_the_language() -> None:
     values = {"kind": "gaussian", "log_loss": 0.43172, "gap": 0.0, "gap_error": 0.0, "taken": True}
     with translation.override("ja"):
         assert sentence("candidate", values) == (
@@ -55,12 +55,12 @@ def test_figures_and_kinds_are_written_as_the_language_writes_them() -> None:
 
 
 def test_error_is_shown_in_the_readers_language_where_available() -> None:
-    kept = {"en": "No prompt.", "ja": "プロンプトがありません。"}
-    for error in (kept, {"ja": kept["ja"]}, kept["ja"]):
+    texts = {"en": "No prompt.", "ja": "プロンプトがありません。"}
+    for error in (texts, {"ja": texts["ja"]}, texts["ja"]):
         with translation.override("ja"):
             assert sentence("failed", {"error": error}) == "学習に失敗しました：プロンプトがありません。"
-    assert sentence("failed", {"error": kept}) == "The run failed: No prompt."
-    assert sentence("failed", {"error": {"ja": kept["ja"]}}) == "The run failed: プロンプトがありません。"
+    assert sentence("failed", {"error": texts}) == "The run failed: No prompt."
+    assert sentence("failed", {"error": {"ja": texts["ja"]}}) == "The run failed: プロンプトがありません。"
 
 
 def test_unknown_log_codes_are_shown() -> None:
@@ -76,8 +76,8 @@ def test_unknown_log_codes_are_shown() -> None:
 def test_older_plain_text_logs_are_shown_unchanged(text: str) -> None:
     old = "14:02:11  " + text.replace("\r", "").replace("\n", "\n14:02:12  ")
     assert log_in_words(old) == old
-    both = add(old, "stopped", {})
-    assert log_in_words(both).startswith(old + "\n") and log_in_words(both).endswith("Stopped by a person.")
+    log = add(old, "stopped", {})
+    assert log_in_words(log).startswith(old + "\n") and log_in_words(log).endswith("Stopped by a person.")
 
 
 @pytest.mark.django_db
@@ -118,7 +118,7 @@ def client(user: Any, language: str) -> Client:
 
 
 @pytest.mark.django_db
-def test_pages_show_old_logs_and_new_ones_and_escape_both() -> None:
+def test_pages_show_and_escape_old_and_new_logs() -> None:
     viewer = UserFactory(username="viewer")
     dataset = DatasetFactory(viewer=viewer, slug="parts")
     LabelFactory(dataset=dataset, name="good")
@@ -138,9 +138,9 @@ def test_pages_show_old_logs_and_new_ones_and_escape_both() -> None:
     ):
         for url in pages.values():
             text = client(viewer, language).get(url).content.decode()
-            assert hostile not in text, "escaped"
-            shown = html.unescape(text)
-            assert old in shown and again in shown
-            assert failed in shown and f"「{hostile}」" in shown
-            assert '"code"' not in shown
+            assert hostile not in text, "the text is escaped"
+            unescaped = html.unescape(text)
+            assert old in unescaped and again in unescaped
+            assert failed in unescaped and f"「{hostile}」" in unescaped
+            assert '"code"' not in unescaped
     assert client(UserFactory(username="stranger"), "ja").get(pages["log"]).status_code == 404
