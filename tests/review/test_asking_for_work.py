@@ -34,8 +34,8 @@ class Browser:
         self.client.force_login(self.user)
         self.url = f"/api/v1/datasets/{dataset.slug}/review/"
 
-    def post(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
-        reply = self.client.post(self.url + what, body, content_type="application/json")
+    def post(self, action: str, body: dict[str, Any]) -> dict[str, Any]:
+        reply = self.client.post(self.url + action, body, content_type="application/json")
         assert reply.status_code == 200, reply.content
         return reply.json()
 
@@ -50,7 +50,7 @@ def finish(job: Job, state: State = State.SUCCEEDED, **more: Any) -> None:
     Job.objects.filter(pk=job.pk).update(**fields)
 
 
-def exhausted() -> tuple[Station, Browser]:
+def make_exhausted_station() -> tuple[Station, Browser]:
     """Create a dataset of two answered images, for which a refill has found no more."""
     station = Station(items=2, queue_target=50)
     browser = Browser(station.dataset)
@@ -65,7 +65,7 @@ def exhausted() -> tuple[Station, Browser]:
 
 
 def test_station_on_an_exhausted_dataset_creates_no_jobs_or_events():
-    _station, browser = exhausted()
+    _station, browser = make_exhausted_station()
     jobs, events = Job.objects.count(), Event.objects.count()
     replies = [browser.poll() for _ in range(50)]
     assert (Job.objects.count(), Event.objects.count()) == (jobs, events)
@@ -74,7 +74,7 @@ def test_station_on_an_exhausted_dataset_creates_no_jobs_or_events():
 
 
 def test_images_leased_to_others_cause_no_repeated_refill():
-    station, browser = exhausted()
+    station, browser = make_exhausted_station()
     station.item()
     other = Browser(station.dataset)
     assert other.poll()["items"]
@@ -88,8 +88,8 @@ def test_images_leased_to_others_cause_no_repeated_refill():
 
 
 @pytest.mark.parametrize("change", ["image", "undo", "answer"])
-def test_a_refill_is_asked_for_again_after_something_has_changed(change: str):
-    station, browser = exhausted()
+def test_refill_is_requested_again_after_a_change(change: str):
+    station, browser = make_exhausted_station()
     if change == "image":
         ImageFactory(dataset=station.dataset)
     elif change == "undo":
@@ -106,14 +106,14 @@ def test_a_refill_is_asked_for_again_after_something_has_changed(change: str):
 
 
 @pytest.mark.parametrize("changes", [{"queue_target": 60}, {"audit_fraction": 0.4}])
-def test_a_longer_queue_or_another_audit_share_asks_for_a_refill(changes: dict[str, Any]):
-    station, _browser = exhausted()
+def test_longer_queue_or_other_audit_share_requests_a_refill(changes: dict[str, Any]):
+    station, _browser = make_exhausted_station()
     update_settings(dataset=station.dataset, user=station.reviewer("admin"), **changes)
     assert Job.objects.filter(kind=Kind.REFILL).count() == 2
 
 
 @pytest.mark.parametrize("role", ["reviewer", "admin"])
-def test_review_of_an_empty_dataset_asks_for_nothing(role: str):
+def test_review_of_an_empty_dataset_requests_no_job(role: str):
     dataset = DatasetFactory()
     browser = Browser(dataset)
     page = browser.client.get(f"/d/{dataset.slug}/review/")
@@ -128,8 +128,8 @@ def test_review_of_an_empty_dataset_asks_for_nothing(role: str):
     del role
 
 
-def test_a_refill_that_failed_is_tried_again_only_after_a_while():
-    station, browser = exhausted()
+def test_failed_refill_is_tried_again_only_after_a_pause():
+    station, browser = make_exhausted_station()
     job = Job.objects.get(kind=Kind.REFILL)
     finish(job, State.FAILED, error="no memory")
     for _ in range(20):
@@ -142,7 +142,7 @@ def test_a_refill_that_failed_is_tried_again_only_after_a_while():
     assert station.dataset.jobs.filter(state=State.QUEUED).count() == 1
 
 
-def test_a_refill_that_changes_nothing_leaves_no_event():
+def test_refill_without_changes_records_no_event():
     station = Station()
     fields = {"dataset": station.dataset, "head": station.head}
     services.fill_queue(**fields, image_ids=[], streams=[], propensities=[])
@@ -153,7 +153,7 @@ def test_a_refill_that_changes_nothing_leaves_no_event():
     assert Event.objects.filter(kind="queue.filled").count() == 2  # added, withdrawn
 
 
-def test_a_training_without_anything_to_learn_from_is_refused():
+def test_training_without_labelled_images_is_refused():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)
@@ -169,7 +169,7 @@ def test_a_training_without_anything_to_learn_from_is_refused():
     assert not Job.objects.exists() and not TrainingRun.objects.exists()
 
 
-def test_a_prediction_is_not_asked_for_while_a_label_has_no_prompt():
+def test_prediction_is_not_requested_while_a_label_has_no_prompt():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     set_schema(dataset=dataset, labels=[{"name": "good", "prompts": ["good"]}], user=user)

@@ -32,7 +32,7 @@ ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share
 NO_BETTER = ("archive", "rename", "critical", "share", "overlap", "skip", "refill")
 
 
-class World:
+class ReviewSimulation:
     """A station with some reviewers, and a head that always predicts the first label."""
 
     def __init__(self, dice: random.Random) -> None:
@@ -133,24 +133,24 @@ class World:
 @given(st.lists(st.sampled_from(ACTS), min_size=4, max_size=24), st.integers(0, 2**16))
 def test_drawn_images_stay_accounted_for_after_any_actions(acts: list[str], seed: int) -> None:
     with transaction.atomic():
-        world = World(random.Random(seed))
+        simulation = ReviewSimulation(random.Random(seed))
         for name in [*["answer"] * 4, *acts]:
-            right, n = world.figures()
-            before = audit_counts(world.dataset)
-            world.act(name)
-            counts = audit_counts(world.dataset)
+            right, n = simulation.figures()
+            before = audit_counts(simulation.dataset)
+            simulation.act(name)
+            counts = audit_counts(simulation.dataset)
             shown = Decision.objects.filter(item__stream=Stream.AUDIT).exclude(kind="undo")
             drawn = set(shown.values_list("image_id", flat=True))
-            assert drawn == world.seen
+            assert drawn == simulation.seen
             assert counts.drawn == len(drawn), (name, counts)
-            assert counts.drawn >= before.drawn, (name, "no act lowers the number of drawn images")
-            assert counts.counted == len(audit_sample(world.dataset)), (name, counts)
+            assert counts.drawn >= before.drawn, (name, "no action lowers the number of drawn images")
+            assert counts.counted == len(audit_sample(simulation.dataset)), (name, counts)
             assert 0 <= counts.archived_label <= counts.counted
-            now_right, now_n = world.figures()
+            now_right, now_n = simulation.figures()
             better = n and now_n and now_right / now_n > right / n
-            left = counts.left_out > before.left_out
+            more_left_out = counts.left_out > before.left_out
             if name in NO_BETTER and better:
-                assert left, (name, before, counts, "an accuracy improved and nothing says why")
+                assert more_left_out, (name, before, counts, "an accuracy improved without a recorded reason")
             if name in ("archive", "rename", "critical", "overlap"):
                 assert not better and now_n == n, (name, before, counts)
         transaction.set_rollback(True)

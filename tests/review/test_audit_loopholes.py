@@ -33,7 +33,7 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_UNDO_PERIOD", timedelta(0))
 
 
-def audited(overlap: int = 1, **settings: Any) -> tuple[Station, Any]:
+def station_with_audit(overlap: int = 1, **settings: Any) -> tuple[Station, Any]:
     station = Station(overlap=overlap, **settings)
     item = station.item(stream=Stream.AUDIT)
     set_fixed(item.image, audit_key=0.01)
@@ -50,7 +50,7 @@ def test_a_late_first_answer_is_not_replaced_by_one_in_time(grace_is_over: None,
 
     It was blind nevertheless, and ends the audit of the image.
     """
-    station, item = audited()
+    station, item = station_with_audit()
     user, other = station.reviewer(), station.reviewer()
     leased = station.next(user)[0]
     Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -71,7 +71,7 @@ def test_answer_after_the_accuracy_was_shown_does_not_replace_the_first() -> Non
 
     A reviewer who answers again knows the prediction.
     """
-    station, _item = audited()
+    station, _item = station_with_audit()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
     record_evaluation(
@@ -84,7 +84,7 @@ def test_answer_after_the_accuracy_was_shown_does_not_replace_the_first() -> Non
 
 def test_archiving_a_label_with_audits_needs_confirmation(grace_is_over: None) -> None:
     """The image was corrected later, so no image has the label. Its audit still counts under that label."""
-    station, item = audited()
+    station, item = station_with_audit()
     user = station.reviewer("admin")
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
     correct_label(
@@ -118,7 +118,7 @@ def test_images_with_visible_predictions_do_not_join_the_reserve() -> None:
 
 
 @pytest.mark.parametrize("first", [0.0, 0.15])
-def test_a_share_that_is_raised_after_the_first_head_holds_for_later_images_only(first: float) -> None:
+def test_share_raised_after_the_first_head_applies_to_later_images_only(first: float) -> None:
     """Every member may read predictions of images outside the reserve, also without a review."""
     station = Station(audit_fraction=first)
     admin = station.reviewer("admin")
@@ -131,7 +131,7 @@ def test_a_share_that_is_raised_after_the_first_head_holds_for_later_images_only
     assert blinding.hidden_ids(station.dataset, [image.pk, later.pk]) == {later.pk}
 
 
-def test_a_share_that_is_raised_before_the_first_head_is_the_share() -> None:
+def test_share_raised_before_the_first_head_applies_to_all_images() -> None:
     dataset = DatasetFactory(audit_fraction=0.0)
     admin = MembershipFactory(dataset=dataset, role="admin").user
     image = ImageFactory(dataset=dataset, audit_key=0.3)
@@ -141,11 +141,11 @@ def test_a_share_that_is_raised_before_the_first_head_is_the_share() -> None:
     assert blinding.hidden_ids(dataset, [image.pk]) == {image.pk}
 
 
-def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_corrected(
+def test_audit_of_an_archived_label_is_queued_again_after_a_correction(
     grace_is_over: None,
 ) -> None:
     """The audit counts as wrong, permanently, because a correction to another label is no audit."""
-    station, item = audited()
+    station, item = station_with_audit()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
     correct_label(
@@ -171,12 +171,12 @@ def test_an_audit_under_an_archived_label_is_asked_again_although_it_was_correct
     assert not blinding.hidden_ids(station.dataset, [item.image_id])
 
 
-def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:
+def test_image_judged_again_after_its_label_was_archived_is_counted(grace_is_over: None) -> None:
     """Its prediction could be read before the label was archived.
 
     The report shows this next to the better figure.
     """
-    station, item = audited()
+    station, item = station_with_audit()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
     archive_label(label=station.labels[1], user=admin, confirmed=True)
@@ -191,8 +191,8 @@ def test_an_image_that_is_judged_again_after_its_label_was_archived_is_counted(g
     assert sample(station) == [station.labels[1].pk] and audit_counts(station.dataset).judged_again == 0
 
 
-def test_a_label_set_that_claims_nothing_says_what_became_of_the_audit(grace_is_over: None) -> None:
-    station, _item = audited()
+def test_accuracy_statement_names_audits_moved_into_training(grace_is_over: None) -> None:
+    station, _item = station_with_audit()
     admin = station.reviewer("admin")
     station.answer(admin, station.next(admin)[0], "correct", label=station.labels[1])
     retire_audit(dataset=station.dataset, user=admin)
@@ -207,9 +207,9 @@ def test_released_audit_images_stay_with_their_reviewer() -> None:
     station = Station(queue_target=0)
     items = [station.item(stream=Stream.AUDIT) for _ in range(5)] + [station.item()]
     user = station.reviewer()
-    held = station.next(user, 5)
-    station.answer(user, held[2], "correct", label=station.labels[0])
-    release(dataset=station.dataset, user=user, lease_ids=[held_item.lease.pk for held_item in held])
+    first_items = station.next(user, 5)
+    station.answer(user, first_items[2], "correct", label=station.labels[0])
+    release(dataset=station.dataset, user=user, lease_ids=[first_item.lease.pk for first_item in first_items])
     fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
     waiting = {leased.item.pk for leased in station.next(user, 5)}
-    assert waiting == {item.pk for item in items[:5]} - {held[2].item.pk}
+    assert waiting == {item.pk for item in items[:5]} - {first_items[2].item.pk}

@@ -37,13 +37,13 @@ def test_lease_with_a_future_time_counts_as_renewed_now() -> None:
     (leased,) = services.next_items(dataset=dataset, user=user)
     Lease.objects.update(expires_at=leased.lease.expires_at + HOUR)
     assert services.release_expired_leases() == 0
-    left = Lease.objects.get().expires_at - timezone.now()
-    assert timedelta(0) < left <= lease_time()
-    (same,) = services.next_items(dataset=dataset, user=user)
-    assert same.lease.pk == leased.lease.pk, "the reviewer keeps it"
+    remaining = Lease.objects.get().expires_at - timezone.now()
+    assert timedelta(0) < remaining <= lease_time()
+    (again,) = services.next_items(dataset=dataset, user=user)
+    assert again.lease.pk == leased.lease.pk, "the reviewer keeps the lease"
 
 
-def test_a_skipped_image_comes_back_to_who_skipped_it() -> None:
+def test_skipped_image_returns_to_its_reviewer_after_a_clock_change() -> None:
     dataset = DatasetFactory()
     user = MembershipFactory(dataset=dataset).user
     item = QueueItemFactory(dataset=dataset)
@@ -62,7 +62,7 @@ def test_a_skipped_image_comes_back_to_who_skipped_it() -> None:
         assert len(services.next_items(dataset=dataset, user=user)) == 1
 
 
-def test_a_refill_is_asked_for_once() -> None:
+def test_refill_is_requested_once_after_a_clock_change() -> None:
     dataset = DatasetFactory(queue_target=10)
     ImageFactory(dataset=dataset)
     ChampionFactory(dataset=dataset)
@@ -71,10 +71,10 @@ def test_a_refill_is_asked_for_once() -> None:
     Job.objects.filter(pk=last.pk).update(created_at=moment, started_at=moment, finished_at=moment)
     DecisionFactory(dataset=dataset)
     assert queue.request_refill(dataset=dataset, waiting=0)
-    assert not queue.request_refill(dataset=dataset, waiting=0), "the job of now is the last one"
+    assert not queue.request_refill(dataset=dataset, waiting=0), "the new job is the latest job"
 
 
-def test_a_training_is_asked_for() -> None:
+def test_training_is_requested_after_a_clock_change() -> None:
     dataset = DatasetFactory(retrain_every=2)
     last = TrainingRunFactory(dataset=dataset)
     TrainingRun.objects.filter(pk=last.pk).update(created_at=timezone.now() + HOUR)
@@ -84,7 +84,7 @@ def test_a_training_is_asked_for() -> None:
     assert queue._enough_for_training(dataset)
 
 
-def test_the_time_of_grace_after_an_audit_answer_ends(django_assert_num_queries: Any) -> None:
+def test_undo_period_after_an_audit_answer_ends(django_assert_num_queries: Any) -> None:
     dataset = DatasetFactory(audit_fraction=0.5)
     image = ImageFactory(dataset=dataset, audit_key=0.1)
     label = ConfirmedLabelFactory(dataset=dataset, image=image, stream=Stream.AUDIT)

@@ -25,7 +25,7 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_UNDO_PERIOD", timedelta(0))
 
 
-def judged(stream: str = Stream.UNCERTAIN, overlap: int = 1) -> tuple[Station, Any, Any]:
+def make_judged_image(stream: str = Stream.UNCERTAIN, overlap: int = 1) -> tuple[Station, Any, Any]:
     """Create a station with one image that its reviewers labelled with the first label."""
     station = Station(overlap=overlap)
     item = station.item(stream=stream)
@@ -52,8 +52,8 @@ def correct(station: Station, user: Any, image: Any, label: int = 1, **more: Any
 
 
 @pytest.mark.parametrize("overlap", [1, 2])
-def test_a_correction_is_a_new_decision_that_counts_from_then_on(overlap: int) -> None:
-    station, image, first = judged(overlap=overlap)
+def test_correction_is_a_new_decision_and_replaces_the_label(overlap: int) -> None:
+    station, image, first = make_judged_image(overlap=overlap)
     before = list(Decision.objects.order_by("pk"))
     other = station.reviewer()
     decision = correct(station, other, image, note="seen under the microscope")
@@ -64,7 +64,7 @@ def test_a_correction_is_a_new_decision_that_counts_from_then_on(overlap: int) -
         station.labels[1], decision, "recheck", True,
     )  # fmt: skip
     assert list(Decision.objects.exclude(pk=decision.pk).order_by("pk")) == before
-    assert not QueueItem.objects.filter(state="waiting").exists(), "nobody is asked again"
+    assert not QueueItem.objects.filter(state="waiting").exists(), "the image is not queued again"
     event = Event.objects.filter(kind="decision.recorded").latest("pk")
     assert (event.data["image"], event.data["label"]) == (image.sha256, station.labels[1].pk)
     # And back to the head's label: a confirmation of the label that the page shows.
@@ -72,17 +72,17 @@ def test_a_correction_is_a_new_decision_that_counts_from_then_on(overlap: int) -
     assert again.kind == "confirm" and ConfirmedLabel.objects.get().label == station.labels[0]
 
 
-def test_an_audit_keeps_counting_its_first_answer() -> None:
-    station, image, user = judged(Stream.AUDIT)
+def test_first_answer_of_an_audit_counts_after_a_correction() -> None:
+    station, image, user = make_judged_image(Stream.AUDIT)
     correct(station, user, image)
     row = ConfirmedLabel.objects.get()
     assert (row.label, row.audit_label, row.stream) == (station.labels[1], station.labels[0], "audit")
-    assert not row.in_training, "no head learns from it either"
+    assert not row.in_training, "the image is not trained on"
     assert [label for _i, label, _b in selectors.audit_sample(station.dataset)] == [station.labels[0].pk]
 
 
-def test_the_same_form_sent_twice_is_one_decision() -> None:
-    station, image, user = judged()
+def test_form_sent_twice_records_one_decision() -> None:
+    station, image, user = make_judged_image()
     key = uuid.uuid4()
     first = correct(station, user, image, client_key=key)
     second = correct(station, user, image, client_key=key)
@@ -92,8 +92,8 @@ def test_the_same_form_sent_twice_is_one_decision() -> None:
     assert error.value.code == "key_used" and ConfirmedLabel.objects.get().label == station.labels[1]
 
 
-def test_what_is_refused_changes_nothing() -> None:
-    station, image, user = judged()
+def test_invalid_corrections_are_refused_and_change_nothing() -> None:
+    station, image, user = make_judged_image()
     unjudged = station.item().image
     foreign = LabelFactory(dataset=DatasetFactory())
     elsewhere = ImageFactory()
@@ -131,11 +131,11 @@ def test_what_is_refused_changes_nothing() -> None:
 
 
 def test_newest_correction_can_be_undone_by_its_author() -> None:
-    station, image, user = judged()
+    station, image, user = make_judged_image()
     other = station.reviewer()
 
-    def take_back(who: Any) -> Decision:
-        return services.take_back_correction(dataset=station.dataset, user=who, image_id=image.pk)
+    def take_back(author: Any) -> Decision:
+        return services.take_back_correction(dataset=station.dataset, user=author, image_id=image.pk)
 
     with pytest.raises(ReviewError, match="not the newest"):
         take_back(user)  # the answer at the station is no correction
@@ -151,33 +151,33 @@ def test_newest_correction_can_be_undone_by_its_author() -> None:
 
 
 def test_image_sent_to_review_comes_next_and_survives_a_refill() -> None:
-    station, image, user = judged()
+    station, image, user = make_judged_image()
     station.item()
     item = services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
     assert item.stream == Stream.RECHECK and ConfirmedLabel.objects.count() == 1
     again = services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
-    assert again == item, "asked for twice, it waits once"
+    assert again == item, "two requests create one queue item"
     services.fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
-    held = station.next(user)[0]
-    assert held.item == item and not held.blind
-    station.answer(user, held, "correct", label=station.labels[2])
+    leased = station.next(user)[0]
+    assert leased.item == item and not leased.blind
+    station.answer(user, leased, "correct", label=station.labels[2])
     assert ConfirmedLabel.objects.get(image=image).label == station.labels[2]
     event = Event.objects.filter(kind="queue.asked_again").first()
     assert event.data["image"] == image.sha256
 
 
-def test_an_audited_image_is_asked_again_blind() -> None:
-    station, image, user = judged(Stream.AUDIT)
+def test_audited_image_is_queued_again_as_blind() -> None:
+    station, image, user = make_judged_image(Stream.AUDIT)
     assert not blinding.hidden_ids(station.dataset, [image.pk])
     services.request_recheck(dataset=station.dataset, user=user, image_id=image.pk)
-    assert blinding.hidden_ids(station.dataset, [image.pk]), "until the new answer"
+    assert blinding.hidden_ids(station.dataset, [image.pk]), "the prediction is hidden until the new answer"
     with pytest.raises(ReviewError) as error:
         correct(station, user, image)
     assert error.value.code == "blind"
     services.fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
-    held = station.next(user)[0]
-    assert held.blind and held.prediction is None
-    station.answer(user, held, "correct", label=station.labels[2])
+    leased = station.next(user)[0]
+    assert leased.blind and leased.prediction is None
+    station.answer(user, leased, "correct", label=station.labels[2])
     row = ConfirmedLabel.objects.get()
     assert (row.label, row.audit_label) == (station.labels[2], station.labels[0])
     assert [label for _i, label, _b in selectors.audit_sample(station.dataset)] == [station.labels[0].pk]

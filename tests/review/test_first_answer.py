@@ -1,4 +1,4 @@
-"""The first answer of an audit counts, whatever is decided after the prediction was visible."""
+"""The first answer of an audit counts, and no decision after the prediction was visible."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,14 +24,14 @@ def grace_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "AUDIT_UNDO_PERIOD", timedelta(0))
 
 
-def audited(overlap: int = 1) -> tuple[Station, Any]:
+def station_with_audit(overlap: int = 1) -> tuple[Station, Any]:
     station = Station(overlap=overlap)
     item = station.item(stream=Stream.AUDIT)
     set_fixed(item.image, audit_key=0.01)
     return station, item
 
 
-def page(station: Station, user: Any, item: Any) -> str:
+def page_text(station: Station, user: Any, item: Any) -> str:
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     return client.get(reverse("image", args=[station.dataset.slug, item.image.sha256])).content.decode()
@@ -41,19 +41,19 @@ def sample(station: Station) -> list[int]:
     return [label for _image, label, _batch in selectors.audit_sample(station.dataset)]
 
 
-def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grace_is_over: None) -> None:
-    station, item = audited()
+def test_second_answer_after_the_prediction_was_visible_does_not_count(grace_is_over: None) -> None:
+    station, item = station_with_audit()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
-    assert "80.0 %" in page(station, user, item), "the prediction can be seen now"
+    assert "80.0 %" in page_text(station, user, item), "the prediction can be seen now"
     station.undo(user)
-    assert "80.0 %" not in page(station, user, item)
-    assert audit_counts(station.dataset).taken_back == 1, "taken back, it is counted and shown as such"
+    assert "80.0 %" not in page_text(station, user, item)
+    assert audit_counts(station.dataset).taken_back == 1, "the undone answer is counted and shown"
     station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
-    assert sample(station) == [station.labels[1].pk], "what the reviewer said before seeing the prediction"
+    assert sample(station) == [station.labels[1].pk], "the answer before the prediction was visible"
     row = ConfirmedLabel.objects.get()
-    assert row.label == station.labels[0] and not row.in_training, "what the label set takes is the last word"
-    # However often the answer is repeated.
+    assert row.label == station.labels[0] and not row.in_training, "the label set uses the newest answer"
+    # Repeated answers do not change this.
     for label in station.labels:
         station.undo(user)
         station.answer(user, station.next(user)[0], "correct", label=label)
@@ -62,26 +62,26 @@ def test_an_answer_given_again_after_the_prediction_was_seen_does_not_count(grac
 
 def test_answer_corrected_within_two_minutes_replaces_the_first() -> None:
     """The page hides the prediction for two minutes, so the second answer is as blind as the first."""
-    station, item = audited()
+    station, item = station_with_audit()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
-    text = page(station, user, item)
+    text = page_text(station, user, item)
     assert "80.0 %" not in text and item.image.name not in text
     station.undo(user)
     station.answer(user, station.next(user)[0], "correct", label=station.labels[0])
     assert sample(station) == [station.labels[0].pk]
     ConfirmedLabel.objects.update(audited_at=ConfirmedLabel.objects.get().audited_at - timedelta(minutes=3))
-    text = page(station, user, item)
+    text = page_text(station, user, item)
     assert "80.0 %" in text and item.image.name in text
 
 
-def test_with_overlap_the_first_answer_of_a_reviewer_counts(grace_is_over: None) -> None:
-    station, item = audited(overlap=2)
+def test_first_answer_of_every_reviewer_counts_with_overlap(grace_is_over: None) -> None:
+    station, item = station_with_audit(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
-    assert "80.0 %" not in page(station, one, item), "the other has not answered yet"
+    assert "80.0 %" not in page_text(station, one, item), "the other reviewer has not answered yet"
     station.answer(two, station.next(two)[0], "correct", label=station.labels[1])
-    assert sample(station) == [station.labels[1].pk] and "80.0 %" in page(station, one, item)
+    assert sample(station) == [station.labels[1].pk] and "80.0 %" in page_text(station, one, item)
     for user in (one, two):
         station.undo(user)
     for user in (one, two):
@@ -90,8 +90,8 @@ def test_with_overlap_the_first_answer_of_a_reviewer_counts(grace_is_over: None)
     assert ConfirmedLabel.objects.get().label == station.labels[0]
 
 
-def test_reviewers_who_did_not_agree_at_first_leave_no_label_that_counts(grace_is_over: None) -> None:
-    station, _item = audited(overlap=2)
+def test_audit_with_differing_first_answers_is_not_counted(grace_is_over: None) -> None:
+    station, _item = station_with_audit(overlap=2)
     one, two = station.reviewer(), station.reviewer()
     station.answer(one, station.next(one)[0], "correct", label=station.labels[1])
     station.answer(two, station.next(two)[0], "correct", label=station.labels[2])
@@ -101,13 +101,13 @@ def test_reviewers_who_did_not_agree_at_first_leave_no_label_that_counts(grace_i
     assert sample(station) == [] and audit_counts(station.dataset).prediction_shown == 1
 
 
-def test_the_image_that_is_audited_again_for_an_archived_label_counts_anew(grace_is_over: None) -> None:
-    station, item = audited()
+def test_audit_repeated_after_its_label_was_archived_counts(grace_is_over: None) -> None:
+    station, item = station_with_audit()
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "correct", label=station.labels[1])
     station.labels[1].archived_at = item.created_at
     station.labels[1].save()
-    assert "80.0 %" not in page(station, user, item), "it is asked about again, blind"
+    assert "80.0 %" not in page_text(station, user, item), "the image is queued again as blind"
     station.item(stream=Stream.AUDIT, image=item.image)
     station.answer(user, station.next(user)[0], "correct", label=station.labels[2])
     assert sample(station) == [station.labels[2].pk]

@@ -17,7 +17,7 @@ from tests.review_setup import Station
 pytestmark = pytest.mark.django_db
 
 
-def page(station: Station, user) -> str:
+def page_text(station: Station, user) -> str:
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     return html.unescape(client.get(reverse("review-queue", args=[station.dataset.slug])).content.decode())
@@ -29,17 +29,17 @@ def post(station: Station, user, flag: Decision):
     return client.post(reverse("review-put-back", args=[station.dataset.slug, flag.pk]), follow=True)
 
 
-def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_before():
+def test_image_put_back_by_an_admin_comes_first_and_stays_blind():
     station = Station(items=2)
     audited = station.item(stream=Stream.AUDIT)
     QueueItem.objects.filter(pk=audited.pk).update(position=0.5)
     user, admin = station.reviewer(), station.reviewer("admin")
     flag = station.answer(user, station.next(user)[0], "flag", note="too dark\nask line 3")
     assert audited.image_id in selectors.reviewed_image_ids(station.dataset)
-    text = page(station, admin)
+    text = page_text(station, admin)
     assert "too dark<br>ask line 3" in text
     assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
-    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page(station, user)
+    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page_text(station, user)
     reply = post(station, admin, flag)
     assert (
         f"image {audited.image.sha256[:8]} was returned to the start of the queue" in reply.content.decode()
@@ -47,7 +47,7 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
     assert not selectors.flagged(station.dataset).exists()
     again = station.next(user)[0]
     assert again.item == audited and again.blind, (
-        "also the one who flagged it may answer, and sees no prediction"
+        "the reviewer who flagged the image may answer, without a prediction"
     )
     assert again.item.propensity == audited.propensity
     flag.refresh_from_db()
@@ -63,20 +63,20 @@ def test_an_admin_puts_a_flagged_image_back_and_it_is_asked_first_blind_as_befor
 def test_refill_keeps_an_image_put_back_by_an_admin():
     station = Station(items=3)
     user, admin = station.reviewer(), station.reviewer("admin")
-    held = station.next(user)[0]
-    flag = station.answer(user, held, "flag")
+    leased = station.next(user)[0]
+    flag = station.answer(user, leased, "flag")
     services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
     other = ImageFactory(dataset=station.dataset)
     services.fill_queue(
         dataset=station.dataset,
         head=station.head,
-        image_ids=[other.pk, held.item.image_id],
+        image_ids=[other.pk, leased.item.image_id],
         streams=["uncertain", "uncertain"],
         propensities=[0.5, 0.5],
     )
     waiting = QueueItem.objects.filter(dataset=station.dataset, state=QueueItem.State.WAITING)
     assert list(waiting.order_by("position").values_list("image_id", flat=True)) == [
-        held.item.image_id,
+        leased.item.image_id,
         other.pk,
     ]
 
@@ -86,8 +86,8 @@ def test_admin_decision_supersedes_every_open_flag():
     first, second, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     leased = [station.next(user)[0] for user in (first, second)]
     flags = [
-        station.answer(user, held, "flag", note=user.username)
-        for user, held in zip((first, second), leased, strict=True)
+        station.answer(user, leased_item, "flag", note=user.username)
+        for user, leased_item in zip((first, second), leased, strict=True)
     ]
     services.put_back(dataset=station.dataset, user=admin, flag_id=flags[1].pk)
     undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
@@ -104,10 +104,10 @@ def test_images_that_cannot_be_put_back_are_reported():
     user, late, admin = station.reviewer(), station.reviewer(), station.reviewer("admin")
     stale = station.next(late)[0]
     stale.lease.delete()
-    held = station.next(user)[0]
-    answered = station.answer(user, held, "confirm")
+    leased = station.next(user)[0]
+    answered = station.answer(user, leased, "confirm")
     flag = Decision.objects.create(
-        dataset=station.dataset, image=held.item.image, item=held.item, user=late, kind="flag", late=True,
+        dataset=station.dataset, image=leased.item.image, item=leased.item, user=late, kind="flag", late=True,
         client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a10",
     )  # fmt: skip
     assert "Others have already answered this image" in html.unescape(

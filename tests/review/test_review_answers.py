@@ -22,7 +22,7 @@ from tests.roles import as_owner, set_fixed
 pytestmark = pytest.mark.django_db
 
 
-def confirmed(item: QueueItem) -> ConfirmedLabel | None:
+def confirmed_label_of(item: QueueItem) -> ConfirmedLabel | None:
     return ConfirmedLabel.objects.filter(image=item.image).first()
 
 
@@ -30,14 +30,14 @@ def expire(lease: Lease) -> None:
     Lease.objects.filter(pk=lease.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
-def test_confirm_takes_the_shown_label_and_finishes_the_item():
+def test_confirm_records_the_shown_label_and_finishes_the_item():
     station = Station(items=1)
     user = station.reviewer()
     decision = station.answer(user, station.next(user)[0], milliseconds=740)
     assert (decision.kind, decision.label, decision.late) == ("confirm", station.labels[0], False)
     assert decision.milliseconds == 740
-    assert confirmed(station.items[0]).label == station.labels[0]
-    assert confirmed(station.items[0]).in_training
+    assert confirmed_label_of(station.items[0]).label == station.labels[0]
+    assert confirmed_label_of(station.items[0]).in_training
     assert selectors.training_labels(station.dataset) == [
         (station.items[0].image_id, station.labels[0].pk, decision.pk)
     ]
@@ -51,23 +51,23 @@ def test_confirm_takes_the_shown_label_and_finishes_the_item():
     )
 
 
-def test_the_predicted_labels_key_is_a_confirmation():
+def test_answer_with_the_predicted_label_is_a_confirmation():
     station = Station(items=2)
     user = station.reviewer()
     one, two = station.next(user, 2)
     assert station.answer(user, one, "correct", label=station.labels[0].pk).kind == "confirm"
     assert station.answer(user, two, "correct", label=station.labels[2]).kind == "correct"
-    assert confirmed(station.items[1]).label == station.labels[2]
+    assert confirmed_label_of(station.items[1]).label == station.labels[2]
 
 
-def test_the_same_key_is_the_same_decision_whatever_has_happened_since():
+def test_answer_with_the_same_key_returns_the_first_decision():
     station = Station(items=2)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     key = uuid.uuid4()
-    first = station.answer(user, held, client_key=key)
+    first = station.answer(user, leased, client_key=key)
     station.undo(user)
-    again = station.answer(user, held, client_key=key)
+    again = station.answer(user, leased, client_key=key)
     assert (again.pk, again.duplicate, first.duplicate) == (first.pk, True, False)
     assert Decision.objects.exclude(kind="undo").count() == 1
     other = station.next(user, 2)[1]
@@ -76,52 +76,54 @@ def test_the_same_key_is_the_same_decision_whatever_has_happened_since():
     assert error.value.code == "key_used"
 
 
-def test_answer_after_the_lease_passed_on_does_not_decide():
+def test_late_answer_does_not_decide_while_another_reviewer_has_the_lease():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
-    held = station.next(slow)[0]
-    expire(held.lease)
-    taken = station.next(quick)[0]
-    late = station.answer(slow, held, "correct", label=station.labels[2])
+    expired = station.next(slow)[0]
+    expire(expired.lease)
+    current = station.next(quick)[0]
+    late = station.answer(slow, expired, "correct", label=station.labels[2])
     assert late.late
-    assert late.shown["head"] == station.head.version, "the late answer forgot what was shown"
-    assert confirmed(station.items[0]).label == station.labels[2], "none existed: the opinion counts"
-    assert QueueItem.objects.get().state == "waiting", "the one who holds it was not asked"
-    assert station.next(quick)[0].lease.pk == taken.lease.pk
-    station.answer(quick, taken)
-    assert confirmed(station.items[0]).label == station.labels[0], "the answer in time decides"
+    assert late.shown["head"] == station.head.version, "the late answer keeps the shown prediction"
+    assert confirmed_label_of(station.items[0]).label == station.labels[2], (
+        "a late answer sets the label while there is none"
+    )
+    assert QueueItem.objects.get().state == "waiting", "the item waits for the reviewer with the lease"
+    assert station.next(quick)[0].lease.pk == current.lease.pk
+    station.answer(quick, current)
+    assert confirmed_label_of(station.items[0]).label == station.labels[0], "the answer in time decides"
     assert Decision.objects.count() == 2
 
 
-def test_a_late_answer_after_somebody_answered_changes_nothing():
+def test_late_answer_after_another_answer_changes_no_label():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
-    held = station.next(slow)[0]
-    expire(held.lease)
+    leased = station.next(slow)[0]
+    expire(leased.lease)
     station.answer(quick, station.next(quick)[0])
-    assert station.answer(slow, held, "correct", label=station.labels[2]).late
-    assert confirmed(station.items[0]).label == station.labels[0]
+    assert station.answer(slow, leased, "correct", label=station.labels[2]).late
+    assert confirmed_label_of(station.items[0]).label == station.labels[0]
 
 
-def test_a_late_answer_nobody_has_overtaken_finishes_the_item():
+def test_late_answer_without_another_answer_finishes_the_item():
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
-    expire(held.lease)
-    assert station.answer(user, held).late
-    assert confirmed(station.items[0]).label == station.labels[0]
+    leased = station.next(user)[0]
+    expire(leased.lease)
+    assert station.answer(user, leased).late
+    assert confirmed_label_of(station.items[0]).label == station.labels[0]
     assert QueueItem.objects.get().state == "done"
 
 
-def test_an_answer_to_a_withdrawn_item_is_kept():
+def test_answer_to_a_withdrawn_item_is_recorded_as_late():
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
-    expire(held.lease)
+    leased = station.next(user)[0]
+    expire(leased.lease)
     services.fill_queue(dataset=station.dataset, head=station.head, image_ids=[], streams=[], propensities=[])
     assert QueueItem.objects.get().state == "withdrawn"
-    assert station.answer(user, held).late
-    assert confirmed(station.items[0]).label == station.labels[0]
+    assert station.answer(user, leased).late
+    assert confirmed_label_of(station.items[0]).label == station.labels[0]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_majority_decides_with_overlap(votes, label):
     for vote in votes:
         user = station.reviewer()
         station.answer(user, station.next(user)[0], "correct", label=station.labels[vote])
-    row = confirmed(station.items[0])
+    row = confirmed_label_of(station.items[0])
     assert (row.label if row else None) == (station.labels[label] if label is not None else None)
     assert QueueItem.objects.get().state == "done"
 
@@ -142,23 +144,23 @@ def test_a_flag_ends_the_item_without_a_label_and_is_listed():
     user = station.reviewer()
     decision = station.answer(user, station.next(user)[0], "flag", note="two parts in one picture")
     assert list(selectors.flagged(station.dataset)) == [decision]
-    assert confirmed(station.items[0]) is None
+    assert confirmed_label_of(station.items[0]) is None
     assert station.items[0].image_id in selectors.reviewed_image_ids(station.dataset)
     station.undo(user)
     assert not selectors.flagged(station.dataset).exists()
     assert selectors.reviewed_image_ids(station.dataset) == set()
 
 
-def test_blind_items_take_a_label_and_stay_out_of_training_until_retired():
+def test_blind_items_need_a_label_and_are_not_trained_on_until_retired():
     station = Station()
     item = station.item(stream=Stream.AUDIT)
     user, admin = station.reviewer(), station.reviewer("admin")
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     with pytest.raises(ReviewError) as error:
-        station.answer(user, held)
+        station.answer(user, leased)
     assert error.value.code == "blind"
     assert Decision.objects.count() == 0
-    decision = station.answer(user, held, "correct", label=station.labels[0])
+    decision = station.answer(user, leased, "correct", label=station.labels[0])
     assert decision.kind == "correct", "a blind answer confirms nothing"
     assert "label" not in decision.shown
     assert selectors.training_labels(station.dataset) == []
@@ -171,7 +173,7 @@ def test_blind_items_take_a_label_and_stay_out_of_training_until_retired():
     assert Event.objects.get(kind="audit.retired").data == {"labels": 1}
 
 
-def test_a_retired_label_stays_in_training_when_its_answer_is_undone_and_given_again():
+def test_retired_label_stays_in_training_after_undo_and_new_answer():
     station = Station()
     station.item(stream=Stream.AUDIT)
     user, admin = station.reviewer(), station.reviewer("admin")
@@ -193,25 +195,25 @@ def test_an_answer_undone_before_others_were_retired_stays_out_of_training():
     station.undo(user)
     station.answer(user, second, "correct", label=station.labels[0])
     assert services.retire_audit(dataset=station.dataset, user=admin) == 1
-    again = next(held for held in station.next(user, 2) if held.item == item)
+    again = next(leased for leased in station.next(user, 2) if leased.item == item)
     station.answer(user, again, "correct", label=station.labels[0])
     assert selectors.audit_sample(station.dataset) == [(item.image_id, station.labels[0].pk, None)]
     assert [image for image, _l, _d in selectors.training_labels(station.dataset)] == [second.item.image_id]
 
 
-def test_undo_brings_the_image_back_first_and_takes_the_label_away():
+def test_undo_returns_the_image_first_and_removes_the_label():
     station = Station(items=3)
     user = station.reviewer()
-    held = station.next(user)[0]
-    decision = station.answer(user, held)
+    leased = station.next(user)[0]
+    decision = station.answer(user, leased)
     undone = station.undo(user)
     assert undone.supersedes == decision
-    assert confirmed(station.items[0]) is None
-    back = station.next(user)[0]
-    assert back.item == station.items[0]
-    assert back.lease.pk != held.lease.pk
-    station.answer(user, back, "correct", label=station.labels[1])
-    assert confirmed(station.items[0]).label == station.labels[1]
+    assert confirmed_label_of(station.items[0]) is None
+    again = station.next(user)[0]
+    assert again.item == station.items[0]
+    assert again.lease.pk != leased.lease.pk
+    station.answer(user, again, "correct", label=station.labels[1])
+    assert confirmed_label_of(station.items[0]).label == station.labels[1]
     assert Decision.objects.count() == 3
 
 
@@ -233,18 +235,18 @@ def test_newest_decision_is_read_by_an_index():
         station.undo(user)
     newest = [q["sql"] for q in queries if 'BY "review_decision"."id" DESC LIMIT' in q["sql"]]
     assert len(newest) == 2
-    for asked in newest:
+    for query in newest:
         with connection.cursor() as cursor:
-            cursor.execute(f"EXPLAIN {asked}")
+            cursor.execute(f"EXPLAIN {query}")
             plan = "\n".join(line for (line,) in cursor.fetchall())
         assert "Seq Scan on review_decision" not in plan, plan
 
 
-def test_undo_again_goes_back_further_and_stops_at_the_beginning():
+def test_repeated_undo_reverts_earlier_answers_until_none_is_left():
     station = Station(items=2)
     user = station.reviewer()
-    for held in station.next(user, 2):
-        station.answer(user, held)
+    for leased in station.next(user, 2):
+        station.answer(user, leased)
     undone = [station.undo(user).supersedes.image_id for _ in range(2)]
     assert undone == [station.items[1].image_id, station.items[0].image_id]
     assert [x.item for x in station.next(user, 2)] == station.items
@@ -267,7 +269,7 @@ def test_undo_reverts_own_answers_once_per_key():
         station.undo(user)
 
 
-def test_undo_of_a_skip_brings_the_image_back():
+def test_undo_of_a_skip_returns_the_image():
     station = Station(items=2)
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "skip")
@@ -278,16 +280,16 @@ def test_undo_of_a_skip_brings_the_image_back():
 def test_undo_of_a_late_answer_keeps_the_confirmed_label():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
-    held = station.next(slow)[0]
-    expire(held.lease)
+    leased = station.next(slow)[0]
+    expire(leased.lease)
     station.answer(quick, station.next(quick)[0])
-    station.answer(slow, held, "correct", label=station.labels[2])
+    station.answer(slow, leased, "correct", label=station.labels[2])
     station.undo(slow)
     assert QueueItem.objects.get().state == "done"
-    assert confirmed(station.items[0]).label == station.labels[0]
+    assert confirmed_label_of(station.items[0]).label == station.labels[0]
 
 
-def test_undo_when_the_image_waits_again_under_a_newer_item():
+def test_undo_uses_a_newer_waiting_item_of_the_image():
     station = Station(items=1)
     user = station.reviewer()
     station.answer(user, station.next(user)[0])
@@ -318,31 +320,31 @@ def test_decisions_cannot_be_changed():
         ({"kind": "skip", "item_id": 2**62}, NotFoundForReviewerError, "unknown_item"),
     ],
 )
-def test_a_senseless_answer_is_refused_and_the_hold_kept(answer, error, code):
+def test_invalid_answer_is_refused_and_the_lease_kept(answer, error, code):
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     with pytest.raises(error) as raised:
-        station.answer(user, held, **answer)
+        station.answer(user, leased, **answer)
     assert raised.value.code == code
     assert Decision.objects.count() == 0
-    assert station.next(user)[0].lease.pk == held.lease.pk
+    assert station.next(user)[0].lease.pk == leased.lease.pk
 
 
 def test_labels_of_another_dataset_and_archived_ones_are_refused():
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     with pytest.raises(NotFoundForReviewerError):
-        station.answer(user, held, "correct", label=LabelFactory())
+        station.answer(user, leased, "correct", label=LabelFactory())
     station.labels[2].archived_at = timezone.now()
     station.labels[2].save()
     with pytest.raises(ReviewError) as error:
-        station.answer(user, held, "correct", label=station.labels[2])
+        station.answer(user, leased, "correct", label=station.labels[2])
     assert error.value.code == "label_archived"
 
 
-def test_confirming_what_was_not_shown_is_refused():
+def test_confirmation_of_a_label_that_was_not_shown_is_refused():
     station = Station()
     station.item(predicted=False)
     station.item()
@@ -356,41 +358,41 @@ def test_confirming_what_was_not_shown_is_refused():
     assert error.value.code == "not_what_was_shown"
 
 
-def test_somebody_elses_lease_is_refused():
+def test_answer_with_the_lease_of_another_reviewer_is_refused():
     station = Station(items=1)
     user, other = station.reviewer(), station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     with pytest.raises(NotFoundForReviewerError):
-        station.answer(other, held)
+        station.answer(other, leased)
 
 
-def test_a_short_queue_asks_for_more_once(django_capture_on_commit_callbacks):
+def test_short_queue_requests_one_refill(django_capture_on_commit_callbacks):
     station = Station(items=6, queue_target=10)
     user = station.reviewer()
-    for held in station.next(user, 1):
+    for leased in station.next(user, 1):
         with django_capture_on_commit_callbacks(execute=True):
-            station.answer(user, held)
+            station.answer(user, leased)
     assert Job.objects.filter(kind=Kind.REFILL).count() == 0, "half of the wanted number still waits"
-    for held in station.next(user, 3):
+    for leased in station.next(user, 3):
         with django_capture_on_commit_callbacks(execute=True):
-            station.answer(user, held)
+            station.answer(user, leased)
     assert Job.objects.filter(kind=Kind.REFILL).count() == 1
     assert not Job.objects.get(kind=Kind.REFILL).rerun_requested
 
 
-def test_enough_new_labels_ask_for_training_once(django_capture_on_commit_callbacks):
+def test_enough_new_labels_request_one_training(django_capture_on_commit_callbacks):
     station = Station(items=5, retrain_every=3, queue_target=0)
     user = station.reviewer()
     runs = station.dataset.training_runs
-    for number, held in enumerate(station.next(user, 5), start=1):
+    for number, leased in enumerate(station.next(user, 5), start=1):
         with django_capture_on_commit_callbacks(execute=True):
-            station.answer(user, held)
+            station.answer(user, leased)
         assert runs.count() == (1 if number >= 3 else 0)
     assert runs.get().trigger == "count"
 
 
 @pytest.mark.parametrize("kind", ["confirm", "correct", "skip", "flag"])
-def test_an_answer_to_an_image_that_nobody_can_have_seen_is_refused(kind: str):
+def test_answer_faster_than_the_minimum_display_time_is_refused(kind: str):
     station = Station(items=1)
     user = station.reviewer()
     leased = station.next(user)[0]
@@ -415,7 +417,7 @@ def test_answer_without_a_time_is_accepted_once():
     assert again.duplicate and again.pk == first.pk
 
 
-def test_the_count_of_today_keeps_an_answer_whatever_is_undone_of_yesterday():
+def test_count_of_today_ignores_the_undo_of_an_older_answer():
     station = Station(items=2)
     user, admin = station.reviewer(), station.reviewer("admin")
     of_yesterday = station.answer(user, station.next(user)[0])

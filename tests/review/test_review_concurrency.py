@@ -20,7 +20,7 @@ from tests.review_setup import Station
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def together(*acts: Callable[[], Any]) -> list[Any]:
+def run_concurrently(*acts: Callable[[], Any]) -> list[Any]:
     """Run the functions at once, each on its own connection. Return their results and raise their errors."""
     results: list[Any] = [None] * len(acts)
     start = threading.Barrier(len(acts))
@@ -42,27 +42,27 @@ def together(*acts: Callable[[], Any]) -> list[Any]:
     return results
 
 
-def raised(results: list[Any]) -> list[Exception]:
+def errors_of(results: list[Any]) -> list[Exception]:
     return [x for x in results if isinstance(x, Exception)]
 
 
 def test_twenty_reviewers_share_no_image_and_lose_none():
     station = Station(items=200, queue_target=0)
-    seen: list[tuple[int, int]] = []  # (item, reviewer), in the order of leasing
+    leases: list[tuple[int, int]] = []  # (item, reviewer), in the order of leasing
 
     def review(user: Any) -> Callable[[], None]:
         def work() -> None:
             while leased := station.next(user, 2):
-                for one in leased:
-                    seen.append((one.item.pk, user.pk))
-                for one in leased:
-                    assert not station.answer(user, one).late
+                for leased_item in leased:
+                    leases.append((leased_item.item.pk, user.pk))
+                for leased_item in leased:
+                    assert not station.answer(user, leased_item).late
 
         return work
 
-    results = together(*(review(station.reviewer()) for _ in range(20)))
-    assert not raised(results)
-    assert Counter(item for item, _user in set(seen)).most_common(1)[0][1] == 1
+    results = run_concurrently(*(review(station.reviewer()) for _ in range(20)))
+    assert not errors_of(results)
+    assert Counter(item for item, _user in set(leases)).most_common(1)[0][1] == 1
     assert Decision.objects.count() == 200
     assert ConfirmedLabel.objects.count() == 200
     assert not QueueItem.objects.exclude(state="done").exists()
@@ -79,7 +79,7 @@ def test_overlap_under_load_leases_to_different_reviewers():
 
         return work
 
-    assert not raised(together(*(review(user) for user in people)))
+    assert not errors_of(run_concurrently(*(review(user) for user in people)))
     per_item = Decision.objects.values("item").annotate(n=Count("pk"), people=Count("user", distinct=True))
     assert {(row["n"], row["people"]) for row in per_item} == {(3, 3)}
     assert per_item.count() == 10
@@ -92,51 +92,53 @@ def test_expired_leases_under_load_go_to_one_reviewer(settings):
     station.next(sleeper, 5)
     settings.LEASE_SECONDS = 60
     people = [station.reviewer() for _ in range(10)]
-    results = together(*(lambda u=user: station.next(u, 1) for user in people))
-    assert not raised(results)
-    given = [x.item.pk for leased in results for x in leased]
-    assert sorted(given) == sorted(item.pk for item in station.items)
+    results = run_concurrently(*(lambda u=user: station.next(u, 1) for user in people))
+    assert not errors_of(results)
+    leased_ids = [x.item.pk for leased in results for x in leased]
+    assert sorted(leased_ids) == sorted(item.pk for item in station.items)
     assert Lease.objects.filter(ended_at__isnull=True).count() == 5
 
 
-def test_one_answer_sent_ten_times_at_once_is_one_decision():
+def test_answer_sent_ten_times_concurrently_is_one_decision():
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     key = uuid.uuid4()
-    results = together(*(lambda: station.answer(user, held, client_key=key) for _ in range(10)))
-    assert not raised(results)
+    results = run_concurrently(*(lambda: station.answer(user, leased, client_key=key) for _ in range(10)))
+    assert not errors_of(results)
     assert len({decision.pk for decision in results}) == 1
     assert sum(not decision.duplicate for decision in results) == 1
 
 
-def test_two_undos_at_once_undo_two_answers_not_one_twice():
+def test_concurrent_undos_revert_different_answers():
     station = Station(items=3)
     user = station.reviewer()
-    for held in station.next(user, 3):
-        station.answer(user, held)
-    results = together(*(lambda: station.undo(user) for _ in range(5)))
-    assert [e.code for e in raised(results) if isinstance(e, ReviewError)] == ["nothing_to_undo"] * 2
-    assert not [e for e in raised(results) if not isinstance(e, ReviewError)]
+    for leased in station.next(user, 3):
+        station.answer(user, leased)
+    results = run_concurrently(*(lambda: station.undo(user) for _ in range(5)))
+    assert [e.code for e in errors_of(results) if isinstance(e, ReviewError)] == ["nothing_to_undo"] * 2
+    assert not [e for e in errors_of(results) if not isinstance(e, ReviewError)]
     undone = [x.supersedes_id for x in results if not isinstance(x, Exception)]
     assert len(set(undone)) == 3
     assert not ConfirmedLabel.objects.exists()
 
 
-def test_filling_the_queue_while_people_take_from_it_loses_nothing():
+def test_refill_during_the_review_loses_no_answer():
     station = Station(items=60, queue_target=0)
     images = [item.image_id for item in station.items]
     stop = threading.Event()
 
     def review(user: Any) -> Callable[[], int]:
         def work() -> int:
-            given = 0
+            n_answers = 0
             for _ in range(12):
-                for one in station.next(user, 1):
-                    assert not station.answer(user, one).late, "an item was withdrawn from under its holder"
-                    given += 1
+                for leased_item in station.next(user, 1):
+                    assert not station.answer(user, leased_item).late, (
+                        "an item was withdrawn while it was leased"
+                    )
+                    n_answers += 1
             stop.set()
-            return given
+            return n_answers
 
         return work
 
@@ -153,8 +155,8 @@ def test_filling_the_queue_while_people_take_from_it_loses_nothing():
             rounds += 1
         return rounds
 
-    results = together(*(review(station.reviewer()) for _ in range(6)), refill)
-    assert not raised(results)
+    results = run_concurrently(*(review(station.reviewer()) for _ in range(6)), refill)
+    assert not errors_of(results)
     assert Decision.objects.count() == sum(results[:-1])
     assert ConfirmedLabel.objects.count() == Decision.objects.values("image").distinct().count()
     waiting = QueueItem.objects.filter(state="waiting").values("image").annotate(n=Count("pk"))
@@ -168,23 +170,23 @@ def test_answer_waits_for_the_image_lock_without_other_locks():
     """
     station = Station(items=1, queue_target=0)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     results: list[Any] = []
 
     def act() -> None:
-        results.extend(together(lambda: station.answer(user, held)))
+        results.extend(run_concurrently(lambda: station.answer(user, leased)))
 
-    beside = threading.Thread(target=act)
+    thread = threading.Thread(target=act)
     with transaction.atomic():
-        Image.objects.select_for_update(no_key=True).get(pk=held.item.image_id)
-        beside.start()
+        Image.objects.select_for_update(no_key=True).get(pk=leased.item.image_id)
+        thread.start()
         time.sleep(0.5)
-        assert QueueItem.objects.select_for_update(nowait=True).get(pk=held.item.pk)
-    beside.join(30)
-    assert raised(results) == [] and Decision.objects.count() == 1
+        assert QueueItem.objects.select_for_update(nowait=True).get(pk=leased.item.pk)
+    thread.join(30)
+    assert errors_of(results) == [] and Decision.objects.count() == 1
 
 
-def test_an_undo_while_a_refill_chooses_the_image_waits_under_the_new_item():
+def test_undo_during_a_refill_uses_the_new_item_of_the_image():
     station = Station(items=1, queue_target=0)
     user = station.reviewer()
     station.answer(user, station.next(user)[0])
@@ -192,13 +194,13 @@ def test_an_undo_while_a_refill_chooses_the_image_waits_under_the_new_item():
     results: list[Any] = []
 
     def act() -> None:
-        results.extend(together(lambda: station.undo(user)))
+        results.extend(run_concurrently(lambda: station.undo(user)))
 
-    beside = threading.Thread(target=act)
+    thread = threading.Thread(target=act)
     with transaction.atomic():
         chosen = station.item(image=image)
-        beside.start()
+        thread.start()
         time.sleep(0.5)
-    beside.join(30)
-    assert raised(results) == []
-    assert [held.item for held in station.next(user)] == [chosen]
+    thread.join(30)
+    assert errors_of(results) == []
+    assert [leased.item for leased in station.next(user)] == [chosen]

@@ -22,7 +22,7 @@ def expire(*leases: Lease) -> None:
     )
 
 
-def test_items_come_in_the_queues_order_and_two_reviewers_get_different_ones():
+def test_items_come_in_queue_order_and_reviewers_get_different_items():
     station = Station(items=4)
     one, two = station.reviewer(), station.reviewer()
     assert [x.item for x in station.next(one, 2)] == station.items[:2]
@@ -39,54 +39,56 @@ def test_a_reload_shows_the_same_image_under_the_same_lease():
     assert again[2].item == station.items[2]
 
 
-def test_never_more_than_five_at_once():
+def test_reviewer_holds_at_most_five_leases():
     station = Station(items=8)
     user = station.reviewer()
     assert len(station.next(user, 50)) == 5
     assert Lease.objects.filter(user=user).count() == 5
 
 
-def test_an_expired_hold_passes_to_the_next_reviewer_under_a_new_token():
+def test_expired_lease_passes_to_the_next_reviewer_with_a_new_token():
     station = Station(items=1)
     slow, quick = station.reviewer(), station.reviewer()
-    held = station.next(slow)[0]
+    expired = station.next(slow)[0]
     assert station.next(quick) == []
-    expire(held.lease)
-    taken = station.next(quick)[0]
-    assert taken.item == held.item
-    assert taken.lease.pk > held.lease.pk
-    assert Lease.objects.filter(item=held.item, ended_at__isnull=True).count() == 1
+    expire(expired.lease)
+    current = station.next(quick)[0]
+    assert current.item == expired.item
+    assert current.lease.pk > expired.lease.pk
+    assert Lease.objects.filter(item=expired.item, ended_at__isnull=True).count() == 1
 
 
-def test_renewing_keeps_a_hold_and_cannot_bring_back_a_lost_one():
+def test_renewal_extends_active_leases_but_not_expired_ones():
     station = Station(items=2)
     user, other = station.reviewer(), station.reviewer()
-    kept, lost = station.next(user, 2)
-    expire(lost.lease)
-    before = kept.lease.expires_at
-    renewed = services.renew(dataset=station.dataset, user=user, lease_ids=[kept.lease.pk, lost.lease.pk])
-    assert [lease.pk for lease in renewed] == [kept.lease.pk]
+    active, expired = station.next(user, 2)
+    expire(expired.lease)
+    before = active.lease.expires_at
+    renewed = services.renew(
+        dataset=station.dataset, user=user, lease_ids=[active.lease.pk, expired.lease.pk]
+    )
+    assert [lease.pk for lease in renewed] == [active.lease.pk]
     assert renewed[0].expires_at >= before
-    assert services.renew(dataset=station.dataset, user=other, lease_ids=[kept.lease.pk]) == []
+    assert services.renew(dataset=station.dataset, user=other, lease_ids=[active.lease.pk]) == []
 
 
 def test_a_released_image_goes_to_the_next_reviewer_at_once():
     station = Station(items=1)
     user, other = station.reviewer(), station.reviewer()
-    held = station.next(user)[0]
-    assert services.release(dataset=station.dataset, user=other, lease_ids=[held.lease.pk]) == 0
+    leased = station.next(user)[0]
+    assert services.release(dataset=station.dataset, user=other, lease_ids=[leased.lease.pk]) == 0
     assert station.next(other) == []
-    assert services.release(dataset=station.dataset, user=user, lease_ids=[held.lease.pk]) == 1
-    assert station.next(other)[0].item == held.item
+    assert services.release(dataset=station.dataset, user=user, lease_ids=[leased.lease.pk]) == 1
+    assert station.next(other)[0].item == leased.item
 
 
-def test_expired_holds_are_ended_and_old_ones_forgotten():
+def test_expired_leases_are_ended_and_old_leases_deleted():
     station = Station(items=2)
     user = station.reviewer()
-    held = station.next(user, 2)
-    expire(held[0].lease)
+    leased = station.next(user, 2)
+    expire(leased[0].lease)
     old = Lease.objects.create(
-        item=held[0].item,
+        item=leased[0].item,
         user=station.reviewer(),
         slot=1,
         expires_at=timezone.now(),
@@ -94,23 +96,23 @@ def test_expired_holds_are_ended_and_old_ones_forgotten():
     )
     assert services.release_expired_leases() == 1
     assert not Lease.objects.filter(pk=old.pk).exists()
-    assert [x.lease.pk for x in station.next(user, 1)] == [held[1].lease.pk]
+    assert [x.lease.pk for x in station.next(user, 1)] == [leased[1].lease.pk]
 
 
 def test_overlap_leases_to_different_reviewers():
     station = Station(items=1, overlap=3)
     people = [station.reviewer() for _ in range(4)]
-    held = [station.next(user) for user in people]
-    assert [len(x) for x in held] == [1, 1, 1, 0]
-    assert sorted(x[0].lease.slot for x in held[:3]) == [0, 1, 2]
-    station.answer(people[0], held[0][0])
-    assert station.next(people[0]) == [], "an image came back to somebody who had judged it"
-    assert station.next(people[3]) == [], "a fourth person was asked for a third opinion"
-    services.release(dataset=station.dataset, user=people[1], lease_ids=[held[1][0].lease.pk])
+    leased = [station.next(user) for user in people]
+    assert [len(x) for x in leased] == [1, 1, 1, 0]
+    assert sorted(x[0].lease.slot for x in leased[:3]) == [0, 1, 2]
+    station.answer(people[0], leased[0][0])
+    assert station.next(people[0]) == [], "the image returned to a reviewer who had judged it"
+    assert station.next(people[3]) == [], "a fourth reviewer was asked for the third decision"
+    services.release(dataset=station.dataset, user=people[1], lease_ids=[leased[1][0].lease.pk])
     assert station.next(people[3])[0].item == station.items[0]
 
 
-def test_a_skipped_image_goes_last_to_others_and_rests_for_the_one_who_skipped():
+def test_skipped_image_comes_last_for_others_and_later_for_its_reviewer():
     station = Station(items=3)
     user, other = station.reviewer(), station.reviewer()
     station.answer(user, station.next(user)[0], "skip")
@@ -121,7 +123,7 @@ def test_a_skipped_image_goes_last_to_others_and_rests_for_the_one_who_skipped()
     assert [x.item for x in station.next(other, 3)] == [*station.items[1:], station.items[0]]
 
 
-def test_a_skipped_image_comes_back_after_its_rest(monkeypatch):
+def test_skipped_image_returns_after_the_cooldown(monkeypatch):
     station = Station(items=1)
     user = station.reviewer()
     station.answer(user, station.next(user)[0], "skip")
@@ -131,10 +133,10 @@ def test_a_skipped_image_comes_back_after_its_rest(monkeypatch):
     assert len(station.next(user)) == 1
 
 
-def test_what_is_shown_is_fixed_when_the_lease_is_given():
+def test_shown_prediction_is_fixed_when_the_lease_is_created():
     station = Station(items=1)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     newer = HeadFactory(dataset=station.dataset, prompt_set=station.head.prompt_set)
     Champion.objects.filter(dataset=station.dataset).update(head=newer)
     Prediction.objects.all().delete()
@@ -142,7 +144,7 @@ def test_what_is_shown_is_fixed_when_the_lease_is_given():
     assert again.prediction["label"] == station.labels[0].pk
     assert again.prediction["head"] == station.head.version
     decision = station.answer(user, again)
-    assert decision.shown == held.lease.shown
+    assert decision.shown == leased.lease.shown
     assert decision.shown["head_digest"] == station.head.digest
     assert decision.shown["prompt_set"] == station.head.prompt_set.version
 
@@ -150,16 +152,16 @@ def test_what_is_shown_is_fixed_when_the_lease_is_given():
 def test_audit_items_show_no_prediction():
     station = Station()
     station.item(stream=Stream.AUDIT)
-    held = station.next(station.reviewer())[0]
-    assert held.blind
-    assert held.prediction is None
-    assert held.lease.shown == {"stream": "audit", "propensity": 0.5, "blind": True}
+    leased = station.next(station.reviewer())[0]
+    assert leased.blind
+    assert leased.prediction is None
+    assert leased.lease.shown == {"stream": "audit", "propensity": 0.5, "blind": True}
 
 
 def test_fill_replaces_unstarted_items_and_keeps_leased_ones():
     station = Station(items=3)
     user = station.reviewer()
-    held = station.next(user)[0]
+    leased = station.next(user)[0]
     fresh = [station.item().image for _ in range(2)]
     with as_owner(triggers=False):
         QueueItem.objects.filter(image__in=fresh).delete()
@@ -167,23 +169,23 @@ def test_fill_replaces_unstarted_items_and_keeps_leased_ones():
     added = services.fill_queue(
         dataset=station.dataset,
         head=station.head,
-        image_ids=[fresh[1].pk, fresh[0].pk, held.item.image_id, foreign.pk, fresh[0].pk],
+        image_ids=[fresh[1].pk, fresh[0].pk, leased.item.image_id, foreign.pk, fresh[0].pk],
         streams=["uncertain", "audit", "uncertain", "uncertain", "diverse"],
         propensities=[1.0, 0.25, 1.0, 1.0, 1.0],
     )
     assert added == 2
     waiting = QueueItem.objects.filter(dataset=station.dataset, state="waiting").order_by("position")
-    assert [x.image_id for x in waiting] == [held.item.image_id, fresh[1].pk, fresh[0].pk]
+    assert [x.image_id for x in waiting] == [leased.item.image_id, fresh[1].pk, fresh[0].pk]
     assert [x.stream for x in waiting][1:] == ["uncertain", "audit"]
     assert QueueItem.objects.filter(dataset=station.dataset, state="withdrawn").count() == 2
-    station.answer(user, held)
+    station.answer(user, leased)
 
 
-def test_fill_passes_over_labelled_images_unless_it_asks_again():
+def test_fill_ignores_labelled_images_except_for_rechecks():
     station = Station(items=2)
     user = station.reviewer()
-    for held in station.next(user, 2):
-        station.answer(user, held)
+    for leased in station.next(user, 2):
+        station.answer(user, leased)
     images = [x.image_id for x in station.items]
     for stream, added in (("uncertain", 0), ("recheck", 2)):
         assert added == services.fill_queue(

@@ -14,7 +14,7 @@ from tests.review_setup import Station
 pytestmark = pytest.mark.django_db
 
 
-def test_every_stream_has_words_of_its_own_in_both_languages():
+def test_every_stream_has_its_own_name_in_both_languages():
     assert set(STREAM_NAMES) == set(Stream)
     for language in ("en", "ja"):
         with translation.override(language):
@@ -27,14 +27,14 @@ def test_every_stream_has_words_of_its_own_in_both_languages():
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_no_page_shows_a_code(language: str):
+def test_pages_show_no_stream_code(language: str):
     station = Station()
     for stream in (*Stream.values, Stream.DIVERSE):
         station.item(stream)
     user = UserFactory(language=language)
     MembershipFactory(dataset=station.dataset, user=user, role="admin")
     leased = station.next(user, 5)
-    diverse = next(one for one in leased if one.item.stream == Stream.DIVERSE)
+    diverse = next(leased_item for leased_item in leased if leased_item.item.stream == Stream.DIVERSE)
     station.answer(user, diverse)
     client = Client(headers={"accept-language": language})
     client.force_login(user)
@@ -46,8 +46,8 @@ def test_no_page_shows_a_code(language: str):
     ]
     for text in pages:
         # What people read. Addresses and form values keep the codes.
-        read = re.sub(r"<[^>]*>", " ", text)
-        assert not re.search(r"\b(diverse|uncertain|recheck)\b", read)
+        visible_text = re.sub(r"<[^>]*>", " ", text)
+        assert not re.search(r"\b(diverse|uncertain|recheck)\b", visible_text)
     with translation.override(language):
         for page in pages:
             assert stream_words("diverse") in page
