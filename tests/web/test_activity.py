@@ -30,13 +30,13 @@ def get(user, dataset, query: str = "") -> str:
     return response.content.decode()
 
 
-def test_a_stranger_sees_404():
+def test_activity_answers_404_to_users_without_access():
     client = Client()
     client.force_login(UserFactory())
     assert client.get(f"/d/{DatasetFactory().slug}/activity/").status_code == 404
 
 
-def test_events_say_who_did_what_in_this_dataset():
+def test_events_show_actor_and_action_of_this_dataset():
     user = UserFactory(username="hanako")
     dataset, other = DatasetFactory(viewer=user), DatasetFactory()
     record(kind="label.added", actor=user, dataset=dataset, data={"name": "scratch"})
@@ -45,7 +45,7 @@ def test_events_say_who_did_what_in_this_dataset():
     text = get(user, dataset)
     assert "hanako" in text and "Label added" in text and "scratch" in text
     assert "foreign label" not in text
-    assert "something.new" in text, "an event nobody gave words to is shown all the same"
+    assert "something.new" in text, "an event without a sentence is shown by its kind"
 
 
 def test_older_events_are_reached_by_key_without_gap_or_overlap(django_assert_max_num_queries):
@@ -53,18 +53,18 @@ def test_older_events_are_reached_by_key_without_gap_or_overlap(django_assert_ma
     dataset = DatasetFactory(viewer=user)
     for n in range(120):
         record(kind="label.added", actor=user, dataset=dataset, data={"name": f"name{n:03}"})
-    seen: list[str] = []
+    names: list[str] = []
     query = ""
     for _ in range(3):
         text = get(user, dataset, query)
-        seen += re.findall(r"name\d{3}", text)
+        names += re.findall(r"name\d{3}", text)
         following = re.search(r'rel="next" href="([^"]+)"', text)
         query = following.group(1).replace("&amp;", "&") if following else ""
-    assert seen == [f"name{n:03}" for n in reversed(range(120))]
+    assert names == [f"name{n:03}" for n in reversed(range(120))]
     assert not query
 
 
-def test_the_filter_keeps_its_kind():
+def test_filter_shows_the_events_of_its_group():
     user = UserFactory()
     dataset = DatasetFactory(viewer=user)
     record(kind="label.added", dataset=dataset, data={"name": "scratch"})
@@ -79,7 +79,7 @@ def table(text: str) -> str:
     return text.split("Table of events")[1] if "Table of events" in text else ""
 
 
-def test_events_are_narrowed_down_by_kind_and_by_person():
+def test_events_are_filtered_by_kind_and_by_user():
     hanako, taro = UserFactory(username="hanako"), UserFactory(username="taro")
     dataset = DatasetFactory(viewer=hanako)
     for n in range(60):
@@ -87,16 +87,22 @@ def test_events_are_narrowed_down_by_kind_and_by_person():
     record(kind="label.archived", actor=hanako, dataset=dataset, data={"name": "of hanako"})
     record(kind="label.archived", actor=taro, dataset=dataset, data={"name": "of taro"})
     record(kind="queue.filled", dataset=dataset)
-    both = get(hanako, dataset, "?show=label.archived&actor=taro")
-    assert "of taro" in table(both) and "of hanako" not in table(both) and "name0" not in table(both)
-    assert '<option value="taro" selected>' in both, "somebody who is no member can be chosen"
-    assert '<option value="label.archived" selected>' in both
-    alone = table(get(hanako, dataset, "?actor=*"))
-    assert "Images chosen for review" in alone and "Label" not in alone
-    older = re.search(r'rel="next" href="([^"]+)"', get(hanako, dataset, "?show=label.added&actor=hanako"))
-    assert older, "there is a second page"
-    rest = table(get(hanako, dataset, older.group(1).replace("&amp;", "&")))
-    assert re.findall(r"name\d{3}", rest) == [f"name{n:03}" for n in reversed(range(10))]
+    with_both_filters = get(hanako, dataset, "?show=label.archived&actor=taro")
+    assert (
+        "of taro" in table(with_both_filters)
+        and "of hanako" not in table(with_both_filters)
+        and "name0" not in table(with_both_filters)
+    )
+    assert '<option value="taro" selected>' in with_both_filters, "a user who is not a member can be chosen"
+    assert '<option value="label.archived" selected>' in with_both_filters
+    without_user = table(get(hanako, dataset, "?actor=*"))
+    assert "Images chosen for review" in without_user and "Label" not in without_user
+    older_link = re.search(
+        r'rel="next" href="([^"]+)"', get(hanako, dataset, "?show=label.added&actor=hanako")
+    )
+    assert older_link, "there is a second page"
+    second_page = table(get(hanako, dataset, older_link.group(1).replace("&amp;", "&")))
+    assert re.findall(r"name\d{3}", second_page) == [f"name{n:03}" for n in reversed(range(10))]
     assert "No such event yet" in get(hanako, dataset, "?actor=nobody%00")
 
 
@@ -107,7 +113,7 @@ def post_retry(user, dataset, job) -> int:
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
-def test_an_admin_tries_a_job_again_that_ended_early(state):
+def test_admin_retries_a_failed_or_cancelled_job(state):
     admin, viewer = UserFactory(), UserFactory()
     dataset = DatasetFactory(admin=admin, viewer=viewer)
     job = JobFactory(
@@ -116,18 +122,18 @@ def test_an_admin_tries_a_job_again_that_ended_early(state):
     assert reverse("job-retry", args=[dataset.slug, job.pk]) in get(admin, dataset)
     assert reverse("job-retry", args=[dataset.slug, job.pk]) not in get(viewer, dataset)
     assert post_retry(admin, dataset, job) == 302
-    again = Job.objects.exclude(pk=job.pk).get()
-    assert (again.kind, again.key, again.payload) == (Kind.IMPORT_IMAGES, "import:7", {"batch": 7})
-    assert again.state == State.QUEUED and again.attempt == 0 and again.created_by == admin
+    new_job = Job.objects.exclude(pk=job.pk).get()
+    assert (new_job.kind, new_job.key, new_job.payload) == (Kind.IMPORT_IMAGES, "import:7", {"batch": 7})
+    assert new_job.state == State.QUEUED and new_job.attempt == 0 and new_job.created_by == admin
     assert Event.objects.get(kind="job.retried").data == {"kind": "import_images", "of": str(job.pk)}
     text = get(admin, dataset)
-    assert reverse("job-retry", args=[dataset.slug, job.pk]) not in text, "it has been tried again"
+    assert reverse("job-retry", args=[dataset.slug, job.pk]) not in text, "the job was retried"
     assert "Import images: tried again" in text
     post_retry(admin, dataset, job)
-    assert Job.objects.count() == 2, "not while the same work waits"
+    assert Job.objects.count() == 2, "no second job while the same work waits"
 
 
-def test_a_job_that_has_not_failed_is_not_tried_again():
+def test_job_that_has_not_failed_cannot_be_retried():
     admin = UserFactory()
     dataset, other = DatasetFactory(admin=admin), DatasetFactory(admin=admin)
     for job in (
@@ -136,12 +142,12 @@ def test_a_job_that_has_not_failed_is_not_tried_again():
     ):
         assert reverse("job-retry", args=[dataset.slug, job.pk]) not in get(admin, dataset)
         assert post_retry(admin, dataset, job) == 302
-    elsewhere = JobFactory(dataset=other, state=State.FAILED)
-    assert post_retry(admin, dataset, elsewhere) == 404
+    job_of_other_dataset = JobFactory(dataset=other, state=State.FAILED)
+    assert post_retry(admin, dataset, job_of_other_dataset) == 404
     assert Job.objects.count() == 3
 
 
-def test_a_failed_job_of_a_kind_that_was_removed_is_listed_and_not_tried_again():
+def test_failed_job_of_a_removed_kind_is_listed_and_not_retried():
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
     job = JobFactory(dataset=dataset, kind="recount", state=State.FAILED)
@@ -153,7 +159,7 @@ def test_a_failed_job_of_a_kind_that_was_removed_is_listed_and_not_tried_again()
     assert Job.objects.count() == 1
 
 
-def test_a_label_set_that_is_tried_again_names_its_new_job():
+def test_retried_label_set_refers_to_its_new_job():
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
     label_set = LabelSet.objects.create(dataset=dataset, version=1, created_by=admin)
@@ -165,7 +171,7 @@ def test_a_label_set_that_is_tried_again_names_its_new_job():
     assert label_set.job is not None and label_set.job.pk != job.pk and label_set.job.payload == payload
 
 
-def platform(user, query: str = "") -> str:
+def platform_page(user, query: str = "") -> str:
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     response = client.get(reverse("platform-activity") + query)
@@ -173,13 +179,13 @@ def platform(user, query: str = "") -> str:
     return response.content.decode()
 
 
-def test_the_platforms_admins_see_the_events_of_all_datasets_and_of_none():
+def test_platform_admins_see_events_of_all_datasets_and_of_the_platform():
     admin = UserFactory(username="aiko", is_superuser=True)
     dataset = DatasetFactory(slug="parts", name="Parts")
     record(kind="label.added", actor=UserFactory(username="jiro"), dataset=dataset, data={"name": "scratch"})
     record(kind="user.logged_in", actor=admin, target=admin)
     record(kind="user.login_slowed", data={"name": "mallory", "address": "192.0.2.7"})
-    text = platform(admin)
+    text = platform_page(admin)
     for part in (
         "Label added",
         "scratch",
@@ -189,27 +195,27 @@ def test_the_platforms_admins_see_the_events_of_all_datasets_and_of_none():
     ):
         assert part in table(text), part
     assert reverse("platform-activity") in text.split("<main")[0], "the user menu leads here"
-    assert "Label added" not in table(platform(admin, "?show=people"))
-    assert "Logged in" in table(platform(admin, "?show=user.logged_in&actor=aiko"))
+    assert "Label added" not in table(platform_page(admin, "?show=people"))
+    assert "Logged in" in table(platform_page(admin, "?show=user.logged_in&actor=aiko"))
     assert "Logged in" not in get(UserFactory(is_superuser=True), dataset)
 
 
-def test_the_platforms_older_events_are_reached_by_key_in_few_queries(django_assert_num_queries):
+def test_older_platform_events_are_reached_by_key_in_few_queries(django_assert_num_queries):
     admin = UserFactory(is_superuser=True)
     client = Client()
     client.force_login(admin)
     datasets = [DatasetFactory() for _ in range(3)]
     for n in range(120):
         record(kind="label.added", dataset=datasets[n % 3], data={"name": f"name{n:03}"})
-    seen: list[str] = []
+    names: list[str] = []
     query = ""
     for _ in range(3):
         with django_assert_num_queries(5):  # session, user, users of the page, events, their datasets
             text = client.get(reverse("platform-activity") + query).content.decode()
-        seen += re.findall(r"name\d{3}", text)
+        names += re.findall(r"name\d{3}", text)
         following = re.search(r'rel="next" href="([^"]+)"', text)
         query = following.group(1).replace("&amp;", "&") if following else ""
-    assert seen == [f"name{n:03}" for n in reversed(range(120))] and not query
+    assert names == [f"name{n:03}" for n in reversed(range(120))] and not query
 
 
 def recorded_kinds() -> Iterator[tuple[str, str]]:
@@ -222,8 +228,8 @@ def recorded_kinds() -> Iterator[tuple[str, str]]:
         for path in sorted((root / folder).rglob("*.py")):
             for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(function, ast.FunctionDef):
-                    for where, value in _kinds_in(function):
-                        yield f"{path.relative_to(root)}:{where}", value
+                    for line, value in _kinds_in(function):
+                        yield f"{path.relative_to(root)}:{line}", value
 
 
 def _kinds_in(function: ast.FunctionDef) -> Iterator[tuple[int, str]]:
@@ -251,9 +257,9 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
         return []  # its callers give the kind
     if isinstance(node, ast.Name):
         assigned = [n for n in ast.walk(function) if isinstance(n, ast.Assign)]
-        sets = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
-        assert sets, f"line {node.lineno}: nothing sets {node.id}"
-        return [value for one in sets for value in _values(one.value, function)]
+        assignments = [n for n in assigned if ast.unparse(n.targets[0]) == node.id]
+        assert assignments, f"line {node.lineno}: nothing sets {node.id}"
+        return [value for assignment in assignments for value in _values(assignment.value, function)]
     if ast.unparse(node) == "f'signing_key.{act}'":
         return [f"signing_key.{act}" for act in SigningKey.Act.values]
     assert ast.unparse(node) == "f'job.{state}'", (
@@ -262,24 +268,26 @@ def _values(node: ast.expr, function: ast.FunctionDef) -> list[str]:
     return [f"job.{state}" for state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)]
 
 
-def test_every_kind_of_event_that_is_recorded_has_words_and_a_place_in_the_filter():
+def test_every_recorded_event_has_a_sentence_and_a_filter_entry():
     recorded = list(recorded_kinds())
-    assert len(recorded) > 30, "the code records many kinds; this many were found"
-    wordless = [f"{where} records {kind}" for where, kind in recorded if kind not in set(EVENTS)]
-    assert not wordless, "\n".join(wordless)
-    assert set(EVENTS) <= {kind for _where, kind in recorded}, "words for what nothing records"
-    offered = {kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds}
-    assert offered == set(EVENTS)
+    assert len(recorded) > 30, "too few recorded kinds were found in the code"
+    without_sentence = [f"{where} records {kind}" for where, kind in recorded if kind not in set(EVENTS)]
+    assert not without_sentence, "\n".join(without_sentence)
+    assert set(EVENTS) <= {kind for _where, kind in recorded}, "sentences of events that are never recorded"
+    filter_kinds = {
+        kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds
+    }
+    assert filter_kinds == set(EVENTS)
     for language in ("en", "ja"):
         with translation.override(language):
             for kind in set(EVENTS):
-                words = events.sentence(Event(kind=kind, data={})), events.kind_label(kind)
-                assert all(words) and kind not in words
+                texts = events.sentence(Event(kind=kind, data={})), events.kind_label(kind)
+                assert all(texts) and kind not in texts
                 if language == "ja":
-                    assert all(re.search(r"[぀-ヿ一-鿿]", text) for text in words), words
+                    assert all(re.search(r"[぀-ヿ一-鿿]", text) for text in texts), texts
 
 
-def test_running_jobs_are_shown_with_a_way_to_stop_for_admins_only():
+def test_running_jobs_have_a_cancel_button_for_admins_only():
     admin, viewer = UserFactory(), UserFactory()
     dataset = DatasetFactory(admin=admin, viewer=viewer)
     job = JobFactory(dataset=dataset, running=True)
@@ -287,5 +295,5 @@ def test_running_jobs_are_shown_with_a_way_to_stop_for_admins_only():
     assert f"/jobs/{job.pk}/cancel/" not in get(viewer, dataset)
 
 
-def test_every_group_of_the_filter_has_words():
+def test_every_group_of_the_filter_has_a_label():
     assert all(events.group_label(code) for code in events.GROUPS)

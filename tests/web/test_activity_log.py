@@ -70,7 +70,7 @@ class Setup:
         return b"".join(response.streaming_content).decode()
 
 
-def test_an_answer_names_its_image_and_label_with_links() -> None:
+def test_answer_event_links_to_its_image_and_names_the_label() -> None:
     s = Setup()
     answer(s.dataset, s.reviewer, s.image, s.label)
     page = s.page()
@@ -80,17 +80,17 @@ def test_an_answer_names_its_image_and_label_with_links() -> None:
     assert "scratch/part 7.png" in page and reverse("image", args=[s.dataset.slug, s.image.sha256]) in page
 
 
-def test_an_image_of_the_audit_reserve_gives_nothing_away_before_it_is_judged() -> None:
+def test_events_hide_images_of_the_audit_reserve_until_judged() -> None:
     s = Setup(audit_fraction=0.5)
     answer(s.dataset, s.reviewer, s.image, s.label, kind="confirm")
-    everything = [s.page(user=u) for u in (s.reviewer, s.admin)]
-    everything += [s.file(form) for form in ("csv", "jsonl")]
+    texts = [s.page(user=u) for u in (s.reviewer, s.admin)]
+    texts += [s.file(form) for form in ("csv", "jsonl")]
     platform = client_of(UserFactory(is_superuser=True))
-    everything.append(platform.get(reverse("platform-activity")).content.decode())
+    texts.append(platform.get(reverse("platform-activity")).content.decode())
     for form in ("csv", "jsonl"):
-        got = platform.get(reverse("platform-activity-download", args=[form]))
-        everything.append(b"".join(got.streaming_content).decode())
-    for text in everything:
+        response = platform.get(reverse("platform-activity-download", args=[form]))
+        texts.append(b"".join(response.streaming_content).decode())
+    for text in texts:
         text = text.split("<tbody>")[-1].split("</tbody>")[0]
         assert "scratch" not in text and "dent" not in text and "onfirm" not in text
         assert s.image.sha256 in text
@@ -98,7 +98,7 @@ def test_an_image_of_the_audit_reserve_gives_nothing_away_before_it_is_judged() 
     assert "scratch/part 7.png" in s.page() and "dent" in s.file("csv")
 
 
-def test_an_image_asked_about_again_is_hidden_and_the_event_keeps_its_words() -> None:
+def test_event_of_an_image_queued_again_is_shown_without_its_label() -> None:
     s = Setup(audit_fraction=0.5)
     data = {"image": s.image.sha256, "label": s.label.pk, "stream": "audit"}
     record(kind="queue.asked_again", actor=s.reviewer, dataset=s.dataset, data=data)
@@ -109,10 +109,10 @@ def test_an_image_asked_about_again_is_hidden_and_the_event_keeps_its_words() ->
         assert "Answer" not in text and "dent" not in text and "scratch/part" not in text
 
 
-@pytest.mark.parametrize("written", ["20261129", "2026-W48-7"])
-def test_the_form_shows_the_day_that_filters(written: str) -> None:
+@pytest.mark.parametrize("day_text", ["20261129", "2026-W48-7"])
+def test_filter_form_shows_the_days_in_use(day_text: str) -> None:
     s = Setup()
-    page = s.page(f"?since={written}&until={written}")
+    page = s.page(f"?since={day_text}&until={day_text}")
     assert page.count('value="2026-11-29"') == 2 and "since=2026-11-29" in page
 
 
@@ -129,16 +129,18 @@ def test_answers_are_grouped_and_can_be_listed() -> None:
     assert not re.search(r'rel="next"', page)
     link = re.search(r'<a href="([^"]+)">Show each', page)
     assert link
-    seen, query = [], link.group(1).replace("&amp;", "&")
+    names, query = [], link.group(1).replace("&amp;", "&")
     while query:
         text = s.page(query)
-        seen += re.findall(r">(image\d{3}\.png)<", text)
+        names += re.findall(r">(image\d{3}\.png)<", text)
         following = re.search(r'rel="next" href="([^"]+)"', text)
         query = following.group(1).replace("&amp;", "&") if following else ""
-    assert seen == [f"image{n:03}.png" for n in reversed(range(60))], "one person's, without the later one"
+    assert names == [f"image{n:03}.png" for n in reversed(range(60))], (
+        "the answers of one user, without the later answer"
+    )
 
 
-def test_pages_of_groups_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_groups_contain_every_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selectors, "SCAN", 40)
     s = Setup()
     for n in range(130):
@@ -159,7 +161,7 @@ def test_pages_of_groups_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) 
     assert total == rows.count() and pages > 3
 
 
-def test_days_are_those_of_the_sites_zone() -> None:
+def test_days_are_in_the_time_zone_of_the_site() -> None:
     s = Setup()
     site.set_time_zone(name="Asia/Tokyo", user=UserFactory(is_superuser=True))
     for name, at in (
@@ -193,7 +195,7 @@ def test_days_are_those_of_the_sites_zone() -> None:
         "?since=20261129&until=2026-W01-1", "?before=-1&actor=" + "x" * 3000,
     ],
 )  # fmt: skip
-def test_hostile_addresses_are_answered(query: str) -> None:
+def test_malformed_query_parameters_are_answered(query: str) -> None:
     s = Setup()
     answer(s.dataset, s.reviewer, s.image, s.label)
     s.page(query)
@@ -217,8 +219,10 @@ def test_files_of_events_are_safe_complete_and_for_members_only() -> None:
     lines = sorted(map(json.loads, s.file("jsonl").splitlines()), key=lambda line: line["kind"])
     assert lines[0]["image"] == s.image.name and lines[0]["data"]["label"] == label.pk
     assert {line["kind"] for line in lines} == {"decision.recorded", "label.added"}
-    only = list(csv.DictReader(io.StringIO(s.file("csv", "?show=label.added").removeprefix("\ufeff"))))
-    assert [row["kind"] for row in only] == ["label.added"]
+    filtered_rows = list(
+        csv.DictReader(io.StringIO(s.file("csv", "?show=label.added").removeprefix("\ufeff")))
+    )
+    assert [row["kind"] for row in filtered_rows] == ["label.added"]
     for form, status in (("csv", 404), ("jsonl", 404)):
         address = reverse("activity-download", args=[s.dataset.slug, form])
         assert client_of(UserFactory()).get(address).status_code == status
@@ -229,13 +233,13 @@ def test_files_of_events_are_safe_complete_and_for_members_only() -> None:
     )
 
 
-def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
+def test_page_needs_the_same_queries_for_few_and_many_answers() -> None:
     s = Setup(audit_fraction=0.2)
     address = reverse("activity", args=[s.dataset.slug])
     client = client_of(s.reviewer)
     counts = []
-    for wanted in (2, 200):
-        for n in range(wanted):
+    for number in (2, 200):
+        for n in range(number):
             image = ImageFactory(dataset=s.dataset, audit_key=(n % 10) / 10)
             answer(
                 s.dataset,
@@ -244,9 +248,9 @@ def test_a_page_needs_the_same_queries_for_few_and_many_answers() -> None:
                 s.label,
                 at=NOW + timedelta(minutes=40 * n),
             )
-        with CaptureQueriesContext(connection) as caught:
+        with CaptureQueriesContext(connection) as queries:
             assert client.get(address).status_code == 200
-        counts.append(len(caught))
+        counts.append(len(queries))
     assert counts[1] <= counts[0] + 1 and counts[1] <= 20, counts
 
 

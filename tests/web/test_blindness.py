@@ -78,7 +78,7 @@ class World:
         self.head = HeadFactory(dataset=self.dataset, encoder=self.encoder, calibrated=True)
         ChampionFactory(head=self.head)
         self.plain = [ImageFactory(dataset=self.dataset) for _ in range(6)]
-        self.secret = [self.reserved(i) for i in range(3)]
+        self.secret = [self.create_reserve_image(i) for i in range(3)]
         images = self.plain + self.secret
         store_embeddings(
             encoder=self.encoder,
@@ -116,15 +116,15 @@ class World:
         self.run = TrainingRun.objects.create(dataset=self.dataset, trigger=TrainingRun.Trigger.BUTTON)
         self.job = JobFactory(dataset=self.dataset)
         EncodingProblem.objects.create(encoder=self.encoder, image=self.secret[1], reason="unreadable")
-        self.label_set = self.frozen()
+        self.label_set = self.freeze_label_set()
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
 
-    def reserved(self, i: int) -> Image:
+    def create_reserve_image(self, i: int) -> Image:
         """Create an image of the audit reserve, with secret values in its name, metadata and file."""
-        facts, out = PngInfo(), io.BytesIO()
-        facts.add_text("Description", EMBEDDED)
-        picture(9000 + i).save(out, "PNG", pnginfo=facts)
+        png_info, out = PngInfo(), io.BytesIO()
+        png_info.add_text("Description", EMBEDDED)
+        picture(9000 + i).save(out, "PNG", pnginfo=png_info)
         image = ImageFactory(
             dataset=self.dataset,
             sha256=hashlib.sha256(out.getvalue()).hexdigest(),
@@ -139,9 +139,9 @@ class World:
 
     def answer(self, user: Any, item: QueueItem, kind: str, note: str) -> Decision:
         leased = next(
-            one
-            for one in services.next_items(dataset=self.dataset, user=user, count=5)
-            if one.item.pk == item.pk
+            candidate
+            for candidate in services.next_items(dataset=self.dataset, user=user, count=5)
+            if candidate.item.pk == item.pk
         )
         return services.answer(
             dataset=self.dataset,
@@ -154,7 +154,7 @@ class World:
             client_key=uuid.uuid4(),
         )
 
-    def frozen(self) -> LabelSet:
+    def freeze_label_set(self) -> LabelSet:
         """Freeze a label set that holds the machine's label of a reserve image."""
         name = f"datasets/{self.dataset.pk}/label-sets/v1.zip"
         content = f"{NAME} {VALUE} scratch {CONFIDENCE}".encode()
@@ -201,35 +201,38 @@ class World:
     def addresses(self) -> Iterator[tuple[str, str]]:
         """Return (name of the pattern, address) of every address, once for each value of its arguments."""
         for name, arguments in routes(get_resolver().url_patterns):
-            known = self.values()
-            missing = set(arguments) - set(known)
+            values = self.values()
+            missing = set(arguments) - set(values)
             assert not missing, f"{name}: give this test a value for {missing}"
-            for i in range(max([len(known[a]) for a in arguments], default=1)):
-                yield name, reverse(name, kwargs={a: known[a][min(i, len(known[a]) - 1)] for a in arguments})
+            for i in range(max([len(values[a]) for a in arguments], default=1)):
+                yield (
+                    name,
+                    reverse(name, kwargs={a: values[a][min(i, len(values[a]) - 1)] for a in arguments}),
+                )
 
-    def questions(self) -> list[str]:
+    def search_addresses(self) -> list[str]:
         """Return the addresses of the gallery and the search with every filter."""
         label = str(self.labels[1].pk)
-        asked = [
+        filters = [
             *(f"label={label}", "low=80", "high=90", "low=80&high=90", "sort=sure", "sort=unsure"),
             *(f"metadata=line%3D{VALUE}", f"q={NAME}", f"q={FOLDER}", "waiting=audit", "waiting=waiting"),
             *(f"confirmed={label}", "confirmed=none", "text=scratch", f"text=scratch&label={label}"),
             *(f"like={image.sha256}" for image in (*self.secret, self.plain[0])),
         ]
         search = reverse("api:image-search", args=["world"])
-        return [*(f"/d/world/images/?{q}" for q in asked), *(f"{search}?{q}" for q in asked)]
+        return [*(f"/d/world/images/?{q}" for q in filters), *(f"{search}?{q}" for q in filters)]
 
     def pages(self) -> dict[str, bytes]:
         """Return the headers and body of every address that a member can read by GET."""
         responses = {}
-        opened = [*self.addresses(), *(("images", url) for url in self.questions())]
+        named_urls = [*self.addresses(), *(("images", url) for url in self.search_addresses())]
         # The pages of one image, with the filter of the list that led to them.
-        opened += [
+        named_urls += [
             ("image", f"{reverse('image', args=['world', image.sha256])}?{query}")
             for image in (*self.secret, self.plain[0])
             for query in (f"label={self.labels[1].pk}", "sort=sure", f"q={NAME}", "low=80")
         ]
-        for name, url in opened:
+        for name, url in named_urls:
             if name in ALLOWED or name in {"logout", "metrics"}:
                 continue
             responses[url] = read(self.client.get(url))
@@ -263,19 +266,19 @@ def read(response: Any) -> bytes:
 
 def leaks(responses: dict[str, bytes]) -> list[str]:
     """Return the addresses whose response contains a secret, with the secret."""
-    words = [word.encode() for word in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
+    secrets = [secret.encode() for secret in SECRETS] + [b"87.7", b"88 %", b"0.8765"]
     return [
-        f"{url}: {word.decode()}"
+        f"{url}: {secret.decode()}"
         for url, content in responses.items()
-        for word in words
-        if word in content.replace(url.encode(), b"").replace(asked_words(url), b"")
+        for secret in secrets
+        if secret in content.replace(url.encode(), b"").replace(typed_text(url), b"")
     ]
 
 
-def asked_words(url: str) -> bytes:
-    """Remove the reader's own input, which may be shown to the reader again."""
-    typed = re.search(r"(?:q=|line%3D)(\w+)", url)
-    return typed[1].encode() if typed else b"\0\0"
+def typed_text(url: str) -> bytes:
+    """ "Return the text that the user typed, which may be shown to the user again."""
+    match = re.search(r"(?:q=|line%3D)(\w+)", url)
+    return match[1].encode() if match else b"\0\0"
 
 
 CHANGING = re.compile(
@@ -325,8 +328,8 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     world = World()
     base = reverse("api:review-next", args=["world"]).removesuffix("next")
 
-    def post(act: str, **body: Any) -> tuple[Any, bytes]:
-        response = world.client.post(base + act, json.dumps(body), content_type="application/json")
+    def post(action: str, **body: Any) -> tuple[Any, bytes]:
+        response = world.client.post(base + action, json.dumps(body), content_type="application/json")
         return response.json(), read(response)
 
     responses: dict[str, bytes] = {}
@@ -366,14 +369,14 @@ def test_events_of_the_reserve_name_no_file() -> None:
     assert not Event.objects.filter(data__icontains=NAME).exists()
 
 
-@pytest.mark.parametrize("which", ["display", "original"])
-def test_a_file_has_no_embedded_words(which: str) -> None:
+@pytest.mark.parametrize("variant", ["display", "original"])
+def test_delivered_file_has_no_embedded_text(variant: str) -> None:
     world = World()
-    response = world.client.get(reverse(f"image-{which}", args=["world", world.secret[1].sha256]))
-    if which == "original":
+    response = world.client.get(reverse(f"image-{variant}", args=["world", world.secret[1].sha256]))
+    if variant == "original":
         assert response.status_code == 403
         return
     body = read(response)
     assert EMBEDDED.encode() not in body
-    shown = PillowImage.open(io.BytesIO(body.partition(b"\n\n")[2]))
-    assert shown.convert("RGB").tobytes() == picture(9001).tobytes()
+    image = PillowImage.open(io.BytesIO(body.partition(b"\n\n")[2]))
+    assert image.convert("RGB").tobytes() == picture(9001).tobytes()

@@ -23,7 +23,7 @@ def draw(points):
     return learning_curve(points, title="Accuracy", description="All of it", x_label="answers")
 
 
-def test_the_line_rises_where_accuracy_rises():
+def test_line_rises_where_accuracy_rises():
     svg = ET.fromstring(draw([Point(10, 0.6, 0.4, 0.8), Point(50, 0.9, 0.8, 0.97)]))
     line = next(e for e in svg.iter() if e.get("class") == "chart__line").get("points")
     (x0, y0), (x1, y1) = (tuple(map(float, p.split(","))) for p in line.split())
@@ -34,7 +34,7 @@ def test_the_line_rises_where_accuracy_rises():
     assert [float(d.get("cx").rstrip("%")) * 10 for d in dots] == pytest.approx([x0, x1], abs=0.1)
 
 
-def test_the_band_encloses_the_line():
+def test_band_encloses_the_line():
     svg = ET.fromstring(draw([Point(10, 0.6, 0.4, 0.8), Point(50, 0.9, 0.8, 0.97)]))
     band = next(e for e in svg.iter() if e.get("class") == "chart__band").get("points")
     ys = [float(p.split(",")[1]) for p in band.split()]
@@ -44,7 +44,7 @@ def test_the_band_encloses_the_line():
     assert ys[1] < second < ys[2]
 
 
-def test_a_name_is_escaped():
+def test_names_are_escaped():
     svg = loop(
         [LoopStage(f"<script>{i}</script>", i, str(i)) for i in range(5)],
         title='"><b>',
@@ -55,11 +55,11 @@ def test_a_name_is_escaped():
     ET.fromstring(svg)
 
 
-def test_no_inline_style_for_the_strict_policy():
+def test_charts_have_no_inline_style():
     assert "style=" not in draw([Point(1, 0.5, 0.4, 0.6)])
 
 
-def test_a_curve_without_points_is_refused():
+def test_curve_without_points_is_refused():
     with pytest.raises(ValueError, match="at least one point"):
         draw([])
 
@@ -71,7 +71,7 @@ def test_a_curve_without_points_is_refused():
         max_size=60,
     )
 )
-def test_any_measurement_stays_inside_the_figure(rows):
+def test_all_points_lie_inside_the_figure(rows):
     points = [Point(x, *sorted((a, b, c))[1:2], min(a, b, c), max(a, b, c)) for x, a, b, c in sorted(rows)]
     svg = ET.fromstring(draw(points))
     for element in svg.iter():
@@ -101,28 +101,28 @@ def percent_of(element, name):
         st.tuples(st.integers(0, 500), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20
     ).filter(lambda bins: any(count for count, _c, _f in bins))
 )
-def test_a_dot_stands_where_its_bin_says_and_its_bar_is_as_high_as_its_count(bins):
+def test_dots_and_bars_match_their_bins(bins):
     n = len(bins)
-    given_bins = [Bin(i / n, (i + 1) / n, count, c, f) for i, (count, c, f) in enumerate(bins)]
-    svg = diagram(given_bins)
-    filled = [bin_ for bin_ in given_bins if bin_.count]
+    all_bins = [Bin(i / n, (i + 1) / n, count, c, f) for i, (count, c, f) in enumerate(bins)]
+    svg = diagram(all_bins)
+    filled = [bin_ for bin_ in all_bins if bin_.count]
     dots = [e for e in svg.iter() if e.get("class") == "chart__dot"]
     bars = [e for e in svg.iter() if e.get("class") == "chart__bar"]
     assert len(dots) == len(bars) == len(filled)
     ideal = next(e for e in svg.iter() if e.get("class") == "chart__ideal").get("points")
     (left, low), (right, high) = (tuple(map(float, p.split(","))) for p in ideal.split())
-    most = max(filled, key=lambda bin_: bin_.count)
+    largest = max(filled, key=lambda bin_: bin_.count)
     for bin_, dot, bar in zip(filled, dots, bars, strict=True):
         assert percent_of(dot, "cx") * 10 == pytest.approx(left + (right - left) * bin_.confidence, abs=0.2)
         assert float(dot.get("cy")) == pytest.approx(low + (high - low) * bin_.frequency, abs=0.02)
-        share = float(bar.get("height")) / float(bars[filled.index(most)].get("height"))
-        assert share == pytest.approx(max(bin_.count / most.count, 0.05), abs=0.01), (
-            "the smallest bar can be seen"
+        share = float(bar.get("height")) / float(bars[filled.index(largest)].get("height"))
+        assert share == pytest.approx(max(bin_.count / largest.count, 0.05), abs=0.01), (
+            "the smallest bar is visible"
         )
         assert percent_of(bar, "x") >= 0 and percent_of(bar, "x") + percent_of(bar, "width") <= 100
 
 
-def test_wide_bins_carry_their_number_and_narrow_ones_leave_it_to_the_table():
+def test_only_wide_bins_show_their_count_in_the_diagram():
     svg = diagram([Bin(0.0, 0.5, 1234, 0.4, 0.5), Bin(0.95, 1.0, 7, 0.97, 1.0)])
     assert [e.text for e in svg.iter() if e.get("class") == "chart__count"] == ["1.2k"]
     with pytest.raises(ValueError, match="at least one answer"):
@@ -138,23 +138,23 @@ def test_wide_bins_carry_their_number_and_narrow_ones_leave_it_to_the_table():
     ),
     st.integers(0, 11),
 )
-def test_a_loss_lies_inside_the_picture_and_inside_its_band(rows, chosen):
+def test_losses_lie_inside_the_figure_and_inside_their_band(rows, chosen):
     rows.sort()
     points = [Loss(10**power, loss, error, i == chosen) for i, (power, loss, error) in enumerate(rows)]
     svg = ET.fromstring(loss_curve(points, title="t", description="d", x_label="x"))
     line = next(e for e in svg.iter() if e.get("class") == "chart__line").get("points")
     band = next(e for e in svg.iter() if e.get("class") == "chart__band").get("points")
-    at = [tuple(map(float, p.split(","))) for p in line.split()]
+    positions = [tuple(map(float, p.split(","))) for p in line.split()]
     ys = [float(p.split(",")[1]) for p in band.split()]
-    for i, (x, y) in enumerate(at):
+    for i, (x, y) in enumerate(positions):
         assert 0 <= x <= 1000 and 0 <= y <= 196
-        assert ys[i] - 0.02 <= y <= ys[2 * len(at) - 1 - i] + 0.02
-    assert [x for x, _y in at] == sorted(x for x, _y in at)
+        assert ys[i] - 0.02 <= y <= ys[2 * len(positions) - 1 - i] + 0.02
+    assert [x for x, _y in positions] == sorted(x for x, _y in positions)
     filled = [e for e in svg.iter() if "chart__dot--chosen" in (e.get("class") or "")]
     assert len(filled) == (chosen < len(rows))
 
 
-def test_powers_of_ten_are_named_on_the_axis():
+def test_axis_is_labelled_with_powers_of_ten():
     points = [Loss(10.0**k, 1.0, 0.1, False) for k in range(-5, 2)]
     svg = ET.fromstring(loss_curve(points, title="t", description="d", x_label="x"))
     texts = [e.text for e in svg.iter() if e.tag.endswith("text")]

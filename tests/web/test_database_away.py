@@ -1,4 +1,4 @@
-"""A database that does not answer is named: on a page for people, in the error format for programs."""
+""" "A database that does not answer is reported: by a page to users, by an error code to programs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def dataset(client: Client) -> Dataset:
 
 
 @pytest.fixture
-def away(dataset: Dataset, tmp_path: Path) -> Iterator[None]:
+def unreachable_database(dataset: Dataset, tmp_path: Path) -> Iterator[None]:
     """Replace the address of the database by one where no server listens."""
     before: Any = {name: connection.settings_dict[name] for name in ("HOST", "OPTIONS")}
     connection.close()
@@ -42,17 +42,17 @@ def away(dataset: Dataset, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "The database does not answer"), ("ja", "データベース")]
+    ("language", "message"), [("en", "The database does not answer"), ("ja", "データベース")]
 )
-def test_people_read_that_the_database_does_not_answer(
-    client: Client, away: None, language: str, words: str
+def test_page_reports_that_the_database_does_not_answer(
+    client: Client, unreachable_database: None, language: str, message: str
 ) -> None:
     answer = client.get("/d/parts/", headers={"accept-language": language})
     assert (answer.status_code, answer["Retry-After"]) == (503, "3")
-    assert words in answer.content.decode()
+    assert message in answer.content.decode()
 
 
-def test_programs_read_a_code(client: Client, away: None) -> None:
+def test_api_reports_an_unreachable_database_by_a_code(client: Client, unreachable_database: None) -> None:
     url = "/api/v1/datasets/parts/review/next"
     answer = client.post(url, {"count": 1}, content_type="application/json")
     assert answer.status_code == 503
@@ -60,7 +60,7 @@ def test_programs_read_a_code(client: Client, away: None) -> None:
     assert "is restarted automatically" in answer.json()["detail"]
 
 
-def test_other_errors_have_the_shape_of_all_errors(
+def test_other_errors_have_the_usual_error_format(
     client: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:

@@ -106,7 +106,7 @@ def world() -> World:
     return World()
 
 
-def test_all_pages_each_image_once_newest_first(world: World) -> None:
+def test_pages_list_every_image_once_newest_first(world: World) -> None:
     assert world.numbers() == list(range(149, -1, -1))
 
 
@@ -126,14 +126,14 @@ def test_gallery_pages_forwards_and_backwards(world: World, sort: str) -> None:
     second = gallery.load_page(images, sort, after=first.older)
     third = gallery.load_page(images, sort, after=second.older)
     assert (first.newer, third.older) == ("", "")
-    back = gallery.load_page(images, sort, before=third.newer)
-    assert back.images == second.images
-    assert gallery.load_page(images, sort, before=back.newer).images == first.images
-    assert gallery.load_page(images, sort, before=back.newer).newer == ""
+    previous = gallery.load_page(images, sort, before=third.newer)
+    assert previous.images == second.images
+    assert gallery.load_page(images, sort, before=previous.newer).images == first.images
+    assert gallery.load_page(images, sort, before=previous.newer).newer == ""
     assert gallery.load_page(images, sort, after="nonsense").images == first.images
 
 
-def test_filters(world: World) -> None:
+def test_filters_select_images(world: World) -> None:
     good, scratch = (str(label.pk) for label in world.labels)
     assert world.numbers(label=good) == list(range(148, -1, -2))
     assert world.numbers(label=scratch, low="62") == [i for i in range(149, -1, -2) if i // 2 >= 60]
@@ -202,7 +202,7 @@ def test_queries_do_not_grow_with_images() -> None:
     assert count() == few <= 16
 
 
-def test_an_image_with_its_history(world: World) -> None:
+def test_image_page_shows_the_history(world: World) -> None:
     shown = {"label_name": "傷", "confidence": 0.61, "calibrated": False, "head": 2, "stream": "uncertain"}
     first = decide(world, 3, world.labels[0], shown=shown, note="<b>hm</b>")
     Decision.objects.create(
@@ -233,21 +233,21 @@ def test_a_blind_item_shows_no_prediction_anywhere(world: World) -> None:
 
 def test_predictions_are_joined_once(world: World) -> None:
     """A second join of a million predictions took a second where the index takes a millisecond."""
-    for asked in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
-        matches = gallery.filter_images(world.dataset, world.heads[1], asked)
-        with CaptureQueriesContext(connection) as caught:
-            gallery.load_page(matches, asked.get("sort", ""), after="0.5:1" if "sort" in asked else "9")
-        (query,) = (query_["sql"] for query_ in caught.captured_queries)
+    for filters in ({"label": "1", "low": 10.0, "high": 90.0}, {"sort": "unsure"}):
+        matches = gallery.filter_images(world.dataset, world.heads[1], filters)
+        with CaptureQueriesContext(connection) as queries:
+            gallery.load_page(matches, filters.get("sort", ""), after="0.5:1" if "sort" in filters else "9")
+        (query,) = (query_["sql"] for query_ in queries.captured_queries)
         assert query.count("JOIN") == 1
 
 
-def test_images_without_a_label_are_found_without_joining_the_labels(world: World) -> None:
+def test_filter_by_confirmed_label_does_not_join_the_labels(world: World) -> None:
     """For LEFT JOIN … IS NULL, PostgreSQL expects no row and sorts all images for one page.
 
     That takes 1.6 s with 300,000 images.
     """
-    for asked in ({"confirmed": "none"}, {"confirmed": "some"}):
-        sql = str(gallery.filter_images(world.dataset, world.heads[1], asked).query)
+    for filters in ({"confirmed": "none"}, {"confirmed": "some"}):
+        sql = str(gallery.filter_images(world.dataset, world.heads[1], filters).query)
         assert "EXISTS(SELECT 1" in sql and 'JOIN "review_confirmedlabel"' not in sql, sql
 
 
@@ -264,25 +264,25 @@ def test_pages_of_one_label_have_no_gap_and_no_overlap(world: World, sort: str) 
         key = pages[-1].older
         if not key:
             break
-    seen = [image.pk for page in pages for image in page.images]
-    right = Prediction.objects.filter(head=world.heads[1], label=good).values_list("confidence", "image_id")
-    falling = sort != "unsure"
-    order = sorted(right, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=falling)
-    assert seen == [image for _confidence, image in order] and len(pages) == 3
-    back = gallery.load_page(matches, sort, before=pages[2].newer)
-    assert [image.pk for image in back.images] == [image.pk for image in pages[1].images]
+    image_ids = [image.pk for page in pages for image in page.images]
+    rows = Prediction.objects.filter(head=world.heads[1], label=good).values_list("confidence", "image_id")
+    descending = sort != "unsure"
+    order = sorted(rows, key=(lambda row: row) if sort else (lambda row: row[1]), reverse=descending)
+    assert image_ids == [image for _confidence, image in order] and len(pages) == 3
+    previous = gallery.load_page(matches, sort, before=pages[2].newer)
+    assert [image.pk for image in previous.images] == [image.pk for image in pages[1].images]
 
 
-def test_no_filter_and_no_order_tells_what_a_blind_item_hides(world: World) -> None:
+def test_filters_and_orders_exclude_blind_items(world: World) -> None:
     _good, scratch = (str(label.pk) for label in world.labels)
     assert 3 in world.numbers(label=scratch)
     wait(world, 3, "audit")
     wait(world, 5, "uncertain")
-    for asked in ({"label": scratch}, {"low": "0"}, {"high": "100"}, {"sort": "sure"}, {"sort": "unsure"}):
-        numbers = world.numbers(**asked)
-        assert 3 not in numbers and 5 in numbers, asked
-    for asked in ({"q": "part"}, {"metadata": "line=0"}, {"confirmed": scratch}):
-        assert 3 not in world.numbers(**asked)
+    for filters in ({"label": scratch}, {"low": "0"}, {"high": "100"}, {"sort": "sure"}, {"sort": "unsure"}):
+        numbers = world.numbers(**filters)
+        assert 3 not in numbers and 5 in numbers, filters
+    for filters in ({"q": "part"}, {"metadata": "line=0"}, {"confirmed": scratch}):
+        assert 3 not in world.numbers(**filters)
     assert 3 in world.numbers() and world.numbers(waiting="audit") == [3]
     page = world.client.get("/d/world/images/", {"label": scratch}).content.decode()
     assert "1 image of the audit sample that has not been judged yet is left out" in page
@@ -304,7 +304,7 @@ def test_reserve_is_hidden_before_it_is_queued(world: World) -> None:
     assert "50.2 %" not in world.client.get(page).content.decode()
 
 
-def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(world: World) -> None:
+def test_images_outside_the_reserve_by_an_earlier_share_are_not_hidden(world: World) -> None:
     """A raised share applies to later images (decision 0003).
 
     Earlier images are reviewed with a prediction.
@@ -329,7 +329,7 @@ def test_images_kept_out_of_the_reserve_by_an_earlier_share_show_everything(worl
     assert hidden_count(world.dataset) == 1
 
 
-def test_empty_dataset_says_what_to_do() -> None:
+def test_empty_dataset_links_to_the_import() -> None:
     world = World(0)
     url = reverse("images", args=["world"])
     assert "An admin of this dataset has to import images first." in world.client.get(url).content.decode()

@@ -56,7 +56,7 @@ def report(head: Head, matrix: list[list[int]]) -> dict[str, Any]:
     return {"label_ids": head.label_ids, "confusion": matrix, "labels": []}
 
 
-def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None:
+def test_page_shows_the_reason_for_the_kind_and_the_comparison(dataset: Any) -> None:
     head = HeadFactory(
         dataset=dataset, kind=Head.Kind.GAUSSIAN, calibrated=True, n_labels=70, metrics=METRICS
     )
@@ -65,20 +65,20 @@ def test_it_says_why_this_kind_and_shows_what_was_compared(dataset: Any) -> None
     row = re.search(r"<tr><th scope=\"row\">Gaussian, trained on labels(.*?)</tr>", text)
     assert row and "chosen" in row[1] and "0.400" in row[1] and "88.0 %" in row[1]
     assert "0.120 ± 0.020" in text and "biased sample" in text
-    for code, says in (
+    for code, message in (
         ("simpler", "so it is used"),
         ("few_labels", "Too few labels to compare"),
         ("new_code", "new_code"),
     ):
         head = HeadFactory(dataset=dataset, metrics={"choice": {"code": code}, "candidates": []})
-        assert says in page(dataset, head)
-    usual = HeadFactory(dataset=dataset, metrics={"choice": {"code": "best"}, "candidates": []})
-    assert "with the prompts as a prior, has the lowest log-loss" in page(dataset, usual)
+        assert message in page(dataset, head)
+    head_with_prior = HeadFactory(dataset=dataset, metrics={"choice": {"code": "best"}, "candidates": []})
+    assert "with the prompts as a prior, has the lowest log-loss" in page(dataset, head_with_prior)
     assert "Kinds of head were not compared" in page(dataset, HeadFactory(dataset=dataset, metrics={}))
     assert "uses the prompts alone" in page(dataset, HeadFactory(dataset=dataset, kind="zero_shot"))
 
 
-def test_the_strength_of_the_prior_is_a_chart_with_a_table_behind_it(dataset: Any) -> None:
+def test_strength_of_the_prior_is_shown_as_chart_and_table(dataset: Any) -> None:
     text = page(dataset, HeadFactory(dataset=dataset, metrics=METRICS))
     assert text.count("chart__dot--chosen") == 1 and "10⁻¹" in text
     assert "Lowest at 0.001; 0.1 was chosen." in text
@@ -86,25 +86,25 @@ def test_the_strength_of_the_prior_is_a_chart_with_a_table_behind_it(dataset: An
         r'class="numeric">([\d.e-]+)</th><td class="numeric">([\d.]+)</td><td class="numeric">([\d.]+)', text
     )
     other = page(dataset, HeadFactory(dataset=dataset, kind=Head.Kind.PLAIN, metrics=METRICS))
-    assert "chart__dot--chosen" not in other, "that cross-validation was of a head with a prior"
+    assert "chart__dot--chosen" not in other, "the cross-validation belongs to a head with a prior"
     assert rows == [("0.001", "0.420", "0.040"), ("0.1", "0.430", "0.030"), ("10", "0.620", "0.050")]
 
 
-def test_reliability_counts_its_labels_and_says_what_they_are(dataset: Any) -> None:
+def test_reliability_shows_number_and_origin_of_its_labels(dataset: Any) -> None:
     text = page(dataset, HeadFactory(dataset=dataset, calibrated=True, metrics=METRICS))
     assert "On 70 reviewed labels, out of fold" in text and "From 70 reviewed labels." in text
     assert text.count('class="chart__bar"') == 2, "a bin without labels has no bar"
     assert '<td class="numeric">71.0 %</td><td class="numeric">60.0 %</td>' in text
     assert '<th scope="row">0 % – 50 %</th><td class="numeric">0</td><td class="numeric">–</td>' in text
-    for fields, says in (
+    for fields, message in (
         ({"kind": "zero_shot"}, "raw softmax of the prompts"),
         ({"calibrated": False}, "too few reviewed labels"),
         ({"calibrated": True}, "holds no record of the calibration error"),
     ):
-        assert says in page(dataset, HeadFactory(dataset=dataset, **fields))
+        assert message in page(dataset, HeadFactory(dataset=dataset, **fields))
 
 
-def test_the_confusion_is_of_the_audit_sample_where_there_is_one(dataset: Any) -> None:
+def test_confusion_uses_the_audit_sample_if_there_is_one(dataset: Any) -> None:
     head = HeadFactory(dataset=dataset, calibrated=True, metrics=METRICS)
     text = page(dataset, head)
     assert "Confusion on the reviewed labels" in text and "10 of 70 are wrong" in text
@@ -115,7 +115,7 @@ def test_the_confusion_is_of_the_audit_sample_where_there_is_one(dataset: Any) -
     assert "Confusion on the reviewed labels" not in text
     good, scratch = Label.objects.order_by("pk")
     address = f"{reverse('images', args=['parts'])}?confirmed={scratch.pk}&amp;label={good.pk}"
-    assert address not in text, "the gallery has the predictions of the head in use alone"
+    assert address not in text, "the gallery has predictions of the champion only"
     ChampionFactory(head=head)
     text = page(dataset, head)
     assert f'<a href="{address}">2</a>' in text
@@ -123,7 +123,7 @@ def test_the_confusion_is_of_the_audit_sample_where_there_is_one(dataset: Any) -
     assert address not in page(dataset, head), "the gallery does not filter by an archived label"
 
 
-def test_the_confusion_as_a_file_has_every_pair_that_occurs(dataset: Any) -> None:
+def test_confusion_file_contains_every_pair_that_occurs(dataset: Any) -> None:
     head = HeadFactory(dataset=dataset)
     client = Client()
     client.force_login(dataset.memberships.get(role="viewer").user)
@@ -167,9 +167,7 @@ places = st.tuples(st.integers(0, 59), st.integers(0, 59))
 
 @settings(deadline=None)  # a machine may be busy
 @given(st.integers(1, 60), st.dictionaries(places, st.integers(0, 50), max_size=80))
-def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
-    n: int, counts: dict[tuple[int, int], int]
-) -> None:
+def test_displayed_matrix_agrees_with_the_stored_matrix(n: int, counts: dict[tuple[int, int], int]) -> None:
     matrix = [[0] * n for _ in range(n)]
     for (t, s), count in counts.items():
         matrix[t % n][s % n] = count
@@ -195,42 +193,42 @@ def test_the_matrix_on_the_page_agrees_with_the_one_that_was_stored(
     assert all(wrong[mistake.truth, mistake.predicted] == mistake.count for mistake in table.mistakes)
 
 
-def test_a_report_without_a_matrix_breaks_nothing(dataset: Any) -> None:
+def test_report_without_a_matrix_shows_no_confusion(dataset: Any) -> None:
     head = HeadFactory(dataset=dataset)
-    for stored in (
+    for incomplete_report in (
         {},
         {"confusion": []},
         {"confusion": [[1]], "label_ids": [1, 2]},
         report(head, [[0, 0], [0, 0]]),
     ):
-        EvaluationFactory(head=head, report=stored)
+        EvaluationFactory(head=head, report=incomplete_report)
         assert "Confusion" not in page(dataset, head)
 
 
-def test_the_curve_ends_at_this_head(dataset: Any) -> None:
+def test_curve_ends_at_this_head(dataset: Any) -> None:
     heads = [HeadFactory(dataset=dataset) for _ in range(4)]
     for number, head in enumerate(heads, 1):
         EvaluationFactory(head=head, n=100, correct=50 + number, answers=100 * number)
     TrainingRunFactory(dataset=dataset, head=heads[1], promoted=False, finished_at=timezone.now())
     TrainingRunFactory(dataset=dataset, head=heads[2], promoted=False, finished_at=timezone.now())
 
-    def shown(head: Head) -> list[str]:
+    def curve_versions(head: Head) -> list[str]:
         section = re.search(r'id="curve-title"(.*?)</section>', page(dataset, head))
         assert section
         return re.findall(r"<td>#(\d+)</td>", section[1])
 
-    assert shown(heads[0]) == ["1"]
-    assert shown(heads[2]) == ["1", "3"], (
-        "its own measure, though it was not used; not that of another one not used"
+    assert curve_versions(heads[0]) == ["1"]
+    assert curve_versions(heads[2]) == ["1", "3"], (
+        "a head that was not promoted appears on its own curve only"
     )
-    assert shown(heads[3]) == ["1", "4"]
+    assert curve_versions(heads[3]) == ["1", "4"]
     EvaluationFactory(head=heads[0], n=100, correct=90, answers=900)
-    assert shown(heads[3]) == ["1", "4"], "what was measured later is no part of it"
+    assert curve_versions(heads[3]) == ["1", "4"], "a later evaluation is not part of the curve"
     empty = DatasetFactory(slug="empty", viewer=UserFactory())
     assert "Not measured yet" in page(empty, HeadFactory(dataset=empty))
 
 
-def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(dataset: Any) -> None:
+def test_admin_repeats_the_training_and_members_see_the_result(dataset: Any) -> None:
     head, other = HeadFactory(dataset=dataset), HeadFactory(dataset=dataset)
     address = reverse("head-verify", args=["parts", head.version])
     client = Client()
@@ -243,9 +241,9 @@ def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(datas
     assert job.payload == {"head": head.pk} and job.created_by.username == "admin"
     assert f'data-job="{job.pk}"' in page(dataset, head) and "Not tried yet" in page(dataset, head)
     main = page(dataset, other).split("<main", 1)[1]
-    assert f'data-job="{job.pk}"' not in main, "another head's repetition"
+    assert f'data-job="{job.pk}"' not in main, "the repetition belongs to another head"
     facts = {"version": head.version, "digest": head.digest, "code_before": "a", "code_now": "a"}
-    for result, says, level in (
+    for result, message, level in (
         ({**facts, "outcome": "same"}, f"same digest, {head.digest}", "good"),
         ({**facts, "outcome": "different", "computed": "f" * 64}, f"a different digest: {'f' * 64}", "bad"),
         (
@@ -256,16 +254,16 @@ def test_an_admin_repeats_the_training_and_everybody_reads_what_came_of_it(datas
     ):
         Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, result=result, finished_at=timezone.now())
         text = page(dataset, head)
-        assert says in text and f"notice--{level}" in text and "requested by admin" in text
+        assert message in text and f"notice--{level}" in text and "requested by admin" in text
         japanese = page(dataset, head, language="ja")
-        assert says not in japanese and "admin" in japanese
+        assert message not in japanese and "admin" in japanese
     assert "Repeat the training</button>" not in page(dataset, head)
     assert "Repeat the training</button>" in page(dataset, head, "admin")
     Job.objects.filter(pk=job.pk).update(state=State.FAILED, error="The disk is full.")
     assert "The disk is full." in page(dataset, head)
 
 
-def test_training_labels_tell_who_decided_when_and_how(dataset: Any) -> None:
+def test_training_labels_list_reviewer_time_and_kind_of_decision(dataset: Any) -> None:
     head, other = HeadFactory(dataset=dataset, n_labels=3), HeadFactory(dataset=dataset)
     label = Label.objects.get(name="scratch")
     reviewer = UserFactory(username="@haruka", is_active=False)
@@ -274,8 +272,10 @@ def test_training_labels_tell_who_decided_when_and_how(dataset: Any) -> None:
         DecisionFactory(dataset=dataset, image=image, user=reviewer, label=label, kind=kind)
         for image, kind in zip(images[:2], ("confirm", "correct"), strict=True)
     ]
-    elsewhere = DecisionFactory()
-    for image, decision in zip(images, [*(d.pk for d in decisions), elsewhere.pk], strict=True):
+    decision_of_other_dataset = DecisionFactory()
+    for image, decision in zip(
+        images, [*(d.pk for d in decisions), decision_of_other_dataset.pk], strict=True
+    ):
         HeadTrainingLabel.objects.create(head_id=head.pk, image=image, label=label, decision_id=decision)
     HeadTrainingLabel.objects.create(head_id=other.pk, image=images[0], label=label, decision_id=1)
     client = Client()
@@ -287,7 +287,7 @@ def test_training_labels_tell_who_decided_when_and_how(dataset: Any) -> None:
         ("'=1+1.png", "'@haruka", "confirm"),
         ("写真.png", "'@haruka", "correct"),
         ("c.png", "", ""),
-    ], "a decision of another dataset tells nothing here"
+    ], "a decision of another dataset is not shown"
     assert [row["image_sha256"] for row in rows] == [image.sha256 for image in images]
     assert rows[0]["decided_at"] == decisions[0].created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert [row["decision"] for row in rows[:2]] == [str(d.pk) for d in decisions]
@@ -299,13 +299,13 @@ def test_training_labels_take_three_queries_for_two_thousand_rows(dataset: Any) 
     client.force_login(dataset.memberships.get(role="viewer").user)
     address = reverse("head-training-labels", args=["parts", head.version])
 
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as asked:
+    def count_queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
             text = b"".join(client.get(address).streaming_content)  # type: ignore[attr-defined]
         assert text.count(b"\n") == HeadTrainingLabel.objects.count() + 1
-        return len(asked)
+        return len(captured)
 
-    few = queries()
+    few = count_queries()
     for _ in range(60):
         decision = DecisionFactory(
             dataset=dataset, image=ImageFactory(dataset=dataset), label=label, kind="confirm"
@@ -313,10 +313,10 @@ def test_training_labels_take_three_queries_for_two_thousand_rows(dataset: Any) 
         HeadTrainingLabel.objects.create(
             head_id=head.pk, image=decision.image, label=label, decision_id=decision.pk
         )
-    assert queries() <= few + 3
+    assert count_queries() <= few + 3
 
 
-def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
+def test_full_page_is_shown_in_japanese(dataset: Any) -> None:
     head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=METRICS)
     text = page(dataset, head, language="ja")
     for english in (
@@ -332,11 +332,11 @@ def test_the_page_reads_in_japanese_with_everything_on_it(dataset: Any) -> None:
     assert "audit" not in page(dataset, head, language="ja").split("<main", 1)[1].replace("audit-title", "")
 
 
-def test_label_noise_is_shown_from_half_a_per_cent(dataset: Any) -> None:
-    for noise, shown in ((0.083, True), (0.001, False), (None, False)):
+def test_label_noise_is_shown_from_half_a_percent(dataset: Any) -> None:
+    for noise, is_shown in ((0.083, True), (0.001, False), (None, False)):
         metrics = {**METRICS, "label_noise": noise}
         head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
-        assert ("Estimated label noise: about 8.3 %" in page(dataset, head)) is shown
+        assert ("Estimated label noise: about 8.3 %" in page(dataset, head)) is is_shown
     metrics = {**METRICS, "label_noise": 0.083}
     head = HeadFactory(dataset=dataset, calibrated=True, n_labels=70, metrics=metrics)
     assert "ラベルノイズの推定" in page(dataset, head, language="ja")

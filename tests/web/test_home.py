@@ -38,7 +38,7 @@ def full_dataset(user, **kwargs):
     return dataset
 
 
-def test_strangers_are_sent_to_the_login():
+def test_anonymous_users_are_redirected_to_the_login():
     response = Client().get("/")
     assert response.status_code == 302
     assert "login" in response["location"] or "accounts" in response["location"]
@@ -53,13 +53,13 @@ def test_a_user_sees_only_the_datasets_they_are_a_member_of():
     assert "Not for you" not in text
 
 
-def test_the_platform_admin_sees_all():
+def test_platform_admin_sees_all_datasets():
     DatasetFactory(name="Somebody's own")
     text = client_of(UserFactory(is_superuser=True)).get("/").content.decode()
     assert "Somebody&#x27;s own" in text
 
 
-def test_numbers_and_accuracy_come_with_the_interval():
+def test_accuracy_is_shown_with_its_interval():
     user = UserFactory()
     full_dataset(user)
     text = client_of(user).get("/").content.decode()
@@ -88,7 +88,7 @@ def test_the_evaluation_of_a_replaced_head_is_not_shown():
     assert "not measured yet" in client_of(user).get("/").content.decode()
 
 
-def test_datasets_that_need_the_user_come_first():
+def test_datasets_with_items_to_review_are_listed_first():
     user = UserFactory()
     busy = DatasetFactory(name="Busy line", reviewer=user)
     QueueItemFactory(dataset=busy)
@@ -114,14 +114,14 @@ def test_the_number_of_queries_does_not_grow_with_the_datasets(django_assert_max
 
 
 @pytest.mark.parametrize(
-    ("may_create", "words"), [(True, "Your first dataset"), (False, "You are not a member of any dataset")]
+    ("may_create", "message"), [(True, "Your first dataset"), (False, "You are not a member of any dataset")]
 )
-def test_the_empty_page_says_what_to_do(may_create, words):
+def test_page_without_datasets_shows_the_next_step(may_create, message):
     user = UserFactory(may_create_datasets=may_create)
-    assert words in client_of(user).get("/").content.decode()
+    assert message in client_of(user).get("/").content.decode()
 
 
-def test_archived_datasets_are_gone():
+def test_archived_datasets_are_not_listed():
     from django.utils import timezone
 
     user = UserFactory()

@@ -14,7 +14,7 @@ HUGE = "9" * 40
 
 
 @pytest.fixture
-def world(client: Client) -> Any:
+def admin_client_and_address(client: Client) -> Any:
     """Return (client of an admin, address of the dataset)."""
     user = UserFactory()
     dataset = DatasetFactory(slug="parts", admin=user)
@@ -31,13 +31,15 @@ def world(client: Client) -> Any:
         *("activity/?before=", "activity/?show=", "activity/?actor="),
     ],
 )
-def test_a_key_that_is_no_number_is_passed_over(world: Any, page: str, number: str) -> None:
-    client, base = world
+def test_page_key_that_is_not_a_number_is_ignored(
+    admin_client_and_address: Any, page: str, number: str
+) -> None:
+    client, base = admin_client_and_address
     assert client.get(base + page + number).status_code == 200
 
 
-def test_a_key_of_an_imports_problems(world: Any) -> None:
-    client, base = world
+def test_invalid_page_key_of_import_problems_is_ignored(admin_client_and_address: Any) -> None:
+    client, base = admin_client_and_address
     batch = client.post(f"{base}import/start").json()["batch"]
     for number in ("²", HUGE, "9" * 5000):
         assert client.get(f"{base}import/{batch}/?after={number}").status_code == 200
@@ -50,19 +52,19 @@ def test_a_key_of_an_imports_problems(world: Any) -> None:
         *(f"models/{HUGE}/", f"exports/{HUGE}/download/", f"import/{HUGE}/"),
     ],
 )
-def test_impossible_names_give_404(world: Any, address: str) -> None:
-    client, base = world
+def test_impossible_names_give_404(admin_client_and_address: Any, address: str) -> None:
+    client, base = admin_client_and_address
     assert client.get(base + address).status_code == 404
 
 
-def test_the_api_knows_no_dataset_with_a_nul(world: Any) -> None:
-    client, _base = world
+def test_api_answers_404_for_a_slug_with_a_nul_character(admin_client_and_address: Any) -> None:
+    client, _base = admin_client_and_address
     answer = client.get("/api/v1/jobs?dataset=parts%00")
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("language", ["ja-aaaaaaaa", "de", "\0", "x" * 500])
-def test_only_the_languages_of_the_pages_are_kept(client: Client, language: str) -> None:
+def test_unsupported_language_is_not_stored(client: Client, language: str) -> None:
     user = UserFactory(language="ja")
     client.force_login(user)
     assert client.post("/language/", {"language": language}).status_code == 302
@@ -79,8 +81,8 @@ def test_unknown_session_key_is_not_logged_in(client: Client) -> None:
 
 
 @pytest.mark.parametrize("refused", ['[{"name": "a", "size": Infinity}]', "[" * 100_000, "{}", "[1]", "null"])
-def test_invalid_list_of_refused_files_is_ignored(world: Any, refused: str) -> None:
-    client, base = world
-    to = client.post(f"{base}import/start").json()["files"]
-    answer = client.post(f"{to}?part=0", {"complete": "1", "refused": refused})
+def test_invalid_list_of_refused_files_is_ignored(admin_client_and_address: Any, refused: str) -> None:
+    client, base = admin_client_and_address
+    address = client.post(f"{base}import/start").json()["files"]
+    answer = client.post(f"{address}?part=0", {"complete": "1", "refused": refused})
     assert (answer.status_code, json.loads(answer.content)) == (200, {"taken": 0})

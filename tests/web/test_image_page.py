@@ -11,7 +11,7 @@ from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision
 from tests.pages import without_gaps
 from tests.web.test_gallery import World, decide, wait
-from tests.web.test_search import Fan, at
+from tests.web.test_search import Fan, direction_at
 
 pytestmark = pytest.mark.django_db
 
@@ -61,24 +61,24 @@ def test_image_page_keeps_the_filter_and_links_back(world: World) -> None:
     assert 'href="/d/world/images/?metadata=line%3D1"' in page and "Back to these images" in page
 
 
-def test_without_a_filter_all_images_follow(world: World) -> None:
+def test_neighbours_without_a_filter_are_all_images(world: World) -> None:
     page = text_of(world, 20)
     assert (number_at(page, "prev"), number_at(page, "next")) == (21, 19) and "10 of 30" in page
 
 
-def test_an_image_outside_the_filter_says_so(world: World) -> None:
+def test_page_of_an_image_outside_the_filter_shows_a_notice(world: World) -> None:
     page = text_of(world, 20, "?q=nothing")
     assert "not in the results of the filter" in page and number_at(page, "next") is None
     page = text_of(world, 20, "?metadata=line%3D1&sort=sure")
     assert "not in the results of the filter" in page and number_at(page, "next") == 19
-    for odd in ("?low=abc", "?sort=nonsense", "?label=999999", "?metadata=x", "?after=1:2:3", "?label=%00"):
+    for query in ("?low=abc", "?sort=nonsense", "?label=999999", "?metadata=x", "?after=1:2:3", "?label=%00"):
         assert (
-            world.client.get(reverse("image", args=["world", world.images[3].sha256]) + odd).status_code
+            world.client.get(reverse("image", args=["world", world.images[3].sha256]) + query).status_code
             == 200
-        ), odd
+        ), query
 
 
-def test_from_a_search_the_most_similar_follow() -> None:
+def test_neighbours_after_a_search_are_ordered_by_similarity() -> None:
     fan = Fan(12)
     url = reverse("image", args=["fan", fan.images[3].sha256])
     page = fan.client.get(url, {"text": "scratch"}).content.decode()
@@ -87,10 +87,10 @@ def test_from_a_search_the_most_similar_follow() -> None:
     page = fan.client.get(url, {"like": fan.images[3].sha256}).content.decode()
     assert "not in the results of the filter" in page
     assert fan.client.get(url, {"like": "0" * 64}).status_code == 404
-    assert at(0) == [1.0, 0.0]
+    assert direction_at(0) == [1.0, 0.0]
 
 
-def test_confidences_are_called_uncalibrated_at_the_top_and_by_each_figure(world: World) -> None:
+def test_uncalibrated_confidences_are_marked_in_notice_and_at_each_figure(world: World) -> None:
     gallery = world.client.get("/d/world/images/").content.decode()
     notice, grid = gallery.index("Confidences are not calibrated"), gallery.index('class="grid')
     assert notice < grid and without_gaps(gallery).count('class="uncalibrated" title="Not calibrated:') == 30
@@ -99,18 +99,18 @@ def test_confidences_are_called_uncalibrated_at_the_top_and_by_each_figure(world
     shown = {"label_name": "傷", "confidence": 0.61, "calibrated": True, "head": 2, "stream": "uncertain"}
     decide(world, 3, world.labels[0], shown=shown)
     page = text_of(world, 3)
-    assert page.count('class="uncalibrated"') == 1, "what was shown then was calibrated"
+    assert page.count('class="uncalibrated"') == 1, "the prediction of that time was calibrated"
     assert "未較正" in text_of(world, 3, **{"accept-language": "ja"})
 
 
-class TestCorrecting:
+class TestCorrection:
     @pytest.fixture
     def judged(self, world: World) -> World:
         decide(world, 3, world.labels[0])
         return world
 
-    def post(self, world: World, act: str, number: int = 3, query: str = "", **fields: Any) -> Any:
-        url = reverse(f"image-{act}", args=["world", world.images[number].sha256])
+    def post(self, world: World, action: str, number: int = 3, query: str = "", **fields: Any) -> Any:
+        url = reverse(f"image-{action}", args=["world", world.images[number].sha256])
         return world.client.post(url + query, fields)
 
     def form(self, world: World, number: int = 3) -> dict[str, str]:
@@ -120,10 +120,10 @@ class TestCorrecting:
     def test_correct_and_undo_with_the_history(self, judged: World) -> None:
         fields = self.form(judged)
         assert fields["head"] == "2"
-        done = self.post(
+        response = self.post(
             judged, "correct", query="?sort=sure", label=judged.labels[1].pk, note="hm", **fields
         )
-        assert done.status_code == 302 and done.url.endswith("/?sort=sure")
+        assert response.status_code == 302 and response.url.endswith("/?sort=sure")
         page = text_of(judged, 3)
         assert "The confirmed label is “傷” now." in page and page.count("in use") == 1
         assert ConfirmedLabel.objects.get().label == judged.labels[1] and Decision.objects.count() == 2

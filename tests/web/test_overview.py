@@ -65,18 +65,18 @@ READY = {"images": 100, "labels": 3, "prompted_labels": 3}
         (Facts("admin", **READY), "look"),
     ],
 )
-def test_the_next_act(facts: Facts, code: str):
+def test_next_step_follows_from_the_facts(facts: Facts, code: str):
     assert decide(facts).code == code
 
 
-def test_the_next_act_counts_what_waits():
+def test_next_step_shows_the_number_of_waiting_images():
     assert decide(Facts("reviewer", waiting=1, **READY)).title.startswith("1 image waits")
     assert decide(Facts("reviewer", waiting=7, **READY)).title.startswith("7 images wait")
 
 
 @pytest.mark.django_db
-class TestPage:
-    def test_a_stranger_sees_404(self):
+class TestOverviewPage:
+    def test_overview_answers_404_to_users_without_access(self):
         assert client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/").status_code == 404
 
     @pytest.mark.parametrize("role", ["admin", "reviewer", "viewer"])
@@ -85,7 +85,7 @@ class TestPage:
         dataset = DatasetFactory(**{role: user}, name="Castings")
         assert "Castings" in page(dataset, user)
 
-    def test_the_loop_shows_where_the_images_are(self):
+    def test_loop_shows_the_number_of_images_at_each_stage(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         label = LabelFactory(dataset=dataset)
@@ -118,7 +118,7 @@ class TestPage:
         ChampionFactory(head=HeadFactory(dataset=dataset))
         assert "predicted: 0" in page(dataset, user)
 
-    def test_the_curve_has_a_table_behind_it(self):
+    def test_curve_is_also_shown_as_a_table(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         for answers, correct, low, high in ((40, 30, 0.6, 0.86), (90, 38, 0.835, 0.986)):
@@ -146,7 +146,7 @@ class TestPage:
         TrainingRunFactory(dataset=dataset)
         assert 'data-next-step="freeze"' in page(dataset, user)
 
-    def test_problems_say_what_to_do(self):
+    def test_unreadable_images_and_failed_jobs_are_listed(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         EncodingProblem.objects.create(
@@ -163,7 +163,7 @@ class TestPage:
         assert "1 image could not be read" in text
         assert "Retrain: failed" in text and "Disk full." in text
 
-    def test_a_failed_job_of_a_kind_that_was_removed_is_named(self):
+    def test_failed_job_of_a_removed_kind_is_listed(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
         JobFactory(
@@ -213,21 +213,21 @@ class TestPage:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("kind", "words"),
+    ("kind", "description"),
     [
         ("zero_shot", "zero-shot, by prompts"),
         ("gaussian", "Gaussian, trained on labels"),
         ("plain", "plain logistic, trained on labels"),
     ],
 )
-def test_the_head_in_use_is_called_what_it_is(kind: str, words: str):
+def test_kind_of_the_champion_is_shown(kind: str, description: str):
     viewer = UserFactory()
     dataset = DatasetFactory(viewer=viewer)
     ChampionFactory(dataset=dataset, head=HeadFactory(dataset=dataset, kind=kind))
-    assert f'<dd class="stat__note">{words}</dd>' in page(dataset, viewer)
+    assert f'<dd class="stat__note">{description}</dd>' in page(dataset, viewer)
 
 
-def failure(dataset, kind, minutes=5, **more):
+def create_failed_job(dataset, kind, minutes=5, **more):
     at = timezone.now() - timedelta(minutes=minutes)
     return JobFactory(
         dataset=dataset, kind=kind, state=State.FAILED, error="Out of order.", finished_at=at, **more
@@ -236,37 +236,37 @@ def failure(dataset, kind, minutes=5, **more):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", [Kind.REFILL, Kind.PREDICT, Kind.TRAIN])
-def test_a_failure_that_was_mended_is_not_shown_any_more(kind):
+def test_failure_is_hidden_after_a_retry(kind):
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     ChampionFactory(head__dataset=dataset)
-    failure(dataset, kind)
+    create_failed_job(dataset, kind)
     assert "Out of order." in page(dataset, user)
-    again = JobFactory(dataset=dataset, kind=kind, state=State.QUEUED)
-    assert "Out of order." not in page(dataset, user), "it is being tried again"
-    again.delete()
+    retry = JobFactory(dataset=dataset, kind=kind, state=State.QUEUED)
+    assert "Out of order." not in page(dataset, user), "the job is being retried"
+    retry.delete()
     JobFactory(dataset=dataset, kind=kind, state=State.SUCCEEDED, finished_at=timezone.now())
     assert "Out of order." not in page(dataset, user)
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("kind", [Kind.PREDICT, Kind.TRAIN])
-def test_a_refill_that_failed_is_past_when_the_queue_was_filled_otherwise(kind):
+def test_failed_refill_is_hidden_after_another_job_filled_the_queue(kind):
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     ChampionFactory(head__dataset=dataset)
-    failure(dataset, Kind.REFILL)
+    create_failed_job(dataset, Kind.REFILL)
     JobFactory(dataset=dataset, kind=kind, state=State.SUCCEEDED, finished_at=timezone.now())
     assert "Out of order." not in page(dataset, user)
-    failure(dataset, Kind.REFILL, minutes=-1)
+    create_failed_job(dataset, Kind.REFILL, minutes=-1)
     assert "Out of order." in page(dataset, user), "a later failure is shown"
 
 
 @pytest.mark.django_db
-def test_a_refill_that_could_not_succeed_is_not_shown_while_nothing_can_be_chosen():
+def test_failed_refill_is_hidden_while_there_is_no_head():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
-    failure(dataset, Kind.REFILL)
+    create_failed_job(dataset, Kind.REFILL)
     assert "Out of order." not in page(dataset, user)
 
 
@@ -277,20 +277,20 @@ def test_failures_are_shown_correctly_after_a_clock_change():
     ChampionFactory(head__dataset=dataset)
     future = timezone.now() + timedelta(days=400)
     JobFactory(dataset=dataset, kind=Kind.TRAIN, state=State.SUCCEEDED, finished_at=future)
-    failure(dataset, Kind.TRAIN)
+    create_failed_job(dataset, Kind.TRAIN)
     assert "Out of order." in page(dataset, user)
-    failure(dataset, Kind.TRAIN, minutes=-60 * 24 * 400)
+    create_failed_job(dataset, Kind.TRAIN, minutes=-60 * 24 * 400)
     JobFactory(dataset=dataset, kind=Kind.TRAIN, state=State.SUCCEEDED, finished_at=timezone.now())
     assert "Out of order." not in page(dataset, user)
 
 
 @pytest.mark.django_db
-def test_an_import_that_was_given_up_and_an_old_comparison_are_past():
+def test_discarded_import_and_old_comparison_are_hidden():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     batch = ImportBatch.objects.create(dataset=dataset, source=ImportBatch.Source.UPLOAD)
-    failure(dataset, Kind.IMPORT_IMAGES, payload={"batch": batch.pk})
-    failure(dataset, Kind.VERIFY_HEAD, minutes=60 * 24 * 8)
+    create_failed_job(dataset, Kind.IMPORT_IMAGES, payload={"batch": batch.pk})
+    create_failed_job(dataset, Kind.VERIFY_HEAD, minutes=60 * 24 * 8)
     text = page(dataset, user)
     assert text.count("Out of order.") == 1 and "Import images: failed" in text
     discard_import(batch=batch, user=user)

@@ -33,7 +33,7 @@ def sealed(settings: Any, tmp_path: Path) -> Seal:
     return Seal.objects.get()
 
 
-def test_before_the_first_seal_the_page_says_what_is_missing() -> None:
+def test_page_without_seals_shows_how_to_make_a_key() -> None:
     client = client_of(factories.UserFactory())
     html = client.get(reverse("seals")).content.decode()
     assert "Nothing is sealed yet." in html and "mekiki key make" in html and "Seal now" not in html
@@ -54,28 +54,28 @@ def test_seals_page_shows_the_state_and_offers_the_head(sealed: Seal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "was changed after seal"), ("ja", "変更されています")]
+    ("language", "message"), [("en", "was changed after seal"), ("ja", "変更されています")]
 )
-def test_differences_are_reported_in_the_readers_language(sealed: Seal, language: str, words: str) -> None:
+def test_differences_are_reported_in_the_readers_language(sealed: Seal, language: str, message: str) -> None:
     detail = {"table": "events", "id": "7", "seal": "1"}
     SealCheck.objects.create(
         ok=False, seals=1, rows=2, unsealed=0, findings=[{"code": "row_changed", "detail": detail}]
     )
     html = client_of(factories.UserFactory(), language).get(reverse("seals")).content.decode()
-    assert words in html
+    assert message in html
 
 
 def test_platform_admin_requests_a_check_and_sees_its_failure(sealed: Seal) -> None:
     client = client_of(factories.UserFactory(is_superuser=True))
-    for act, kind in (("seal", Kind.SEAL), ("check", Kind.CHECK_SEALS)):
-        html = client.post(reverse("seals-ask"), {"act": act}, follow=True).content.decode()
+    for action, kind in (("seal", Kind.SEAL), ("check", Kind.CHECK_SEALS)):
+        html = client.post(reverse("seals-ask"), {"act": action}, follow=True).content.decode()
         assert Job.objects.filter(kind=kind, state=State.QUEUED).exists() and "Requested." in html
     assert "No action was requested" in client.post(reverse("seals-ask"), {}, follow=True).content.decode()
     Job.objects.update(state=State.FAILED, error="The file is missing.")
     assert "The file is missing." in client.get(reverse("seals")).content.decode()
 
 
-def test_what_is_no_time_stamp_is_refused_with_the_reason(sealed: Seal) -> None:
+def test_invalid_time_stamp_is_refused_with_the_reason(sealed: Seal) -> None:
     client = client_of(factories.UserFactory(is_superuser=True))
     for content in (b"no reply", b"x" * (1 << 21)):
         answer = client.post(reverse("seal-time-stamp"), {"reply": SimpleUploadedFile("a.tsr", content)})

@@ -31,7 +31,7 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 
-def at(degrees: float) -> list[float]:
+def direction_at(degrees: float) -> list[float]:
     """Return a direction in a plane. The images of these tests form a fan."""
     return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
 
@@ -50,18 +50,18 @@ class Fan:
             ImageFactory(dataset=self.dataset, name=f"part-{i:03}.png", metadata={"line": str(i % 2)})
             for i in range(n)
         ]
-        self.embed(self.images, [at(i / 2) for i in range(n)])
+        self.embed(self.images, [direction_at(i / 2) for i in range(n)])
         for i, image in enumerate(self.images):
             PredictionFactory(head=self.head, image=image, label=self.labels[i % 2], confidence=0.5 + i / 250)
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
-        self.know("scratch", at(0))
+        self.add_text("scratch", direction_at(0))
 
     def embed(self, images: list[Any], vectors: list[list[float]]) -> None:
         ids = [image.pk for image in images]
         store_embeddings(encoder=self.encoder, image_ids=ids, vectors=np.array(vectors))
 
-    def know(self, text: str, vector: list[float] | None, **facts: Any) -> TextEmbedding:
+    def add_text(self, text: str, vector: list[float] | None, **fields: Any) -> TextEmbedding:
         now = timezone.now()
         return TextEmbedding.objects.create(
             encoder=self.encoder,
@@ -70,7 +70,7 @@ class Fan:
             vector=vector,
             used_at=now,
             answered_at=now,
-            **facts,
+            **fields,
         )
 
     def page(self, **query: str) -> Any:
@@ -93,7 +93,7 @@ def fan() -> Fan:
     return Fan()
 
 
-def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
+def test_text_search_lists_the_most_similar_images_first(fan: Fan) -> None:
     assert fan.numbers(text="scratch") == list(range(100))
     assert fan.numbers(text="  scratch ") == list(range(100))
     first = fan.page(text="scratch")
@@ -108,7 +108,7 @@ def test_a_text_finds_the_most_similar_first_over_all_pages(fan: Fan) -> None:
     assert back.context["newer"] == ""
 
 
-def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
+def test_search_by_an_image_excludes_the_image_itself(fan: Fan) -> None:
     numbers = fan.numbers(like=fan.images[0].sha256)
     assert numbers == list(range(1, 100))
     middle = fan.numbers(like=fan.images[50].sha256)
@@ -116,12 +116,12 @@ def test_more_like_an_image_leaves_out_the_image_itself(fan: Fan) -> None:
     text = fan.page(like=fan.images[50].sha256).content.decode()
     assert "Images like this one:" in text and "part-050.png" in text
     assert f"?like={fan.images[49].sha256}" in text  # from each thumbnail
-    own = fan.client.get(f"/d/fan/images/{fan.images[3].sha256}/").content.decode()
-    assert f"/d/fan/images/?like={fan.images[3].sha256}" in own
+    image_page = fan.client.get(f"/d/fan/images/{fan.images[3].sha256}/").content.decode()
+    assert f"/d/fan/images/?like={fan.images[3].sha256}" in image_page
     assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # the typed text is used
 
 
-def test_filters_narrow_a_search_down(fan: Fan) -> None:
+def test_filters_restrict_the_results_of_a_search(fan: Fan) -> None:
     scratch = str(fan.labels[1].pk)
     assert fan.numbers(text="scratch", label=scratch) == list(range(1, 100, 2))
     assert fan.numbers(text="scratch", metadata="line=0", high="60") == list(range(0, 26, 2))
@@ -155,8 +155,8 @@ def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: s
     )
     refused = fan.page(like=blind.sha256)
     assert refused.context["images"] == [] and "Similar images would reveal" in refused.content.decode()
-    own = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
-    assert "?like=" not in own
+    image_page = fan.client.get(f"/d/fan/images/{blind.sha256}/").content.decode()
+    assert "?like=" not in image_page
     assert f"?like={blind.sha256}" not in fan.page().content.decode()
     for query in ({"text": "scratch"}, {"like": fan.images[1].sha256}):
         reply = fan.client.get("/api/v1/datasets/fan/images/search", query)
@@ -165,23 +165,23 @@ def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: s
     assert (reply.status_code, reply.json()["code"]) == (409, "blind")
 
 
-def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_repeats_the_search_until_the_worker_answers(fan: Fan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
     page = fan.page(text="欠け", q="part-00")
     text = page.content.decode()
     assert "Searching …" in text and page.context["images"] == []
-    asked = re.search(r'hx-get="([^"]+)"', text)
-    assert asked and asked[1] == page.context["again"].replace("&", "&amp;")
+    polling_address = re.search(r'hx-get="([^"]+)"', text)
+    assert polling_address and polling_address[1] == page.context["again"].replace("&", "&amp;")
     assert "No image matches" not in text
     row = TextEmbedding.objects.get(text="欠け")
-    texts.record_vector(row=row, vector=at(2.5))
-    again = fan.client.get(page.context["again"], headers={"hx-request": "true"})
-    assert again.context["images"][0].name in {"part-004.png", "part-005.png", "part-006.png"}
-    assert "hx-get" not in again.content.decode().split('id="results"')[1]
+    texts.record_vector(row=row, vector=direction_at(2.5))
+    results = fan.client.get(page.context["again"], headers={"hx-request": "true"})
+    assert results.context["images"][0].name in {"part-004.png", "part-005.png", "part-006.png"}
+    assert "hx-get" not in results.content.decode().split('id="results"')[1]
 
 
 @pytest.mark.parametrize(
-    ("problem", "detail", "words"),
+    ("problem", "detail", "message"),
     [
         ("too_long", {"count": 80, "most": 64}, "it has 80 tokens, and 64 fit"),
         ("not_loaded", {"reason": "<no file>"}, "could not be loaded (&lt;no file&gt;)"),
@@ -190,11 +190,11 @@ def test_the_page_searches_until_the_worker_answers(fan: Fan, monkeypatch: pytes
     ],
 )
 def test_unreadable_text_is_reported_and_the_gallery_works(
-    fan: Fan, problem: str, detail: dict[str, Any], words: str
+    fan: Fan, problem: str, detail: dict[str, Any], message: str
 ) -> None:
-    fan.know("bad", None, problem=problem, detail=detail)
+    fan.add_text("bad", None, problem=problem, detail=detail)
     page = fan.page(text="bad")
-    assert words in page.content.decode() and page.context["images"] == []
+    assert message in page.content.decode() and page.context["images"] == []
     assert len(fan.page().context["images"]) == 60
     reply = fan.client.get("/api/v1/datasets/fan/images/search", {"text": "bad"})
     status = {"too_long": 422, "not_loaded": 503, "other_weights": 409, "other_vectors": 409}
@@ -221,13 +221,15 @@ def test_search_uses_the_new_encoder_after_a_change(fan: Fan) -> None:
     fan.dataset.champion.head = head
     fan.dataset.champion.save()
     ids = [image.pk for image in fan.images]
-    store_embeddings(encoder=other, image_ids=ids, vectors=np.array([at(90 - i / 2) for i in range(100)]))
+    store_embeddings(
+        encoder=other, image_ids=ids, vectors=np.array([direction_at(90 - i / 2) for i in range(100)])
+    )
     fan.encoder = other
-    fan.know("scratch", at(0))
+    fan.add_text("scratch", direction_at(0))
     assert fan.numbers(text="scratch") == list(range(99, -1, -1))
 
 
-def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
+def test_search_is_limited_to_members_and_to_one_dataset(fan: Fan) -> None:
     stranger = Client()
     stranger.force_login(UserFactory())
     for query in ({"text": "scratch"}, {"like": fan.images[0].sha256}):
@@ -235,9 +237,9 @@ def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
         assert stranger.get("/api/v1/datasets/fan/images/search", query).status_code == 404
     assert Client().get("/api/v1/datasets/fan/images/search", {"text": "x"}).status_code == 401
     assert TextEmbedding.objects.count() == 1  # nothing was requested for them
-    theirs = DatasetFactory(slug="theirs")
-    image = ImageFactory(dataset=theirs)
-    fan.embed([image], [at(0)])
+    other_dataset = DatasetFactory(slug="theirs")
+    image = ImageFactory(dataset=other_dataset)
+    fan.embed([image], [direction_at(0)])
     assert image.sha256 not in fan.page(text="scratch").content.decode()
     assert fan.client.get("/d/fan/images/", {"like": image.sha256}).status_code == 404
     assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": image.sha256}).status_code == 404
@@ -259,7 +261,7 @@ def test_strangers_find_nothing_and_other_datasets_stay_apart(fan: Fan) -> None:
         {"text": "scratch", "after": "-1e999:3", "before": "1:1"},
     ],
 )
-def test_hostile_searches_are_answered(
+def test_malformed_searches_are_answered(
     fan: Fan, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
@@ -271,7 +273,7 @@ def test_hostile_searches_are_answered(
 
 
 @pytest.mark.parametrize("sha256", ["\x00", "zz", "0" * 64, "é" * 100, "../../etc/passwd"])
-def test_an_image_that_does_not_exist_is_not_found(fan: Fan, sha256: str) -> None:
+def test_search_by_an_unknown_image_answers_404(fan: Fan, sha256: str) -> None:
     assert fan.client.get("/d/fan/images/", {"like": sha256}).status_code == 404
     assert fan.client.get("/api/v1/datasets/fan/images/search", {"like": sha256}).status_code in {404, 422}
 
@@ -307,17 +309,17 @@ def test_queries_do_not_grow_with_images() -> None:
     assert counts[0] == counts[1] <= 33
 
 
-def test_pages_of_hits_repeat_none_and_lose_none() -> None:
+def test_pages_of_hits_contain_every_hit_once() -> None:
     hits = [(pk, round(1 - pk // 3 / 100, 3)) for pk in range(200)]
-    seen, after = [], ""
+    listed_hits, after = [], ""
     while True:
         first, rows, newer, older = load_page_of_hits(hits, after)
-        assert first == len(seen) + 1 and bool(newer) == bool(seen)
-        seen += rows
+        assert first == len(listed_hits) + 1 and bool(newer) == bool(listed_hits)
+        listed_hits += rows
         if not older:
             break
         after = older
-    assert seen == hits
+    assert listed_hits == hits
     first, rows, newer, _older = load_page_of_hits(hits, before=f"{hits[70][1]!r}:{hits[70][0]}")
     assert (first, rows) == (11, hits[10:70]) and newer
     assert load_page_of_hits(hits, "nonsense")[0] == 1 and load_page_of_hits([], "1.0:3") == (1, [], "", "")

@@ -25,17 +25,17 @@ def test_health_needs_no_login():
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_health_says_when_the_database_is_gone(monkeypatch, error):
-    def gone(*args, **kwargs):
+def test_health_reports_an_unreachable_database(monkeypatch, error):
+    def fail(*args, **kwargs):
         raise error("gone")
 
-    monkeypatch.setattr(connection, "cursor", gone)
+    monkeypatch.setattr(connection, "cursor", fail)
     response = Client().get("/healthz")
     assert response.status_code == 503
     assert response.json()["status"] == "no database"
 
 
-def test_metrics_are_for_the_platform_admin():
+def test_metrics_are_visible_to_platform_admins_only():
     assert Client().get("/metrics").status_code == 302
     assert client_of(UserFactory()).get("/metrics").status_code == 403
     response = client_of(UserFactory(is_superuser=True)).get("/metrics")
@@ -57,21 +57,21 @@ def test_the_language_switch_changes_the_page_and_the_account():
 
 
 @pytest.mark.parametrize("path", ["/language/", "/theme/"])
-def test_a_switch_never_leads_to_another_site(path):
+def test_switch_does_not_redirect_to_another_site(path):
     response = client_of(UserFactory()).post(
         path, {"language": "ja", "theme": "dark", "next": "https://elsewhere.example/"}
     )
     assert "elsewhere" not in response["location"]
 
 
-def test_an_unknown_language_changes_nothing():
+def test_unknown_language_is_not_stored():
     user = UserFactory()
     client_of(user).post("/language/", {"language": "xx", "next": "/"})
     user.refresh_from_db()
     assert user.language == ""
 
 
-def test_the_appearance_is_kept_and_can_follow_the_device_again():
+def test_appearance_is_stored_and_can_be_reset_to_the_device():
     client = client_of(UserFactory())
     assert "data-theme" not in client.get("/").content.decode().split("<body")[0]
     client.post("/theme/", {"theme": "dark", "next": "/"})
@@ -80,19 +80,19 @@ def test_the_appearance_is_kept_and_can_follow_the_device_again():
     assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
 
 
-def test_a_forged_appearance_is_ignored():
+def test_invalid_appearance_cookie_is_ignored():
     client = client_of(UserFactory())
     client.cookies["mekiki_theme"] = '"><script>'
     assert "data-theme=" not in client.get("/").content.decode().split("<body")[0]
 
 
-def test_hidden_objects_give_404():
+def test_dataset_of_other_users_answers_404():
     response = client_of(UserFactory()).get(f"/d/{DatasetFactory().slug}/")
     assert response.status_code == 404
     assert "Page not found" in response.content.decode()
 
 
-def test_a_refusal_says_why():
+def test_forbidden_page_shows_the_reason():
     user = UserFactory()
     response = client_of(user).get("/metrics")
     assert response.status_code == 403
@@ -108,13 +108,13 @@ def test_error_pages_need_no_database(template, django_assert_num_queries):
     assert "Mekiki" in text and "<h1>" in text
 
 
-def test_a_form_without_its_token_gets_our_page():
+def test_form_without_csrf_token_is_answered_with_our_error_page():
     response = client_of(UserFactory(), enforce_csrf_checks=True).post("/theme/", {"theme": "dark"})
     assert response.status_code == 403
     assert "This form was too old" in response.content.decode()
 
 
-def test_the_policy_allows_no_inline_code_and_pages_hold_none():
+def test_policy_allows_no_inline_code_and_pages_contain_none():
     user = UserFactory()
     dataset = DatasetFactory(admin=user)
     client = client_of(user)
@@ -127,7 +127,7 @@ def test_the_policy_allows_no_inline_code_and_pages_hold_none():
         assert not re.search(r"<style|\sstyle=|\son\w+=", text), address
 
 
-def test_sections_follow_the_role():
+def test_visible_sections_depend_on_the_role():
     reviewer, admin = UserFactory(), UserFactory()
     dataset = DatasetFactory(admin=admin, reviewer=reviewer)
     as_admin = client_of(admin).get(f"/d/{dataset.slug}/").content.decode()
@@ -147,7 +147,7 @@ def test_the_switcher_lists_the_users_own_datasets_only():
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [
         (None, "–"),
         (0.0, "0.0 %"),
@@ -157,8 +157,8 @@ def test_the_switcher_lists_the_users_own_datasets_only():
         (0.00001, "0.1 %"),
     ],
 )
-def test_percent_never_rounds_up_to_certainty(value, shown):
-    assert percent(value) == shown
+def test_percent_never_rounds_up_to_certainty(value, expected):
+    assert percent(value) == expected
 
 
 def test_count_groups_digits():

@@ -10,7 +10,7 @@ from django.test import Client
 from mekiki.config.assets import tag
 
 
-def test_the_tag_changes_with_a_file(tmp_path: Path):
+def test_tag_changes_with_a_file(tmp_path: Path):
     file = tmp_path / "web" / "static" / "mekiki" / "a.css"
     file.parent.mkdir(parents=True)
     file.write_text("a{}")
@@ -31,7 +31,7 @@ def test_the_tag_changes_with_a_file(tmp_path: Path):
         ("django_htmx/htmx-2.min.js", "text/javascript"),
     ],
 )
-def test_static_files_are_served_and_kept(path: str, kind: str):
+def test_static_files_are_served_with_a_long_cache_time(path: str, kind: str):
     response = Client().get(static(path))
     assert response.status_code == 200
     assert response["content-type"].startswith(kind)
@@ -39,7 +39,7 @@ def test_static_files_are_served_and_kept(path: str, kind: str):
     assert "access-control-allow-origin" not in response
 
 
-def test_every_style_sheet_and_module_named_in_one_exists():
+def test_imported_style_sheets_and_modules_exist():
     root = Path(__file__).resolve().parents[2] / "platform" / "mekiki" / "web" / "static" / "mekiki"
     for sheet in (root / "css").rglob("*.css"):
         for name in re.findall(r'@import url\("([^"]+)"\)', sheet.read_text()):

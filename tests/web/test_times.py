@@ -1,4 +1,4 @@
-"""Times, dates and the mark "optional": one way on every page."""
+""" "Times, dates and the mark "optional" are shown in the same way on every page."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ AT = datetime(2026, 11, 29, 16, 30, 5, tzinfo=UTC)
         ("Asia/Kathmandu", "zone", "2026-11-29 22:15 UTC+05:45", "UTC+05:45"),
     ],
 )
-def test_a_time_is_shown_in_the_active_zone(zone: str, style: str, text: str, label: str) -> None:
+def test_time_is_shown_in_the_active_zone(zone: str, style: str, text: str, label: str) -> None:
     with timezone.override(ZoneInfo(zone)):
         for language in ("en", "ja"):
             with translation.override(language):
@@ -41,7 +41,7 @@ def test_a_time_is_shown_in_the_active_zone(zone: str, style: str, text: str, la
     assert moment(None) == ""
 
 
-def test_how_long_ago_is_in_the_language_of_the_reader() -> None:
+def test_relative_time_is_in_the_active_language() -> None:
     now = timezone.now()
     with translation.override("en"):
         assert ago(now) == "just now"
@@ -64,14 +64,14 @@ def test_no_template_formats_a_time_by_itself() -> None:
 
 
 @pytest.mark.django_db
-def test_a_field_that_a_choice_makes_necessary_is_not_marked_optional() -> None:
+def test_field_required_by_another_choice_is_not_marked_optional() -> None:
     form = ScheduleForm()
     assert [field.name for field in form if is_optional(field)] == []
     user = UserFactory(may_create_datasets=True)
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
     page = without_gaps(client.get(reverse("dataset-create")).content.decode())
-    marked = re.findall(r"<label[^>]*>([^<]+)<span class=\"field__optional\">", page)
-    assert marked == ["Address", "Description"]
+    optional_labels = re.findall(r"<label[^>]*>([^<]+)<span class=\"field__optional\">", page)
+    assert optional_labels == ["Address", "Description"]
     dataset = DatasetFactory(admin=user)
     assert "field__optional" not in client.get(reverse("models", args=[dataset.slug])).content.decode()
