@@ -16,20 +16,20 @@ from mekiki.api.api import api
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 
 
-def described() -> str:
+def api_description() -> str:
     with translation.override("en"):
         schema = json.loads(json.dumps(api.get_openapi_schema(), default=str))
     schema["info"]["version"] = "any"
     return json.dumps(schema, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def test_the_description_of_the_api_is_the_one_agreed_on():
+def test_api_description_equals_the_reviewed_file():
     if os.environ.get("MEKIKI_TEST_WRITE_OPENAPI"):
-        SNAPSHOT.write_text(described(), encoding="utf-8")
-    assert SNAPSHOT.read_text(encoding="utf-8") == described(), __doc__
+        SNAPSHOT.write_text(api_description(), encoding="utf-8")
+    assert SNAPSHOT.read_text(encoding="utf-8") == api_description(), __doc__
 
 
-def test_every_operation_says_what_it_answers():
+def test_every_operation_has_a_summary_and_a_success_response():
     for path, operations in api.get_openapi_schema()["paths"].items():
         for method, operation in operations.items():
             assert operation.get("summary"), (path, method)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from mekiki.audit.models import Event
 from mekiki.config.cli import run
 from mekiki.datasets.models import Dataset, PlatformQuota
-from tests.api.test_openapi import described
+from tests.api.test_openapi import api_description
 from tests.factories import DatasetFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +40,7 @@ def client_of(user: Any) -> Client:
 
 
 @pytest.mark.parametrize("url", ["/api/v1/quota", "/api/v1/datasets/parts/quota"])
-def test_an_admin_of_the_platform_reads_and_sets_limits(url: str, dataset: Dataset) -> None:
+def test_platform_admin_reads_and_sets_limits(url: str, dataset: Dataset) -> None:
     client = client_of(UserFactory(is_superuser=True))
     assert client.get(url).json() == NO_LIMITS
     body = {"max_images": 10, "max_bytes": 1000}
@@ -67,7 +67,7 @@ def test_an_admin_of_the_platform_reads_and_sets_limits(url: str, dataset: Datas
         {"max_images": 10**16, "max_bytes": 1},
     ],
 )
-def test_a_limit_that_cannot_be_is_refused(body: dict[str, Any], dataset: Dataset) -> None:
+def test_invalid_limits_are_refused(body: dict[str, Any], dataset: Dataset) -> None:
     client = client_of(UserFactory(is_superuser=True))
     for url in ("/api/v1/quota", "/api/v1/datasets/parts/quota"):
         answer = client.put(url, body, content_type="application/json")
@@ -75,7 +75,7 @@ def test_a_limit_that_cannot_be_is_refused(body: dict[str, Any], dataset: Datase
     assert not Event.objects.filter(kind__endswith=".limits_changed").exists()
 
 
-def test_an_admin_of_the_dataset_reads_its_quota_and_changes_none(dataset: Dataset) -> None:
+def test_dataset_admin_reads_the_quota_but_cannot_change_it(dataset: Dataset) -> None:
     client = client_of(dataset.memberships.get().user)
     body = {"max_images": 10, "max_bytes": None}
     assert client.get("/api/v1/datasets/parts/quota").json() == NO_LIMITS
@@ -87,7 +87,7 @@ def test_an_admin_of_the_dataset_reads_its_quota_and_changes_none(dataset: Datas
 
 
 @pytest.fixture
-def one_connection() -> Iterator[None]:
+def open_connection() -> Iterator[None]:
     """Keep the test's connection open in requests through WSGI, as Django's own client does."""
     signals.request_started.disconnect(close_old_connections)
     signals.request_finished.disconnect(close_old_connections)
@@ -96,8 +96,8 @@ def one_connection() -> Iterator[None]:
     signals.request_finished.connect(close_old_connections)
 
 
-@pytest.mark.usefixtures("one_connection")
-def test_every_answer_is_as_the_description_of_the_api_says(dataset: Dataset) -> None:
+@pytest.mark.usefixtures("open_connection")
+def test_every_response_conforms_to_the_api_description(dataset: Dataset) -> None:
     """schemathesis sends values that the description allows and values that it forbids."""
     client = client_of(UserFactory(is_superuser=True))
     token = _get_new_csrf_string()
@@ -105,9 +105,9 @@ def test_every_answer_is_as_the_description_of_the_api_says(dataset: Dataset) ->
         django_settings.SESSION_COOKIE_NAME: client.cookies[django_settings.SESSION_COOKIE_NAME].value,
         django_settings.CSRF_COOKIE_NAME: token,
     }
-    schema = schemathesis.openapi.from_dict(json.loads(described()))
+    schema = schemathesis.openapi.from_dict(json.loads(api_description()))
     schema.app = get_wsgi_application()
-    tried = 0
+    checked_operations = 0
     for result in schema.include(path_regex="quota$").get_all_operations():
         operation = result.ok()
 
@@ -121,34 +121,34 @@ def test_every_answer_is_as_the_description_of_the_api_says(dataset: Dataset) ->
             )
 
         check()
-        tried += 1
-    assert tried == 4
+        checked_operations += 1
+    assert checked_operations == 4
 
 
-def mekiki(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+def run_quota_command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     capsys.readouterr()
     status = run(["quota", *arguments])
     captured = capsys.readouterr()
     return status, captured.out + captured.err
 
 
-def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    status, output = mekiki(capsys, "show")
+def test_quota_command_shows_and_sets_limits(dataset: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = run_quota_command(capsys, "show")
     assert status == 0 and "no limit" in output
-    status, output = mekiki(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
+    status, output = run_quota_command(capsys, "set", "parts", "--images", "10", "--gb", "1.5", "--json")
     assert status == 0, output
     assert json.loads(output)["bytes"]["limit"] == 1_610_612_736
-    assert mekiki(capsys, "set", "parts", "--images", "none")[0] == 0
+    assert run_quota_command(capsys, "set", "parts", "--images", "none")[0] == 0
     dataset.refresh_from_db()
     assert (dataset.max_images, dataset.max_bytes) == (None, 1_610_612_736)
-    assert mekiki(capsys, "set", "--images", "7")[0] == 0
+    assert run_quota_command(capsys, "set", "--images", "7")[0] == 0
     assert PlatformQuota.objects.get().max_images == 7
     kinds = Event.objects.filter(kind__endswith=".limits_changed").values_list("kind", "actor_name")
     assert list(kinds) == [("dataset.limits_changed", "")] * 2 + [("site.limits_changed", "")]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "words"),
+    ("arguments", "status", "message"),
     [
         (["set", "parts"], 2, "Nothing was changed"),
         (["set", "--images", "0"], 2, "whole number from 1"),
@@ -159,9 +159,9 @@ def test_the_command_line_shows_and_sets_them(dataset: Dataset, capsys: pytest.C
         (["set", "--gb", "1e30"], 1, "Nothing was changed"),
     ],
 )
-def test_the_command_line_refuses_what_cannot_be(
-    arguments: list[str], status: int, words: str, dataset: Dataset, capsys: pytest.CaptureFixture[str]
+def test_quota_command_refuses_invalid_limits(
+    arguments: list[str], status: int, message: str, dataset: Dataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    got, output = mekiki(capsys, *arguments)
-    assert got == status and words in output, output
+    exit_status, output = run_quota_command(capsys, *arguments)
+    assert exit_status == status and message in output, output
     assert not Event.objects.filter(kind__endswith=".limits_changed").exists()

@@ -1,4 +1,4 @@
-"""The review over HTTP as a browser uses it: roles, shapes, fields of a blind item, invalid bodies."""
+""" "The review over HTTP as a browser uses it: roles, formats, fields of a blind item, invalid bodies."""
 
 import json
 import re
@@ -26,17 +26,22 @@ class Browser:
         self.client = Client()
         self.client.force_login(self.user)
 
-    def post(self, act: str, body: Any = None, status: int = 200) -> Any:
+    def post(self, action: str, body: Any = None, status: int = 200) -> Any:
         raw = body if isinstance(body, str | bytes) else json.dumps({} if body is None else body)
-        reply = self.client.post(self.base + act, raw, content_type="application/json")
+        reply = self.client.post(self.base + action, raw, content_type="application/json")
         assert reply.status_code == status, (reply.status_code, reply.content[:500])
         return reply.json()
 
     def next(self, count: int = 1) -> list[dict[str, Any]]:
         return self.post("next", {"count": count})["items"]
 
-    def answer(self, held: dict[str, Any], /, kind: str = "confirm", status: int = 200, **more: Any) -> Any:
-        body = {"item": held["item"], "lease": held["lease"], "kind": kind, "client_key": str(uuid.uuid4())}
+    def answer(self, leased: dict[str, Any], /, kind: str = "confirm", status: int = 200, **more: Any) -> Any:
+        body = {
+            "item": leased["item"],
+            "lease": leased["lease"],
+            "kind": kind,
+            "client_key": str(uuid.uuid4()),
+        }
         return self.post("answer", body | more, status)
 
 
@@ -58,8 +63,8 @@ def test_image_goes_from_queue_to_confirmed_label():
         "runner_up": station.labels[1].pk,
         "head": station.head.version,
     }
-    done = browser.answer(item, "correct", label=station.labels[2].pk, milliseconds=812)
-    assert done == {
+    response = browser.answer(item, "correct", label=station.labels[2].pk, milliseconds=812)
+    assert response == {
         "decision": Decision.objects.get().pk,
         "kind": "correct",
         "label": station.labels[2].pk,
@@ -75,18 +80,18 @@ def test_image_goes_from_queue_to_confirmed_label():
     assert browser.post("next", {"count": 1})["answered_today"] == 0
 
 
-def test_a_lost_reply_and_a_retry_are_one_decision():
+def test_answer_repeated_after_a_lost_reply_records_one_decision():
     station = Station(items=1)
     browser = Browser(station)
     (item,) = browser.next()
     key = str(uuid.uuid4())
     first = browser.answer(item, client_key=key)
-    again = browser.answer(item, client_key=key)
-    assert again == first | {"duplicate": True}
+    repeated = browser.answer(item, client_key=key)
+    assert repeated == first | {"duplicate": True}
     assert Decision.objects.count() == 1
 
 
-def test_a_blind_item_gives_nothing_away():
+def test_blind_item_contains_no_prediction():
     station = Station()
     station.item(stream=Stream.AUDIT)
     browser = Browser(station)
@@ -100,8 +105,8 @@ def test_a_blind_item_gives_nothing_away():
     assert browser.answer(item, status=409)["code"] == "blind"
 
 
-@pytest.mark.parametrize("act", ["next", "answer", "undo", "renew", "release"])
-def test_roles(act: str):
+@pytest.mark.parametrize("action", ["next", "answer", "undo", "renew", "release"])
+def test_review_needs_the_role_of_a_reviewer(action: str):
     station = Station(items=1)
     bodies = {
         "next": {"count": 1},
@@ -110,18 +115,18 @@ def test_roles(act: str):
         "renew": {"leases": []},
         "release": {"leases": []},
     }
-    assert Browser(station, None).post(act, bodies[act], 404)["code"] == "not_found"
-    assert Browser(station, "viewer").post(act, bodies[act], 403)["code"] == "refused"
+    assert Browser(station, None).post(action, bodies[action], 404)["code"] == "not_found"
+    assert Browser(station, "viewer").post(action, bodies[action], 403)["code"] == "refused"
     anonymous = Client().post(
-        f"/api/v1/datasets/{station.dataset.slug}/review/{act}",
-        json.dumps(bodies[act]),
+        f"/api/v1/datasets/{station.dataset.slug}/review/{action}",
+        json.dumps(bodies[action]),
         content_type="application/json",
     )
     assert anonymous.status_code == 401
     assert anonymous.json()["code"] == "login_needed"
 
 
-def test_without_the_csrf_token_nothing_is_done():
+def test_request_without_csrf_token_is_refused():
     station = Station(items=1)
     client = Client(enforce_csrf_checks=True)
     client.force_login(station.reviewer())
@@ -133,7 +138,7 @@ def test_without_the_csrf_token_nothing_is_done():
     assert not Lease.objects.exists()
 
 
-def test_conflicts_say_what_happened_in_words():
+def test_conflicts_are_reported_with_a_code_and_a_sentence():
     station = Station(items=1)
     browser = Browser(station)
     assert browser.post("undo", {"client_key": str(uuid.uuid4())}, 409) == {
@@ -142,10 +147,10 @@ def test_conflicts_say_what_happened_in_words():
     }
     (item,) = browser.next()
     assert browser.answer(item, "correct", 404, label=LabelFactory().pk)["code"] == "unknown_label"
-    foreign = Station(items=1)
-    theirs = Browser(foreign).next()[0]
-    assert browser.answer(theirs, status=404)["code"] == "unknown_item"
-    assert browser.answer(item | {"lease": theirs["lease"]}, status=404)["code"] == "unknown_lease"
+    other_station = Station(items=1)
+    other_item = Browser(other_station).next()[0]
+    assert browser.answer(other_item, status=404)["code"] == "unknown_item"
+    assert browser.answer(item | {"lease": other_item["lease"]}, status=404)["code"] == "unknown_lease"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +186,7 @@ def test_malformed_answers_are_refused_by_field(change: dict[str, Any]):
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", "[" * 100_000, b"\xff\xfe"])
-def test_unreadable_bodies(body: str | bytes):
+def test_unreadable_bodies_are_refused(body: str | bytes):
     station = Station(items=1)
     reply = Browser(station).client.post(
         f"/api/v1/datasets/{station.dataset.slug}/review/answer", body, content_type="application/json"
@@ -190,7 +195,7 @@ def test_unreadable_bodies(body: str | bytes):
     assert reply.json()["code"] in ("unreadable", "malformed")
 
 
-def test_a_release_of_ten_thousand_is_refused():
+def test_release_of_ten_thousand_leases_is_refused():
     station = Station(items=1)
     browser = Browser(station)
     assert browser.post("release", {"leases": list(range(1, 10_001))}, 422)["fields"] == ["leases"]
@@ -199,7 +204,7 @@ def test_a_release_of_ten_thousand_is_refused():
     assert browser.post("release", {"leases": [item["lease"], 999_999_999]}) == {"released": 1}
 
 
-def test_an_empty_queue_says_why():
+def test_empty_queue_is_reported_with_its_reason():
     station = Station()
     browser = Browser(station)
     dataset = station.dataset
@@ -221,7 +226,7 @@ def test_an_empty_queue_says_why():
     assert browser.post("next", {"count": 1})["empty"]["code"] == "no_labels"
 
 
-def test_an_archived_dataset_is_not_there():
+def test_archived_dataset_answers_404():
     dataset = DatasetFactory(archived_at="2026-01-01T00:00:00Z")
     client = Client()
     client.force_login(UserFactory(is_superuser=True))
@@ -229,7 +234,7 @@ def test_an_archived_dataset_is_not_there():
     assert reply.status_code == 404
 
 
-def test_few_queries_however_long_the_queue(django_assert_max_num_queries):
+def test_number_of_queries_does_not_grow_with_the_queue(django_assert_max_num_queries):
     station = Station(items=40)
     browser = Browser(station)
     browser.next(1)
@@ -239,7 +244,7 @@ def test_few_queries_however_long_the_queue(django_assert_max_num_queries):
         browser.answer(items[0])
 
 
-def test_an_answer_too_quick_to_have_been_seen_is_refused_with_a_code():
+def test_too_quick_answer_is_refused_with_a_code():
     station = Station(items=1)
     browser = Browser(station)
     (item,) = browser.next()
@@ -249,7 +254,7 @@ def test_an_answer_too_quick_to_have_been_seen_is_refused_with_a_code():
     assert Decision.objects.count() == 0
 
 
-def test_an_empty_queue_offers_undo_only_when_there_is_something_to_undo():
+def test_empty_queue_offers_undo_only_after_an_answer():
     station = Station(items=1)
     browser = Browser(station)
     other = Browser(station)
@@ -258,6 +263,6 @@ def test_an_empty_queue_offers_undo_only_when_there_is_something_to_undo():
     assert browser.post("next", {"count": 1})["empty"]["may_undo"] is True
     assert other.post("next", {"count": 1})["empty"]["may_undo"] is False
     browser.post("undo", {"client_key": str(uuid.uuid4())})
-    browser.post("release", {"leases": [one["lease"] for one in browser.next()]})
+    browser.post("release", {"leases": [leased["lease"] for leased in browser.next()]})
     other.next()
     assert browser.post("next", {"count": 1})["empty"]["may_undo"] is False
