@@ -13,7 +13,7 @@ from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
-from tests.config.test_command_line import left_in, many, mekiki
+from tests.config.test_command_line import files_in, run_commands, run_mekiki
 from tests.roles import as_owner, test_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ def run(home: Path, tmp_path: Path) -> Run:
 
     def call(*commands: str, **variables: str) -> Answers:
         defaults = {"DATABASE_URL": test_database_url(), "MEKIKI_HOME": str(home), "MEKIKI_LANGUAGE": "en"}
-        return many([command.split() for command in commands], work, **(defaults | variables))
+        return run_commands([command.split() for command in commands], work, **(defaults | variables))
 
     return call
 
@@ -90,9 +90,11 @@ def test_commands_without_key_or_seal_name_the_next_step(run: Run) -> None:
 
 def test_commands_without_a_platform_name_the_command_to_start_it(tmp_path: Path) -> None:
     for arguments in (["audit", "verify"], ["audit", "head"], ["key", "list"], ["key", "make"]):
-        process = mekiki(*arguments, cwd=tmp_path, MEKIKI_HOME=str(tmp_path / "none"), MEKIKI_LANGUAGE="en")
+        process = run_mekiki(
+            *arguments, cwd=tmp_path, MEKIKI_HOME=str(tmp_path / "none"), MEKIKI_LANGUAGE="en"
+        )
         assert process.returncode == 1 and "mekiki up" in process.stderr and "Traceback" not in process.stderr
-    assert left_in(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
 def test_verify_accepts_unchanged_rows_and_refuses_wrong_arguments(

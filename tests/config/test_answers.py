@@ -1,4 +1,4 @@
-"""Responses that end early: whatever the client does, Django's response is closed."""
+""" "Responses that end early: Django's response is always closed."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ from mekiki.config.server import application
 from mekiki.config.server.answers import ResponseWriter
 
 
-class Watched(StreamingHttpResponse):
+class WatchedResponse(StreamingHttpResponse):
     """A response that notes when it is closed and whether anything was read from it."""
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ async def _send(_message: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("pool", "head_only"), [("STREAMS", False), ("FILES", True)])
-def test_a_response_is_closed_when_the_client_leaves_before_a_thread_is_free(
+def test_response_is_closed_if_the_client_leaves_before_a_thread_is_free(
     pool: str, head_only: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The response waits for a thread that iterates over it, or for a thread that closes it."""
-    response, free = Watched(), threading.Event()
+    response, free = WatchedResponse(), threading.Event()
     with ThreadPoolExecutor(1) as busy, ThreadPoolExecutor(1) as pages:
         monkeypatch.setattr(application, pool, busy)
         monkeypatch.setattr(application, "_call", lambda _environ: (response, None))

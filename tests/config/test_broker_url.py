@@ -18,10 +18,10 @@ from mekiki.config.broker_url import with_checked_certificate
         ("rediss://host/0?ssl_cert_reqs=none", "rediss://host/0?ssl_cert_reqs=none"),
     ],
 )
-def test_only_tls_without_a_choice_changes(url: str, expected: str) -> None:
+def test_only_tls_urls_without_certificate_option_are_changed(url: str, expected: str) -> None:
     assert with_checked_certificate(url) == expected
 
 
-def test_the_library_checks_the_certificate() -> None:
+def test_broker_library_checks_the_certificate() -> None:
     checked = Connection(with_checked_certificate("rediss://host/0")).ssl
     assert checked == {"ssl_cert_reqs": ssl.CERT_REQUIRED}

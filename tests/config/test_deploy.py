@@ -59,16 +59,16 @@ def test_nginx_passes_the_client_address_and_no_forged_headers() -> None:
     assert headers["Host"] == "$http_host"
 
 
-def test_compose_passes_tls_to_the_site_and_the_password_to_nobody_else() -> None:
+def test_compose_passes_tls_to_all_parts_and_the_password_to_web_only() -> None:
     parts = {name: part for name, part in SERVICES.items() if part.get("image") == "mekiki"}
     assert {"web", "worker", "search", "beat"} <= set(parts)
     for name, part in parts.items():
-        given = part["environment"]
-        assert {"MEKIKI_HTTPS", "MEKIKI_TRUSTED_ORIGINS", "MEKIKI_TRUSTED_PROXIES"} <= set(given), name
-        assert ("MEKIKI_ADMIN_PASSWORD" in given) == (name == "web"), name
-        assert {key for key in given if key.startswith("MEKIKI_")} <= set(env.VARIABLES), name
+        variables = part["environment"]
+        assert {"MEKIKI_HTTPS", "MEKIKI_TRUSTED_ORIGINS", "MEKIKI_TRUSTED_PROXIES"} <= set(variables), name
+        assert ("MEKIKI_ADMIN_PASSWORD" in variables) == (name == "web"), name
+        assert {key for key in variables if key.startswith("MEKIKI_")} <= set(env.VARIABLES), name
         sign_on = {key for key in env.VARIABLES if key.startswith("MEKIKI_OIDC_")}
-        assert sign_on & set(given) == (sign_on if name == "web" else set()), name
+        assert sign_on & set(variables) == (sign_on if name == "web" else set()), name
     assert "./oidc:/run/oidc:ro" in SERVICES["web"]["volumes"]
     assert all(port.startswith("127.0.0.1:") for port in SERVICES["web"]["ports"])
     proxy = SERVICES["proxy"]
@@ -101,13 +101,13 @@ class Echo(BaseHTTPRequestHandler):
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed here")
-def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
+def test_nginx_applies_the_configuration_file(tmp_path: Path) -> None:
     from tests.config.certificates import write_certificate
 
     site = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
@@ -132,12 +132,12 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
     )
     trust = ssl.create_default_context(cafile=str(tmp_path / "fullchain.pem"))
 
-    def ask(data: bytes, port: int = secure) -> Any:
+    def send(data: bytes, port: int = secure) -> Any:
         with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
-            one = trust.wrap_socket(raw, server_hostname="localhost") if port == secure else raw
-            one.sendall(data)
+            client_socket = trust.wrap_socket(raw, server_hostname="localhost") if port == secure else raw
+            client_socket.sendall(data)
             received = b""
-            while part := one.recv(65536):
+            while part := client_socket.recv(65536):
                 received += part
         return received.decode()
 
@@ -145,19 +145,21 @@ def test_nginx_runs_with_the_file(tmp_path: Path) -> None:
         end = time.monotonic() + 20
         while True:
             try:
-                answer = ask(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", plain)
+                answer = send(b"GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", plain)
                 break
             except OSError:
                 assert server.poll() is None and time.monotonic() < end, server.communicate()
                 time.sleep(0.05)
         assert " 301 " in answer and "Location: https://localhost/x" in answer
         head = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Forwarded-For: 198.51.100.66\r\n"
-        seen = ask(f"GET / {head}X-Forwarded-Proto: http\r\n\r\n".encode())
-        assert "X-Forwarded-For: 127.0.0.1\n" in seen and "198.51.100.66" not in seen
-        assert "X-Forwarded-Proto: https" in seen and "Host: localhost" in seen
+        echoed_headers = send(f"GET / {head}X-Forwarded-Proto: http\r\n\r\n".encode())
+        assert "X-Forwarded-For: 127.0.0.1\n" in echoed_headers and "198.51.100.66" not in echoed_headers
+        assert "X-Forwarded-Proto: https" in echoed_headers and "Host: localhost" in echoed_headers
 
         def status(path: str, length: int) -> str:
-            return str(ask(f"POST {path} {head}Content-Length: {length}\r\n\r\n".encode() + b"x" * 100)[9:12])
+            return str(
+                send(f"POST {path} {head}Content-Length: {length}\r\n\r\n".encode() + b"x" * 100)[9:12]
+            )
 
         assert status("/accounts/login/", 17 * 1024) == "413"
         assert status("/accounts/login/", 100) == "200"

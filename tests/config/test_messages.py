@@ -14,7 +14,7 @@ def messages() -> Iterator[Messages]:
     del Messages.all["of this test"]
 
 
-def test_a_code_and_a_registry_are_registered_once(messages: Messages) -> None:
+def test_code_and_registry_cannot_be_registered_twice(messages: Messages) -> None:
     messages.add("a", "One.")
     with pytest.raises(ValueError, match="'a' is registered twice"):
         messages.add("a", "Another.")
@@ -22,7 +22,7 @@ def test_a_code_and_a_registry_are_registered_once(messages: Messages) -> None:
         Messages("of this test")
 
 
-def test_a_value_that_no_sentence_shows_is_refused(messages: Messages) -> None:
+def test_value_without_a_place_in_a_sentence_is_refused(messages: Messages) -> None:
     with pytest.raises(ValueError, match=r"no sentence of 'a' has \['size'\]"):
         messages.add("a", "%(count)s files", size=str)
     with pytest.raises(ValueError, match=r"has \['size'\]"):
@@ -45,7 +45,7 @@ def test_sentences_are_translated_and_their_values_formatted(messages: Messages)
         assert messages.render("heads", {"heads": 2}, english=True) == "2 heads"
 
 
-def test_what_cannot_be_rendered_is_shown_as_code_and_values(messages: Messages) -> None:
+def test_message_that_cannot_be_rendered_is_shown_as_code_and_values(messages: Messages) -> None:
     messages.add("count", "%(n)d of %(total)d")
     messages.add("heads", ngettext_noop("%(n)d head", "%(n)d heads"))
     messages.add("name", "“%(name)s”", name=str.upper)
@@ -58,7 +58,7 @@ def test_what_cannot_be_rendered_is_shown_as_code_and_values(messages: Messages)
     assert messages.render("name", {"name": None}) == "name (name=null)"
 
 
-def test_values_that_are_no_json_scalars_are_refused(messages: Messages) -> None:
+def test_values_other_than_json_scalars_are_refused(messages: Messages) -> None:
     messages.add("failed", "%(error)s after %(n)s", error=lambda texts: texts["en"])
     messages.check("failed", {"error": {"en": "No prompt."}, "n": 3})
     messages.check("unknown", {"a": None, "b": True, "c": 1.5, "d": "text"})
@@ -69,7 +69,7 @@ def test_values_that_are_no_json_scalars_are_refused(messages: Messages) -> None
             messages.check("unknown", {"n": value})
 
 
-def test_missing_marked_and_hostile_values() -> None:
+def test_missing_values_and_format_characters_are_rendered() -> None:
     messages = Messages("of a test", missing="?", marked=("why",), default=lambda value: f"<{value}>")
     try:
         messages.add("bad", gettext_noop("The file cannot be read: %(why)s."))

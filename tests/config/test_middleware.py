@@ -1,4 +1,4 @@
-"""Who sent a request, and the headers that every answer has."""
+""" "The address of the client, and the headers that every response has."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from mekiki.config import env
 from mekiki.config.middleware import ProxyMiddleware
 
 
-def seen(peer: str, **headers: str) -> HttpRequest:
+def process_request(peer: str, **headers: str) -> HttpRequest:
     request = RequestFactory().get("/", REMOTE_ADDR=peer, headers=headers)
     ProxyMiddleware(lambda _request: HttpResponse())(request)
     return request
@@ -31,11 +31,11 @@ def seen(peer: str, **headers: str) -> HttpRequest:
         ("", "203.0.113.9", ""),
     ],
 )
-def test_the_address_is_what_trusted_proxies_have_seen(
+def test_client_address_is_taken_from_trusted_proxies(
     peer: str, forwarded: str, expected: str, settings: Any
 ) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.5", "10.1.0.0/24"]
-    request = seen(peer, **{"X-Forwarded-For": forwarded})
+    request = process_request(peer, **{"X-Forwarded-For": forwarded})
     assert request.META["REMOTE_ADDR"] == expected
     assert "HTTP_X_FORWARDED_FOR" not in request.META
 
@@ -44,12 +44,12 @@ def test_the_address_is_what_trusted_proxies_have_seen(
 def test_https_header_is_trusted_from_proxies_only(peer: str, secure: bool, settings: Any) -> None:
     settings.TRUSTED_PROXIES = ["10.0.0.5"]
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-    assert seen(peer, **{"X-Forwarded-Proto": "https"}).is_secure() is secure
+    assert process_request(peer, **{"X-Forwarded-Proto": "https"}).is_secure() is secure
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/accounts/login/", "/healthz", "/nothing-here/", "STATIC"])
-def test_every_answer_has_the_headers(path: str, client: Client, settings: Any) -> None:
+def test_every_response_has_the_security_headers(path: str, client: Client, settings: Any) -> None:
     answer = client.get(
         f"/{settings.STATIC_URL.strip('/')}/mekiki/css/base.css" if path == "STATIC" else path
     )
@@ -62,7 +62,7 @@ def test_every_answer_has_the_headers(path: str, client: Client, settings: Any) 
 
 
 @pytest.mark.django_db
-def test_security_txt_names_the_contact_or_is_not_there(client: Client, settings: Any) -> None:
+def test_security_txt_shows_the_contact_or_answers_404(client: Client, settings: Any) -> None:
     settings.SECURITY_CONTACT = []
     assert client.get("/.well-known/security.txt").status_code == 404
     settings.SECURITY_CONTACT = ["mailto:security@example.com", "https://example.com/report"]
@@ -81,7 +81,7 @@ def test_security_txt_names_the_contact_or_is_not_there(client: Client, settings
         ("MEKIKI_SECURITY_CONTACT", "mailto:a@example.com,https://example.com/x", "a@example.com"),
     ],
 )
-def test_the_variables_are_checked(name: str, good: str, bad: str) -> None:
+def test_values_of_variables_are_checked(name: str, good: str, bad: str) -> None:
     assert env.validation_message(name, good) is None
     assert env.validation_message(name, bad)
 

@@ -10,11 +10,11 @@ import mekiki
 from mekiki.config import version as versions
 
 
-def test_the_installed_package_has_the_version_of_the_code() -> None:
+def test_installed_package_has_the_version_of_the_code() -> None:
     assert version("mekiki") == mekiki.__version__
 
 
-def test_a_checkout_names_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_of_a_checkout_contains_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
         command = ["git", "-C", str(tmp_path), *identity, *arguments]
@@ -34,9 +34,7 @@ def test_a_checkout_names_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert versions.full_version() == f"{mekiki.__version__} (commit {commit}+)"
 
 
-def test_a_container_names_the_commit_it_was_built_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_version_of_a_container_contains_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "commit.txt"
     file.write_text("0123456789abcdef0123456789abcdef01234567\n")
     monkeypatch.setattr(versions, "COMMIT_FILE", file)
