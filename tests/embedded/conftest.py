@@ -15,16 +15,16 @@ EMBEDDED = {"DATABASE_URL": "", "BROKER_URL": ""}
 @pytest.fixture
 def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
     """Return a function that creates a Platform on a new home. All are stopped and deleted at the end."""
-    made: list[Platform] = []
+    platforms: list[Platform] = []
 
     def make(name: str = "home", *, home: Path | None = None, **options: object) -> Platform:
         options = {"env": EMBEDDED, **options}
         platform = Platform(home or tmp_path / name, quiet=True, **options)  # type: ignore[arg-type]
-        made.append(platform)
+        platforms.append(platform)
         return platform
 
     yield make
-    for platform in made:
+    for platform in platforms:
         platform.discard()
 
 

@@ -58,13 +58,13 @@ def site(transactional_db: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("DATABASE_URL", url_of())
     shutil.rmtree(settings.HOME / "files", ignore_errors=True)
     yield Path(settings.HOME)
-    for left in tmp_path.iterdir():
-        if left.is_dir():
-            places.delete_database(left / "postgres")
+    for entry in tmp_path.iterdir():
+        if entry.is_dir():
+            places.delete_database(entry / "postgres")
 
 
 @pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def use_embedded_servers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
@@ -75,8 +75,8 @@ def names_in(file: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_backup_made_while_people_answer_is_restored_on_another_path(
-    site: Path, tmp_path: Path, embedded: Callable[[], None], new_platform: NewPlatform
+def test_backup_made_during_reviews_is_restored_on_another_path(
+    site: Path, tmp_path: Path, use_embedded_servers: Callable[[], None], new_platform: NewPlatform
 ) -> None:
     from mekiki.audit.models import Event
     from mekiki.audit.private_key import settle_key
@@ -90,10 +90,10 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
 
     judged = make_judged()
     settle_key()
-    asked = freeze(
+    unfinished_set = freeze(
         dataset=judged.dataset, user=judged.admin, note="", include_images=True, machine_threshold=0.94
     )
-    label_set = write_label_set(label_set=asked, progress=ignore_progress)
+    label_set = write_label_set(label_set=unfinished_set, progress=ignore_progress)
     station = Station(items=0)
     for _ in range(60):
         station.item(image=ImageFactory(dataset=station.dataset, stored=True))
@@ -113,40 +113,40 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
         finally:
             connections.close_all()
 
-    answering = threading.Thread(target=answer)
-    answering.start()
+    answering_thread = threading.Thread(target=answer)
+    answering_thread.start()
     until(lambda: Decision.objects.count() > 20)
     before = set(Decision.objects.values_list("pk", flat=True))
     file = tmp_path / "mekiki.tar"
-    made = back_up(site, file)
+    backup = back_up(site, file)
     stop.set()
-    answering.join()
+    answering_thread.join()
     shutil.rmtree(site / "models")
-    assert made.left_out == []
+    assert backup.left_out == []
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert history.last_backup(site)["file"] == str(file)  # type: ignore[index]
     assert list(tmp_path.glob(".*")) == []
     events = Event.objects.filter(dataset_id=judged.dataset.pk).count()
 
-    embedded()
+    use_embedded_servers()
     home = tmp_path / "elsewhere" / "工場 B"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mekiki", "restore", str(file), "--home", str(home)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert f"MEKIKI_HOME={home} mekiki up" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert f"MEKIKI_HOME={home} mekiki up" in process.stdout
     assert not (home / identity.RESTORING).exists()
     assert stat.S_IMODE((home / "keys" / "signing.pem").stat().st_mode) == 0o600
     assert (home / "models" / "line" / "weights.bin").read_bytes() == b"weights"
 
     platform = new_platform(home=home, worker=False, beat=False).start()
     with psycopg.connect(platform.database_url) as restored:
-        kept = {pk for (pk,) in restored.execute("SELECT id FROM review_decision")}
-        assert before <= kept
+        restored_ids = {pk for (pk,) in restored.execute("SELECT id FROM review_decision")}
+        assert before <= restored_ids
         query = "SELECT count(*) FROM audit_event WHERE dataset_id = %s"
         assert restored.execute(query, [judged.dataset.pk]).fetchone() == (events,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -161,17 +161,17 @@ def test_a_backup_made_while_people_answer_is_restored_on_another_path(
     with opener.open(f"{platform.url}accounts/login/", urllib.parse.urlencode(fields).encode()) as page:
         assert "login" not in page.url
     stored = home / "files" / label_set.file
-    public = (site / "files" / label_set.file).read_bytes()
-    assert stored.read_bytes() == public
+    original_bytes = (site / "files" / label_set.file).read_bytes()
+    assert stored.read_bytes() == original_bytes
     assert verify(stored).ok
     key = Path("keys") / "signing.pem"
     assert (home / key).read_bytes() == (site / key).read_bytes()
     environment = {**platform.env, "DATABASE_URL": "", "BROKER_URL": ""}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mekiki", "status", "--json"], env=environment, capture_output=True, text=True
     )
-    state = json.loads(done.stdout)
-    assert (done.returncode, state["running"], state["url"]) == (0, True, platform.url)
+    state = json.loads(process.stdout)
+    assert (process.returncode, state["running"], state["url"]) == (0, True, platform.url)
     assert set(state["processes"]) == {"postgres", "valkey", "web"}
     assert state["database"]["images"] == 72
     # The new home is an independent platform, and the old one may continue.
@@ -183,26 +183,26 @@ def test_backup_reports_missing_and_damaged_files(site: Path, tmp_path: Path) ->
     from mekiki.datasets.storage import original_name
     from tests.factories import ImageFactory
 
-    good, gone, damaged = (ImageFactory(stored=True) for _ in range(3))
+    good, missing, damaged = (ImageFactory(stored=True) for _ in range(3))
     files = site / "files"
-    (files / original_name(gone.dataset_id, gone.sha256)).unlink()
+    (files / original_name(missing.dataset_id, missing.sha256)).unlink()
     (files / original_name(damaged.dataset_id, damaged.sha256)).write_bytes(b"other bytes")
     (files / "link").symlink_to("/etc/passwd")
     os.mkfifo(files / "pipe")
     (files / ".draft-left").write_bytes(b"half")
-    made = back_up(site, tmp_path / "b.tar", keys=False, models=False)
-    named = "\n".join(made.left_out)
-    assert len(made.left_out) == 4
-    assert f"{gone.sha256}: the file is missing" in named
-    assert f"{damaged.sha256}: the file on the disk is damaged" in named
-    assert "files/link" in named
-    assert "files/pipe" in named
+    backup = back_up(site, tmp_path / "b.tar", keys=False, models=False)
+    report = "\n".join(backup.left_out)
+    assert len(backup.left_out) == 4
+    assert f"{missing.sha256}: the file is missing" in report
+    assert f"{damaged.sha256}: the file on the disk is damaged" in report
+    assert "files/link" in report
+    assert "files/pipe" in report
     names = names_in(tmp_path / "b.tar")
     assert f"files/{original_name(good.dataset_id, good.sha256)}" in names
     assert not any(name.startswith(("keys/", "models/")) or "draft" in name for name in names)
-    done = run_backup(tmp_path / "c.tar", site, "--json")
-    assert done.returncode == 3
-    assert len(json.loads(done.stdout)["left_out"]) == 4
+    process = run_backup(tmp_path / "c.tar", site, "--json")
+    assert process.returncode == 3
+    assert len(json.loads(process.stdout)["left_out"]) == 4
 
 
 def run_backup(file: Path, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -225,12 +225,12 @@ def test_backup_overwrites_no_file_and_excludes_itself(site: Path, tmp_path: Pat
         with pytest.raises(UnusableFileError):
             back_up(site, target)
     assert (tmp_path / "there.tar").read_text() == "mine"
-    made = back_up(site, tmp_path)
-    assert made.file.parent == tmp_path
-    assert made.file.suffix == ".tar"
+    backup = back_up(site, tmp_path)
+    assert backup.file.parent == tmp_path
+    assert backup.file.suffix == ".tar"
 
 
-def test_without_space_nothing_is_written(
+def test_backup_without_enough_space_writes_nothing(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = shutil._ntuple_diskusage(10**9, 10**9, 1000)  # type: ignore[attr-defined]
@@ -240,7 +240,9 @@ def test_without_space_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_that_fills_the_disk_leaves_no_file(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*arguments: object) -> str:
         raise OSError(28, "No space left on device")
 
@@ -252,7 +254,7 @@ def test_a_full_disk_leaves_nothing(site: Path, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_killed_backup_leaves_no_file_and_can_be_repeated(
-    site: Path, tmp_path: Path, embedded: Callable[[], None]
+    site: Path, tmp_path: Path, use_embedded_servers: Callable[[], None]
 ) -> None:
     with (site / "models-large").open("wb") as large:
         large.truncate(150 << 20)
@@ -272,25 +274,25 @@ def test_killed_backup_leaves_no_file_and_can_be_repeated(
         backup.send_signal(signal.SIGKILL)
         backup.wait()
         assert not file.exists()
-        made = back_up(site, file)
-        assert made.bytes > 150 << 20
+        second_backup = back_up(site, file)
+        assert second_backup.bytes > 150 << 20
         assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
 
         # SIGTERM and Ctrl-C clean up at once.
-        polite = start("backup", str(tmp_path / "c.tar"))
+        terminated_backup = start("backup", str(tmp_path / "c.tar"))
         assert until(lambda: bool(list(tmp_path.glob(".*.partial"))))
-        polite.send_signal(signal.SIGTERM)
-        assert polite.wait(30) == 130
+        terminated_backup.send_signal(signal.SIGTERM)
+        assert terminated_backup.wait(30) == 130
         assert [p.name for p in tmp_path.iterdir()] == ["b.tar"]
 
         # A killed restore leaves a home that does not start, and the next restore begins again.
-        embedded()
+        use_embedded_servers()
         environment.pop("DATABASE_URL")
         home = tmp_path / "home"
-        half = start("restore", str(file), "--home", str(home))
+        killed_restore = start("restore", str(file), "--home", str(home))
         assert until(lambda: (home / "models" / "large.bin").exists())
-        half.send_signal(signal.SIGKILL)
-        half.wait()
+        killed_restore.send_signal(signal.SIGKILL)
+        killed_restore.wait()
         with pytest.raises(UserError, match="interrupted"):
             identity.check_identity(home)
         assert restore(file, home).home == home
@@ -300,7 +302,7 @@ def test_killed_backup_leaves_no_file_and_can_be_repeated(
 
 
 def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
-    tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
+    tmp_path: Path, use_embedded_servers: Callable[[], None], monkeypatch: pytest.MonkeyPatch, site: Path
 ) -> None:
     """The server is started for the backup, and the restore writes to DATABASE_URL."""
     from mekiki.audit.models import Event
@@ -308,42 +310,44 @@ def test_stopped_home_is_backed_up_and_restored_to_an_external_database(
 
     UserFactory(username="kept")
     made_at(Event, datetime(2001, 1, 1, tzinfo=UTC), "at", kind="test.happened")
-    made = back_up(site, tmp_path / "first.tar")
-    embedded()
-    home = restore(made.file, tmp_path / "home").home
-    again = back_up(home, tmp_path / "second.tar")
-    assert again.left_out == []
+    first_backup = back_up(site, tmp_path / "first.tar")
+    use_embedded_servers()
+    home = restore(first_backup.file, tmp_path / "home").home
+    second_backup = back_up(home, tmp_path / "second.tar")
+    assert second_backup.left_out == []
 
-    def people(url: str) -> list[tuple[str, ...]]:
+    def read_user_names(url: str) -> list[tuple[str, ...]]:
         with psycopg.connect(url) as database:
             return database.execute("SELECT username FROM accounts_user").fetchall()
 
-    theirs = empty_database("restored_elsewhere")
-    monkeypatch.setenv("DATABASE_URL", theirs)
-    restore(again.file, tmp_path / "third")
-    assert people(theirs) == [("kept",)]
-    with psycopg.connect(theirs) as database:  # a restore keeps times that an insertion could not have now
+    external_url = empty_database("restored_elsewhere")
+    monkeypatch.setenv("DATABASE_URL", external_url)
+    restore(second_backup.file, tmp_path / "third")
+    assert read_user_names(external_url) == [("kept",)]
+    with psycopg.connect(
+        external_url
+    ) as database:  # a restore keeps times that an insertion could not have now
         query = "SELECT count(*) FROM audit_event WHERE at = '2001-01-01T00:00:00Z'"
         assert database.execute(query).fetchone() == (1,)
     assert not (tmp_path / "third" / "postgres").exists()
     # A restore never writes to a database that is in use.
     with pytest.raises(UserError, match="holds tables already"):
-        restore(again.file, tmp_path / "fourth")
+        restore(second_backup.file, tmp_path / "fourth")
     assert not (tmp_path / "fourth").exists()
     # A damaged backup leaves nothing in the database either.
-    empty = empty_database("stays_empty")
-    monkeypatch.setenv("DATABASE_URL", empty)
-    cut = tmp_path / "cut.tar"
-    cut.write_bytes(again.file.read_bytes()[:-2048])
+    empty_url = empty_database("stays_empty")
+    monkeypatch.setenv("DATABASE_URL", empty_url)
+    truncated = tmp_path / "cut.tar"
+    truncated.write_bytes(second_backup.file.read_bytes()[:-2048])
     with pytest.raises(archive.DamagedError):
-        restore(cut, tmp_path / "fifth")
-    with psycopg.connect(empty) as database:
+        restore(truncated, tmp_path / "fifth")
+    with psycopg.connect(empty_url) as database:
         assert database.execute("SELECT to_regclass('accounts_user')").fetchone() == (None,)
     assert not (tmp_path / "fifth").exists()
 
 
-def with_header(backup: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    """The backup with another description and a right list of sums."""
+def copy_with_changed_header(backup: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """ "Write a copy of the backup with a changed header and correct checksums."""
     with tarfile.open(backup) as tar, path.open("w+b") as file:
         writer = archive.Writer(file)
         for info in tar.getmembers()[:-1]:
@@ -358,11 +362,11 @@ def with_header(backup: Path, path: Path, change: Callable[[dict[str, Any]], Non
 
 
 @pytest.mark.parametrize("external", [True, False], ids=["external", "embedded"])
-def test_a_database_with_other_rows_than_stated_is_refused_and_nothing_stays(
+def test_backup_with_a_wrong_row_count_is_refused_and_leaves_nothing(
     site: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    embedded: Callable[[], None],
+    use_embedded_servers: Callable[[], None],
     external: bool,
 ) -> None:
     from mekiki.review.models import Decision
@@ -373,43 +377,43 @@ def test_a_database_with_other_rows_than_stated_is_refused_and_nothing_stays(
         user = UserFactory()
         type(user).objects.filter(pk=user.pk).update(first_name=name)
     assert not Decision.objects.exists()
-    made = back_up(site, tmp_path / "good.tar")
+    backup = back_up(site, tmp_path / "good.tar")
 
-    def one_more(header: dict[str, Any]) -> None:
+    def add_one_user(header: dict[str, Any]) -> None:
         header["database"]["counts"]["accounts_user"] += 1
 
-    bad = with_header(made.file, tmp_path / "bad.tar", one_more)
+    invalid_backup = copy_with_changed_header(backup.file, tmp_path / "bad.tar", add_one_user)
     url = empty_database("other_rows")
     if external:
         monkeypatch.setenv("DATABASE_URL", url)
     else:
-        embedded()
+        use_embedded_servers()
     with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
-        restore(bad, tmp_path / "home")
+        restore(invalid_backup, tmp_path / "home")
     assert not (tmp_path / "home").exists()
     # The same home and the same database take the good backup.
-    assert restore(made.file, tmp_path / "home").home == tmp_path / "home"
+    assert restore(backup.file, tmp_path / "home").home == tmp_path / "home"
     if external:
         with psycopg.connect(url) as database:
             assert database.execute("SELECT count(*) FROM accounts_user").fetchone() == (3,)
 
 
-def test_a_tampered_backup_is_refused_and_the_file_named(
-    site: Path, tmp_path: Path, embedded: Callable[[], None]
+def test_tampered_backup_is_refused_and_its_file_is_reported(
+    site: Path, tmp_path: Path, use_embedded_servers: Callable[[], None]
 ) -> None:
     from tests.factories import ImageFactory
 
     image = ImageFactory(stored=True)
-    made = back_up(site, tmp_path / "b.tar")
+    backup = back_up(site, tmp_path / "b.tar")
     content = (
         site / "files" / f"datasets/{image.dataset_id}/originals/{image.sha256[:2]}/{image.sha256}"
     ).read_bytes()
-    whole = made.file.read_bytes()
+    original = backup.file.read_bytes()
     assert hashlib.sha256(content).hexdigest() == image.sha256
-    made.file.write_bytes(whole.replace(content, content[:-9] + b"tampered!"))
-    embedded()
+    backup.file.write_bytes(original.replace(content, content[:-9] + b"tampered!"))
+    use_embedded_servers()
     with pytest.raises(archive.DamagedError, match=image.sha256):
-        restore(made.file, tmp_path / "home")
+        restore(backup.file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
 
@@ -424,8 +428,8 @@ def test_waiting_uploads_are_restored_to_a_new_path(site: Path, tmp_path: Path) 
     folder = ImportBatch.objects.create(
         dataset=batch.dataset, source="folder", location="/srv/camera/incoming/1"
     )
-    made = back_up(site, tmp_path / "b.tar")
-    assert f"incoming/{batch.pk}/a" in names_in(made.file)
+    backup = back_up(site, tmp_path / "b.tar")
+    assert f"incoming/{batch.pk}/a" in names_in(backup.file)
     assert relocate_uploads() == 0
     ImportBatch.objects.filter(pk=batch.pk).update(location=f"/old/home/incoming/{batch.pk}")
     assert relocate_uploads() == 1

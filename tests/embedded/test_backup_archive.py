@@ -19,12 +19,12 @@ from mekiki.embedded.lock import AlreadyRunningError, HomeLock
 
 
 @pytest.fixture
-def embedded(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+def use_embedded_servers(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Remove DATABASE_URL for the rest of the test."""
     return lambda: monkeypatch.delenv("DATABASE_URL")
 
 
-def small_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
+def write_backup(path: Path, entries: dict[str, bytes] | None = None) -> Path:
     """Write a backup with these entries and a correct list of checksums."""
     entries = (
         {archive.HEADER: b"{}", archive.DUMP: b"dump", "files/a": b"A" * 700} if entries is None else entries
@@ -52,13 +52,13 @@ def test_archive_is_read_by_us_and_by_other_programs(tmp_path: Path) -> None:
         "files/" + "/".join(["a-long-folder-name"] * 12): b"",
         "models/目利き/\\odd\nname": b"1" * 512,
     }
-    path = small_backup(tmp_path / "b.tar", entries)
+    path = write_backup(tmp_path / "b.tar", entries)
     assert read_all(path) == entries
     subprocess.run(["tar", "xf", str(path)], cwd=tmp_path, check=True)
     subprocess.run(["sha256sum", "--check", "--quiet", "--strict", archive.SUMS], cwd=tmp_path, check=True)
 
 
-def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tmp_path: Path) -> None:
+def test_file_that_changes_while_it_is_read_is_stored_as_read(tmp_path: Path) -> None:
     with (tmp_path / "b.tar").open("w+b") as file:
         writer = archive.Writer(file)
         writer.add(archive.HEADER, io.BytesIO(b"{}"), 2, lambda count: None)
@@ -72,38 +72,40 @@ def test_a_file_that_grows_or_shrinks_while_it_is_read_is_kept_as_it_was_read(tm
 
 
 def test_any_changed_byte_and_any_truncation_is_reported(tmp_path: Path) -> None:
-    good = small_backup(tmp_path / "good.tar").read_bytes()
+    good = write_backup(tmp_path / "good.tar").read_bytes()
     content = read_all(tmp_path / "good.tar")
     bad = tmp_path / "bad.tar"
     for cut in range(0, len(good) - 1024, 300):
         bad.write_bytes(good[:cut])
         with pytest.raises(archive.DamagedError):
             read_all(bad)
-    for at in range(0, len(good), 37):
+    for position in range(0, len(good), 37):
         changed = bytearray(good)
-        changed[at] ^= 0x20
+        changed[position] ^= 0x20
         bad.write_bytes(changed)
         try:
             assert read_all(bad) == content  # bytes of a header that have no meaning, or padding
         except archive.DamagedError:
             continue
-        assert at % 512 >= 100 or good[at] == 0
+        assert position % 512 >= 100 or good[position] == 0
     bad.write_bytes(good + b"more")
     with pytest.raises(archive.DamagedError):
         read_all(bad)
 
 
-def hostile(path: Path, *members: tarfile.TarInfo) -> Path:
+def write_archive(path: Path, *members: tarfile.TarInfo) -> Path:
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
         header = tarfile.TarInfo(archive.HEADER)
         header.size = 2
         tar.addfile(header, io.BytesIO(b"{}"))
-        for member in members:
-            tar.addfile(member, io.BytesIO(b"x" * member.size) if member.isreg() else None)
+        for archive_member in members:
+            tar.addfile(
+                archive_member, io.BytesIO(b"x" * archive_member.size) if archive_member.isreg() else None
+            )
     return path
 
 
-def member(name: str, **fields: Any) -> tarfile.TarInfo:
+def archive_member(name: str, **fields: Any) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.size = 1 if fields.get("type", tarfile.REGTYPE) == tarfile.REGTYPE else 0
     for field, value in fields.items():
@@ -114,37 +116,37 @@ def member(name: str, **fields: Any) -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     "bad",
     [
-        member("../outside"),
-        member("/etc/passwd"),
-        member("files/../../outside"),
-        member("files/./a"),
-        member("files//a"),
-        member("files"),
-        member("run/supervisor.lock"),
-        member("postgres/data/pg_hba.conf"),
-        member("home.json"),
-        member("files/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
-        member("files/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
-        member("files/pipe", type=tarfile.FIFOTYPE),
-        member("files/device", type=tarfile.CHRTYPE),
-        member("files/folder", type=tarfile.DIRTYPE),
-        member("files/sparse", type=tarfile.GNUTYPE_SPARSE),
-        member("files/" + "n" * 5000),
-        member("files/pax", pax_headers={"comment": "x"}, type=tarfile.XHDTYPE),
+        archive_member("../outside"),
+        archive_member("/etc/passwd"),
+        archive_member("files/../../outside"),
+        archive_member("files/./a"),
+        archive_member("files//a"),
+        archive_member("files"),
+        archive_member("run/supervisor.lock"),
+        archive_member("postgres/data/pg_hba.conf"),
+        archive_member("home.json"),
+        archive_member("files/link", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+        archive_member("files/link", type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        archive_member("files/pipe", type=tarfile.FIFOTYPE),
+        archive_member("files/device", type=tarfile.CHRTYPE),
+        archive_member("files/folder", type=tarfile.DIRTYPE),
+        archive_member("files/sparse", type=tarfile.GNUTYPE_SPARSE),
+        archive_member("files/" + "n" * 5000),
+        archive_member("files/pax", pax_headers={"comment": "x"}, type=tarfile.XHDTYPE),
     ],
     ids=lambda info: info.name[:40],
 )
 def test_archive_with_paths_outside_the_home_is_refused(bad: tarfile.TarInfo, tmp_path: Path) -> None:
-    path = hostile(tmp_path / "hostile.tar", bad)
+    path = write_archive(tmp_path / "hostile.tar", bad)
     with pytest.raises(archive.DamagedError):
         read_all(path)
 
 
 @pytest.mark.parametrize("name", [archive.HEADER, archive.DUMP, "files/a"])
-def test_an_archive_with_an_entry_twice_leaves_nothing(
-    name: str, tmp_path: Path, embedded: Callable[[], None]
+def test_archive_with_a_repeated_entry_is_refused(
+    name: str, tmp_path: Path, use_embedded_servers: Callable[[], None]
 ) -> None:
-    embedded()
+    use_embedded_servers()
     with (tmp_path / "b.tar").open("w+b") as file:
         writer = archive.Writer(file)
         content = {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"}
@@ -156,7 +158,7 @@ def test_an_archive_with_an_entry_twice_leaves_nothing(
     assert not (tmp_path / "home").exists()
 
 
-def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
+def test_entry_larger_than_the_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bomb.tar"
     huge = tarfile.TarInfo(archive.HEADER)
     huge.size = 1 << 60
@@ -170,7 +172,7 @@ def test_an_entry_that_claims_to_be_larger_than_the_archive_is_refused(tmp_path:
     [b"", b"x", os.urandom(5000), bytes(20_000), b"PK\x03\x04" + bytes(600)],
     ids=["empty", "byte", "noise", "zeros", "zip"],
 )
-def test_a_file_of_another_kind_is_no_backup_and_leaves_nothing(content: bytes, tmp_path: Path) -> None:
+def test_file_that_is_not_a_backup_is_refused_and_leaves_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(archive.DamagedError, match="Nothing of it was kept"):
         restore(tmp_path / "file", tmp_path / "home")
@@ -200,19 +202,19 @@ def header(**changes: Any) -> bytes:
     ],
     ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
 )
-def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
-    content: bytes, message: str, tmp_path: Path, embedded: Callable[[], None]
+def test_unsupported_backup_is_refused_before_anything_is_written(
+    content: bytes, message: str, tmp_path: Path, use_embedded_servers: Callable[[], None]
 ) -> None:
-    embedded()
-    file = small_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
+    use_embedded_servers()
+    file = write_backup(tmp_path / "b.tar", {archive.HEADER: content, archive.DUMP: b"x"})
     with pytest.raises(UserError, match=message):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
 
 
-def test_invalid_dump_leaves_no_home(tmp_path: Path, embedded: Callable[[], None]) -> None:
-    embedded()
-    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
+def test_invalid_dump_leaves_no_home(tmp_path: Path, use_embedded_servers: Callable[[], None]) -> None:
+    use_embedded_servers()
+    file = write_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x", "files/a": b"a"})
     with pytest.raises(UserError, match="pg_restore failed"):
         restore(file, tmp_path / "home")
     assert not (tmp_path / "home").exists()
@@ -220,8 +222,8 @@ def test_invalid_dump_leaves_no_home(tmp_path: Path, embedded: Callable[[], None
     assert not any(str(tmp_path) in owner for owner in owners)
 
 
-def test_a_restore_never_touches_a_folder_in_use(tmp_path: Path) -> None:
-    file = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x"})
+def test_restore_does_not_change_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    file = write_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"x"})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(UnusableFileError, match="not empty"):
@@ -231,37 +233,37 @@ def test_a_restore_never_touches_a_folder_in_use(tmp_path: Path) -> None:
     assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
 
 
-def test_a_second_restore_removes_nothing_of_the_first(tmp_path: Path) -> None:
+def test_second_restore_keeps_the_files_of_a_running_restore(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "files").mkdir(parents=True)
     (home / "files" / "a").write_bytes(b"restored by the first")
     (home / identity.RESTORING).touch()
-    backup = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"", "files/a": b"2"})
+    backup = write_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b"", "files/a": b"2"})
     with HomeLock(home), pytest.raises(AlreadyRunningError):
         restore(backup, home)
     assert (home / "files" / "a").read_bytes() == b"restored by the first"
     assert (home / identity.RESTORING).exists()
 
 
-def test_a_restore_that_waited_leaves_a_home_that_was_filled_meanwhile(
-    tmp_path: Path, embedded: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+def test_restore_keeps_a_home_that_was_filled_while_it_waited(
+    tmp_path: Path, use_embedded_servers: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embedded()
+    use_embedded_servers()
     home = tmp_path / "home"
 
-    def fill_then_lock(at: Path) -> HomeLock:
-        identity.write(at, identity.Identity.of(at, identity.new_id()))
-        (at / "files").mkdir()
-        return HomeLock(at)
+    def fill_then_lock(folder: Path) -> HomeLock:
+        identity.write(folder, identity.Identity.of(folder, identity.new_id()))
+        (folder / "files").mkdir()
+        return HomeLock(folder)
 
     monkeypatch.setattr(restoring, "HomeLock", fill_then_lock)
-    backup = small_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b""})
+    backup = write_backup(tmp_path / "b.tar", {archive.HEADER: header(), archive.DUMP: b""})
     with pytest.raises(UnusableFileError, match="not empty"):
         restore(backup, home)
     assert (home / "files").is_dir() and identity.read(home) is not None
 
 
-def test_a_named_pipe_is_no_backup(tmp_path: Path) -> None:
+def test_named_pipe_is_refused_as_a_backup(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b.tar")
     with pytest.raises(UnusableFileError):
         restore(tmp_path / "b.tar", tmp_path / "home")

@@ -57,15 +57,15 @@ def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
         supervisor._check_disk()
         assert worker.next_start <= time.monotonic()
         log = (folder / "home" / "logs" / "mekiki.log").read_text()
-        for words in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
-            assert words in log
+        for message in ("was released", "less than 8 MB is free", "There is free space on the disk again"):
+            assert message in log
     # A missing disk stops nothing. It is reported.
     monkeypatch.setattr("os.statvfs", lambda folder: (_ for _ in ()).throw(OSError(116, "Stale file handle")))
     supervisor._check_disk()
     assert supervisor._shortage == disk.READ_ONLY
 
 
-def test_a_disk_too_small_for_the_reserve_has_none(tmp_path: Path) -> None:
+def test_disk_too_small_for_the_reserve_gets_no_reserve_file(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 4) as folder:
         ballast = ReserveFile(folder, 1024 * MB)
         assert ballast.look() == ""

@@ -39,12 +39,12 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (real / "data").mkdir()
     identity.check_identity(folder)
     yield folder
-    for left in tmp_path.iterdir():
-        if left.is_dir():
-            places.delete_database(left / "postgres")
+    for entry in tmp_path.iterdir():
+        if entry.is_dir():
+            places.delete_database(entry / "postgres")
 
 
-def test_a_copy_is_refused_while_the_original_exists_and_nothing_changes(home: Path, tmp_path: Path) -> None:
+def test_copy_is_refused_and_unchanged_while_the_original_exists(home: Path, tmp_path: Path) -> None:
     twin = copy(home, tmp_path / "copy")
     before = sorted((p.name, p.lstat().st_mtime_ns) for p in twin.rglob("*"))
     with pytest.raises(identity.CopiedHomeError) as refused:
@@ -56,7 +56,7 @@ def test_a_copy_is_refused_while_the_original_exists_and_nothing_changes(home: P
     assert identity.check_identity(home) is None
 
 
-def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Path, tmp_path: Path) -> None:
+def test_copy_of_a_copy_is_refused_also_through_a_link(home: Path, tmp_path: Path) -> None:
     second = copy(copy(home, tmp_path / "copy"), tmp_path / "second")
     (tmp_path / "link").symlink_to(second)
     for folder in (second, (tmp_path / "link").resolve()):
@@ -65,7 +65,7 @@ def test_a_copy_of_a_copy_and_a_copy_reached_through_a_link_are_refused(home: Pa
 
 
 @pytest.mark.parametrize("text", ["", "half {", "[1, 2]", "3", '{"pid": 7}', '"\\ud800"', "null"])
-def test_a_lock_file_with_other_contents_still_names_its_home(home: Path, text: str) -> None:
+def test_lock_file_with_invalid_content_still_locks_the_home(home: Path, text: str) -> None:
     with HomeLock(home) as lock:
         lock.path.write_text(text)
         with pytest.raises(UserError, match="already runs") as refused, HomeLock(home):
@@ -73,18 +73,18 @@ def test_a_lock_file_with_other_contents_still_names_its_home(home: Path, text: 
     assert str(home) in str(refused.value)
 
 
-def test_the_same_home_through_a_link_is_the_same_home(home: Path, tmp_path: Path) -> None:
+def test_home_reached_through_a_link_is_accepted(home: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(home)
     assert identity.check_identity(tmp_path / "link") is None
     assert identity.check_identity(home) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
-def test_the_same_home_through_a_bind_mount_is_the_same_home(home: Path, tmp_path: Path) -> None:
+def test_home_reached_through_a_bind_mount_is_accepted(home: Path, tmp_path: Path) -> None:
     mounted = tmp_path / "mounted"
     mounted.mkdir()
-    done = subprocess.run(["mount", "--bind", str(home), str(mounted)], capture_output=True, check=False)
-    if done.returncode:
+    process = subprocess.run(["mount", "--bind", str(home), str(mounted)], capture_output=True, check=False)
+    if process.returncode:
         pytest.skip("this machine allows no mounts")
     try:
         assert identity.check_identity(mounted) is None
@@ -126,18 +126,18 @@ def test_copy_of_a_running_home_is_recognised(home: Path, tmp_path: Path) -> Non
     assert "while its database was running" in message
 
 
-def test_the_original_put_back_in_place_of_a_copy_is_refused(home: Path, tmp_path: Path) -> None:
+def test_original_is_refused_after_a_copy_took_its_place(home: Path, tmp_path: Path) -> None:
     """The copy has the path of the original. As root, both would open one database."""
     twin = copy(home, tmp_path / "copy")
-    away = home.rename(tmp_path / "away")
+    moved_original = home.rename(tmp_path / "away")
     twin.rename(home)
     assert identity.check_identity(home) is None
     with pytest.raises(identity.CopiedHomeError):
-        identity.check_identity(away)
+        identity.check_identity(moved_original)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps the database outside the home")
-def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, tmp_path: Path) -> None:
+def test_copied_home_of_an_older_version_is_recognised_by_its_database(home: Path, tmp_path: Path) -> None:
     (home / identity.FILE).unlink()
     twin = copy(home, tmp_path / "copy")
     with pytest.raises(identity.CopiedHomeError, match="is a copy"):
@@ -147,14 +147,14 @@ def test_a_copied_home_of_an_older_version_is_known_by_its_database(home: Path, 
     assert places.database_owner(twin / "postgres") == twin / "postgres"
 
 
-def test_damaged_or_hostile_note_does_not_prevent_the_start(home: Path) -> None:
+def test_invalid_identity_file_does_not_prevent_the_start(home: Path) -> None:
     for content in ("", "[]", "{}", "null", '{"id": 1, "path": 2, "device": 3, "inode": 4}', "\0" * 9):
         (home / identity.FILE).write_text(content)
         assert identity.check_identity(home) is None
         assert json.loads((home / identity.FILE).read_text())["path"] == str(home)
 
 
-def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
+def run_as_another_user(action: Callable[[], object], user: str = "nobody") -> str:
     """Return the output of a command of another user.
 
     The process is forked, with all modules loaded.
@@ -170,7 +170,7 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
             os.setgroups([])
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
-            act()
+            action()
         except UserError as problem:
             message = str(problem)
         except BaseException as problem:
@@ -185,8 +185,8 @@ def as_another_user(act: Callable[[], object], user: str = "nobody") -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> None:
-    def take() -> None:
+def test_home_of_another_user_is_refused_with_the_name_of_its_owner(home: Path, tmp_path: Path) -> None:
+    def lock_home() -> None:
         with HomeLock(home):
             pass
 
@@ -197,7 +197,7 @@ def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> 
         ):
             folder.chmod(0o755)
     home.chmod(0o755)
-    message = as_another_user(take)
+    message = run_as_another_user(lock_home)
     assert str(home) in message
     assert "root" in message
     assert "MEKIKI_HOME" in message
@@ -207,7 +207,7 @@ def test_another_user_gets_the_name_of_the_owner(home: Path, tmp_path: Path) -> 
         (twin / "postgres").unlink()
     subprocess.run(["chown", "-R", "nobody", str(twin)], check=True)
     home.chmod(0o700)
-    message = as_another_user(lambda: identity.check_identity(twin))
+    message = run_as_another_user(lambda: identity.check_identity(twin))
     assert str(home) in message
     assert "cannot be seen" in message
 
@@ -224,7 +224,7 @@ def test_addresses_in_a_copied_home_are_not_used(home: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
+def test_copy_of_a_running_home_does_not_change_the_original(
     new_platform: NewPlatform, tmp_path: Path
 ) -> None:
     original = new_platform("original", worker=False, beat=False)
@@ -238,13 +238,13 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
     assert original.pids() == before
     # A command on the copy does not reach the original either.
     environment = {**original.env, **EMBEDDED, "MEKIKI_HOME": str(twin)}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mekiki", "retrain", "nothing"],
         env=environment,
         capture_output=True,
         text=True,
     )
-    assert "not running" in done.stderr
+    assert "not running" in process.stderr
     # A stopped copy is refused too. Without the original it starts and has its data.
     owner = connecting.owner_url(original.home, original.database_url)
     with psycopg.connect(owner, autocommit=True) as connection:
@@ -262,7 +262,7 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
 
 
 @pytest.mark.django_db
-def test_a_database_of_a_newer_version_is_refused() -> None:
+def test_database_of_a_newer_version_is_refused() -> None:
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 

@@ -68,57 +68,57 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_asked_on_a_terminal_and_stopped_from_it(home: Path) -> None:
+def test_first_start_asks_for_the_admin_and_stops_on_signals(home: Path) -> None:
     # Ctrl-C at the question stops everything in order.
-    shy = Terminal(home)
-    shy.until("Name [admin]: ")
-    os.write(shy.handle, b"\x03")
-    shy.until("PostgreSQL stopped")
-    assert shy.end() == 0
+    interrupted = Terminal(home)
+    interrupted.until("Name [admin]: ")
+    os.write(interrupted.handle, b"\x03")
+    interrupted.until("PostgreSQL stopped")
+    assert interrupted.end() == 0
     assert processes_of(home) == []
 
     # The next start asks again, names the error of an answer, and continues with a valid answer.
-    person = Terminal(home)
-    person.until("Name [admin]: ")
-    person.type("Mika")
-    for once, again, answer in (
+    terminal = Terminal(home)
+    terminal.until("Name [admin]: ")
+    terminal.type("Mika")
+    for first_password, second_password, message in (
         ("a long pass phrase", "another pass phrase", "differ"),
         ("short", "short", "12"),
     ):
-        person.until("Password")
-        person.type(once)
-        person.until("Once more")
-        person.type(again)
-        person.until(answer)
-        person.until("Name [admin]: ")
-        person.type("Mika")
-    person.until("Password")
-    person.type("a long pass phrase")
-    person.until("Once more")
-    person.type("a long pass phrase")
-    shown = person.until("Ctrl-C stops")
-    assert "“Mika” made" in shown
-    assert "a long pass phrase" not in shown
-    address = re.search(r"http://[\d.]+:\d+/", shown)
+        terminal.until("Password")
+        terminal.type(first_password)
+        terminal.until("Once more")
+        terminal.type(second_password)
+        terminal.until(message)
+        terminal.until("Name [admin]: ")
+        terminal.type("Mika")
+    terminal.until("Password")
+    terminal.type("a long pass phrase")
+    terminal.until("Once more")
+    terminal.type("a long pass phrase")
+    output = terminal.until("Ctrl-C stops")
+    assert "“Mika” made" in output
+    assert "a long pass phrase" not in output
+    address = re.search(r"http://[\d.]+:\d+/", output)
     assert address is not None
-    os.kill(person.pid, signal.SIGHUP)  # the terminal is closed
-    person.until("PostgreSQL stopped")
-    assert person.end() == 0
+    os.kill(terminal.pid, signal.SIGHUP)  # the terminal is closed
+    terminal.until("PostgreSQL stopped")
+    assert terminal.end() == 0
     assert processes_of(home) == []
 
 
 @pytest.mark.slow
-def test_the_end_of_the_input_stops_everything_in_order(home: Path) -> None:
-    shy = Terminal(home)
-    shy.until("Name [admin]: ")
-    os.write(shy.handle, b"\x04")  # Ctrl-D
-    assert "Traceback" not in shy.until("PostgreSQL stopped")
-    assert shy.end() == 0
+def test_end_of_input_stops_all_processes(home: Path) -> None:
+    terminal = Terminal(home)
+    terminal.until("Name [admin]: ")
+    os.write(terminal.handle, b"\x04")  # Ctrl-D
+    assert "Traceback" not in terminal.until("PostgreSQL stopped")
+    assert terminal.end() == 0
     assert processes_of(home) == []
 
 
 @pytest.mark.django_db
-def test_another_name_is_asked_for_when_that_of_the_environment_is_refused(
+def test_start_asks_for_another_name_if_the_given_name_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names, passwords = ["Mika"], ["short"] * 2 + ["a long pass phrase"] * 4
@@ -132,9 +132,7 @@ def test_another_name_is_asked_for_when_that_of_the_environment_is_refused(
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("accepted", "language"), [("ja-JP,ja;q=0.9", "ja"), ("en-US", "en"), ("fr", "en")])
-def test_the_first_admin_sees_the_language_of_the_browser(
-    client: Client, accepted: str, language: str
-) -> None:
+def test_first_admin_gets_the_language_of_the_browser(client: Client, accepted: str, language: str) -> None:
     first._create("愛子", "a long pass phrase")
     assert client.login(username="愛子", password="a long pass phrase")
     page = client.get("/", headers={"accept-language": accepted}).content.decode()

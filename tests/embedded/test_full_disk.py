@@ -48,7 +48,7 @@ def small_disk(megabytes: int) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_broker_takes_messages_on_a_full_disk() -> None:
+def test_broker_accepts_messages_on_a_full_disk() -> None:
     with small_disk(32) as disk:
         server = Valkey(disk / "valkey")
         server.start()
@@ -57,14 +57,14 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
             assert server.keeps_messages and client.config_get("appendonly") == {"appendonly": "yes"}
             filler = fill(disk)
 
-            def refused() -> bool:
+            def is_refused() -> bool:
                 try:
                     client.rpush("queue", "x" * 10_000)
                 except ResponseError as error:
                     return "AOF" in str(error)
                 return False
 
-            assert until(refused)
+            assert until(is_refused)
             server.keep_messages(False)
             assert until(lambda: not server.keeps_messages)
             client.rpush("queue", "message")
@@ -90,7 +90,7 @@ def test_the_broker_takes_messages_on_a_full_disk() -> None:
             server.stop()
 
 
-class Station:
+class PlatformOnSmallDisk:
     """A running platform on a small disk, with its users and a dataset that waits for answers."""
 
     def __init__(self, disk: Path) -> None:
@@ -102,8 +102,10 @@ class Station:
         else:
             self.database = home / "postgres"
         # The database's log grows by 16 MB, so the ballast must hold at least two steps.
-        few = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
-        self.platform = Platform(home, quiet=True, env={**EMBEDDED, **few, "MEKIKI_RESERVE_MB": "160"})
+        one_process_each = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
+        self.platform = Platform(
+            home, quiet=True, env={**EMBEDDED, **one_process_each, "MEKIKI_RESERVE_MB": "160"}
+        )
         self.platform.start()
         self.site = Site(self.platform, ["parts", "more"])
         for slug, first in (("parts", 0), ("more", 50)):
@@ -112,10 +114,10 @@ class Station:
                 (disk / slug / f"{number}.png").write_bytes(png(number))
         self.site.bring_in("parts", disk / "parts")
         assert until(lambda: self.site.finished("parts"), 120)
-        self.reviewer, self.admin = self._door("vanishing"), self._door("admin")
+        self.reviewer, self.admin = self._client_of("vanishing"), self._client_of("admin")
         self.answered = 0
 
-    def _door(self, name: str) -> HttpClient:
+    def _client_of(self, name: str) -> HttpClient:
         return HttpClient(self.platform.url, "parts", name, self.site.passwords[name])
 
     def answer(self) -> None:
@@ -132,10 +134,10 @@ class Station:
     def status(self) -> tuple[int, dict[str, Any]]:
         """Return the output of `mekiki status` and its exit status."""
         command = [sys.executable, "-m", "mekiki", "status", "--json"]
-        done = subprocess.run(command, env=self.platform.env, capture_output=True, text=True, timeout=60)
-        return done.returncode, json.loads(done.stdout)
+        process = subprocess.run(command, env=self.platform.env, capture_output=True, text=True, timeout=60)
+        return process.returncode, json.loads(process.stdout)
 
-    def ask_for_import(self, folder: str, slug: str = "more") -> str:
+    def request_import(self, folder: str, slug: str = "more") -> str:
         """Queue an import by the command line and return the id of its job."""
         output = self.site._manage("import", slug, str(self.disk / folder), "--user", "admin", "--json")
         return json.loads(output)["job"]
@@ -144,7 +146,7 @@ class Station:
         """Return (state, reason for waiting) of a job."""
         return self.site.query("SELECT state, waiting_for FROM jobs_job WHERE id = %s", job_id)[0]
 
-    def works(self) -> bool:
+    def is_serving(self) -> bool:
         """Return whether the site answers."""
         try:
             with urllib.request.urlopen(self.platform.url, timeout=10) as answer:
@@ -160,87 +162,91 @@ class Station:
 
 
 @pytest.fixture(scope="module")
-def station() -> Iterator[Station]:
+def platform_on_small_disk() -> Iterator[PlatformOnSmallDisk]:
     with small_disk(700) as disk:
-        made = None
+        small_platform = None
         try:
-            made = Station(disk)
-            yield made
+            small_platform = PlatformOnSmallDisk(disk)
+            yield small_platform
         finally:
-            if made is not None:
-                made.site.close()
-                made.platform.stop()
+            if small_platform is not None:
+                small_platform.site.close()
+                small_platform.platform.stop()
 
 
 @pytest.mark.slow
-def test_a_full_disk(station: Station) -> None:
-    site, ballast = station.site, station.database / "ballast"
+def test_platform_on_a_full_disk_continues_and_recovers(platform_on_small_disk: PlatformOnSmallDisk) -> None:
+    site, ballast = platform_on_small_disk.site, platform_on_small_disk.database / "ballast"
     assert until(ballast.exists)
-    filler = fill(station.disk)
+    filler = fill(platform_on_small_disk.disk)
     assert until(lambda: not ballast.exists())
 
     # Answers use the reserved space. Imports wait, and every user can read why.
-    station.answer()
-    job = station.ask_for_import("more")
-    assert until(lambda: station.job(job) == ("queued", "disk_full"), 60)
-    code, status = station.status()
+    platform_on_small_disk.answer()
+    job = platform_on_small_disk.request_import("more")
+    assert until(lambda: platform_on_small_disk.job(job) == ("queued", "disk_full"), 60)
+    code, status = platform_on_small_disk.status()
     assert code == 3 and any("Less than the reserve" in row["text"] for row in status["attention"])
-    assert "Less than the reserve" in station.page("/system/")
-    assert "the disk is nearly full" in station.page("/d/more/activity/")
+    assert "Less than the reserve" in platform_on_small_disk.page("/system/")
+    assert "the disk is nearly full" in platform_on_small_disk.page("/d/more/activity/")
 
     # Without any free byte, an answer is refused with the reason. A killed part is started again.
-    second = station.disk / "second"
+    second = platform_on_small_disk.disk / "second"
     filler.rename(second)
-    fill(station.disk)
-    with suppress_no_room():
-        station.answer()
+    fill(platform_on_small_disk.disk)
+    with allow_full_disk_error():
+        platform_on_small_disk.answer()
     for name in ("valkey", "web", "worker"):
-        station.kill(name)
-    assert until(station.works, 60)
-    with suppress_no_room():
-        station.answer()
-    assert until(lambda: state_of(station, "valkey") == "running")
+        platform_on_small_disk.kill(name)
+    assert until(platform_on_small_disk.is_serving, 60)
+    with allow_full_disk_error():
+        platform_on_small_disk.answer()
+    assert until(lambda: phase_of(platform_on_small_disk, "valkey") == "running")
 
     # With free space, everything continues automatically.
     second.unlink()
-    (station.disk / "filler").unlink()
-    assert until(lambda: station.job(job)[0] == "succeeded", 90), site.jobs("more")
+    (platform_on_small_disk.disk / "filler").unlink()
+    assert until(lambda: platform_on_small_disk.job(job)[0] == "succeeded", 90), site.jobs("more")
     assert until(lambda: site.finished("more"), 90), site.jobs("more")
     assert until(ballast.exists)
-    assert until(lambda: station.status()[0] == 0, 30), station.status()
-    station.answer()
+    assert until(lambda: platform_on_small_disk.status()[0] == 0, 30), platform_on_small_disk.status()
+    platform_on_small_disk.answer()
 
 
 @contextmanager
-def suppress_no_room() -> Iterator[None]:
+def allow_full_disk_error() -> Iterator[None]:
     try:
         yield
     except RuntimeError as refused:
         assert " answered 507" in str(refused) and "The disk of the server is full" in str(refused)
 
 
-def state_of(station: Station, name: str) -> str:
+def phase_of(platform_on_small_disk: PlatformOnSmallDisk, name: str) -> str:
     from mekiki.embedded import state
 
-    return str(state.read(station.platform.home).children[name]["phase"])
+    return str(state.read(platform_on_small_disk.platform.home).children[name]["phase"])
 
 
 @pytest.mark.slow
-def test_a_media_folder_that_cannot_be_written(station: Station) -> None:
-    files = station.platform.home / "files"
-    shutil.copytree(station.disk / "more", station.disk / "third")
-    (station.disk / "third" / "new.png").write_bytes(png(200))
+def test_import_waits_while_the_media_folder_is_read_only(
+    platform_on_small_disk: PlatformOnSmallDisk,
+) -> None:
+    files = platform_on_small_disk.platform.home / "files"
+    shutil.copytree(platform_on_small_disk.disk / "more", platform_on_small_disk.disk / "third")
+    (platform_on_small_disk.disk / "third" / "new.png").write_bytes(png(200))
     subprocess.run(["mount", "--bind", str(files), str(files)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(files)], check=True)
-        job = station.ask_for_import("third")
-        assert until(lambda: station.job(job) == ("queued", "read_only"), 60)
-        code, status = station.status()
+        job = platform_on_small_disk.request_import("third")
+        assert until(lambda: platform_on_small_disk.job(job) == ("queued", "read_only"), 60)
+        code, status = platform_on_small_disk.status()
         assert code == 3 and any("cannot be written" in row["text"] for row in status["attention"])
-        station.answer()
-        question = station.reviewer.next(1)[0]
-        assert station.reviewer._open(f"{station.reviewer.url}/d/parts/images/{question['sha256']}/display")
+        platform_on_small_disk.answer()
+        leased = platform_on_small_disk.reviewer.next(1)[0]
+        assert platform_on_small_disk.reviewer._open(
+            f"{platform_on_small_disk.reviewer.url}/d/parts/images/{leased['sha256']}/display"
+        )
     finally:
         subprocess.run(["umount", "--lazy", str(files)], check=True)
-    assert until(lambda: station.job(job)[0] == "succeeded", 90)
-    assert until(lambda: station.status()[0] == 0, 30)
+    assert until(lambda: platform_on_small_disk.job(job)[0] == "succeeded", 90)
+    assert until(lambda: platform_on_small_disk.status()[0] == 0, 30)

@@ -26,7 +26,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def foreign_process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process that works on the home and does not belong to it, in its own group."""
     environment = {**os.environ, "MEKIKI_HOME": str(tmp_path)}
     process = subprocess.Popen(SLEEP, env=environment, start_new_session=True)
@@ -39,16 +39,16 @@ def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     "content", ["{pid} 1.00\n", "{pid} another-boot/17\n", "{pid}\n", "0 0\n", "-1 x\n", "", "\0"]
 )
 def test_process_with_a_reused_pid_is_not_ended(
-    tmp_path: Path, stranger: subprocess.Popen[bytes], content: str
+    tmp_path: Path, foreign_process: subprocess.Popen[bytes], content: str
 ) -> None:
     file = tmp_path / "web.pid"
-    file.write_text(content.format(pid=stranger.pid))
+    file.write_text(content.format(pid=foreign_process.pid))
     assert terminate_stale_process(file, home=tmp_path) == 0
-    assert stranger.poll() is None
+    assert foreign_process.poll() is None
     assert not file.exists()
 
 
-def test_the_group_of_a_killed_server_is_ended_with_those_who_ignore_the_signal(tmp_path: Path) -> None:
+def test_process_group_of_a_killed_server_is_ended_even_if_it_ignores_sigterm(tmp_path: Path) -> None:
     """The child processes of the web server, after the server and the supervisor were killed."""
     code = (
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); "
@@ -71,31 +71,31 @@ def test_the_group_of_a_killed_server_is_ended_with_those_who_ignore_the_signal(
     assert until(lambda: not member.is_running() or member.status() == psutil.STATUS_ZOMBIE, 5)
 
 
-def test_a_pid_file_names_the_process_whatever_the_clock_says(
-    tmp_path: Path, stranger: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+def test_pid_file_identifies_the_process_after_a_clock_change(
+    tmp_path: Path, foreign_process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "web.pid"
-    write_pid_file(file, stranger.pid)
+    write_pid_file(file, foreign_process.pid)
     # Process start times are computed from the boot time, which changes with the clock.
     monkeypatch.setattr(psutil, "boot_time", lambda: 0.0)
     process = process_of_pid_file(file)
     assert process is not None
-    assert process.pid == stranger.pid
-    assert start_time(stranger.pid) == start_time(stranger.pid)
-    assert start_time(os.getpid()) != start_time(stranger.pid)
+    assert process.pid == foreign_process.pid
+    assert start_time(foreign_process.pid) == start_time(foreign_process.pid)
+    assert start_time(os.getpid()) != start_time(foreign_process.pid)
 
 
-def test_what_is_read_about_processes_belongs_to_a_supervisor_that_lives(
-    tmp_path: Path, stranger: subprocess.Popen[bytes]
+def test_state_of_processes_is_read_only_from_a_live_supervisor(
+    tmp_path: Path, foreign_process: subprocess.Popen[bytes]
 ) -> None:
     (tmp_path / "run").mkdir()
-    ended = {"at": state.now(), "code": -signal.SIGKILL, "error": "", "memory": None}
+    exit_record = {"at": state.now(), "code": -signal.SIGKILL, "error": "", "memory": None}
     child = {
         "phase": "waiting",
         "pid": None,
         "since": None,
         "restarts": 3,
-        "last_exit": ended,
+        "last_exit": exit_record,
         "next_try": None,
     }
     state.write(tmp_path, {"worker": child})
@@ -106,14 +106,14 @@ def test_what_is_read_about_processes_belongs_to_a_supervisor_that_lives(
     assert "killed by signal 9 (out of memory?)" in row["text"]
     # The file of a dead supervisor proves nothing.
     text = json.loads(state.path(tmp_path).read_text())
-    state.path(tmp_path).write_text(json.dumps({**text, "pid": stranger.pid}))
+    state.path(tmp_path).write_text(json.dumps({**text, "pid": foreign_process.pid}))
     assert state.read(tmp_path).children == {}
-    for broken in ("", "[]", "{", '{"unknown": 1}', "\0" * 100):
-        state.path(tmp_path).write_text(broken)
+    for invalid_text in ("", "[]", "{", '{"unknown": 1}', "\0" * 100):
+        state.path(tmp_path).write_text(invalid_text)
         assert state.read(tmp_path) == state.State()
 
 
-def test_on_a_full_disk_a_home_is_still_held_and_described(tmp_path: Path) -> None:
+def test_home_on_a_full_disk_can_be_locked_and_described(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 4) as home:
         (home / "run").mkdir()
         (home / "logs").mkdir()

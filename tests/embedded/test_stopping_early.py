@@ -41,7 +41,7 @@ REFUSED = "import psycopg; raise psycopg.OperationalError('the database system i
     ],
     ids=["postgres", "valkey"],
 )
-def test_a_signal_ends_the_wait_for_a_server(
+def test_signal_ends_the_wait_for_a_server(
     module: str, server: str, ask: str, refuse: str, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"

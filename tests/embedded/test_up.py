@@ -25,7 +25,7 @@ CHILDREN = ("postgres", "valkey", "web", "worker", "search", "sweeper", "beat")
 NewPlatform = Callable[..., Platform]
 
 
-def mekiki(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_mekiki(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command in another shell on the same home."""
     environment = {**platform.env, **EMBEDDED} if platform.env else {**os.environ, **EMBEDDED}
     environment["MEKIKI_HOME"] = str(platform.home)
@@ -34,7 +34,7 @@ def mekiki(platform: Platform, *arguments: str) -> subprocess.CompletedProcess[s
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
-def page(platform: Platform) -> int:
+def open_page(platform: Platform) -> int:
     with urlopen(platform.url, timeout=20) as answer:
         return answer.status
 
@@ -47,7 +47,7 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     home = platform.home
 
     # It serves its first page, keeps its home private, and every part runs.
-    assert page(platform) == 200
+    assert open_page(platform) == 200
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     assert set(platform.pids()) == set(CHILDREN)
     assert "torch" not in Path(f"/proc/{platform.pids()['web']}/maps").read_text()
@@ -63,7 +63,7 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     assert logs["mekiki.log"].count(b"runs as root") == int(os.geteuid() == 0)
 
     # Another shell finds the servers. The first admin exists once.
-    shown = mekiki(
+    process_of_shell = run_mekiki(
         platform,
         "manage",
         "shell",
@@ -71,10 +71,10 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
         "from mekiki.accounts.models import User; "
         "print('admins', *User.objects.values_list('username', 'is_superuser'))",
     )
-    assert "admins ('admin', True)" in shown.stdout, shown.stderr
+    assert "admins ('admin', True)" in process_of_shell.stdout, process_of_shell.stderr
 
     # A second `up` refuses, and names the process that uses the home and its address.
-    second = mekiki(platform, "up", "--port", "0")
+    second = run_mekiki(platform, "up", "--port", "0")
     assert second.returncode != 0
     assert str(platform.pid) in second.stderr
     assert platform.url in second.stderr
@@ -84,8 +84,8 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     for name in CHILDREN:
         before = platform.pids()[name]
         os.kill(before, signal.SIGKILL)
-        assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not mended"
-        assert until(lambda: page(platform) == 200)
+        assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not restarted"
+        assert until(lambda: open_page(platform) == 200)
     log = (home / "logs" / "mekiki.log").read_text()
     assert log.count("killed by signal 9") == len(CHILDREN)
     assert platform.alive()
@@ -102,7 +102,7 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     ]
 
     # The command says what to do.
-    refused = mekiki(platform, "manage", "showmigrations")
+    refused = run_mekiki(platform, "manage", "showmigrations")
     assert refused.returncode != 0
     assert "mekiki up" in refused.stderr
     assert str(home) in refused.stderr
@@ -115,11 +115,11 @@ def log_after(home: Path, word: str) -> list[str]:
     return lines[start + 1 :]
 
 
-def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform) -> None:
+def test_port_in_use_is_reported_before_anything_starts(new_platform: NewPlatform) -> None:
     platform = new_platform()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        refused = mekiki(platform, "up", "--port", str(port))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        refused = run_mekiki(platform, "up", "--port", str(port))
     assert refused.returncode != 0
     assert f"Port {port} is in use" in refused.stderr
     assert "--port" in refused.stderr
@@ -127,33 +127,35 @@ def test_a_port_in_use_is_named_before_anything_starts(new_platform: NewPlatform
 
 
 def test_external_servers_replace_the_embedded_servers(new_platform: NewPlatform, _valkey: str) -> None:
-    theirs = superuser_url("theirs")
+    external_url = superuser_url("theirs")
     with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
-    platform = new_platform(env={"DATABASE_URL": theirs, "BROKER_URL": _valkey}, worker=False, beat=False)
+    platform = new_platform(
+        env={"DATABASE_URL": external_url, "BROKER_URL": _valkey}, worker=False, beat=False
+    )
     platform.start()
     assert set(platform.pids()) == {"web"}
-    assert page(platform) == 200
+    assert open_page(platform) == 200
     assert not (platform.home / "postgres").exists()
-    with psycopg.connect(theirs) as connection:
+    with psycopg.connect(external_url) as connection:
         assert connection.execute("SELECT username FROM accounts_user").fetchall() == [("admin",)]
     platform.stop()
     assert processes_of(platform.home) == []
     # Processes of others continue.
-    with psycopg.connect(theirs) as connection:
+    with psycopg.connect(external_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_platform_that_cannot_start_says_why(new_platform: NewPlatform) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_platform_that_cannot_start_reports_the_reason(new_platform: NewPlatform) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(PlatformError, match=f"Port {port} is in use"):
             new_platform(port=port).start()
 
 
-def test_invalid_variable_is_named(new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_variable_is_reported(new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_PORT", "eighty")
-    refused = mekiki(new_platform(), "up")
+    refused = run_mekiki(new_platform(), "up")
     assert refused.returncode != 0
     assert refused.stderr.strip() == "MEKIKI_PORT must be a whole number, not 'eighty'."
 
@@ -167,35 +169,35 @@ def test_platform_starts_again_after_a_killed_supervisor(new_platform: NewPlatfo
     assert first.child is not None
     port = int(first.url.rsplit(":", 1)[1].strip("/"))
     # A request that is being answered keeps the web server, and its port, for some seconds.
-    asking = socket.create_connection(("127.0.0.1", port))
-    asking.sendall(
+    open_request = socket.create_connection(("127.0.0.1", port))
+    open_request.sendall(
         b"POST /accounts/login/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nhalf of it"
     )
     os.kill(first.pid, signal.SIGKILL)
     first.child.wait()
     second = new_platform(home=first.home, port=port).start()
-    asking.close()
-    assert page(second) == 200
+    open_request.close()
+    assert open_page(second) == 200
     assert until(
         lambda: (
             not any(psutil.pid_exists(p) and psutil.Process(p).ppid() != second.pid for p in before.values())
         )
     )
-    mine = {second.pid, *(p.pid for p in psutil.Process(second.pid).children(recursive=True))}
-    assert {p.pid for p in processes_of(second.home)} <= mine
+    own_pids = {second.pid, *(p.pid for p in psutil.Process(second.pid).children(recursive=True))}
+    assert {p.pid for p in processes_of(second.home)} <= own_pids
 
 
 @pytest.mark.slow
-def test_site_serves_while_a_part_keeps_dying(new_platform: NewPlatform) -> None:
+def test_site_is_available_while_a_part_keeps_crashing(new_platform: NewPlatform) -> None:
     platform = new_platform(worker=False, beat=False)
     platform.start()
     web, postgres = platform.pids()["web"], platform.pids()["postgres"]
-    ended: set[int] = set()
+    killed: set[int] = set()
 
     def kill(name: str) -> None:
         pid = platform.pids().get(name, 0)
-        if pid and pid not in ended:
-            ended.add(pid)
+        if pid and pid not in killed:
+            killed.add(pid)
             os.kill(pid, signal.SIGKILL)
 
     def child(name: str) -> dict[str, object]:
@@ -204,19 +206,19 @@ def test_site_serves_while_a_part_keeps_dying(new_platform: NewPlatform) -> None
     # The broker dies at once whenever it is started.
     assert until(lambda: (kill("valkey"), int(str(child("valkey")["restarts"])) >= 5)[1], 60)
     assert platform.alive()
-    assert page(platform) == 200
+    assert open_page(platform) == 200
     assert (platform.pids()["web"], platform.pids()["postgres"]) == (web, postgres)
 
     # The command and the site know why it died.
-    shown = mekiki(platform, "status", "--json")
-    assert json.loads(shown.stdout)["children"]["valkey"]["last_exit"]["code"] == -signal.SIGKILL
+    process = run_mekiki(platform, "status", "--json")
+    assert json.loads(process.stdout)["children"]["valkey"]["last_exit"]["code"] == -signal.SIGKILL
     log = (platform.home / "logs" / "mekiki.log").read_text()
     assert "Valkey ended 5 times in a row" in log
     assert str(platform.home / "logs" / "valkey.log") in log
 
     # Without the disturbance it recovers, and nothing needs attention.
     assert until(lambda: child("valkey")["phase"] == "running", 60)
-    assert mekiki(platform, "status").returncode == 0
+    assert run_mekiki(platform, "status").returncode == 0
     platform.stop()
     assert processes_of(platform.home) == []
     assert endpoints.read(platform.home).pid == 0
