@@ -51,12 +51,12 @@ def replay(*arguments):
     )
 
 
-def test_the_loop_learns_and_its_label_set_verifies(folder, tmp_path):
+def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path):
     out = tmp_path / "figures" / "replay.json"
-    done = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 files refused" in done.stdout
-    assert "plain/notes.jpg" in done.stdout and "This file is not an image" in done.stdout
+    process = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "1 files refused" in process.stdout
+    assert "plain/notes.jpg" in process.stdout and "This file is not an image" in process.stdout
     figures = json.loads(out.read_text())
     assert set(figures) == {
         *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),
@@ -71,13 +71,13 @@ def test_the_loop_learns_and_its_label_set_verifies(folder, tmp_path):
     assert audit["low"] <= audit["estimate"] <= audit["high"]
 
 
-def test_a_folder_without_classes_is_refused_before_anything_starts(tmp_path):
-    done = replay(tmp_path)
-    assert done.returncode != 0
-    assert "at least two folders" in done.stderr
+def test_folder_without_labels_is_refused_before_anything_starts(tmp_path):
+    process = replay(tmp_path)
+    assert process.returncode != 0
+    assert "at least two folders" in process.stderr
 
 
-def test_the_folders_of_a_split_are_no_labels(tmp_path):
+def test_folders_of_a_split_are_not_labels(tmp_path):
     """A complete run: train/ and test/ with the same labels, a pipe, and one picture under two labels."""
     rng = np.random.default_rng(6)
     for split in ("train", "test"):
@@ -86,18 +86,18 @@ def test_the_folders_of_a_split_are_no_labels(tmp_path):
             folder.mkdir(parents=True)
             for i in range(12):
                 draw(kind, rng, 96).save(folder / f"{i}.png")
-    same = (tmp_path / "parts/train/ok/0.png").read_bytes()
-    (tmp_path / "parts/train/ng/0.png").write_bytes(same)
+    picture = (tmp_path / "parts/train/ok/0.png").read_bytes()
+    (tmp_path / "parts/train/ng/0.png").write_bytes(picture)
     os.mkfifo(tmp_path / "parts/test/ok/pipe.png")
     out = tmp_path / "replay.json"
-    done = replay(tmp_path / "parts", "--budget", 8, "--batch", 8, "--json", out)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = replay(tmp_path / "parts", "--budget", 8, "--batch", 8, "--json", out)
+    assert process.returncode == 0, process.stdout + process.stderr
     figures = json.loads(out.read_text())
     assert (figures["images"], figures["labels"]) == (47, 2)
-    for says in (
+    for message in (
         "Read as the parts of a split, not as labels: test, train.",
         "Labels and their files: ng (24), ok (24).",
         "test/ok/pipe.png: This is not a file but a named pipe",
         "train/ng/0.png = train/ok/0.png",
     ):
-        assert says in done.stdout
+        assert message in process.stdout

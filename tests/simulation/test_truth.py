@@ -19,7 +19,7 @@ from tests.factories import ImageFactory, LabelFactory
 from tests.review_setup import Station
 
 
-def test_names_become_words():
+def test_default_prompts_replace_separators_by_spaces():
     assert default_prompts("rolled-in_scale") == [
         "rolled in scale",
         "a photo of rolled in scale",
@@ -27,7 +27,7 @@ def test_names_become_words():
     ]
 
 
-def test_prompts_of_the_file_replace_only_what_they_name(tmp_path):
+def test_prompts_file_replaces_the_prompts_of_its_labels_only(tmp_path):
     file = tmp_path / "prompts.json"
     file.write_text(json.dumps({"良品": ["きれいな部品"]}), encoding="utf-8")
     prompts = read_prompts(file, ["crack", "良品"])
@@ -36,7 +36,7 @@ def test_prompts_of_the_file_replace_only_what_they_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("not json", "cannot be read as JSON"),
         ("[1]", "must be an object"),
@@ -48,15 +48,15 @@ def test_prompts_of_the_file_replace_only_what_they_name(tmp_path):
         ('{"rack": ["a rack"]}', "no folder “rack”"),
     ],
 )
-def test_a_malformed_prompts_file_is_refused_with_the_reason(tmp_path, content, says):
+def test_malformed_prompts_file_is_refused_with_the_reason(tmp_path, content, message):
     file = tmp_path / "prompts.json"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(TruthError, match=says):
+    with pytest.raises(TruthError, match=message):
         read_prompts(file, ["crack", "良品"])
 
 
 @pytest.mark.django_db
-def test_the_folders_become_the_truth_and_leave_the_names():
+def test_folder_names_become_the_truth_and_are_removed_from_names():
     station = Station()
     names = [label.name for label in station.labels[:2]]
     images = [ImageFactory(dataset=station.dataset, name=f"{name}/a.png") for name in names]
@@ -67,15 +67,15 @@ def test_the_folders_become_the_truth_and_leave_the_names():
         assert image.name == image.sha256[:12]
     for image, stream in zip(images, (Stream.AUDIT, Stream.UNCERTAIN), strict=True):
         station.item(stream=stream, image=image)
-    questions = ServiceClient(station.dataset, station.reviewer()).next(2)
-    assert len(questions) == 2
-    for question in questions:
-        assert set(question) == {"item", "lease", "sha256", "blind", "predicted"}
-        assert question["predicted"] is None or not question["blind"]
+    leased_images = ServiceClient(station.dataset, station.reviewer()).next(2)
+    assert len(leased_images) == 2
+    for leased in leased_images:
+        assert set(leased) == {"item", "lease", "sha256", "blind", "predicted"}
+        assert leased["predicted"] is None or not leased["blind"]
 
 
 @pytest.mark.django_db
-def test_a_truth_that_does_not_cover_the_dataset_is_refused(tmp_path):
+def test_truth_with_an_unknown_label_is_refused(tmp_path):
     station = Station()
     image = ImageFactory(dataset=station.dataset)
     file = tmp_path / "truth.csv"
@@ -85,7 +85,7 @@ def test_a_truth_that_does_not_cover_the_dataset_is_refused(tmp_path):
 
 
 @pytest.mark.django_db
-def test_a_label_is_found_by_the_name_of_its_folder_as_it_was_written():
+def test_label_is_matched_to_a_folder_name_after_normalisation():
     """Names of labels have no repeated spaces and no invisible characters; names of folders may."""
     station = Station()
     image = ImageFactory(dataset=station.dataset)
@@ -94,7 +94,7 @@ def test_a_label_is_found_by_the_name_of_its_folder_as_it_was_written():
     assert truth.by_id == {image.pk: label.pk}
 
 
-def test_a_prompts_file_that_is_a_pipe_is_not_waited_for(tmp_path):
+def test_prompts_file_that_is_a_named_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TruthError, match="named pipe"):
         read_prompts(tmp_path / "pipe", ["a", "b"])
