@@ -11,7 +11,7 @@ def client(*times: tuple[float, float], **more: Any) -> Any:
     return cast(Any, SimpleNamespace(times=list(times), **more))
 
 
-def test_recovery_is_counted_by_kind_and_without_the_faults_of_others() -> None:
+def test_recovery_time_is_computed_for_each_kind_of_fault() -> None:
     faults = [
         Fault("kill", "web", 0, 1),
         Fault("kill", "web", 10, 11),
@@ -32,13 +32,13 @@ def test_recovery_is_counted_by_kind_and_without_the_faults_of_others() -> None:
     }
 
 
-def test_an_answer_counts_as_stored_only_as_it_was_acknowledged() -> None:
-    def given(key: str, item: int) -> Any:
+def test_answer_counts_as_stored_only_if_it_equals_the_acknowledgement() -> None:
+    def create_answer(key: str, item: int) -> Any:
         return SimpleNamespace(key=key, item=item, label=1, reply={"decision": 5})
 
     rows = [("a", 5, 7, 1), ("b", 5, 7, 2), ("x", 6, 7, 1)]
     site = cast(Any, SimpleNamespace(query=lambda *_: rows))
-    answers = [given("a", 7), given("b", 7), given("c", 7)]
+    answers = [create_answer("a", 7), create_answer("b", 7), create_answer("c", 7)]
     reviewer = client(answers=answers, sent={"a", "b", "c", "d"}, sent_again=2, broken=None, logins=1)
     figures = answer_figures(site, [reviewer], "reviewed")
     assert (figures["answers_sent"], figures["answers_acknowledged"], figures["answers_stored"]) == (4, 3, 3)

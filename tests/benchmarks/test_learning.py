@@ -14,7 +14,7 @@ from benchmarks.efficiency import curves, data, methods, page, plots, summary
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def made_up(n: int = 360, labels: int = 4, seed: int = 0) -> data.Data:
+def create_data(n: int = 360, labels: int = 4, seed: int = 0) -> data.Data:
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(labels), n // labels)
     X = np.eye(labels, 8)[y] + 0.6 * rng.normal(size=(n, 8))
@@ -22,17 +22,17 @@ def made_up(n: int = 360, labels: int = 4, seed: int = 0) -> data.Data:
     return data.Data("made up", X.astype(np.float32), y, np.eye(labels, 8, dtype=np.float32), 10.0, labels)
 
 
-def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path) -> None:
+def test_learning_benchmark_writes_the_figures_of_the_design(tmp_path: Path) -> None:
     out = tmp_path / "learning.json"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "benchmarks/learning.py", "--quick", "--json", out, "--cache", tmp_path / "cache"],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "photographs: skipped, no --photos FOLDER was given" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "photographs: skipped, no --photos FOLDER was given" in process.stdout
     rows = json.loads(out.read_text())
-    named = {"data", "condition", "head", "acquisition", "area", "labels_to_95", "nll", "ece"}
-    assert all(named <= set(row) for row in rows)
+    expected_names = {"data", "condition", "head", "acquisition", "area", "labels_to_95", "nll", "ece"}
+    assert all(expected_names <= set(row) for row in rows)
     assert {(row["head"], row["acquisition"]) for row in rows if row["head"] != "zero_shot"} == set(
         methods.METHODS
     )
@@ -45,45 +45,47 @@ def test_it_runs_and_writes_figures_under_the_names_of_the_design(tmp_path: Path
 
 
 @pytest.mark.parametrize("imbalanced", [False, True])
-def test_a_split_keeps_the_test_part_apart_and_stands_for_the_pool(imbalanced: bool) -> None:
-    what = made_up()
-    parts = data.split(what, 3, imbalanced=imbalanced, wrong=0.1)
+def test_split_separates_test_and_pool_with_the_same_class_mixture(imbalanced: bool) -> None:
+    source = create_data()
+    parts = data.split(source, 3, imbalanced=imbalanced, wrong=0.1)
     assert not set(parts.pool) & set(parts.test)
     assert len(set(parts.pool)) == len(parts.pool)
-    mixture = np.bincount(what.y[parts.pool], minlength=4) / len(parts.pool)
-    np.testing.assert_allclose(np.bincount(what.y[parts.test], parts.weight, minlength=4), mixture)
-    wrong = (parts.answers != what.y[parts.pool]).mean()
+    mixture = np.bincount(source.y[parts.pool], minlength=4) / len(parts.pool)
+    np.testing.assert_allclose(np.bincount(source.y[parts.test], parts.weight, minlength=4), mixture)
+    wrong = (parts.answers != source.y[parts.pool]).mean()
     assert 0.03 < wrong < 0.2
-    again = data.split(what, 3, imbalanced=imbalanced, wrong=0.1)
-    assert again.pool.tolist() == parts.pool.tolist() and again.answers.tolist() == parts.answers.tolist()
+    repeated = data.split(source, 3, imbalanced=imbalanced, wrong=0.1)
+    assert (
+        repeated.pool.tolist() == parts.pool.tolist() and repeated.answers.tolist() == parts.answers.tolist()
+    )
 
 
-def test_the_imbalanced_pool_is_fifty_to_one() -> None:
+def test_imbalanced_pool_has_a_ratio_of_fifty_to_one() -> None:
     counts = data.picture_counts(240)
     y = np.repeat(np.arange(8), counts)
-    what = data.Data("x", np.zeros((len(y), 1), np.float32), y, None, 1.0, 8)
-    pool = np.bincount(y[data.split(what, 0, imbalanced=True).pool])
+    source = data.Data("x", np.zeros((len(y), 1), np.float32), y, None, 1.0, 8)
+    pool = np.bincount(y[data.split(source, 0, imbalanced=True).pool])
     assert pool[0] == 600 and pool[-1] == 12
-    balanced = data.balanced(what, 240)
+    balanced = data.balanced(source, 240)
     assert np.bincount(balanced.y).tolist() == [240] * 8
 
 
 def test_acquisition_never_selects_test_images_or_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    what = made_up()
-    job = curves.Job(what, "balanced", 1, (8, 20))
+    source = create_data()
+    job = curves.Job(source, "balanced", 1, (8, 20))
     parts = job.split()
-    seen = []
+    moments = []
 
-    def watched(now: methods.Moment, k: int) -> np.ndarray:
-        seen.append(now)
+    def select_at_random(now: methods.Moment, k: int) -> np.ndarray:
+        moments.append(now)
         return now.at_random(k)
 
-    monkeypatch.setitem(methods.QUESTIONS, "random", watched)
+    monkeypatch.setitem(methods.QUESTIONS, "random", select_at_random)
     points = curves.curve(job, parts, "plain", "random")
     assert [point["labels"] for point in points] == [8, 20]
-    test = {row.tobytes() for row in what.X[parts.test]}
-    assert all(row.tobytes() not in test for row in seen[0].X)
-    assert len(seen[1].known) == 8 and not np.isin(seen[1].known, seen[1].free).any()
+    test = {row.tobytes() for row in source.X[parts.test]}
+    assert all(row.tobytes() not in test for row in moments[0].X)
+    assert len(moments[1].known) == 8 and not np.isin(moments[1].known, moments[1].free).any()
     monkeypatch.setitem(methods.QUESTIONS, "random", lambda now, k: np.zeros(k, int))
     with pytest.raises(RuntimeError, match="twice"):
         curves.curve(job, parts, "plain", "random")
@@ -91,22 +93,22 @@ def test_acquisition_never_selects_test_images_or_repeats(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("question", sorted(methods.QUESTIONS))
 def test_acquisition_selects_distinct_unlabelled_images(question: str) -> None:
-    what = made_up()
+    source = create_data()
     known = np.arange(0, 40, 2)
-    head = methods.fit_ours(what, known, what.y[known], 0)
+    head = methods.fit_ours(source, known, source.y[known], 0)
     for fitted in (None, head):
         now = methods.Moment(
-            what.X, np.setdiff1d(np.arange(360), known), known, what.y[known], fitted, 4,
+            source.X, np.setdiff1d(np.arange(360), known), known, source.y[known], fitted, 4,
             np.random.default_rng(0).permutation(360), 0,
         )  # fmt: skip
         if fitted is None and question == "ours":
             continue  # chosen before any answer, because `choose` needs scores afterwards
-        asked = methods.QUESTIONS[question](now, 15)
-        assert len(set(asked)) == 15 and np.isin(asked, now.free).all()
-        assert asked.tolist() == methods.QUESTIONS[question](now, 15).tolist()
+        selected = methods.QUESTIONS[question](now, 15)
+        assert len(set(selected)) == 15 and np.isin(selected, now.free).all()
+        assert selected.tolist() == methods.QUESTIONS[question](now, 15).tolist()
 
 
-def test_badge_is_k_means_plus_plus_on_gradients_written_out() -> None:
+def test_badge_equals_k_means_plus_plus_on_explicit_gradients() -> None:
     rng = np.random.default_rng(2)
     X, p = rng.normal(size=(30, 4)), rng.dirichlet(np.ones(3), 30)
 
@@ -125,19 +127,19 @@ def test_badge_is_k_means_plus_plus_on_gradients_written_out() -> None:
     assert sorted(methods.ask_badge(now, 40)) == list(range(30))
 
 
-def test_badge_goes_on_when_no_gradient_is_left() -> None:
-    class Sure:
+def test_badge_selects_images_if_all_gradients_are_zero() -> None:
+    class ConfidentHead:
         def predict_proba(self, X: np.ndarray) -> np.ndarray:
             return np.tile([1.0, 0.0], (len(X), 1))
 
     now = methods.Moment(
-        np.ones((9, 2)), np.arange(9), np.empty(0, int), np.empty(0, int), Sure(), 2, np.arange(9), 0
+        np.ones((9, 2)), np.arange(9), np.empty(0, int), np.empty(0, int), ConfidentHead(), 2, np.arange(9), 0
     )
     assert len(set(methods.ask_badge(now, 6))) == 6
 
 
 def test_random_draws_are_the_same_for_both_heads() -> None:
-    job = curves.Job(made_up(), "balanced", 5, (12, 24))
+    job = curves.Job(create_data(), "balanced", 5, (12, 24))
     result = curves.run(job, [("plain", "random"), ("plain", "margin"), ("ours", "random")])
     assert set(result["curves"]) == {"plain/random", "plain/margin", "ours/random"}
     first = {name: points[0] for name, points in result["curves"].items()}
@@ -185,7 +187,7 @@ def test_differences_are_paired_and_targets_can_be_missed() -> None:
     assert any("below zero-shot" in target for target in missed)
 
 
-def test_the_ratio_of_labels_is_that_of_the_medians() -> None:
+def test_ratio_of_labels_is_computed_from_the_medians() -> None:
     runs = [run_of(s, [0.9, 1.0, 1.0], [0.5, 0.9, 1.0], 0.5) for s in range(3)]
     rows = summary.rows(runs)
     need = {row["acquisition"]: row["labels_to_95"] for row in rows if row["head"] != "zero_shot"}

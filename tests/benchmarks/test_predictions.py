@@ -9,27 +9,27 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def figures(name: str, out: Path) -> dict[str, Any]:
-    done = subprocess.run(
+def run_benchmark(name: str, out: Path) -> dict[str, Any]:
+    process = subprocess.run(
         [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", out],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     figures: dict[str, Any] = json.loads(out.read_text())
     return figures
 
 
-def test_predictions(tmp_path: Path) -> None:
-    measured = figures("predictions", tmp_path / "out.json")
+def test_predictions_benchmark_writes_plausible_figures(tmp_path: Path) -> None:
+    measured = run_benchmark("predictions", tmp_path / "out.json")
     assert measured["images"] == 20_000
     assert 0 < measured["store_s"] <= measured["visible_s"]
     assert measured["drop_s"] > 0 and measured["long_read_drop_s"] > 1, (
-        "it had to wait for a reader of two seconds"
+        "the drop waits for a reader of two seconds"
     )
 
 
-def test_gallery(tmp_path: Path) -> None:
-    measured = figures("gallery", tmp_path / "out.json")
+def test_gallery_benchmark_writes_plausible_figures(tmp_path: Path) -> None:
+    measured = run_benchmark("gallery", tmp_path / "out.json")
     assert measured["images"] == 20_000
     assert 0 < measured["page_p50_ms"] <= measured["page_p95_ms"]
     assert measured["label_old_p95_ms"] > 0
