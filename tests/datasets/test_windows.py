@@ -23,7 +23,7 @@ from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import claim, succeed
 from tests.datasets.helpers import Files, zipped
-from tests.imaging.files import COLOUR, apng, png16, saved, tiff
+from tests.imaging.files import COLOUR, apng, encode, png16, tiff
 
 Upload = Callable[[Files], ImportBatch]
 
@@ -98,7 +98,7 @@ def test_types_of_values_do_not_share_a_window(upload: Upload) -> None:
             "c.tif": tiff(scene(3).astype(np.float32) / 100),
             "d.tif": tiff(scene(4).astype(np.int32) * 1000),
             "e.png": png16(np.repeat(scene(5)[..., None], 3, 2)),
-            "f.png": saved(COLOUR, "PNG"),
+            "f.png": encode(COLOUR, "PNG"),
         }
     )
     assert set(PixelWindow.objects.values_list("sample", flat=True)) == {"uint16", "float32", "int32"}
@@ -116,10 +116,10 @@ def test_frames_and_pages_left_out_are_reported(upload: Upload) -> None:
     batch = upload(
         {
             "a.png": apng(),
-            "b.gif": saved(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+            "b.gif": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
             "c.tif": pages.getvalue(),
-            "d.jpg": saved(COLOUR, "JPEG", icc_profile=b"broken" * 30),
-            "e.zip": zipped({"f.webp": saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])}),
+            "d.jpg": encode(COLOUR, "JPEG", icc_profile=b"broken" * 30),
+            "e.zip": zipped({"f.webp": encode(frames[0], "WEBP", save_all=True, append_images=frames[1:])}),
         }
     )
     assert codes(batch) == {
@@ -191,7 +191,7 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
 
 def test_pixel_limit_is_reported_with_its_value(upload: Upload, settings: object) -> None:
     settings.MAX_PIXELS = 15_000  # type: ignore[attr-defined]
-    batch = upload({"a.tif": tiff(scene(1)), "b.png": saved(Pillow.new("1", (200, 100)), "PNG")})
+    batch = upload({"a.tif": tiff(scene(1)), "b.png": encode(Pillow.new("1", (200, 100)), "PNG")})
     assert codes(batch) == {"a.tif": "too_many_pixels", "b.png": "too_many_pixels"}
     text = explain("too_many_pixels", batch.problems.get(name="b.png").detail)
     assert "20,000" in text.what and "15,000" in text.what and "MEKIKI_MAX_PIXELS" in text.advice
@@ -348,7 +348,11 @@ def test_a_camera_without_a_window_gets_the_former_values(upload: Upload) -> Non
 
 def test_other_columns_and_8_bit_images_change_no_window(upload: Upload) -> None:
     upload(
-        {"a.tif": tiff(scene(1)), "b.png": saved(COLOUR, "PNG"), "metadata.csv": b"file,camera\na.tif,a\n"}
+        {
+            "a.tif": tiff(scene(1)),
+            "b.png": encode(COLOUR, "PNG"),
+            "metadata.csv": b"file,camera\na.tif,a\n",
+        }
     )
     upload({"metadata.csv": b"file,camera,lot\na.tif,a,1\nb.png,z,1\n"})
     assert PixelWindow.objects.get().camera == "a"

@@ -21,7 +21,7 @@ def tiff(pixels: Any, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def saved(image: Any, kind: str, **options: Any) -> bytes:
+def encode(image: Any, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(out, kind, **options)
     return out.getvalue()
@@ -35,12 +35,12 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+def add_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
     """Return the PNG with more chunks after its header."""
     return png[:33] + b"".join(chunk(name, data) for name, data in chunks) + png[33:]
 
 
-def with_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
+def add_segment(jpeg: bytes, marker: int, body: bytes) -> bytes:
     """Return the JPEG with one more segment after its start."""
     return jpeg[:2] + b"\xff" + bytes([marker]) + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
@@ -72,10 +72,10 @@ def linear_profile(kind: str = "RGB") -> bytes:
             b"bTRC": curve,
         }
     table, body = struct.pack(">I", len(tags)), b""
-    at = 128 + 4 + 12 * len(tags)
+    offset = 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
         data += b"\0" * (-len(data) % 4)
-        table += name + struct.pack(">II", at + len(body), len(data))
+        table += name + struct.pack(">II", offset + len(body), len(data))
         body += data
     header = bytearray(128)
     header[8:12] = b"\x02\x10\0\0"
@@ -92,8 +92,8 @@ def srgb_profile() -> bytes:
 
 def apng(default_is_hidden: bool = True) -> bytes:
     """Return an animation of two red frames with a blue still picture, which is a frame only on request."""
-    still = saved(np.full((20, 30, 3), (0, 0, 200), np.uint8), "PNG")
-    red = saved(np.full((20, 30, 3), (200, 0, 0), np.uint8), "PNG")
+    still = encode(np.full((20, 30, 3), (0, 0, 200), np.uint8), "PNG")
+    red = encode(np.full((20, 30, 3), (200, 0, 0), np.uint8), "PNG")
     data = red[red.index(b"IDAT") - 4 :]
     (size,) = struct.unpack(">I", data[:4])
     pixels = data[8 : 8 + size]

@@ -12,7 +12,7 @@ from PIL import Image
 
 import imaging
 from imaging import ImagingError
-from tests.imaging.files import COLOUR, png16, saved, tiff
+from tests.imaging.files import COLOUR, encode, png16, tiff
 
 SMALL = COLOUR[:6, :8]
 DEEP = np.arange(48, dtype=np.uint16).reshape(6, 8) * 900
@@ -20,13 +20,13 @@ PALETTE = Image.fromarray(SMALL).convert("P", colors=4)
 MAX_PIXELS = 10_000
 
 FILES = {
-    "png": saved(SMALL, "PNG"),
+    "png": encode(SMALL, "PNG"),
     "png of 16 bits": png16(DEEP),
-    "jpeg": saved(SMALL, "JPEG"),
+    "jpeg": encode(SMALL, "JPEG"),
     "jpeg of 12 bits": bytes(imagecodecs.jpeg_encode(DEEP >> 4, bitspersample=12)),
-    "webp": saved(SMALL, "WEBP"),
-    "bmp": saved(SMALL, "BMP"),
-    "gif": saved(PALETTE, "GIF"),
+    "webp": encode(SMALL, "WEBP"),
+    "bmp": encode(SMALL, "BMP"),
+    "gif": encode(PALETTE, "GIF"),
     "tiff": tiff(SMALL, photometric="rgb"),
     "tiff of 16 bits": tiff(DEEP),
     "tiff in tiles": tiff(np.zeros((16, 16), np.uint16), tile=(16, 16)),
@@ -37,7 +37,7 @@ FILES = {
 HEADER = 700  # bytes; longer than every header above
 
 
-def read_in_every_way(data: bytes) -> None:
+def call_every_reader(data: bytes) -> None:
     with contextlib.suppress(ImagingError):
         imaging.inspect(data, max_pixels=MAX_PIXELS)
     assert isinstance(imaging.deep_sample(data), str)
@@ -53,8 +53,8 @@ def read_in_every_way(data: bytes) -> None:
 @given(name=st.sampled_from(sorted(FILES)), length=st.integers(0, HEADER))
 @example(name="png", length=20)
 @example(name="png of 16 bits", length=25)
-def test_a_file_that_ends_early(name: str, length: int) -> None:
-    read_in_every_way(FILES[name][:length])
+def test_file_that_ends_early_raises_only_imaging_errors(name: str, length: int) -> None:
+    call_every_reader(FILES[name][:length])
 
 
 @given(name=st.sampled_from(sorted(FILES)), at=st.integers(0, HEADER), value=st.integers(0, 255))
@@ -66,27 +66,27 @@ def test_a_file_that_ends_early(name: str, length: int) -> None:
 @example(name="tiff of two pages", at=60, value=1)
 @example(name="tiff of two pages", at=62, value=0)
 @example(name="tiff of two pages", at=66, value=129)  # an unknown photometric interpretation
-def test_a_file_with_a_changed_byte(name: str, at: int, value: int) -> None:
+def test_file_with_a_changed_byte_raises_only_imaging_errors(name: str, at: int, value: int) -> None:
     data = bytearray(FILES[name])
     data[at % len(data)] = value
-    read_in_every_way(bytes(data))
+    call_every_reader(bytes(data))
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_the_files_themselves_can_be_read(name: str) -> None:
+def test_unchanged_files_can_be_read(name: str) -> None:
     header = imaging.inspect(FILES[name], max_pixels=MAX_PIXELS)
     assert header.sample == imaging.deep_sample(FILES[name])
     assert imaging.decode(FILES[name]).image.size == (header.width, header.height)
 
 
-def test_a_png_with_a_header_that_ends_early_is_truncated() -> None:
+def test_png_with_an_incomplete_header_is_truncated() -> None:
     with pytest.raises(ImagingError) as refused:
         imaging.inspect(FILES["png of 16 bits"][:25])
     assert refused.value.code == "truncated"
 
 
-def test_a_page_that_cannot_be_read_leaves_the_others() -> None:
-    """One page of three has a compression without a value; the other pages are still given out."""
+def test_unreadable_page_does_not_affect_the_other_pages() -> None:
+    """ "One page of three has a compression without a value. The other pages are still returned."""
     out = io.BytesIO()
     pages = [Image.fromarray(np.full((6, 8), value, np.uint8)) for value in (1, 2, 3)]
     pages[0].save(out, "TIFF", save_all=True, append_images=pages[1:])

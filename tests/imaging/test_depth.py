@@ -26,7 +26,7 @@ def window_of(*arrays: np.ndarray) -> Window:
     return estimate([deep_values(tiff(a)) for a in arrays], arrays[0].dtype)
 
 
-def test_the_depth_of_the_group_holds() -> None:
+def test_window_covers_the_bit_depth_of_the_group() -> None:
     assert window_of(scene(890, 1000)) == Window(0, 1023)
     assert window_of(scene(890, 1000), scene(890, 1100)) == Window(0, 4095)
     assert window_of(scene(4000)) == Window(0, 4095)
@@ -35,7 +35,7 @@ def test_the_depth_of_the_group_holds() -> None:
 
 
 @pytest.mark.parametrize("hot", [1, 3, 10])
-def test_hot_pixels_do_not_turn_the_rest_black(hot: int) -> None:
+def test_hot_pixels_do_not_change_the_window(hot: int) -> None:
     values = scene(890)
     values.reshape(-1)[: hot * 7 : 7] = 65_535
     assert window_of(values) == Window(0, 1023)
@@ -45,21 +45,21 @@ def test_hot_pixels_do_not_turn_the_rest_black(hot: int) -> None:
     assert window_of(small) == Window(0, 1023)
 
 
-def test_values_in_a_small_part_of_the_depth_fill_the_window() -> None:
+def test_window_is_narrow_if_values_use_a_small_part_of_the_depth() -> None:
     window = window_of(np.linspace(20_000, 28_000, 10_000).astype(np.uint16).reshape(100, 100))
     assert 17_500 <= window.black <= 18_500 and 29_500 <= window.white <= 30_500
     assert window_of(np.full((10, 10), 3000, np.uint16)) == Window(0, 4095)
 
 
-def test_heights_with_missing_values() -> None:
+def test_missing_values_do_not_change_the_window() -> None:
     rng = np.random.default_rng(0)
     good = rng.uniform(8, 17, (100, 160)).astype(np.float32)
     wanted = window_of(good)
     assert 6 < wanted.black < 8 and 17 < wanted.white < 19
     for missing in (np.nan, np.inf, -np.inf, -3.4028235e38, -9999.0, -32768.0):
-        holed = good.copy()
-        holed[10:20, 10:20] = missing
-        window = window_of(holed)
+        with_missing = good.copy()
+        with_missing[10:20, 10:20] = missing
+        window = window_of(with_missing)
         assert abs(window.black - wanted.black) < 0.1 and abs(window.white - wanted.white) < 0.1, missing
 
 
@@ -84,7 +84,7 @@ def test_clipped_values_are_counted() -> None:
 
 
 @pytest.mark.parametrize("top", [1000, 4000, 16_000])
-def test_a_stuck_row_and_a_white_first_frame_do_not_darken_the_rest(top: int) -> None:
+def test_stuck_row_and_white_frame_do_not_change_the_window(top: int) -> None:
     stuck = scene(top)
     stuck[7] = 65_535
     assert window_of(stuck) == window_of(scene(top))
@@ -92,7 +92,7 @@ def test_a_stuck_row_and_a_white_first_frame_do_not_darken_the_rest(top: int) ->
     assert window_of(np.zeros((100, 160), np.float32), np.full((9, 9), 2, np.float32)).white > 2
 
 
-def test_true_white_stays_white() -> None:
+def test_bright_images_use_the_full_depth() -> None:
     bright = scene(60_000)
     bright[7] = 65_535
     assert window_of(bright) == Window(0, 65_535)
