@@ -35,7 +35,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 @pytest.fixture
-def patience() -> Iterator[None]:
+def long_timeouts() -> Iterator[None]:
     """Raise the time limits, because a busy machine is no defect of the page."""
     expect.set_options(timeout=15_000)
     yield

@@ -52,14 +52,14 @@ json.dump(people.passwords, sys.stdout)
 """
 
 
-def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.05) -> Any:
+def until(condition: Callable[[], Any], seconds: float, description: str, every: float = 0.05) -> Any:
     """Wait until a condition has a true value and return it.
 
-    Raises AssertionError, which names `what`, if the time is over.
+    Raises AssertionError, which contains the description, if the time is over.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {what}"
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s still not: {description}"
         time.sleep(every)
     return value
 
@@ -76,24 +76,24 @@ class Site:
     ) -> None:
         self.platform = platform
         self._connection: psycopg.Connection[Any] | None = None
-        self.given: list[Answer] = []  # by every reviewer who has finished
+        self.answers_of_all: list[Answer] = []  # by every reviewer who has finished
         wanted = {
             "datasets": datasets,
             "labels": LABELS,
             "reviewers": reviewers,
             "queue_target": queue_target,
         }
-        given = json.dumps(wanted)
-        self.passwords = json.loads(self._manage("manage", "shell", "-v", "0", "-c", PREPARE, stdin=given))
+        text = json.dumps(wanted)
+        self.passwords = json.loads(self._manage("manage", "shell", "-v", "0", "-c", PREPARE, stdin=text))
         until(lambda: not self.active(), FINISHED, "no job is left of the preparations")
 
     def _manage(self, *arguments: str, stdin: str = "") -> str:
         command = [sys.executable, "-m", "mekiki", *arguments]
-        done = subprocess.run(
+        process = subprocess.run(
             command, env=self.platform.env, input=stdin, capture_output=True, text=True, timeout=120
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
     def bring_in(self, slug: str, folder: Path) -> None:
         """Queue the import of a folder. The worker continues with embeddings, predictions and the queue."""
@@ -124,7 +124,7 @@ class Site:
                 self._connection.close()
         self._connection = None
 
-    def one(self, sql: str, *values: Any) -> Any:
+    def first_value(self, sql: str, *values: Any) -> Any:
         """Return the first value of the first row."""
         return self.query(sql, *values)[0][0]
 
@@ -149,7 +149,7 @@ class Site:
 
     def embedded(self, slug: str) -> int:
         """Return the number of embeddings of the dataset's images."""
-        return self.one(
+        return self.first_value(
             "SELECT count(*) FROM learning_embedding e JOIN datasets_image i ON i.id = e.image_id"
             " JOIN datasets_dataset d ON d.id = i.dataset_id WHERE d.slug = %s",
             slug,
@@ -193,12 +193,12 @@ class Site:
         assert waiting > 0
         assert twice == 0
         # Each job ended once: it has one event, whatever was sent twice.
-        ended = self.query(
+        ending_events = self.query(
             "SELECT e.object_id, count(*) FROM audit_event e JOIN datasets_dataset d ON d.id = e.dataset_id"
             " WHERE d.slug = %s AND e.kind LIKE 'job.%%' AND e.kind <> 'job.queued' GROUP BY 1",
             slug,
         )
-        assert [count for _job, count in ended] == [1] * len(self.jobs(slug))
+        assert [count for _job, count in ending_events] == [1] * len(self.jobs(slug))
 
     # --- The processes -----------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Site:
         for process in self.family(name):
             process.send_signal(number)
 
-    def mended(self, name: str, before: int) -> bool:
+    def was_restarted(self, name: str, before: int) -> bool:
         """Return whether the server runs under another process id than before."""
         return self.platform.pids().get(name, before) != before
 
@@ -276,7 +276,7 @@ class Reviewer(HttpClient):
         self._stop.set()
         self._thread.join(seconds)
         assert not self._thread.is_alive()
-        self._site.given += self.answers
+        self._site.answers_of_all += self.answers
 
     def finish(self) -> None:
         """Stop like `end`, and raise the error that stopped the reviewer earlier."""
@@ -302,8 +302,8 @@ class Reviewer(HttpClient):
         try:
             while not self._stop.is_set():
                 items = self.insist("next", {"count": 3})[0]["items"]
-                for question in items:
-                    self._answer(question)
+                for leased in items:
+                    self._answer(leased)
                     if self._stop.wait(self.pace):
                         return
                 if not items:
@@ -311,18 +311,18 @@ class Reviewer(HttpClient):
         except BaseException as error:
             self.broken = error
 
-    def _answer(self, question: dict[str, Any]) -> None:
-        key, began = uuid.uuid4(), time.monotonic()
-        label = self._labels[question["item"] % len(self._labels)]
-        body = {"item": question["item"], "lease": question["lease"], "kind": "correct", "label": label}
+    def _answer(self, leased: dict[str, Any]) -> None:
+        key, start = uuid.uuid4(), time.monotonic()
+        label = self._labels[leased["item"] % len(self._labels)]
+        body = {"item": leased["item"], "lease": leased["lease"], "kind": "correct", "label": label}
         reply, tries = self.insist("answer", {**body, "client_key": str(key)})
-        self.longest = max(self.longest, time.monotonic() - began)
-        self.answers.append(Answer(key, question["item"], label, reply, tries))
+        self.longest = max(self.longest, time.monotonic() - start)
+        self.answers.append(Answer(key, leased["item"], label, reply, tries))
 
 
 def check_answers(site: Site, slug: str) -> None:
     """Check that every acknowledged answer is recorded once, unchanged, and that nothing else is recorded."""
-    given = site.given
+    answers = site.answers_of_all
     rows = site.query(
         "SELECT x.client_key, x.id, x.item_id, x.label_id,"
         " (SELECT count(*) FROM audit_event e"
@@ -331,17 +331,17 @@ def check_answers(site: Site, slug: str) -> None:
         " WHERE d.slug = %s ORDER BY x.id",
         slug,
     )
-    assert len(rows) == len(given)
+    assert len(rows) == len(answers)
     recorded = {key: (decision, item, label, events) for key, decision, item, label, events in rows}
-    assert recorded == {a.key: (a.reply["decision"], a.item, a.label, 1) for a in given}
+    assert recorded == {a.key: (a.reply["decision"], a.item, a.label, 1) for a in answers}
     # An image in the queue once was answered once, and its confirmed label follows from that answer.
-    assert len({answer.item for answer in given if not answer.reply["late"]}) == sum(
-        not answer.reply["late"] for answer in given
+    assert len({answer.item for answer in answers if not answer.reply["late"]}) == sum(
+        not answer.reply["late"] for answer in answers
     )
-    unlike = site.one(
+    differing = site.first_value(
         "SELECT count(*) FROM review_decision x JOIN datasets_dataset d ON d.id = x.dataset_id"
         " LEFT JOIN review_confirmedlabel c ON c.decision_id = x.id"
         " WHERE d.slug = %s AND NOT x.late AND c.label_id IS DISTINCT FROM x.label_id",
         slug,
     )
-    assert unlike == 0
+    assert differing == 0

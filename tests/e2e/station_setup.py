@@ -21,11 +21,11 @@ def station_with(items: int, labels: int = 4, **more: Any) -> Station:
     """Create a station with images that can be loaded."""
     station = Station(items=0, labels=labels, queue_target=0, **more)
     for _ in range(items):
-        station.items.append(station.item(image=drawn(station)))
+        station.items.append(station.item(image=image_with_files(station)))
     return station
 
 
-def drawn(station: Station) -> Image:
+def image_with_files(station: Station) -> Image:
     """Create an image with its files: grey steel with a scratch that differs each time."""
     image = ImageFactory(dataset=station.dataset, width=200, height=200)
     dice = random.Random(image.pk)
@@ -57,18 +57,18 @@ def press_and_wait(page: Page, key: str) -> None:
     )
 
 
-def shows(page: Page, item: int, timeout: float = 15_000) -> None:
+def expect_item(page: Page, item: int, timeout: float = 15_000) -> None:
     expect(page.locator("[data-station]")).to_have_attribute("data-item", str(item), timeout=timeout)
 
 
-def saved(page: Page) -> None:
+def expect_saved(page: Page) -> None:
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
 
 
-def holds(page: Page, least: int) -> None:
+def wait_for_leases(page: Page, least: int) -> None:
     """Wait until at least this many images are leased. The page leases the next images in advance."""
     for _ in range(150):
         if Lease.objects.filter(ended_at__isnull=True).count() >= least:
             return
         page.wait_for_timeout(100)
-    raise AssertionError(f"fewer than {least} images are held")
+    raise AssertionError(f"fewer than {least} images are leased")

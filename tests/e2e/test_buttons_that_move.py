@@ -16,15 +16,15 @@ from tests.review_setup import Station
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("patience"),
+    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 
-def loaded_once(page: Page) -> bool:
+def is_same_page(page: Page) -> bool:
     return bool(page.evaluate("() => window.stillTheSamePage === true"))
 
 
-def end_a_job_on(page: Page, station: Station, url: str) -> None:
+def end_job_on_page(page: Page, station: Station, url: str) -> None:
     job = JobFactory(dataset=station.dataset, running=True)
     page.goto(url)
     page.evaluate("() => { window.stillTheSamePage = true }")
@@ -33,19 +33,19 @@ def end_a_job_on(page: Page, station: Station, url: str) -> None:
     Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
 
 
-def test_a_page_is_not_loaded_again_under_the_pointer(enter: Callable[..., Page], live_server: Any):
+def test_page_is_not_reloaded_while_the_pointer_moves(enter: Callable[..., Page], live_server: Any):
     station = station_with(1)
     page = enter(station, station.reviewer("admin"))
-    end_a_job_on(page, station, f"{live_server.url}/d/{station.dataset.slug}/models/")
+    end_job_on_page(page, station, f"{live_server.url}/d/{station.dataset.slug}/models/")
     for step in range(20):
         page.mouse.move(20 + step, 20)
         page.wait_for_timeout(200)
-    assert loaded_once(page)
+    assert is_same_page(page)
     page.wait_for_function("() => window.stillTheSamePage === undefined")
     expect(page.locator("[data-job]")).to_have_count(0)
 
 
-def test_a_changed_form_is_not_thrown_away_when_a_job_ends(enter: Callable[..., Page], live_server: Any):
+def test_changed_form_is_kept_when_a_job_ends(enter: Callable[..., Page], live_server: Any):
     station = station_with(1)
     page = enter(station, station.reviewer("admin"))
     job = JobFactory(dataset=station.dataset, running=True)
@@ -55,11 +55,11 @@ def test_a_changed_form_is_not_thrown_away_when_a_job_ends(enter: Callable[..., 
     field.fill("a sentence that took long to write")
     Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
     page.wait_for_timeout(5000)
-    assert loaded_once(page)
+    assert is_same_page(page)
     assert field.input_value() == "a sentence that took long to write"
 
 
-def test_a_double_click_puts_one_image_back(enter: Callable[..., Page], live_server: Any):
+def test_double_click_returns_one_image_to_the_queue(enter: Callable[..., Page], live_server: Any):
     station = station_with(3)
     user = station.reviewer("admin")
     for leased in station.next(user, 3):

@@ -55,7 +55,7 @@ while leased := next_items(dataset=dataset, user=admin, count=1):
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    own = {
+    variables = {
         "DATABASE_URL": "",
         "BROKER_URL": "",
         "MEKIKI_ADMIN_NAME": "aiko",
@@ -64,18 +64,18 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     expect.set_options(timeout=120_000)
     home = tmp_path_factory.mktemp("change") / "home"
     make_model(home / "models" / "line-camera", seed=21, dim=24, context=12)
-    with Platform(home, env=own, quiet=True) as started:
+    with Platform(home, env=variables, quiet=True) as started:
         yield started
         started.discard()
 
 
 def manage(platform: Platform, *arguments: str) -> None:
     command = [sys.executable, "-m", "mekiki", *arguments]
-    done = subprocess.run(command, env=platform.env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=platform.env, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stderr
 
 
-def predicted(page: Page, images: int, seconds: float = 300) -> None:
+def wait_for_predictions(page: Page, images: int, seconds: float = 300) -> None:
     """Wait until all images are embedded and no work is left."""
     deadline = time.monotonic() + seconds
     while True:
@@ -87,7 +87,7 @@ def predicted(page: Page, images: int, seconds: float = 300) -> None:
         page.wait_for_timeout(500)
 
 
-def confirmed(page: Page, button: str, yes: str) -> None:
+def press_and_confirm(page: Page, button: str, yes: str) -> None:
     """Press a button that asks for confirmation, and confirm.
 
     Returns after the answer has arrived, so that leaving the page cannot undo it.
@@ -97,7 +97,7 @@ def confirmed(page: Page, button: str, yes: str) -> None:
         page.locator("#confirm-dialog").get_by_role("button", name=yes).click()
 
 
-def shots(pages: dict[str, Page], name: str) -> None:
+def take_screenshots(pages: dict[str, Page], name: str) -> None:
     for size, page in pages.items():
         go(page, "/d/colours/models/encoder/")
         page.screenshot(path=SHOTS / f"encoder-{name}-{size}.png", full_page=True)
@@ -114,7 +114,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     manage(platform, "import", "colours", str(tmp_path), "--user", "aiko")
     page = log_in(browser, platform.url, "aiko")
     page.set_default_timeout(120_000)
-    predicted(page, 60)
+    wait_for_predictions(page, 60)
     manage(platform, "manage", "shell", "-v", "0", "-c", ANSWER)
     sizes = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
     pages = {
@@ -122,13 +122,13 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
         for language, locale, name in (("en", "en-US", "aiko"), ("ja", "ja-JP", "hanako"))
         for size in sizes
     }
-    for text in pages.values():
-        text.set_default_timeout(120_000)
+    for user_page in pages.values():
+        user_page.set_default_timeout(120_000)
 
     # Chosen from the folder where the operator placed the model.
     go(page, "/d/colours/models/encoder/")
     expect(page.locator("main")).to_contain_text("recommended here")
-    shots(pages, "1-choice")
+    take_screenshots(pages, "1-choice")
     go(page, "/d/colours/models/encoder/")
     page.get_by_role("button", name="line-camera").click()
     expect(page.locator("main")).to_contain_text("line-camera")
@@ -141,16 +141,16 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     expect(main).to_contain_text("the interval becomes narrower with more audited images")
     expect(main).to_contain_text("They do not estimate the accuracy")
     expect(main).to_contain_text("12 are read")
-    shots(pages, "2-ready")
+    take_screenshots(pages, "2-ready")
     go(page, "/d/colours/labels/")
     expect(page.locator("main")).to_contain_text("12 are read")
     page.screenshot(path=SHOTS / "encoder-3-labels.png", full_page=True)
 
     # Switched with one confirmation.
     go(page, "/d/colours/models/encoder/")
-    confirmed(page, "Switch over…", "Switch over")
+    press_and_confirm(page, "Switch over…", "Switch over")
     wait_for_text(page, "/d/colours/models/encoder/", "Revert the change", 300)
-    shots(pages, "4-switched")
+    take_screenshots(pages, "4-switched")
     go(page, "/d/colours/models/")
     expect(page.locator("main")).to_contain_text("was switched over to the encoder")
     go(page, "/d/colours/images/")
@@ -160,9 +160,9 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
 
     # Rolled back.
     go(page, "/d/colours/models/encoder/")
-    confirmed(page, "Revert the change…", "Revert the change")
+    press_and_confirm(page, "Revert the change…", "Revert the change")
     wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket", 300)
-    shots(pages, "5-taken-back")
+    take_screenshots(pages, "5-taken-back")
     go(page, "/d/colours/models/encoder/")
-    confirmed(page, "Remove…", "Remove")
+    press_and_confirm(page, "Remove…", "Remove")
     wait_for_text(page, "/d/colours/activity/", "Embeddings removed", 120)

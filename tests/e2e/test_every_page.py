@@ -14,15 +14,15 @@ from tests.imaging.files import GREY, tiff
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_every_page_is_asked_for_in_the_browser(page: Page, live_server: Any, asked: bool) -> None:
+@pytest.mark.parametrize("is_chosen", [True, False])
+def test_import_option_for_every_page_is_used(page: Page, live_server: Any, is_chosen: bool) -> None:
     admin = UserFactory(username="aiko")
     dataset = DatasetFactory(slug="line-3", name="Line 3", admin=admin)
     log_in(page, live_server, admin, "en")
     page.goto(f"{live_server.url}/d/line-3/import/")
-    if asked:
+    if is_chosen:
         page.get_by_label("Every page becomes an image").focus()
         page.keyboard.press("Space")
     page.set_input_files("#import-files", [{"name": "a.tif", "mimeType": "image/tiff", "buffer": tiff(GREY)}])
     expect(page).to_have_url(re.compile(r"/import/\d+/$"), timeout=20_000)
-    assert ImportBatch.objects.get(dataset=dataset).every_page is asked
+    assert ImportBatch.objects.get(dataset=dataset).every_page is is_chosen

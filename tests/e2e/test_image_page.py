@@ -14,10 +14,14 @@ from mekiki.review.models import ConfirmedLabel
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 
-pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patience")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("long_timeouts"),
+]
 
 
-def judged() -> tuple[Station, Any, Any]:
+def make_judged_image() -> tuple[Station, Any, Any]:
     station = Station()
     images = [ImageFactory(dataset=station.dataset, stored=True) for _ in range(3)]
     for image in images:
@@ -28,29 +32,35 @@ def judged() -> tuple[Station, Any, Any]:
     return station, images[1], user
 
 
-def tab_to(page: Page, words: str) -> None:
+def tab_to(page: Page, text: str) -> None:
     for _ in range(60):
         page.keyboard.press("Tab")
-        if words in page.evaluate("document.activeElement.textContent"):
+        if text in page.evaluate("document.activeElement.textContent"):
             return
-    raise AssertionError(f"the keyboard does not reach {words}")
+    raise AssertionError(f"the keyboard does not reach {text}")
 
 
 @pytest.mark.parametrize(
-    ("language", "words", "yes", "done", "undo"),
+    ("language", "form_title", "yes", "message", "undo"),
     [
         ("en", "Correct the label", "Change the label", "The confirmed label is", "Undo your correction"),
         ("ja", "ラベルを訂正", "ラベルを変更", "に変更しました。", "自分の訂正を取り消す"),
     ],
 )
-def test_a_label_is_corrected_by_the_keyboard_on_a_phone(
-    enter: Callable[..., Page], live_server: Any, language: str, words: str, yes: str, done: str, undo: str
+def test_label_is_corrected_by_keyboard_on_a_phone(
+    enter: Callable[..., Page],
+    live_server: Any,
+    language: str,
+    form_title: str,
+    yes: str,
+    message: str,
+    undo: str,
 ) -> None:
-    station, image, user = judged()
+    station, image, user = make_judged_image()
     page = enter(station, user, language, viewport={"width": 390, "height": 844})
     page.goto(f"{live_server.url}{reverse('image', args=[station.dataset.slug, image.sha256])}?sort=sure")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    tab_to(page, words)
+    tab_to(page, form_title)
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     expect(page.locator("#correct-label")).to_be_focused()
@@ -67,7 +77,7 @@ def test_a_label_is_corrected_by_the_keyboard_on_a_phone(
     dialog = page.locator("#confirm-dialog")
     expect(dialog).to_be_visible()
     dialog.get_by_role("button", name=yes).press("Enter")
-    expect(page.locator("body")).to_contain_text(done)
+    expect(page.locator("body")).to_contain_text(message)
     assert ConfirmedLabel.objects.get(image=image).label == station.labels[1]
     assert page.url.endswith("?sort=sure")
     page.get_by_role("button", name=undo).press("Enter")

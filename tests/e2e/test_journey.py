@@ -43,12 +43,12 @@ ANSWERS = 30
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    own = {
+    variables = {
         **{"DATABASE_URL": "", "BROKER_URL": ""},
         **{"MEKIKI_ADMIN_NAME": "aiko", "MEKIKI_ADMIN_PASSWORD": PASSWORD},
     }
     expect.set_options(timeout=60_000)
-    with Platform(tmp_path_factory.mktemp("journey") / "home", env=own, quiet=True) as started:
+    with Platform(tmp_path_factory.mktemp("journey") / "home", env=variables, quiet=True) as started:
         yield started
         started.discard()
 
@@ -117,11 +117,11 @@ def wait_for_text(page: Page, address: str, text: str, seconds: float = 120) -> 
         go(page, address)
         if text in page.inner_text("main"):
             return
-        assert time.monotonic() < end, f"{address} never said {text!r}:\n{page.inner_text('main')}"
+        assert time.monotonic() < end, f"{address} did not show {text!r}:\n{page.inner_text('main')}"
         page.wait_for_timeout(500)
 
 
-def test_the_whole_journey(
+def test_complete_workflow_from_import_to_label_set(
     platform: Platform, browser: Browser, archive: tuple[bytes, dict[str, str]], tmp_path: Path
 ) -> None:
     content, truth = archive
@@ -177,22 +177,22 @@ def test_the_whole_journey(
     reviewer.wait_for_url("**/accounts/me/")
     reviewer.goto("/d/strip/review/")
     key_of = {name: str(i) for i, name in enumerate(PROMPTS, 1)}
-    seen: list[str] = []
+    answered: list[str] = []
     blind = 0
     for n in range(ANSWERS):
         image = reviewer.locator("[data-canvas] img:visible")
         expect(image).to_have_attribute("src", re.compile(r"[0-9a-f]{64}"))
         sha256 = next(part for part in image.get_attribute("src").split("/") if len(part) == 64)
-        assert sha256 not in seen, "an image was asked about twice"
-        seen.append(sha256)
+        assert sha256 not in answered, "an image was shown twice"
+        answered.append(sha256)
         confirm = reviewer.locator("[data-act=confirm]")
-        shown = confirm.inner_text() if confirm.is_visible() else ""
-        blind += not shown
+        prediction_text = confirm.inner_text() if confirm.is_visible() else ""
+        blind += not prediction_text
         if n == 3:
             reviewer.screenshot(path=SHOTS / "journey-5-station-ja.png")
         # The station accepts an answer after the image has been on the screen long enough.
         expect(reviewer.locator("[data-station]")).to_have_attribute("data-item", re.compile(r"\d+"))
-        reviewer.keyboard.press("Enter" if truth[sha256] in shown else key_of[truth[sha256]])
+        reviewer.keyboard.press("Enter" if truth[sha256] in prediction_text else key_of[truth[sha256]])
         if n + 1 < ANSWERS:
             expect(image).not_to_have_attribute("src", re.compile(sha256))
     assert blind >= 1, "no audit image was among thirty"
@@ -218,7 +218,7 @@ def test_the_whole_journey(
     go(admin, "/d/strip/")
     admin.screenshot(path=SHOTS / "journey-8-overview.png", full_page=True)
 
-    check_label_set(file, truth, seen)
+    check_label_set(file, truth, answered)
 
 
 def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str, str]) -> None:
@@ -241,26 +241,26 @@ def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str,
     for row in rows:
         assert row["label"] == truth[row["image_sha256"]] and row["label"] in row["file_name"]
     command = [sys.executable, "-m", "mekiki", "retrain", "strip", "--verify", "2"]
-    done = subprocess.run(command, env=platform.env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "same digest" in done.stdout
+    process = subprocess.run(command, env=platform.env, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "same digest" in process.stdout
 
 
-def check_label_set(file: Path, truth: dict[str, str], seen: list[str]) -> None:
+def check_label_set(file: Path, truth: dict[str, str], answered: list[str]) -> None:
     """Check each label with its lineage, each file with its hash, and the verifier's result, offline."""
     offline = {**os.environ, "DATABASE_URL": "", "MEKIKI_HOME": str(file.parent / "elsewhere")}
     verified = subprocess.run(
         [sys.executable, "-m", "mekiki", "verify", str(file)], env=offline, capture_output=True, text=True
     )
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    assert not (file.parent / "elsewhere").exists(), "checking a file left something behind"
+    assert not (file.parent / "elsewhere").exists(), "the verification created a home"
     with zipfile.ZipFile(file) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         for name, entry in manifest["files"].items():
             assert hashlib.sha256(archive.read(name)).hexdigest() == entry["sha256"]
         rows = [json.loads(line) for line in archive.read("labels.jsonl").splitlines()]
         assert archive.read("labels.csv").decode("utf-8-sig").count("\n") == ANSWERS + 1
-    assert {row["image_sha256"] for row in rows} == set(seen)
+    assert {row["image_sha256"] for row in rows} == set(answered)
     for row in rows:
         assert row["label"] == truth[row["image_sha256"]]
         assert row["source"] == "human"

@@ -65,19 +65,19 @@ def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) ->
         shutil.rmtree(platform.home, ignore_errors=True)
 
 
-def encode_halfway(site: Site, slug: str, photos: Path, images: int) -> None:
+def start_embedding(site: Site, slug: str, photos: Path, images: int) -> None:
     """Start a dataset and return while its embeddings are being computed, with some of them stored."""
     site.bring_in(slug, photos)
     stored = until(lambda: site.embedded(slug), FINISHED, "the first embeddings are stored", every=0.005)
-    assert stored < images, "the embeddings were computed faster than one can look"
+    assert stored < images, "all embeddings were stored before the check"
 
 
-def say(what: str, since: float) -> None:
-    print(f"\n    {what}: {time.monotonic() - since:.1f} s", end="", flush=True)
+def print_seconds(description: str, since: float) -> None:
+    print(f"\n    {description}: {time.monotonic() - since:.1f} s", end="", flush=True)
 
 
 @dataclass(frozen=True)
-class Hit:
+class InterruptedJob:
     """A dataset whose job was interrupted by a kill, and the attempt that shows that it was resumed."""
 
     slug: str
@@ -86,61 +86,65 @@ class Hit:
     attempt: int = 2
 
 
-def follow(site: Site, images: int, *hits: Hit) -> None:
+def check_resumed_jobs(site: Site, images: int, *interrupted: InterruptedJob) -> None:
     """Check that the interrupted job is resumed within a minute and that everything after it is done."""
-    left = list(hits)
-    while left:
-        for hit in left[:]:
-            if site.attempt(hit.slug, hit.kind) >= hit.attempt:
-                say(f"job of “{hit.slug}” taken up", hit.since)
-                left.remove(hit)
+    remaining = list(interrupted)
+    while remaining:
+        for job in remaining[:]:
+            if site.attempt(job.slug, job.kind) >= job.attempt:
+                print_seconds(f"job of “{job.slug}” taken up", job.since)
+                remaining.remove(job)
             else:
-                assert time.monotonic() - hit.since < TAKEN_UP, f"nobody takes up the job of {hit.slug}"
+                assert time.monotonic() - job.since < TAKEN_UP, f"no worker resumes the job of {job.slug}"
         time.sleep(0.1)
-    for hit in hits:
-        until(lambda slug=hit.slug: site.finished(slug), FINISHED, f"{hit.slug} is finished")
-        say(f"“{hit.slug}” encoded and predicted", hit.since)
-        site.check_complete(hit.slug, images)
+    for job in interrupted:
+        until(lambda slug=job.slug: site.finished(slug), FINISHED, f"{job.slug} is finished")
+        print_seconds(f"“{job.slug}” encoded and predicted", job.since)
+        site.check_complete(job.slug, images)
 
 
-def gone_on(reviewers: list[Reviewer], before: list[int], more: int) -> bool:
+def have_answered_more(reviewers: list[Reviewer], before: list[int], more: int) -> bool:
     """Return whether every reviewer has given this many more answers, or can give no more."""
     enough = all(len(r.answers) >= n + more for r, n in zip(reviewers, before))
     return enough or any(reviewer.broken for reviewer in reviewers)
 
 
-def test_web_killed_while_people_answer(site: Site) -> None:
+def test_answers_survive_kills_of_the_web_server(site: Site) -> None:
     """The main process is killed three times and its workers three times.
 
     One reviewer never returns after the first kill.
     """
     vanishing = Reviewer(site, "answers", "vanishing")
-    held = [question["item"] for question in vanishing.insist("next", {"count": 5})[0]["items"]]
-    assert len(held) == 5
+    leased_items = [leased["item"] for leased in vanishing.insist("next", {"count": 5})[0]["items"]]
+    assert len(leased_items) == 5
     reviewers = [Reviewer(site, "answers", name) for name in ("admin", "reviewer")]
     with reviewers[0], reviewers[1]:
         for number in range(6):
             before = [len(reviewer.answers) for reviewer in reviewers]
-            until(lambda b=before: gone_on(reviewers, b, 4), 90, "both have answered four more images")
+            until(
+                lambda b=before: have_answered_more(reviewers, b, 4),
+                90,
+                "both have answered four more images",
+            )
             if number % 2:
                 site.kill_children("web")
             else:
                 site.kill("web")
         for reviewer in reviewers:
             reviewer.pace = 0.3
-        left = "SELECT count(*) FROM review_queueitem WHERE id = ANY(%s) AND state = 'waiting'"
+        count_waiting = "SELECT count(*) FROM review_queueitem WHERE id = ANY(%s) AND state = 'waiting'"
         until(
-            lambda: not site.one(left, held),
+            lambda: not site.first_value(count_waiting, leased_items),
             LEASE_SECONDS + 60,
             "what the vanished reviewer held was given on",
         )
     check_answers(site, "answers")
     answers = [answer for reviewer in reviewers for answer in reviewer.answers]
-    again = [answer for answer in answers if answer.tries > 1]
-    assert again, "no kill met an answer on its way"
+    repeated = [answer for answer in answers if answer.tries > 1]
+    assert repeated, "no answer was interrupted by a kill"
     print(
-        f"\n    {len(answers)} answers, {len(again)} sent more than once,"
-        f" {sum(a.reply['duplicate'] for a in again)} of them recorded at the first try;"
+        f"\n    {len(answers)} answers, {len(repeated)} sent more than once,"
+        f" {sum(a.reply['duplicate'] for a in repeated)} of them recorded at the first try;"
         f" the longest took {max(r.longest for r in reviewers):.1f} s"
     )
     # The same answer much later gives the same decision.
@@ -158,34 +162,32 @@ def test_web_killed_while_people_answer(site: Site) -> None:
     assert (reply["decision"], reply["duplicate"]) == (first.reply["decision"], True)
 
 
-def test_database_killed_while_people_answer_and_a_job_computes(
-    site: Site, photos: Path, images: int
-) -> None:
+def test_answers_and_jobs_survive_a_kill_of_the_database(site: Site, photos: Path, images: int) -> None:
     reviewers = [Reviewer(site, "answers", name) for name in ("admin", "reviewer")]
     for reviewer in reviewers:
         reviewer.pace = 0.1  # some images are left at the end on any machine
     with reviewers[0], reviewers[1]:
-        encode_halfway(site, "database", photos, images)
+        start_embedding(site, "database", photos, images)
         before = [len(reviewer.answers) for reviewer in reviewers]
         killed = site.kill("postgres")
         site.close()
         assert 0 < site.embedded("database") < images
-        say("PostgreSQL answers again", killed)
-        until(lambda: gone_on(reviewers, before, 5), 90, "both have answered five more images")
-        say("both reviewers go on", killed)
+        print_seconds("PostgreSQL answers again", killed)
+        until(lambda: have_answered_more(reviewers, before, 5), 90, "both have answered five more images")
+        print_seconds("both reviewers go on", killed)
     check_answers(site, "answers")
-    follow(site, images, Hit("database", killed))
+    check_resumed_jobs(site, images, InterruptedJob("database", killed))
 
 
-def test_worker_killed_in_the_middle_and_broker_losing_every_message(
+def test_jobs_survive_a_killed_worker_and_a_broker_without_messages(
     site: Site, photos: Path, images: int
 ) -> None:
-    encode_halfway(site, "main", photos, images)
+    start_embedding(site, "main", photos, images)
     before = site.platform.pids()
     killed = site.kill("worker")
     assert 0 < site.embedded("main") < images
-    until(lambda: site.mended("worker", before["worker"]), 30, "the worker is started again")
-    say("worker started again", killed)
+    until(lambda: site.was_restarted("worker", before["worker"]), 30, "the worker is started again")
+    print_seconds("worker started again", killed)
 
     # A queued job whose message no worker has read, and a broker that loses the message.
     site.pause("worker", signal.SIGSTOP)
@@ -195,43 +197,52 @@ def test_worker_killed_in_the_middle_and_broker_losing_every_message(
         " WHERE d.slug = 'broker'"
     )
     until(
-        lambda: site.one(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"), 30, "it is sent"
+        lambda: site.first_value(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"),
+        30,
+        "it is sent",
     )
     lost = site.kill("valkey")
-    until(lambda: site.mended("valkey", before["valkey"]), 30, "the broker is started again")
+    until(lambda: site.was_restarted("valkey", before["valkey"]), 30, "the broker is started again")
     broker = redis.Redis(unix_socket_path=site.platform.broker_url.removeprefix("redis+socket://"))
-    until(lambda: _answers(broker), 30, "the broker answers")
+    until(lambda: _is_answering(broker), 30, "the broker answers")
     broker.flushall()
     site.pause("worker", signal.SIGCONT)
-    say("broker runs again, empty", lost)
+    print_seconds("broker runs again, empty", lost)
 
-    follow(site, images, Hit("main", killed), Hit("broker", lost, kind="import_images", attempt=1))
+    check_resumed_jobs(
+        site,
+        images,
+        InterruptedJob("main", killed),
+        InterruptedJob("broker", lost, kind="import_images", attempt=1),
+    )
     assert [job[2] for job in site.jobs("broker")] == [1] * len(site.jobs("broker"))
 
 
-def _answers(broker: redis.Redis) -> bool:
+def _is_answering(broker: redis.Redis) -> bool:
     try:
         return bool(broker.ping())
     except redis.RedisError:
         return False
 
 
-def test_computing_process_killed_then_everything(site: Site, photos: Path, images: int) -> None:
+def test_jobs_survive_kills_of_the_computing_process_and_supervisor(
+    site: Site, photos: Path, images: int
+) -> None:
     """First the computing processes are killed under a living main process.
 
     Then the supervisor is killed, with another job.
     """
-    encode_halfway(site, "child", photos, images)
+    start_embedding(site, "child", photos, images)
     site.kill_children("worker")
     assert 0 < site.embedded("child") < images
 
-    encode_halfway(site, "all", photos, images)
+    start_embedding(site, "all", photos, images)
     site.close()
     os.kill(site.platform.pid, signal.SIGKILL)
     all_killed = time.monotonic()
     assert site.platform.wait() == -signal.SIGKILL
     site.platform.start()
-    say("platform started again", all_killed)
+    print_seconds("platform started again", all_killed)
     # The new sweeper has seen no heartbeat of either job, so both are silent since the restart of the
     # platform.
-    follow(site, images, Hit("child", all_killed), Hit("all", all_killed))
+    check_resumed_jobs(site, images, InterruptedJob("child", all_killed), InterruptedJob("all", all_killed))

@@ -10,33 +10,33 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.labeling.services import archive_label
 from mekiki.review.models import Decision
-from tests.e2e.station_setup import item_of, press_and_wait, saved, station_with
+from tests.e2e.station_setup import expect_saved, item_of, press_and_wait, station_with
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("patience"),
+    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 
-def test_a_key_gives_the_same_label_after_another_was_archived(enter: Callable[..., Page]) -> None:
+def test_key_of_a_label_stays_after_another_label_is_archived(enter: Callable[..., Page]) -> None:
     station = station_with(2, labels=4)
     archive_label(label=station.labels[1], user=station.reviewer("admin"))
     page = enter(station, station.reviewer())
     before = item_of(page)
-    shown = [key.text_content() for key in page.locator("[data-labels-list] kbd").all()]
-    assert shown == ["1", "3", "4"]
+    keys = [key.text_content() for key in page.locator("[data-labels-list] kbd").all()]
+    assert keys == ["1", "3", "4"]
     page.keyboard.press("2")
     page.wait_for_timeout(300)
     assert item_of(page) == before and not Decision.objects.exists(), (
-        "the key of a label that is gone does nothing"
+        "the key of an archived label does nothing"
     )
     press_and_wait(page, "3")
-    saved(page)
+    expect_saved(page)
     assert Decision.objects.get().label == station.labels[2]
 
 
-def test_the_labels_page_removes_adds_and_moves_without_renumbering(
+def test_labels_page_does_not_renumber_keys_after_changes(
     enter: Callable[..., Page], live_server: Any
 ) -> None:
     station = station_with(1, labels=4)

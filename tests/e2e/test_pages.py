@@ -46,7 +46,7 @@ SHOTS = Path(__file__).parent / "screenshots"
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 
 
-def scene() -> tuple[Any, Any]:
+def create_full_dataset() -> tuple[Any, Any]:
     """Create an admin and a dataset with data on every page."""
     admin = UserFactory(username="aiko", is_superuser=True, is_staff=True, may_create_datasets=True)
     dataset = DatasetFactory(
@@ -162,7 +162,7 @@ def log_in(page: Page, live_server: Any, user: Any, language: str) -> None:
     )
 
 
-def look(page: Page, url: str, name: str, language: str, expected: int = 200) -> list[str]:
+def check_page(page: Page, url: str, name: str, language: str, expected: int = 200) -> list[str]:
     """Open a page and return all problems."""
     wrong: list[str] = []
 
@@ -201,21 +201,21 @@ def look(page: Page, url: str, name: str, language: str, expected: int = 200) ->
     return wrong
 
 
-def test_every_page_is_sound(page: Page, live_server: Any, language: str):
-    admin, dataset = scene()
+def test_every_page_passes_the_page_checks(page: Page, live_server: Any, language: str):
+    admin, dataset = create_full_dataset()
     log_in(page, live_server, admin, language)
     wrong = {}
     for name, address in addresses(dataset.slug).items():
         expected = 404 if name == "not-found" else 200
-        problems = look(page, live_server.url + address, name, language, expected)
+        problems = check_page(page, live_server.url + address, name, language, expected)
         if problems:
             wrong[name] = problems
     assert not wrong, "\n".join(f"{name}: {line}" for name, lines in wrong.items() for line in lines)
 
 
-def test_pages_for_admins_are_sound(page: Page, live_server: Any, language: str):
+def test_pages_for_admins_pass_the_page_checks(page: Page, live_server: Any, language: str):
     """Failed work and all events, flags with their notes, heads that can and heads that cannot be used."""
-    admin, dataset = scene()
+    admin, dataset = create_full_dataset()
     head = dataset.heads.get(version=1)
     HeadFactory(dataset=dataset, prompt_set=head.prompt_set, label_ids=head.label_ids)
     dataset.max_images = None  # the flagged images are additional to a full dataset
@@ -238,19 +238,19 @@ def test_pages_for_admins_are_sound(page: Page, live_server: Any, language: str)
         "head-usable": reverse("head", args=[dataset.slug, 1]),
         "head-of-another-encoder": reverse("head", args=[dataset.slug, 4]),
     }.items():
-        wrong += [f"{name}: {line}" for line in look(page, live_server.url + address, name, language)]
+        wrong += [f"{name}: {line}" for line in check_page(page, live_server.url + address, name, language)]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("mail", ["with", "without"])
-def test_the_pages_of_the_platform_are_sound(
+def test_platform_pages_pass_the_page_checks(
     page: Page, live_server: Any, language: str, mail: str, settings: Any, tmp_path: Path
 ) -> None:
     """Seals with their mails, the account page, a user, the site's settings and the system page."""
     if mail == "with":
         settings.EMAIL_HOST, settings.PUBLIC_URL = "mail.example", "https://mekiki.example"
     settings.HOME = tmp_path
-    admin, dataset = scene()
+    admin, dataset = create_full_dataset()
     image = dataset.images.first()
     JobFactory(
         dataset=dataset,
@@ -288,17 +288,17 @@ def test_the_pages_of_the_platform_are_sound(
         "activity-left-out": reverse("activity", args=[dataset.slug]),
     }.items():
         expected = 410 if name == "own-mail-link" else 200
-        problems = look(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
+        problems = check_page(page, live_server.url + address, f"{name}-{mail}-mail", language, expected)
         wrong += [f"{name}: {line}" for line in problems]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_server: Any, language: str):
+def test_full_head_page_passes_the_page_checks(page: Page, live_server: Any, language: str):
     """Compared kinds, reliability, confusion, curve and repetition.
 
     Heads of five labels, of eighty labels, and of prompts only.
     """
-    admin, dataset = scene()
+    admin, dataset = create_full_dataset()
     full = dataset.heads.get(version=3)
     ids = full.label_ids
     matrix = [[40, 3, 0, 1, 0], [6, 22, 2, 0, 0], [0, 1, 17, 0, 0], [0, 0, 0, 9, 4], [0, 0, 0, 2, 13]]
@@ -342,7 +342,8 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
     for slug, version in ((dataset.slug, 1), (dataset.slug, 3), (dataset.slug, 4), ("many", 1)):
         address = live_server.url + reverse("head", args=[slug, version])
         wrong += [
-            f"{slug} {version}: {line}" for line in look(page, address, f"head-{slug}-{version}", language)
+            f"{slug} {version}: {line}"
+            for line in check_page(page, address, f"head-{slug}-{version}", language)
         ]
     page.locator("details:has(.confusion) > summary").click()  # the page still shows eighty labels
     page.screenshot(path=SHOTS / f"head-many-open-{language}-{page.size_name}.png", full_page=True)
@@ -350,12 +351,12 @@ def test_the_page_of_a_head_with_everything_on_it_is_sound(page: Page, live_serv
         wrong.append("a large table scrolls the page, not itself")
     page.emulate_media(color_scheme="dark")
     address = live_server.url + reverse("head", args=[dataset.slug, 3])
-    wrong += look(page, address, "head-dark", language)
+    wrong += check_page(page, address, "head-dark", language)
     assert not wrong, "\n".join(wrong)
 
 
-def test_a_head_is_put_in_use_only_after_the_question(page: Page, live_server: Any, language: str):
-    admin, dataset = scene()
+def test_head_is_put_in_use_only_after_confirmation(page: Page, live_server: Any, language: str):
+    admin, dataset = create_full_dataset()
     log_in(page, live_server, admin, language)
     page.goto(live_server.url + reverse("head", args=[dataset.slug, 1]))
     page.locator("form[action$='/use/'] button").click()
@@ -370,25 +371,25 @@ def test_a_head_is_put_in_use_only_after_the_question(page: Page, live_server: A
     assert Job.objects.get(kind=Kind.PREDICT).payload == {"head": dataset.heads.get(version=1).pk}
 
 
-def test_the_page_of_somebody_without_datasets_is_sound(page: Page, live_server: Any, language: str):
+def test_home_page_without_datasets_passes_the_page_checks(page: Page, live_server: Any, language: str):
     log_in(page, live_server, UserFactory(), language)
-    wrong = look(page, live_server.url + "/", "home-nobody", language)
+    wrong = check_page(page, live_server.url + "/", "home-nobody", language)
     log_in(page, live_server, UserFactory(may_create_datasets=True), language)
-    wrong += look(page, live_server.url + "/", "home-first", language)
+    wrong += check_page(page, live_server.url + "/", "home-first", language)
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_login_page_is_sound(page: Page, live_server: Any, language: str):
+def test_login_page_passes_the_page_checks(page: Page, live_server: Any, language: str):
     page.context.add_cookies(
         [{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": live_server.url}]
     )
-    wrong = look(page, live_server.url + "/", "login", language)
+    wrong = check_page(page, live_server.url + "/", "login", language)
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_page_shows_an_untranslated_marker(live_server: Any):
+def test_japanese_pages_declare_their_language_and_have_a_heading(live_server: Any):
     """A Japanese page has Japanese in each of its headings."""
-    admin, dataset = scene()
+    admin, dataset = create_full_dataset()
     client = Client(headers={"accept-language": "ja"})
     client.force_login(admin)
     for name, address in addresses(dataset.slug).items():

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOTS = Path(__file__).parent / "screenshots"
 
 
-def is_clean(page: Page, name: str) -> None:
+def check_page(page: Page, name: str) -> None:
     """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
@@ -28,7 +28,9 @@ def is_clean(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
-def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: Any, patience: None) -> None:
+def test_passkey_is_added_and_used_for_login_and_confirmation(
+    browser: Browser, live_server: Any, long_timeouts: None
+) -> None:
     user = UserFactory(username="aiko", language="ja")
     context = browser.new_context(locale="ja-JP")
     page = context.new_page()
@@ -58,25 +60,25 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
         expect(page.locator("[name=username]")).to_be_visible()
 
     first_step()
-    is_clean(page, "second-factor-none")
+    check_page(page, "second-factor-none")
     page.goto(f"{live_server.url}/accounts/second-factor/app/")
-    is_clean(page, "second-factor-app")
+    check_page(page, "second-factor-app")
     page.goto(f"{live_server.url}/accounts/second-factor/passkey/")
-    is_clean(page, "second-factor-passkey")
+    check_page(page, "second-factor-passkey")
     page.fill("[name=name]", "作業台のPC")
     page.locator("[data-passkey] button").press("Enter")
     expect(page.locator("[data-codes]")).to_be_visible()
-    is_clean(page, "second-factor-codes")
+    check_page(page, "second-factor-codes")
     codes = page.locator("[data-codes]").inner_text().split()
-    with page.expect_download() as saved:
+    with page.expect_download() as download:
         page.click("[data-codes-save]")
-    assert all(code in saved.value.path().read_text() for code in codes) and len(codes) == 10
+    assert all(code in download.value.path().read_text() for code in codes) and len(codes) == 10
     page.goto(f"{live_server.url}/accounts/second-factor/")
     expect(page.locator("main input[name=name]")).to_have_value("作業台のPC")
-    is_clean(page, "second-factor-set")
+    check_page(page, "second-factor-set")
 
     log_out()
-    is_clean(page, "login")
+    check_page(page, "login")
     page.click("[data-passkey=login] button")
     expect(page).to_have_url(f"{live_server.url}/")
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["passkey"]
@@ -84,7 +86,7 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     log_out()
     first_step()
     expect(page).to_have_url(f"{live_server.url}/accounts/login/code/")
-    is_clean(page, "second-step")
+    check_page(page, "second-step")
     page.click("[data-passkey=answer] button")
     expect(page).to_have_url(f"{live_server.url}/accounts/second-factor/")
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["password", "passkey"]
@@ -94,7 +96,7 @@ def test_a_passkey_from_setting_up_to_logging_in(browser: Browser, live_server: 
     page.click("form[action='/accounts/second-factor/codes/'] button")
     page.locator("dialog[open] button").last.click()
     expect(page.locator("form[data-passkey=answer] button")).to_be_visible()
-    is_clean(page, "confirm-passkey")
+    check_page(page, "confirm-passkey")
     page.click("form[data-passkey=answer] button")
     expect(page.locator("[data-codes]")).to_be_visible()
     assert Event.objects.get(kind="user.confirmed").data["method"] == "passkey"

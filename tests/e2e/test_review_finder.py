@@ -12,13 +12,20 @@ from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import Decision, Lease
-from tests.e2e.station_setup import drawn, holds, item_of, saved, shows, station_with
+from tests.e2e.station_setup import (
+    expect_item,
+    expect_saved,
+    image_with_files,
+    item_of,
+    station_with,
+    wait_for_leases,
+)
 from tests.review_setup import Station
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("patience"),
+    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 NAMES = (
@@ -27,20 +34,20 @@ NAMES = (
 )
 
 
-def named(names: tuple[str, ...] = NAMES, items: int = 4) -> Station:
+def station_with_names(names: tuple[str, ...] = NAMES, items: int = 4) -> Station:
     station = station_with(items, labels=len(names))
     for label, name in zip(station.labels, names, strict=True):
         Label.objects.filter(pk=label.pk).update(name=name)
     return station
 
 
-def answered(page: Page) -> list[tuple[int, str, str]]:
-    saved(page)
+def recorded_answers(page: Page) -> list[tuple[int, str, str]]:
+    expect_saved(page)
     rows = Decision.objects.order_by("pk").select_related("label")
     return [(d.item_id, d.kind, d.label.name if d.label else "") for d in rows]
 
 
-def find(page: Page, text: str, label: str) -> None:
+def choose_by_text(page: Page, text: str, label: str) -> None:
     item_of(page)
     page.keyboard.type(text)
     expect(page.locator("[data-find-said]")).to_have_text(f"Enter chooses: {label}")
@@ -48,19 +55,19 @@ def find(page: Page, text: str, label: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["scratch", "flaking", "zinc spot", "oil", "Ärger", "rolled-in scale"])
-def test_a_label_that_begins_with_a_key_of_a_command_is_found(enter: Callable[..., Page], name: str):
-    station = named()
+def test_label_that_begins_with_a_command_key_can_be_chosen(enter: Callable[..., Page], name: str):
+    station = station_with_names()
     page = enter(station, station.reviewer())
     item = item_of(page)
-    find(page, name, name)
-    shows(page, station.items[1].pk)
+    choose_by_text(page, name, name)
+    expect_item(page, station.items[1].pk)
     expect(page.locator("dialog[open]")).to_have_count(0)
-    assert answered(page) == [(item, "correct", name)]
+    assert recorded_answers(page) == [(item, "correct", name)]
 
 
 @pytest.mark.parametrize("key", ["s", "f", "z", "?", "S", "F", "Z"])
-def test_no_single_key_is_a_command_beside_a_finder(enter: Callable[..., Page], key: str):
-    station = named()
+def test_single_keys_are_text_while_the_finder_is_shown(enter: Callable[..., Page], key: str):
+    station = station_with_names()
     page = enter(station, station.reviewer())
     item = item_of(page)
     page.keyboard.press(key)
@@ -72,40 +79,40 @@ def test_no_single_key_is_a_command_beside_a_finder(enter: Callable[..., Page], 
         assert page.input_value("[data-find]") == key
 
 
-def test_the_commands_have_keys_of_their_own_that_the_buttons_show(enter: Callable[..., Page]):
-    station = named()
+def test_buttons_show_separate_command_keys_next_to_the_finder(enter: Callable[..., Page]):
+    station = station_with_names()
     page = enter(station, station.reviewer())
     first = item_of(page)
-    for act, shown, aria in (
+    for action, key_text, aria in (
         ("skip", "Shift+→", "Shift+ArrowRight"),
         ("flag", "Shift+↑", "Shift+ArrowUp"),
         ("undo", "Shift+←", "Shift+ArrowLeft"),
     ):
-        button = page.locator(f'.station__acts [data-act="{act}"]')
-        expect(button).to_contain_text(shown)
+        button = page.locator(f'.station__acts [data-act="{action}"]')
+        expect(button).to_contain_text(key_text)
         expect(button).to_have_attribute("aria-keyshortcuts", aria)
     page.keyboard.press("Shift+ArrowRight")
-    shows(page, station.items[1].pk)
-    saved(page)
+    expect_item(page, station.items[1].pk)
+    expect_saved(page)
     page.keyboard.press("Shift+ArrowLeft")
-    shows(page, first)
+    expect_item(page, first)
     page.keyboard.press("Shift+ArrowUp")
     page.get_by_label("What is wrong with the image?").fill("dust")
     page.keyboard.press("Control+Enter")
-    shows(page, station.items[1].pk)
+    expect_item(page, station.items[1].pk)
     expect(page.locator("[data-history-list] .badge")).to_have_text("Shift+← ↶")
     page.keyboard.press("F1")
     help_box = page.locator("[data-help-dialog]")
     expect(help_box).to_be_visible()
     expect(help_box).to_contain_text("Shift+→")
-    assert [kind for _item, kind, _label in answered(page)] == ["skip", "undo", "flag"]
+    assert [kind for _item, kind, _label in recorded_answers(page)] == ["skip", "undo", "flag"]
     assert Axe().run(page, options={"preload": False}).response["violations"] == []
 
 
-def test_with_few_labels_the_letters_act_and_the_finder_takes_them_while_it_is_open(
+def test_letters_are_commands_with_few_labels_unless_the_finder_is_open(
     enter: Callable[..., Page],
 ):
-    station = named(("good", "scratch", "zinc spot"))
+    station = station_with_names(("good", "scratch", "zinc spot"))
     page = enter(station, station.reviewer())
     first = item_of(page)
     skip = page.locator('.station__acts [data-act="skip"]')
@@ -117,39 +124,42 @@ def test_with_few_labels_the_letters_act_and_the_finder_takes_them_while_it_is_o
     page.keyboard.type("c")
     expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: zinc spot")
     page.keyboard.press("Enter")
-    shows(page, station.items[1].pk)
+    expect_item(page, station.items[1].pk)
     expect(page.locator("[data-find-box]")).to_be_hidden()
     page.keyboard.press("s")
-    shows(page, station.items[2].pk)
-    assert answered(page) == [(first, "correct", "zinc spot"), (station.items[1].pk, "skip", "")]
+    expect_item(page, station.items[2].pk)
+    assert recorded_answers(page) == [(first, "correct", "zinc spot"), (station.items[1].pk, "skip", "")]
 
 
-def test_digits_are_text_in_the_finder_and_begin_one_where_a_label_begins_with_a_digit(
+def test_digits_are_text_in_the_finder_if_a_label_begins_with_a_digit(
     enter: Callable[..., Page],
 ):
-    station = named(("good", "3M tape", "type 2", *NAMES[:5], *NAMES[6:10]))
+    station = station_with_names(("good", "3M tape", "type 2", *NAMES[:5], *NAMES[6:10]))
     page = enter(station, station.reviewer())
     first = item_of(page)
     assert page.locator("[data-labels-list] kbd").all_inner_texts() == ["·"] * 12
-    find(page, "3m", "3M tape")
-    shows(page, station.items[1].pk)
-    find(page, "type 2", "type 2")
-    shows(page, station.items[2].pk)
-    assert answered(page) == [(first, "correct", "3M tape"), (station.items[1].pk, "correct", "type 2")]
+    choose_by_text(page, "3m", "3M tape")
+    expect_item(page, station.items[1].pk)
+    choose_by_text(page, "type 2", "type 2")
+    expect_item(page, station.items[2].pk)
+    assert recorded_answers(page) == [
+        (first, "correct", "3M tape"),
+        (station.items[1].pk, "correct", "type 2"),
+    ]
 
 
-def test_digits_stay_keys_of_the_first_nine_labels_on_the_image(enter: Callable[..., Page]):
-    station = named()
+def test_digits_are_keys_of_the_first_nine_labels(enter: Callable[..., Page]):
+    station = station_with_names()
     page = enter(station, station.reviewer())
     first = item_of(page)
     page.keyboard.press("2")
-    shows(page, station.items[1].pk)
-    assert answered(page) == [(first, "correct", "patches")]
+    expect_item(page, station.items[1].pk)
+    assert recorded_answers(page) == [(first, "correct", "patches")]
 
 
-def lose(page: Page, station: Station) -> None:
+def take_leases_away(page: Page, station: Station) -> None:
     """Give the leases of the page to another reviewer. The page notices it as after an absence."""
-    holds(page, 3)
+    wait_for_leases(page, 3)
     now = timezone.now()
     Lease.objects.filter(ended_at__isnull=True).update(ended_at=now, expires_at=now - timedelta(seconds=1))
     station.next(station.reviewer(), 3)
@@ -157,34 +167,34 @@ def lose(page: Page, station: Station) -> None:
 
 
 @pytest.mark.parametrize("rest", ["s", "atch"])
-def test_text_of_an_image_that_is_lost_meanwhile_labels_no_other(enter: Callable[..., Page], rest: str):
-    station = named(items=6)
+def test_text_typed_for_a_lost_image_does_not_label_another_image(enter: Callable[..., Page], rest: str):
+    station = station_with_names(items=6)
     page = enter(station, station.reviewer())
     item_of(page)
     page.wait_for_timeout(300)
     page.keyboard.type("scr")
     expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: scratch")
-    lose(page, station)
+    take_leases_away(page, station)
     expect(page.locator("[data-find]")).to_have_value("")
     page.keyboard.type(rest)
     page.keyboard.press("Enter")
     page.wait_for_timeout(300)
-    shows(page, station.items[3].pk)
+    expect_item(page, station.items[3].pk)
     assert Decision.objects.count() == 0
     assert page.input_value("[data-find]") == ""
 
 
-def test_with_few_labels_the_rest_of_a_word_is_no_command_when_the_image_is_lost(enter: Callable[..., Page]):
-    station = named(("good", "patches", "zinc spot"), items=6)
+def test_letters_typed_after_the_image_is_lost_are_not_commands(enter: Callable[..., Page]):
+    station = station_with_names(("good", "patches", "zinc spot"), items=6)
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("/")
     page.keyboard.type("pat")
-    lose(page, station)
+    take_leases_away(page, station)
     expect(page.locator("[data-find-box]")).to_be_hidden()
     page.keyboard.type("ches")
     page.keyboard.press("Enter")
-    shows(page, station.items[3].pk)
+    expect_item(page, station.items[3].pk)
     page.wait_for_timeout(300)
     assert Decision.objects.count() == 0
 
@@ -196,12 +206,12 @@ def slow_images(page: Page) -> list[Any]:
     return waiting
 
 
-def test_letters_typed_while_an_image_loads_are_neither_commands_nor_text_for_it(enter: Callable[..., Page]):
-    station = named(items=1)
+def test_letters_typed_while_an_image_loads_are_ignored(enter: Callable[..., Page]):
+    station = station_with_names(items=1)
     page = enter(station, station.reviewer())
     first = item_of(page)
     waiting = slow_images(page)
-    station.item(image=drawn(station))
+    station.item(image=image_with_files(station))
     page.keyboard.press("2")
     expect(page.locator("[data-loading]")).to_be_visible(timeout=20_000)
     for _ in range(100):
@@ -214,11 +224,11 @@ def test_letters_typed_while_an_image_loads_are_neither_commands_nor_text_for_it
     page.unroute(re.compile(r"/images/[0-9a-f]{64}"))  # Releases the delayed images.
     second = item_of(page)
     assert page.input_value("[data-find]") == ""
-    assert answered(page) == [(first, "correct", "patches")]
+    assert recorded_answers(page) == [(first, "correct", "patches")]
     page.wait_for_timeout(1100)
-    find(page, "scratch", "scratch")
+    choose_by_text(page, "scratch", "scratch")
     expect(page.locator("[data-empty]")).to_be_visible()
-    assert answered(page)[1:] == [(second, "correct", "scratch")]
+    assert recorded_answers(page)[1:] == [(second, "correct", "scratch")]
 
 
 def compose(page: Page, *steps: str, commit: bool = True) -> None:
@@ -236,8 +246,8 @@ def compose(page: Page, *steps: str, commit: bool = True) -> None:
         session.send("Input.insertText", {"text": steps[-1]})
 
 
-def test_a_japanese_name_is_composed_and_the_finder_keeps_the_keyboard(enter: Callable[..., Page]):
-    station = named()
+def test_composed_japanese_name_is_chosen_and_the_finder_keeps_the_focus(enter: Callable[..., Page]):
+    station = station_with_names()
     page = enter(station, station.reviewer())
     first = item_of(page)
     page.keyboard.press("/")
@@ -245,29 +255,29 @@ def test_a_japanese_name_is_composed_and_the_finder_keeps_the_keyboard(enter: Ca
     expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: 打痕")
     assert Decision.objects.count() == 0
     page.keyboard.press("Enter")
-    shows(page, station.items[1].pk)
+    expect_item(page, station.items[1].pk)
     expect(page.locator("[data-find]")).to_be_focused()
     compose(page, "き", "きz", "きず")
     page.keyboard.press("Enter")
-    shows(page, station.items[2].pk)
+    expect_item(page, station.items[2].pk)
     page.keyboard.press("Enter")  # Without a text it accepts the prediction.
-    shows(page, station.items[3].pk)
-    assert answered(page) == [
+    expect_item(page, station.items[3].pk)
+    assert recorded_answers(page) == [
         (first, "correct", "打痕"),
         (station.items[1].pk, "correct", "きず"),
         (station.items[2].pk, "confirm", "inclusion"),
     ]
 
 
-def test_a_composition_of_an_image_that_is_lost_is_thrown_away(enter: Callable[..., Page]):
-    station = named(items=6)
+def test_composition_for_a_lost_image_is_discarded(enter: Callable[..., Page]):
+    station = station_with_names(items=6)
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("/")
     compose(page, "だ", "打痕", commit=False)
-    lose(page, station)
+    take_leases_away(page, station)
     expect(page.locator("[data-find]")).to_have_value("")
     page.keyboard.press("Enter")
-    shows(page, station.items[3].pk)
+    expect_item(page, station.items[3].pk)
     page.wait_for_timeout(300)
     assert Decision.objects.count() == 0

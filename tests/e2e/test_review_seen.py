@@ -9,12 +9,19 @@ from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision
 from mekiki.review.services import MIN_DISPLAY_MS
-from tests.e2e.station_setup import drawn, item_of, press_and_wait, saved, shows, station_with
+from tests.e2e.station_setup import (
+    expect_item,
+    expect_saved,
+    image_with_files,
+    item_of,
+    press_and_wait,
+    station_with,
+)
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("patience"),
+    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 # Presses one key, and again when the next image is painted or after a number of milliseconds.
@@ -41,9 +48,7 @@ LABEL = "click:[data-labels-list] li:nth-child(2) button"
     ("first", "second"),
     [("Enter", "Enter"), ("2", "2"), ("s", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
 )
-def test_a_second_press_does_not_answer_the_image_that_has_just_come(
-    enter: Callable[..., Page], first: str, second: str
-):
+def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page], first: str, second: str):
     station = station_with(4)
     page = enter(station, station.reviewer())
     item = item_of(page)
@@ -51,16 +56,16 @@ def test_a_second_press_does_not_answer_the_image_that_has_just_come(
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
     expect(page.locator("[data-said]")).to_contain_text("look at it, then answer")
     expect(page.locator("dialog[open]")).to_have_count(0)
-    shows(page, station.items[1].pk)
-    saved(page)
+    expect_item(page, station.items[1].pk)
+    expect_saved(page)
     assert [d.item_id for d in Decision.objects.all()] == [item]
     press_and_wait(page, "Enter")  # The image has been seen by now.
-    saved(page)
+    expect_saved(page)
     assert Decision.objects.count() == 2
     assert all((d.milliseconds or 0) >= MIN_DISPLAY_MS for d in Decision.objects.all())
 
 
-def test_the_second_click_of_a_double_click_answers_nothing(enter: Callable[..., Page]):
+def test_double_click_records_one_answer(enter: Callable[..., Page]):
     station = station_with(4)
     page = enter(station, station.reviewer())
     item_of(page)
@@ -71,12 +76,12 @@ def test_the_second_click_of_a_double_click_answers_nothing(enter: Callable[...,
         page.mouse.down(click_count=count)
         page.mouse.up(click_count=count)
         page.wait_for_timeout(260 if count == 1 else 50)
-    shows(page, station.items[1].pk)
-    saved(page)
+    expect_item(page, station.items[1].pk)
+    expect_saved(page)
     assert Decision.objects.count() == 1
 
 
-def test_a_key_pressed_twice_undoes_one_answer_and_does_not_answer_what_comes_back(
+def test_undo_key_pressed_twice_undoes_one_answer(
     enter: Callable[..., Page],
 ):
     station = station_with(5)
@@ -84,19 +89,19 @@ def test_a_key_pressed_twice_undoes_one_answer_and_does_not_answer_what_comes_ba
     for _ in range(3):
         press_and_wait(page, "Enter")
     item_of(page)
-    saved(page)
+    expect_saved(page)
     page.evaluate(TWICE, ["z", "z", 10])
-    shows(page, station.items[2].pk)
+    expect_item(page, station.items[2].pk)
     assert Decision.objects.filter(kind="undo").count() == 1
     page.evaluate(TWICE, ["z", "Enter", 10])
-    shows(page, station.items[1].pk)
-    saved(page)
+    expect_item(page, station.items[1].pk)
+    expect_saved(page)
     assert Decision.objects.filter(kind="undo").count() == 2
     assert Decision.objects.filter(kind="confirm").count() == 3
 
 
 @pytest.mark.parametrize("key", ["Enter", "2", "s"])
-def test_a_key_right_after_a_dialog_or_an_absence_answers_nothing(enter: Callable[..., Page], key: str):
+def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callable[..., Page], key: str):
     station = station_with(3)
     page = enter(station, station.reviewer())
     item = item_of(page)
@@ -124,29 +129,29 @@ def test_a_key_right_after_a_dialog_or_an_absence_answers_nothing(enter: Callabl
     assert item_of(page) == item
     assert Decision.objects.count() == 0
     press_and_wait(page, key)
-    saved(page)
+    expect_saved(page)
     assert Decision.objects.count() == 1
 
 
-def test_an_image_that_does_not_load_is_not_judged_but_can_be_skipped(enter: Callable[..., Page]):
+def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]):
     station = station_with(1)
     page = enter(station, station.reviewer())
     item_of(page)
     page.route(re.compile(r"/images/[0-9a-f]{64}"), lambda route: route.abort())
-    broken = station.item(image=drawn(station))
+    broken = station.item(image=image_with_files(station))
     page.keyboard.press("Enter")
-    shows(page, broken.pk, timeout=20_000)
+    expect_item(page, broken.pk, timeout=20_000)
     expect(page.locator("[data-loading]")).to_contain_text("could not be loaded")
     page.keyboard.press("2")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
     page.keyboard.press("s")
     expect(page.locator("[data-empty]")).to_be_visible()
-    saved(page)
+    expect_saved(page)
     kinds = [(d.item_id, d.kind, d.milliseconds is None) for d in Decision.objects.order_by("pk")[1:]]
     assert kinds == [(broken.pk, "skip", True)]
 
 
-def test_a_press_that_began_on_another_image_answers_nothing(enter: Callable[..., Page]):
+def test_press_that_began_on_another_image_records_no_answer(enter: Callable[..., Page]):
     """The pointer goes down on one image, another image replaces it, and the pointer goes up."""
     station = station_with(4)
     page = enter(station, station.reviewer())
@@ -159,22 +164,22 @@ def test_a_press_that_began_on_another_image_answers_nothing(enter: Callable[...
         """() => document.querySelector("[data-stage]").dispatchEvent(
             new KeyboardEvent("keydown", { key: "s", repeat: false, bubbles: true, cancelable: true }))"""
     )
-    shows(page, station.items[1].pk)
+    expect_item(page, station.items[1].pk)
     page.mouse.up()
     page.wait_for_timeout(100)
-    saved(page)
+    expect_saved(page)
     assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "skip")]
 
 
-def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[..., Page]):
-    from tests.e2e.test_review_finder import lose
+def test_flag_is_refused_if_the_image_changed_during_the_note(enter: Callable[..., Page]):
+    from tests.e2e.test_review_finder import take_leases_away
 
     station = station_with(6)
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("f")
     page.get_by_label("What is wrong with the image?").fill("two parts")
-    lose(page, station)
+    take_leases_away(page, station)
     page.wait_for_function(
         "(item) => document.querySelector('[data-station]').dataset.item === String(item)",
         arg=station.items[3].pk,
@@ -184,23 +189,23 @@ def test_the_flag_is_for_the_image_on_which_the_note_was_begun(enter: Callable[.
     assert Decision.objects.count() == 0
 
 
-def test_the_pace_leaves_pauses_out(enter: Callable[..., Page]):
+def test_displayed_rate_excludes_pauses(enter: Callable[..., Page]):
     station = station_with(8)
     page = enter(station, station.reviewer())
     page.clock.install()
     page.reload()
-    item_of_by_clock(page)
+    wait_for_item_by_clock(page)
     for answer in range(7):
         page.clock.run_for(2_000 if answer != 3 else 3_600_000)
         before = page.get_attribute("[data-station]", "data-item")
         page.keyboard.press("Enter")
         expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(before))
-        item_of_by_clock(page)
-    shown = int("".join(c for c in page.locator("[data-rate]").inner_text() if c.isdigit()))
-    assert 1000 < shown < 2000  # One after about 2 to 3 seconds, and none in ten minutes.
+        wait_for_item_by_clock(page)
+    rate = int("".join(c for c in page.locator("[data-rate]").inner_text() if c.isdigit()))
+    assert 1000 < rate < 2000  # One after about 2 to 3 seconds, and none in ten minutes.
 
 
-def item_of_by_clock(page: Page) -> Any:
+def wait_for_item_by_clock(page: Page) -> Any:
     for _ in range(100):
         if page.locator("[data-station][data-item]").count():
             return

@@ -11,52 +11,60 @@ from playwright.sync_api import Page, Route, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from tests.e2e.station_setup import drawn, holds, item_of, press_and_wait, saved, shows, station_with
+from tests.e2e.station_setup import (
+    expect_item,
+    expect_saved,
+    image_with_files,
+    item_of,
+    press_and_wait,
+    station_with,
+    wait_for_leases,
+)
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("patience"),
+    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 SHOTS = Path(__file__).parent / "screenshots"
 
 
-def test_two_reviewers_in_two_browsers_share_no_image_and_lose_none(enter: Callable[..., Page]):
+def test_two_reviewers_in_two_browsers_answer_every_image_once(enter: Callable[..., Page]):
     station = station_with(100)
-    people = [station.reviewer(), station.reviewer()]
-    pages = [enter(station, user) for user in people]
-    seen: list[set[int]] = [set(), set()]
-    going = [True, True]
-    while any(going):
+    reviewers = [station.reviewer(), station.reviewer()]
+    pages = [enter(station, user) for user in reviewers]
+    answered: list[set[int]] = [set(), set()]
+    has_images = [True, True]
+    while any(has_images):
         for n, page in enumerate(pages):
-            if not going[n]:
+            if not has_images[n]:
                 continue
             page.wait_for_selector("[data-station][data-item] [data-canvas] img, [data-empty]:not([hidden])")
             if page.locator("[data-empty]").is_visible():
-                going[n] = False
+                has_images[n] = False
                 continue
-            seen[n].add(item_of(page))
-            press_and_wait(page, "Enter" if len(seen[n]) % 3 else "2")
+            answered[n].add(item_of(page))
+            press_and_wait(page, "Enter" if len(answered[n]) % 3 else "2")
     for page in pages:
-        saved(page)
+        expect_saved(page)
         assert page.problems == []  # type: ignore[attr-defined]
-    assert not seen[0] & seen[1]
-    assert len(seen[0] | seen[1]) == 100
-    assert min(len(x) for x in seen) > 30
+    assert not answered[0] & answered[1]
+    assert len(answered[0] | answered[1]) == 100
+    assert min(len(x) for x in answered) > 30
     assert Decision.objects.count() == 100
     assert ConfirmedLabel.objects.count() == 100
     assert not Decision.objects.filter(late=True).exists()
 
 
-def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Callable[..., Page]):
+def test_every_answer_can_be_given_by_keyboard(enter: Callable[..., Page]):
     station = station_with(6)
     user = station.reviewer()
     page = enter(station, user)
     first = item_of(page)
     press_and_wait(page, "Enter")
     press_and_wait(page, "3")
-    saved(page)
+    expect_saved(page)
     page.keyboard.press("z")
     expect(page.locator("[data-said]")).to_contain_text("Undone")
     assert item_of(page) == station.items[1].pk
@@ -67,8 +75,8 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    shows(page, station.items[4].pk)
-    saved(page)
+    expect_item(page, station.items[4].pk)
+    expect_saved(page)
     page.keyboard.press("?")
     expect(page.locator("[data-help-dialog]")).to_be_visible()
     page.keyboard.press("Escape")
@@ -86,7 +94,7 @@ def test_the_keyboard_alone_confirms_corrects_skips_flags_and_undoes(enter: Call
     assert Decision.objects.filter(milliseconds__isnull=True).exclude(kind="undo").count() == 0
 
 
-def test_a_key_held_down_and_composed_text_answer_nothing_more(enter: Callable[..., Page]):
+def test_held_keys_and_composed_text_record_no_answer(enter: Callable[..., Page]):
     station = station_with(5)
     page = enter(station, station.reviewer())
     item_of(page)
@@ -104,34 +112,34 @@ def test_a_key_held_down_and_composed_text_answer_nothing_more(enter: Callable[.
     assert Decision.objects.count() == 0
 
 
-def test_a_blind_image_has_no_prediction_anywhere_in_the_page(enter: Callable[..., Page]):
+def test_page_of_a_blind_image_contains_no_prediction(enter: Callable[..., Page]):
     station = station_with(0)
-    station.item(stream=Stream.AUDIT, image=drawn(station))
+    station.item(stream=Stream.AUDIT, image=image_with_files(station))
     Label.objects.filter(pk=station.labels[0].pk).update(name="predicted-by-the-model")
     page = enter(station, station.reviewer())
     item_of(page)
     expect(page.locator("[data-prediction]")).to_contain_text("No prediction is shown for this image")
     expect(page.locator('[data-act="confirm"]')).to_be_hidden()
-    shown = page.evaluate(
+    panel = page.evaluate(
         """() => { const copy = document.querySelector("[data-panel]").cloneNode(true);
         copy.querySelector("[data-labels-list]").remove(); return copy.outerHTML }"""
     )
-    assert "predicted-by-the-model" not in shown
+    assert "predicted-by-the-model" not in panel
     assert page.locator("[data-labels-list] .badge").count() == 0
     page.keyboard.press("Enter")
     assert Decision.objects.count() == 0
     press_and_wait(page, "1")
-    saved(page)
+    expect_saved(page)
     assert Decision.objects.get().kind == "correct"
 
 
-def test_answers_given_without_a_connection_are_kept_over_a_reload_and_sent_once(
+def test_answers_without_a_connection_are_kept_and_sent_once(
     enter: Callable[..., Page],
 ):
     station = station_with(4)
     page = enter(station, station.reviewer())
     item_of(page)
-    holds(page, 3)
+    wait_for_leases(page, 3)
     page.route("**/review/answer", lambda route: route.abort())
     press_and_wait(page, "Enter")
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "offline")
@@ -140,37 +148,37 @@ def test_answers_given_without_a_connection_are_kept_over_a_reload_and_sent_once
     assert Decision.objects.count() == 0
     page.unroute("**/review/answer")
     page.reload()
-    saved(page)
+    expect_saved(page)
     assert [d.item_id for d in Decision.objects.order_by("pk")] == [x.pk for x in station.items[:2]]
     assert item_of(page) == station.items[2].pk
 
 
-def test_a_lost_reply_is_asked_for_again_and_recorded_once(enter: Callable[..., Page]):
+def test_answer_with_a_lost_reply_is_recorded_once(enter: Callable[..., Page]):
     station = station_with(3)
     page = enter(station, station.reviewer())
     item_of(page)
-    lost = threading.Event()
+    first_reply_lost = threading.Event()
 
     def lose_the_first_reply(route: Route) -> None:
-        if lost.is_set():
+        if first_reply_lost.is_set():
             route.continue_()
         else:
-            lost.set()
+            first_reply_lost.set()
             route.fetch()
             route.abort()
 
     page.route("**/review/answer", lose_the_first_reply)
     press_and_wait(page, "Enter")
-    saved(page)
-    assert lost.is_set()
+    expect_saved(page)
+    assert first_reply_lost.is_set()
     assert Decision.objects.count() == 1
 
 
-def test_leaving_gives_the_images_back(enter: Callable[..., Page]):
+def test_leaving_the_page_releases_the_leases(enter: Callable[..., Page]):
     station = station_with(5)
     page = enter(station, station.reviewer())
     item_of(page)
-    holds(page, 2)
+    wait_for_leases(page, 2)
     page.goto("about:blank")
     for _ in range(150):
         if not Lease.objects.filter(ended_at__isnull=True).exists():
@@ -179,7 +187,7 @@ def test_leaving_gives_the_images_back(enter: Callable[..., Page]):
     assert not Lease.objects.filter(ended_at__isnull=True).exists()
 
 
-def test_many_labels_are_found_by_typing(enter: Callable[..., Page]):
+def test_label_among_many_is_chosen_by_typing(enter: Callable[..., Page]):
     station = station_with(3, labels=14)
     for label, name in zip(
         station.labels[9:], ["打痕", "rolled-in scale", "inclusion", "crazing", "patches"], strict=True
@@ -196,22 +204,22 @@ def test_many_labels_are_found_by_typing(enter: Callable[..., Page]):
     page.keyboard.press("/")
     page.keyboard.insert_text("打")
     page.keyboard.press("Enter")
-    shows(page, station.items[2].pk)
-    saved(page)
+    expect_item(page, station.items[2].pk)
+    expect_saved(page)
     assert [d.label.name for d in Decision.objects.order_by("pk")] == ["crazing", "打痕"]
 
 
-def test_an_empty_queue_says_why_and_fills_by_itself(enter: Callable[..., Page]):
+def test_empty_queue_shows_the_reason_and_then_new_images(enter: Callable[..., Page]):
     station = station_with(1)
     page = enter(station, station.reviewer())
     press_and_wait(page, "Enter")
     expect(page.locator("[data-empty-text]")).to_contain_text("Nothing is left to review now")
-    fresh = station.item(image=drawn(station))
-    shows(page, fresh.pk, timeout=20_000)
+    fresh = station.item(image=image_with_files(station))
+    expect_item(page, fresh.pk, timeout=20_000)
     expect(page.locator("[data-empty]")).to_be_hidden()
 
 
-def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Page]):
+def test_next_image_is_loaded_in_advance(enter: Callable[..., Page]):
     """The next image needs no network. benchmarks/review_latency.py measures how fast it is painted."""
     station = station_with(30)
     page = enter(station, station.reviewer())
@@ -230,13 +238,13 @@ def test_the_next_image_is_there_before_it_is_asked_for(enter: Callable[..., Pag
         }""",
         arg=first,
     )
-    saved(page)
+    expect_saved(page)
     assert QueueItem.objects.filter(state="done").count() == 1
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_it_fits_the_screen(enter: Callable[..., Page], width: int, height: int, language: str):
+def test_station_fits_the_screen(enter: Callable[..., Page], width: int, height: int, language: str):
     station = station_with(6)
     names = ["good", "scratch", "打痕", "rolled-in scale"]
     for label, name in zip(station.labels, names, strict=True):
@@ -249,7 +257,7 @@ def test_it_fits_the_screen(enter: Callable[..., Page], width: int, height: int,
     item_of(page)
     press_and_wait(page, "Enter")
     press_and_wait(page, "2")
-    saved(page)
+    expect_saved(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert Axe().run(page, options={"preload": False}).response["violations"] == []
     confirm = page.locator('[data-act="confirm"]').bounding_box()

@@ -35,21 +35,21 @@ TWELVE = GREY.astype(np.uint16) * 16
 
 
 def exif(**tags: Any) -> Pillow.Exif:
-    made = Pillow.Exif()
+    tags_of_exif = Pillow.Exif()
     for tag, value in tags.items():
-        made[int(tag[1:])] = value
-    return made
+        tags_of_exif[int(tag[1:])] = value
+    return tags_of_exif
 
 
 def adobe_rgb() -> Pillow.Exif:
-    made = Pillow.Exif()
-    made.get_ifd(0x8769)[0xA001] = 2
-    return made
+    tags_of_exif = Pillow.Exif()
+    tags_of_exif.get_ifd(0x8769)[0xA001] = 2
+    return tags_of_exif
 
 
 def files() -> dict[str, bytes]:
     clear = np.dstack([COLOUR, GREY])
-    moving = [Pillow.fromarray(COLOUR), Pillow.fromarray(255 - COLOUR)]
+    frames = [Pillow.fromarray(COLOUR), Pillow.fromarray(255 - COLOUR)]
     photo = np.kron(RNG.integers(0, 256, (20, 30, 3)), np.ones((90, 90, 1))).astype(np.uint8)
     return {
         "plain.png": encode(COLOUR, "PNG"),
@@ -83,8 +83,8 @@ def files() -> dict[str, bytes]:
         "interlaced.png": interlaced(NOISE),
         "animated.png": apng(),
         "animated_shown.png": apng(False),
-        "animated.gif": encode(moving[0], "GIF", save_all=True, append_images=moving[1:]),
-        "animated.webp": encode(moving[0], "WEBP", save_all=True, append_images=moving[1:]),
+        "animated.gif": encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
+        "animated.webp": encode(frames[0], "WEBP", save_all=True, append_images=frames[1:]),
         "plain.gif": encode(Pillow.fromarray(COLOUR).quantize(64), "GIF"),
         "lossy.webp": encode(NOISE, "WEBP", quality=80),
         "plain.bmp": encode(COLOUR, "BMP"),
@@ -116,7 +116,7 @@ async (img) => {
 """
 
 
-def test_people_and_encoders_see_the_same_pixels(
+def test_page_and_encoder_use_the_same_pixels(
     page: Page, live_server: Any, settings: Any, tmp_path: Any
 ) -> None:
     admin = UserFactory(username="aiko")
@@ -131,14 +131,14 @@ def test_people_and_encoders_see_the_same_pixels(
     for image in Image.objects.filter(dataset=dataset):
         page.goto(f"{live_server.url}/d/line-3/images/{image.sha256}/")
         width, height, pixels = page.locator("figure.picture img").evaluate(READ)
-        seen = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)
+        displayed = np.frombuffer(base64.b64decode(pixels), np.uint8).reshape(height, width, 4)
         path = storage.picture_path(image)
         assert path is not None
-        with open_picture(path, side=4000) as shown:
-            embedded = np.asarray(shown).astype(int)
-        assert (seen[..., 3] == 255).all(), image.name  # no background of the page is visible through it
+        with open_picture(path, side=4000) as picture:
+            embedded = np.asarray(picture).astype(int)
+        assert (displayed[..., 3] == 255).all(), image.name  # no background of the page is visible through it
         if embedded.shape != (height, width, 3):
             differences[image.name] = f"{embedded.shape} and {(height, width)}"
-        elif (most := int(np.abs(seen[..., :3] - embedded).max())) > 2:
-            differences[image.name] = f"up to {most} grey levels"
+        elif (largest := int(np.abs(displayed[..., :3] - embedded).max())) > 2:
+            differences[image.name] = f"up to {largest} grey levels"
     assert not differences

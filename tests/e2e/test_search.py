@@ -17,7 +17,7 @@ from mekiki.learning.models import Embedding, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
 from mekiki.simulation.truth import read_truth_csv
-from tests.e2e.test_pages import SHOTS, SIZES, log_in, look
+from tests.e2e.test_pages import SHOTS, SIZES, check_page, log_in
 from tests.factories import DatasetFactory, EncoderFactory, ImageFactory, UserFactory
 from workers.encoders import load_encoder
 from workers.pocket.sample import make_sample
@@ -69,7 +69,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     reader.close()
 
 
-def scene(pictures: dict[str, Any]) -> tuple[Any, Any]:
+def create_dataset(pictures: dict[str, Any]) -> tuple[Any, Any]:
     user = UserFactory(username="aiko")
     dataset = DatasetFactory(slug="line-3", name="Line 3 · castings", reviewer=user)
     loaded = pictures["encoder"]
@@ -99,19 +99,19 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_search_by_text_and_image_returns_matching_images(
     pictures: dict[str, Any], worker: Any, page: Page, live_server: Any
 ) -> None:
-    user, _dataset = scene(pictures)
+    user, _dataset = create_dataset(pictures)
     log_in(page, live_server, user, "en")
     gallery = f"{live_server.url}/d/line-3/images/"
     page.set_default_timeout(150_000)
-    for language, words in (("en", ENGLISH), ("ja", JAPANESE)):
+    for language, search_text in (("en", ENGLISH), ("ja", JAPANESE)):
         log_in(page, live_server, user, language)
         page.goto(gallery)
-        page.get_by_role("searchbox").fill(words)
+        page.get_by_role("searchbox").fill(search_text)
         page.keyboard.press("Enter")  # by keyboard only
         page.locator(
             ".gallery__item"
         ).first.wait_for()  # after the encoder was loaded, without a reload by the user
-        expect(page.locator("#search-title")).to_contain_text(words)
+        expect(page.locator("#search-title")).to_contain_text(search_text)
         assert page.locator(".search-wait").count() == 0
         names = page.locator(".gallery__name").all_inner_texts()[:8]
         rusty = {
@@ -140,7 +140,7 @@ def test_search_by_text_and_image_returns_matching_images(
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_the_pages_of_search_are_sound(
+def test_search_pages_pass_the_page_checks(
     pictures: dict[str, Any],
     browser: Browser,
     live_server: Any,
@@ -149,7 +149,7 @@ def test_the_pages_of_search_are_sound(
 ) -> None:
     """Results, waiting, a problem, a partly embedded dataset, and an image's page."""
     monkeypatch.setattr("mekiki.web.gallery.views.SEARCH_WAIT_SECONDS", 0.0)
-    user, dataset = scene(pictures)
+    user, dataset = create_dataset(pictures)
     encoder = Embedding.objects.first().encoder  # type: ignore[union-attr]
     vectors = dict(
         zip((ENGLISH, JAPANESE), pictures["encoder"].encode_texts([ENGLISH, JAPANESE]), strict=True)
@@ -163,7 +163,7 @@ def test_the_pages_of_search_are_sound(
     texts.record_problem(
         row=TextEmbedding.objects.get(text=long.strip()), problem=texts.Problem.TOO_LONG, count=80, most=64
     )
-    words = {"en": ENGLISH, "ja": JAPANESE}[language]
+    search_text = {"en": ENGLISH, "ja": JAPANESE}[language]
     first = dataset.images.order_by("pk").first()
     assert first is not None
     wrong = []
@@ -178,14 +178,14 @@ def test_the_pages_of_search_are_sound(
         log_in(page, live_server, user, language)
         base = f"{live_server.url}/d/line-3/images/"
         for name, address in {
-            "search-text": f"{base}?text={words}",
+            "search-text": f"{base}?text={search_text}",
             "search-like": f"{base}?like={first.sha256}",
             "search-waiting": f"{base}?text=never+answered",
             "search-too-long": f"{base}?text={long}",
-            "search-nothing": f"{base}?text={words}&q=nowhere",
+            "search-nothing": f"{base}?text={search_text}&q=nowhere",
             "search-image": f"{base}{first.sha256}/",
         }.items():
-            wrong += [f"{name} {size}: {line}" for line in look(page, address, name, language)]
+            wrong += [f"{name} {size}: {line}" for line in check_page(page, address, name, language)]
         context.close()
     assert (SHOTS / f"search-text-{language}-phone.png").exists()
     assert not wrong, "\n".join(wrong)

@@ -31,35 +31,35 @@ def dataset(page: Page, live_server: Any) -> Any:
 @pytest.fixture
 def job(dataset: Any) -> Job:
     """Create a job that a worker has claimed."""
-    asked = services.enqueue(kind=Kind.ENCODE, dataset=dataset)
-    claimed = services.claim(str(asked.pk))
+    queued = services.enqueue(kind=Kind.ENCODE, dataset=dataset)
+    claimed = services.claim(str(queued.pk))
     assert claimed is not None
     services.beat(claimed, stage="computing embeddings", done=100, total=1000, rate=100.0, unit="images")
     return claimed
 
 
-def test_progress_moves_without_a_reload_and_the_end_brings_the_page_anew(
+def test_progress_is_updated_and_the_page_reloads_at_the_end(
     page: Page, live_server: Any, dataset: Any, job: Job
 ):
     page.goto(f"{live_server.url}/d/line-1/")
-    shown = page.locator(f'[data-job="{job.pk}"]')
-    expect(shown.locator("[data-job-detail]")).to_contain_text("10 %")
+    job_row = page.locator(f'[data-job="{job.pk}"]')
+    expect(job_row.locator("[data-job-detail]")).to_contain_text("10 %")
     services.beat(job, done=640)
-    expect(shown.locator("[data-job-detail]")).to_contain_text("64 %", timeout=8000)
-    expect(shown.locator("progress")).to_have_js_property("value", 64)
+    expect(job_row.locator("[data-job-detail]")).to_contain_text("64 %", timeout=8000)
+    expect(job_row.locator("progress")).to_have_js_property("value", 64)
     expect(page.locator("[data-jobs-percent]")).to_have_text("64%", timeout=8000)
     services.succeed(job)
-    expect(shown).to_have_count(0, timeout=20000)
+    expect(job_row).to_have_count(0, timeout=20000)
 
 
-def test_a_job_that_starts_later_shows_in_the_bar(page: Page, live_server: Any, dataset: Any):
+def test_job_that_starts_later_is_shown_in_the_bar(page: Page, live_server: Any, dataset: Any):
     page.goto(f"{live_server.url}/d/line-1/activity/")
     expect(page.locator(".bar__job")).to_be_hidden()
     services.enqueue(kind=Kind.PREDICT, dataset=dataset)
     expect(page.locator("[data-jobs-label]")).to_have_text("Predict by prompts", timeout=15000)
 
 
-def test_stopping_a_job_by_its_button(page: Page, live_server: Any, dataset: Any, job: Job):
+def test_button_stops_a_job(page: Page, live_server: Any, dataset: Any, job: Job):
     page.goto(f"{live_server.url}/d/line-1/activity/")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".messages")).to_contain_text("The job stops at its next step.")
@@ -67,7 +67,7 @@ def test_stopping_a_job_by_its_button(page: Page, live_server: Any, dataset: Any
     assert job.cancel_requested
 
 
-def test_the_appearance_changes_at_once_and_stays(page: Page, live_server: Any, dataset: Any):
+def test_appearance_changes_at_once_and_is_kept(page: Page, live_server: Any, dataset: Any):
     page.goto(f"{live_server.url}/")
     page.get_by_text("Language and appearance").locator("..").click()
     with page.expect_response("**/theme/"):
@@ -93,7 +93,7 @@ def test_menus_close_by_escape_and_by_a_click_elsewhere(page: Page, live_server:
     expect(menu).not_to_have_attribute("open", "")
 
 
-def test_the_first_tab_stop_skips_to_the_page(page: Page, live_server: Any, dataset: Any):
+def test_first_tab_stop_skips_to_the_main_part(page: Page, live_server: Any, dataset: Any):
     page.goto(f"{live_server.url}/d/line-1/")
     page.keyboard.press("Tab")
     expect(page.locator(".skip-link")).to_be_focused()
@@ -102,7 +102,7 @@ def test_the_first_tab_stop_skips_to_the_page(page: Page, live_server: Any, data
     expect(page.locator("#main")).to_be_focused()
 
 
-def test_a_question_is_asked_before_a_dangerous_act(page: Page, live_server: Any, dataset: Any, job: Job):
+def test_dangerous_action_needs_a_confirmation(page: Page, live_server: Any, dataset: Any, job: Job):
     page.goto(f"{live_server.url}/d/line-1/activity/")
     form = page.locator("form[data-job-cancel]")
     form.evaluate("form => { form.dataset.confirm = 'Stop it now?'; form.dataset.confirmYes = 'Stop it'; }")

@@ -28,7 +28,7 @@ def idp() -> Iterator[oidc.Provider]:
         yield provider
 
 
-def is_clean(page: Page, name: str) -> None:
+def check_page(page: Page, name: str) -> None:
     """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     SHOTS.mkdir(exist_ok=True)
     for width in (1280, 390):
@@ -40,7 +40,7 @@ def is_clean(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
-def as_subject(page: Page, idp: oidc.Provider, subject: str) -> None:
+def sign_on_as(page: Page, idp: oidc.Provider, subject: str) -> None:
     """Sign on at the page of the provider."""
     page.wait_for_url(re.compile(re.escape(idp.issuer)))
     page.fill("[name=sub]", subject)
@@ -55,7 +55,7 @@ def test_single_sign_on_workflow(
     idp: oidc.Provider,
     settings: Any,
     tmp_path: Path,
-    patience: None,
+    long_timeouts: None,
 ) -> None:
     oidc.configure_site(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
     context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language])
@@ -70,19 +70,19 @@ def test_single_sign_on_workflow(
 
     # A cancelled sign-on, then the first sign-on by keyboard, which leads to the requested page.
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
-    is_clean(page, f"sign-on-login-{language}")
+    check_page(page, f"sign-on-login-{language}")
     button.press("Enter")
     page.click("text=Deny")
     expect(page).to_have_url(f"{live_server.url}/accounts/login/")
-    is_clean(page, f"sign-on-cancelled-{language}")
+    check_page(page, f"sign-on-cancelled-{language}")
     page.goto(f"{live_server.url}/accounts/login/?next=/accounts/me/")
     idp.user("kei-1", preferred_username="kei@example.com")
     button.press("Enter")
-    as_subject(page, idp, "kei-1")
+    sign_on_as(page, idp, "kei-1")
     expect(page).to_have_url(f"{live_server.url}/accounts/me/")
     kei = User.objects.get(username="kei@example.com")
     assert not kei.has_usable_password() and not kei.memberships.exists()
-    is_clean(page, f"sign-on-account-{language}")
+    check_page(page, f"sign-on-account-{language}")
 
     # The only login method cannot be removed. A new sign-on confirms a sensitive action.
     age_sessions()
@@ -90,10 +90,10 @@ def test_single_sign_on_workflow(
     page.click("form[action$='/unlink/'] button")
     page.locator("dialog[open] button").last.click()
     expect(page.locator("form[action='/accounts/sign-on/confirm/'] button")).to_be_visible()
-    is_clean(page, f"sign-on-confirm-{language}")
+    check_page(page, f"sign-on-confirm-{language}")
     idp.user("kei-1", preferred_username="kei@example.com", auth_time=int(time.time()))
     page.click("form[action='/accounts/sign-on/confirm/'] button")
-    as_subject(page, idp, "kei-1")
+    sign_on_as(page, idp, "kei-1")
     expect(page).to_have_url(f"{live_server.url}/accounts/me/")
     assert Event.objects.get(kind="user.confirmed").data["method"] == "sign_on"
     page.click("form[action$='/unlink/'] button")
@@ -101,7 +101,7 @@ def test_single_sign_on_workflow(
     expect(page.locator(".notice--bad, .message--error, [role=alert]").first).to_be_visible()
     assert SocialAccount.objects.get().user_id == kei.pk
     page.goto(f"{live_server.url}/accounts/sessions/")
-    is_clean(page, f"sign-on-sessions-{language}")
+    check_page(page, f"sign-on-sessions-{language}")
 
     # A user with a password links an identity on the account page and logs in with it.
     context.clear_cookies()
@@ -111,13 +111,13 @@ def test_single_sign_on_workflow(
     page.fill("[name=password]", PASSWORD)
     page.click("form.card button")
     page.click("form[action='/accounts/sign-on/link/'] button")
-    as_subject(page, idp, "aiko-1")
+    sign_on_as(page, idp, "aiko-1")
     expect(page).to_have_url(f"{live_server.url}/accounts/me/")
-    is_clean(page, f"sign-on-linked-{language}")
+    check_page(page, f"sign-on-linked-{language}")
     context.clear_cookies()
     page.goto(f"{live_server.url}/accounts/login/")
     button.click()
-    as_subject(page, idp, "aiko-1")
+    sign_on_as(page, idp, "aiko-1")
     expect(page).to_have_url(f"{live_server.url}/")
     assert Event.objects.filter(kind="user.logged_in").latest("pk").data["methods"] == ["sign_on"]
     assert problems == []

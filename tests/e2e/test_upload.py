@@ -42,18 +42,18 @@ def imports(page: Page, live_server: Any, dataset: Dataset) -> Iterator[Page]:
     assert errors == []
 
 
-def finished() -> ImportBatch:
+def run_latest_import() -> ImportBatch:
     return services.run_import(batch=ImportBatch.objects.latest("pk"), progress=lambda done, total: None)
 
 
-def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) -> None:
+def test_files_chosen_by_dialog_are_imported_and_problems_are_listed(imports: Page, tmp_path: Path) -> None:
     for i in range(120):
         (tmp_path / f"{i:03d}.jpg").write_bytes(picture(i % 100))
     (tmp_path / "傷.txt").write_bytes(b"no picture")
     imports.locator("#import-files").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
     imports.wait_for_url("**/import/*/")
     expect(imports.locator("[data-job]")).to_be_visible()
-    batch = finished()
+    batch = run_latest_import()
     assert (batch.added, batch.duplicates, batch.rejected) == (100, 20, 1)
     imports.reload()
     expect(imports.get_by_text("傷.txt")).to_be_visible()
@@ -78,7 +78,7 @@ def test_files_by_dialog_and_what_became_of_them(imports: Page, tmp_path: Path) 
             )
 
 
-def test_a_folder_keeps_its_paths(imports: Page, tmp_path: Path) -> None:
+def test_folder_upload_keeps_the_paths(imports: Page, tmp_path: Path) -> None:
     folder = tmp_path / "shift 2"
     (folder / "left").mkdir(parents=True)
     (folder / "a.jpg").write_bytes(picture(1))
@@ -86,14 +86,14 @@ def test_a_folder_keeps_its_paths(imports: Page, tmp_path: Path) -> None:
     (folder / "metadata.csv").write_text("file,line\nleft/a.jpg,3\n")
     imports.locator("#import-folder").set_input_files(str(folder))
     imports.wait_for_url("**/import/*/")
-    assert finished().added == 2
+    assert run_latest_import().added == 2
     assert dict(Image.objects.values_list("name", "metadata")) == {
         "shift 2/a.jpg": {},
         "shift 2/left/a.jpg": {"line": "3"},
     }
 
 
-def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: Path) -> None:
+def test_large_dropped_zip_is_streamed(imports: Page, tmp_path: Path) -> None:
     # Noise does not compress: 21 MB in one zip.
     files = {f"{i}.png": picture(i, (600, 600), "PNG") for i in range(20)}
     (tmp_path / "写真.zip").write_bytes(zipped(files))
@@ -114,32 +114,32 @@ def test_a_dropped_zip_larger_than_a_part_is_streamed(imports: Page, tmp_path: P
         )
     assert sent.value.headers["content-type"] == "application/octet-stream"
     imports.wait_for_url("**/import/*/")
-    assert finished().added == 20
+    assert run_latest_import().added == 20
 
 
-def test_a_reply_that_is_lost_costs_nothing(
+def test_upload_with_a_lost_reply_is_imported_once(
     imports: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(60):
         (tmp_path / f"{i:03d}.jpg").write_bytes(picture(i))
-    taken: list[int] = []
+    counts: list[int] = []
     add_files = services.add_files
 
     def lose_first_reply(**part: Any) -> int:
-        taken.append(add_files(**part))
-        if len(taken) == 1:
+        counts.append(add_files(**part))
+        if len(counts) == 1:
             raise ConnectionError("the files are stored; the browser never hears so")
-        return taken[-1]
+        return counts[-1]
 
     monkeypatch.setattr(services, "add_files", lose_first_reply)
     imports.locator("#import-files").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
     imports.wait_for_url("**/import/*/", timeout=20_000)
-    assert taken == [50, 0, 10]
-    batch = finished()
+    assert counts == [50, 0, 10]
+    batch = run_latest_import()
     assert (batch.added, batch.duplicates) == (60, 0)
 
 
-def test_no_connection_then_try_again_then_stop(imports: Page, tmp_path: Path) -> None:
+def test_upload_without_a_connection_can_be_retried_and_stopped(imports: Page, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(picture(1))
     imports.clock.install()
     imports.route("**/files?part=0", lambda route: route.abort("connectionrefused"))

@@ -122,10 +122,10 @@ class PlatformOnSmallDisk:
 
     def answer(self) -> None:
         """Answer one image. The answer is stored when this returns."""
-        label = self.site.one("SELECT min(id) FROM labeling_label")
+        label = self.site.first_value("SELECT min(id) FROM labeling_label")
         self.reviewer.answer(self.reviewer.next(1)[0], "correct", label)
         self.answered += 1
-        assert self.site.one("SELECT count(*) FROM review_decision") == self.answered
+        assert self.site.first_value("SELECT count(*) FROM review_decision") == self.answered
 
     def page(self, path: str) -> str:
         """Return a page as an admin sees it."""
