@@ -26,14 +26,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def boss() -> User:
+def platform_admin() -> User:
     return factories.UserFactory(username="boss", is_superuser=True)
 
 
 @pytest.fixture
-def old_login(boss: User, client: Client) -> Client:
+def old_login(platform_admin: User, client: Client) -> Client:
     """Return an admin who logged in a while ago."""
-    client.force_login(boss)
+    client.force_login(platform_admin)
     age_sessions()
     return client
 
@@ -116,8 +116,10 @@ def test_submitted_fields_are_escaped_in_the_confirmation_page(old_login: Client
     assert "<script>alert" not in html and '"><script>"' not in html
 
 
-def test_admin_role_is_given_and_withdrawn_except_from_the_last_admin(boss: User, client: Client) -> None:
-    client.force_login(boss)
+def test_admin_role_is_given_and_withdrawn_except_from_the_last_admin(
+    platform_admin: User, client: Client
+) -> None:
+    client.force_login(platform_admin)
     hana = factories.UserFactory(username="hana")
     page = reverse("user-admin", args=[hana.pk])
     client.post(page, {"admin": "1"})
@@ -126,21 +128,24 @@ def test_admin_role_is_given_and_withdrawn_except_from_the_last_admin(boss: User
     client.post(page, {"admin": "0"})
     hana.refresh_from_db()
     assert not hana.is_superuser and not hana.is_staff
-    own = reverse("user-admin", args=[boss.pk])
+    own = reverse("user-admin", args=[platform_admin.pk])
     assert "at least one admin" in client.post(own, {"admin": "0"}, follow=True).content.decode()
-    boss.refresh_from_db()
-    assert boss.is_superuser
+    platform_admin.refresh_from_db()
+    assert platform_admin.is_superuser
     # A deactivated admin does not count as an admin.
     factories.UserFactory(is_superuser=True, is_active=False)
     with pytest.raises(ValidationError):
-        services.set_admin(user=boss, is_admin=False, actor=None)
+        services.set_admin(user=platform_admin, is_admin=False, actor=None)
     with pytest.raises(ValidationError):
-        services.set_admin(user=factories.UserFactory(is_active=False), is_admin=True, actor=boss)
+        services.set_admin(user=factories.UserFactory(is_active=False), is_admin=True, actor=platform_admin)
     kinds = Event.objects.filter(object_id=str(hana.pk)).order_by("pk").values_list("kind", "actor_id")
-    assert list(kinds) == [("user.made_admin", boss.pk), ("user.admin_withdrawn", boss.pk)]
+    assert list(kinds) == [
+        ("user.made_admin", platform_admin.pk),
+        ("user.admin_withdrawn", platform_admin.pk),
+    ]
 
 
-def test_commands_give_and_withdraw_admin_roles_and_set_passwords(boss: User) -> None:
+def test_commands_give_and_withdraw_admin_roles_and_set_passwords(platform_admin: User) -> None:
     hana = factories.UserFactory(username="hana")
     out, err = StringIO(), StringIO()
     call_command("user_admin", "HANA", stdout=out)
@@ -160,10 +165,10 @@ def test_commands_give_and_withdraw_admin_roles_and_set_passwords(boss: User) ->
     assert kinds == [(kind, None) for kind in expected]
 
 
-def test_admin_who_withdraws_the_own_role_is_redirected_home(boss: User, client: Client) -> None:
+def test_admin_who_withdraws_the_own_role_is_redirected_home(platform_admin: User, client: Client) -> None:
     factories.UserFactory(is_superuser=True)
-    client.force_login(boss)
-    answer = client.post(reverse("user-admin", args=[boss.pk]), {"admin": "0"})
+    client.force_login(platform_admin)
+    answer = client.post(reverse("user-admin", args=[platform_admin.pk]), {"admin": "0"})
     assert (answer.status_code, answer["Location"]) == (302, "/")
     assert client.get(reverse("users")).status_code == 403
 
@@ -196,14 +201,14 @@ def test_concurrent_withdrawals_of_admin_roles_keep_one_admin() -> None:
         assert User.objects.filter(is_superuser=True, is_active=True).count() == 1
 
 
-def test_page_of_logins_lists_failed_logins_and_limits(boss: User, client: Client) -> None:
+def test_page_of_logins_lists_failed_logins_and_limits(platform_admin: User, client: Client) -> None:
     factories.UserFactory(username="hana")
     for n in range(7):
         Client(HTTP_USER_AGENT="curl/8.5").post(
             "/accounts/login/", {"username": "hana", "password": f"guess {n}"}, REMOTE_ADDR="198.51.100.7"
         )
     Client().post("/accounts/login/", {"username": "my-secret-word", "password": "x"})
-    client.force_login(boss)
+    client.force_login(platform_admin)
     html = client.get(reverse("logins")).content.decode()
     for part in ("198.51.100.7", "hana", "curl", "one address", "unknown name", "Limited"):
         assert part in html, part

@@ -26,7 +26,7 @@ NEW = {"name": "kei", "password": "", "language": "ja"}
 
 
 @pytest.fixture
-def boss() -> User:
+def platform_admin() -> User:
     """Return an admin of the platform who has no password."""
     user = User(username="boss", is_superuser=True)
     user.set_unusable_password()
@@ -35,14 +35,14 @@ def boss() -> User:
 
 
 @pytest.fixture
-def old_login(boss: User, client: Client) -> Client:
-    client.force_login(boss)
+def old_login(platform_admin: User, client: Client) -> Client:
+    client.force_login(platform_admin)
     age_sessions()
     return client
 
 
-def test_code_confirms_the_action_and_input_is_kept(boss: User, old_login: Client) -> None:
-    app, codes = set_up(boss)
+def test_code_confirms_the_action_and_input_is_kept(platform_admin: User, old_login: Client) -> None:
+    app, codes = set_up(platform_admin)
     unconfirmed = old_login.post(reverse("user-create"), NEW)
     page = unconfirmed.content.decode()
     assert unconfirmed.status_code == 403 and 'name="confirm_code"' in page and "confirm_password" not in page
@@ -58,8 +58,8 @@ def test_code_confirms_the_action_and_input_is_kept(boss: User, old_login: Clien
     assert latest_event("user.confirmed").data["method"] == "recovery_code"
 
 
-def test_wrong_codes_at_the_confirmation_are_slowed(boss: User, old_login: Client) -> None:
-    app, _codes = set_up(boss)
+def test_wrong_codes_at_the_confirmation_are_slowed(platform_admin: User, old_login: Client) -> None:
+    app, _codes = set_up(platform_admin)
     for _n in range(5):
         old_login.post(reverse("user-create"), {**NEW, "confirm_code": "000000"})
     slowed = old_login.post(reverse("user-create"), {**NEW, "confirm_code": app.code()})
@@ -67,8 +67,8 @@ def test_wrong_codes_at_the_confirmation_are_slowed(boss: User, old_login: Clien
     assert Event.objects.filter(kind="user.second_step_failed").count() == 5
 
 
-def test_invalid_passkey_credential_is_refused(boss: User, old_login: Client) -> None:
-    set_up(boss)
+def test_invalid_passkey_credential_is_refused(platform_admin: User, old_login: Client) -> None:
+    set_up(platform_admin)
     for credential in ("{}", "null", "x", '{"id": 1}'):
         answer = old_login.post(reverse("user-create"), {**NEW, "confirm_credential": credential})
         assert answer.status_code == 403 and "was not accepted" in answer.content.decode(), credential
@@ -82,10 +82,10 @@ def test_user_without_password_and_factor_is_referred_to_an_admin(old_login: Cli
 
 class TestConfirmationBySignOn:
     @pytest.fixture(autouse=True)
-    def site(self, idp: Provider, settings: Any, tmp_path: Path, boss: User) -> None:
+    def site(self, idp: Provider, settings: Any, tmp_path: Path, platform_admin: User) -> None:
         oidc.configure_site(idp, settings, tmp_path)
         SocialAccount.objects.create(
-            user=boss, provider=idp.issuer, uid="boss-1", extra_data={"name": "boss"}
+            user=platform_admin, provider=idp.issuer, uid="boss-1", extra_data={"name": "boss"}
         )
         idp.user("boss-1", preferred_username="boss")
 
@@ -131,7 +131,7 @@ class TestConfirmationBySignOn:
         assert old_login.post(reverse("user-create"), NEW).status_code == 403
 
     def test_login_of_another_user_does_not_confirm(
-        self, idp: Provider, boss: User, old_login: Client
+        self, idp: Provider, platform_admin: User, old_login: Client
     ) -> None:
         other = factories.UserFactory(username="hana")
         SocialAccount.objects.create(user=other, provider=idp.issuer, uid="hana-1")
@@ -140,10 +140,10 @@ class TestConfirmationBySignOn:
             answer = old_login.get(idp.sign_on(begin(old_login, "sign-on-confirm"), subject))
             assert "a different user" in page_after(old_login, answer)
         assert old_login.post(reverse("user-create"), NEW).status_code == 403
-        assert old_login.session["_auth_user_id"] == str(boss.pk) and User.objects.count() == 2
+        assert old_login.session["_auth_user_id"] == str(platform_admin.pk) and User.objects.count() == 2
 
     def test_sign_on_that_began_as_a_login_does_not_confirm(
-        self, idp: Provider, boss: User, old_login: Client
+        self, idp: Provider, platform_admin: User, old_login: Client
     ) -> None:
         """The sign-on logs in again in the same browser, but the session was not opened by it."""
         idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
@@ -172,10 +172,10 @@ class TestConfirmationBySignOn:
         assert client.post(reverse("user-create"), NEW).status_code == status
 
     def test_a_confirmation_counts_once_and_in_its_own_session(
-        self, idp: Provider, boss: User, old_login: Client
+        self, idp: Provider, platform_admin: User, old_login: Client
     ) -> None:
         other = Client()
-        other.force_login(boss)
+        other.force_login(platform_admin)
         age_sessions()
         idp.user("boss-1", preferred_username="boss", auth_time=int(time.time()))
         back = idp.sign_on(begin(other, "sign-on-confirm"), "boss-1")

@@ -47,7 +47,7 @@ def _quick_passwords(settings) -> None:
 
 
 @pytest.fixture
-def boss_client() -> Client:
+def platform_admin_client() -> Client:
     client = Client(headers={"accept-language": "en"})
     client.force_login(person(username="boss", is_superuser=True))
     return client
@@ -70,10 +70,10 @@ def boss_client() -> Client:
     ],
 )
 def test_equal_or_confusable_name_is_refused_and_the_error_names_the_other(
-    boss_client: Client, existing_name: str, new_name: str
+    platform_admin_client: Client, existing_name: str, new_name: str
 ) -> None:
     person(username=existing_name)
-    answer = boss_client.post(reverse("user-create"), {"name": new_name, "password": GOOD})
+    answer = platform_admin_client.post(reverse("user-create"), {"name": new_name, "password": GOOD})
     assert answer.status_code == 422
     message = " ".join(answer.context["form"].errors["name"])
     assert existing_name in message or "scripts" in message
@@ -83,15 +83,15 @@ def test_equal_or_confusable_name_is_refused_and_the_error_names_the_other(
 @pytest.mark.parametrize(
     "name", ["花子", "はなこ", "ﾊﾅｺ", "Ｔａｎａｋａ", "山田taro", "Line3検査員", "Анна", "김민수"]
 )
-def test_japanese_and_other_names_work(boss_client: Client, name: str) -> None:
-    answer = boss_client.post(reverse("user-create"), {"name": name, "password": GOOD})
+def test_japanese_and_other_names_work(platform_admin_client: Client, name: str) -> None:
+    answer = platform_admin_client.post(reverse("user-create"), {"name": name, "password": GOOD})
     assert answer.status_code == 302
     assert log_in(name, GOOD).status_code == 302
 
 
 @pytest.mark.parametrize("name", ["hаna", "αdmin", "ハнa", "김はな"])
-def test_scripts_that_no_language_combines_are_refused(boss_client: Client, name: str) -> None:
-    answer = boss_client.post(reverse("user-create"), {"name": name, "password": GOOD})
+def test_scripts_that_no_language_combines_are_refused(platform_admin_client: Client, name: str) -> None:
+    answer = platform_admin_client.post(reverse("user-create"), {"name": name, "password": GOOD})
     assert answer.status_code == 422
     assert "scripts" in " ".join(answer.context["form"].errors["name"])
 
@@ -104,8 +104,11 @@ def test_scripts_that_no_language_combines_are_refused(boss_client: Client, name
         "boss\u3164", "boss\uffa0", "bo\u115fss", "\u1160", "김\u3164",
     ],
 )  # fmt: skip
-def test_hostile_names_are_refused_without_an_error_page(boss_client: Client, hostile: str) -> None:
-    assert boss_client.post(reverse("user-create"), {"name": hostile, "password": GOOD}).status_code == 422
+def test_hostile_names_are_refused_without_an_error_page(platform_admin_client: Client, hostile: str) -> None:
+    assert (
+        platform_admin_client.post(reverse("user-create"), {"name": hostile, "password": GOOD}).status_code
+        == 422
+    )
     assert log_in(hostile).status_code == 200
     assert User.objects.count() == 1
 

@@ -90,19 +90,19 @@ def test_pages_are_in_the_language_of_the_user_in_any_browser() -> None:
 
 
 @pytest.fixture
-def boss() -> User:
+def platform_admin() -> User:
     return factories.UserFactory(username="boss", is_superuser=True)
 
 
-def test_admin_creates_a_user_with_a_generated_password(boss: User, client: Client) -> None:
-    client.force_login(boss)
+def test_admin_creates_a_user_with_a_generated_password(platform_admin: User, client: Client) -> None:
+    client.force_login(platform_admin)
     answer = client.post(reverse("user-create"), {"name": "hana", "password": "", "language": "ja"})
     html = answer.content.decode()
     password = html.split("data-password>")[1].split("<")[0]
     user = authenticate(username="hana", password=password)
     assert isinstance(user, User) and (user.language, user.is_superuser) == ("ja", False)
     assert "no-store" in answer["Cache-Control"]
-    assert Event.objects.get(kind="user.created").actor_id == boss.pk
+    assert Event.objects.get(kind="user.created").actor_id == platform_admin.pk
     assert password not in str(Event.objects.get(kind="user.created").data)
     assert password not in client.get(reverse("users")).content.decode()
 
@@ -120,20 +120,20 @@ def test_admin_creates_a_user_with_a_generated_password(boss: User, client: Clie
     ],
 )
 def test_bad_names_and_weak_passwords_are_refused(
-    boss: User, client: Client, form: dict[str, str], field: str
+    platform_admin: User, client: Client, form: dict[str, str], field: str
 ) -> None:
-    client.force_login(boss)
+    client.force_login(platform_admin)
     answer = client.post(reverse("user-create"), form)
     assert answer.status_code == 422 and field in answer.context["form"].errors
     assert User.objects.count() == 1
     assert "long and unusual" not in answer.content.decode()
 
 
-def test_deactivated_user_is_logged_out_at_once(boss: User, client: Client) -> None:
+def test_deactivated_user_is_logged_out_at_once(platform_admin: User, client: Client) -> None:
     user = factories.UserFactory(username="hana")
     client_of_user = Client()
     client_of_user.force_login(user)
-    client.force_login(boss)
+    client.force_login(platform_admin)
     client.post(reverse("user-active", args=[user.pk]), {"active": "0"})
     assert client_of_user.get("/accounts/me/").status_code == 302
     assert log_in(Client(), "hana").status_code == 200
@@ -142,7 +142,7 @@ def test_deactivated_user_is_logged_out_at_once(boss: User, client: Client) -> N
     assert set(Event.objects.values_list("kind", flat=True)) >= {"user.deactivated", "user.reactivated"}
 
 
-def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Client) -> None:
+def test_datasets_that_lose_their_last_admin_are_named(platform_admin: User, client: Client) -> None:
     """A user who leaves must be locked out at once, so the deactivation is not refused.
 
     Admins of the platform can help.
@@ -152,7 +152,7 @@ def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Clien
         dataset = factories.DatasetFactory(name=name)
         for user, role in {hana: Role.ADMIN, **others}.items():
             services.set_role(dataset=dataset, user=user, role=role, actor=None)
-    client.force_login(boss)
+    client.force_login(platform_admin)
     page = client.post(reverse("user-active", args=[hana.pk]), {"active": "0"}, follow=True).content.decode()
     assert "hana is logged out" in page
     assert "no active admin now: Alone, Reviewed" in page
@@ -165,20 +165,20 @@ def test_datasets_that_lose_their_last_admin_are_named(boss: User, client: Clien
     assert "no active admin" not in page
 
 
-def test_last_admin_of_the_platform_cannot_be_deactivated(boss: User, client: Client) -> None:
-    client.force_login(boss)
-    client.post(reverse("user-active", args=[boss.pk]), {"active": "0"})
-    boss.refresh_from_db()
-    assert boss.is_active
+def test_last_admin_of_the_platform_cannot_be_deactivated(platform_admin: User, client: Client) -> None:
+    client.force_login(platform_admin)
+    client.post(reverse("user-active", args=[platform_admin.pk]), {"active": "0"})
+    platform_admin.refresh_from_db()
+    assert platform_admin.is_active
     with pytest.raises(ValidationError):
-        services.set_active(user=boss, active=False, actor=None)
+        services.set_active(user=platform_admin, active=False, actor=None)
 
 
-def test_a_reset_password_is_shown_once_and_ends_sessions(boss: User, client: Client) -> None:
+def test_a_reset_password_is_shown_once_and_ends_sessions(platform_admin: User, client: Client) -> None:
     user = factories.UserFactory(username="hana")
     client_of_user = Client()
     client_of_user.force_login(user)
-    client.force_login(boss)
+    client.force_login(platform_admin)
     html = client.post(reverse("user-password", args=[user.pk])).content.decode()
     password = html.split("data-password>")[1].split("<")[0]
     assert client_of_user.get("/accounts/me/").status_code == 302
@@ -186,19 +186,19 @@ def test_a_reset_password_is_shown_once_and_ends_sessions(boss: User, client: Cl
     assert authenticate(username="hana", password=PASSWORD) is None
 
 
-def test_right_to_create_datasets_is_given_and_withdrawn(boss: User, client: Client) -> None:
+def test_right_to_create_datasets_is_given_and_withdrawn(platform_admin: User, client: Client) -> None:
     user = factories.UserFactory()
-    client.force_login(boss)
+    client.force_login(platform_admin)
     for value, expected in (("1", True), ("0", False)):
         client.post(reverse("user-may-create", args=[user.pk]), {"allowed": value})
         user.refresh_from_db()
         assert user.may_create_datasets is expected
 
 
-def test_users_are_listed_page_by_page_and_searched(boss: User, client: Client) -> None:
+def test_users_are_listed_page_by_page_and_searched(platform_admin: User, client: Client) -> None:
     for number in range(60):
         factories.UserFactory(username=f"person{number:02}")
-    client.force_login(boss)
+    client.force_login(platform_admin)
     first = client.get(reverse("users")).content.decode()
     assert "person10" in first and "person59" not in first and "after=person48" in first
     assert "person59" in client.get(reverse("users") + "?after=person48").content.decode()
@@ -235,8 +235,8 @@ def test_last_admin_of_a_dataset_cannot_be_removed(client: Client) -> None:
         assert "at least one admin" in answer.content.decode()
     assert Membership.objects.get(user=admin).role == Role.ADMIN
     # A deactivated admin does not count as an admin.
-    gone = factories.UserFactory(is_active=False)
-    factories.MembershipFactory(dataset=dataset, user=gone, role=Role.ADMIN)
+    inactive_user = factories.UserFactory(is_active=False)
+    factories.MembershipFactory(dataset=dataset, user=inactive_user, role=Role.ADMIN)
     with pytest.raises(ValidationError):
         services.remove_member(dataset=dataset, user=admin, actor=admin)
 

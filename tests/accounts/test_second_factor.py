@@ -211,37 +211,37 @@ def test_a_second_app_is_refused(hana: User) -> None:
 
 
 def test_lost_factors_are_reset_by_another_admin_only(hana: User) -> None:
-    boss = factories.UserFactory(username="boss", is_superuser=True)
+    platform_admin = factories.UserFactory(username="boss", is_superuser=True)
     set_up(hana)
     for actor in (hana, factories.UserFactory(), factories.UserFactory(is_superuser=True, is_active=False)):
         with pytest.raises(PermissionDenied):
             services.reset(user=hana, actor=actor)
     with pytest.raises(ValidationError):
-        services.reset(user=boss, actor=boss)
-    assert services.reset(user=hana, actor=boss) == 2
-    assert services.reset(user=hana, actor=boss) == 0
+        services.reset(user=platform_admin, actor=platform_admin)
+    assert services.reset(user=hana, actor=platform_admin) == 2
+    assert services.reset(user=hana, actor=platform_admin) == 0
     event = Event.objects.get(kind="user.factors_reset")
-    assert (event.actor_id, event.object_id, event.data["removed"]) == (boss.pk, str(hana.pk), 2)
+    assert (event.actor_id, event.object_id, event.data["removed"]) == (platform_admin.pk, str(hana.pk), 2)
     client = Client()
     assert first_step(client)["Location"] == "/"
 
 
 @pytest.fixture
-def boss() -> User:
+def platform_admin() -> User:
     return factories.UserFactory(username="boss", is_superuser=True)
 
 
-def test_only_an_admin_of_the_platform_with_a_factor_requires_it(boss: User, hana: User) -> None:
+def test_only_an_admin_of_the_platform_with_a_factor_requires_it(platform_admin: User, hana: User) -> None:
     factories.DatasetFactory(admin=hana)
     set_up(hana)
     with pytest.raises(PermissionDenied):
         services.set_required(required=True, user=hana)
     with pytest.raises(ValidationError):
-        services.set_required(required=True, user=boss)
+        services.set_required(required=True, user=platform_admin)
     assert not selectors.is_required_for_admins()
-    set_up(boss)
-    services.set_required(required=True, user=boss)
-    services.set_required(required=True, user=boss)
+    set_up(platform_admin)
+    services.set_required(required=True, user=platform_admin)
+    services.set_required(required=True, user=platform_admin)
     assert Event.objects.filter(kind="site.second_factor_required").count() == 1
 
 
@@ -258,15 +258,17 @@ def open_to(client: Client, addresses: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ["platform", "dataset"])
-def test_admins_without_a_required_factor_reach_only_its_setup(role: str, boss: User, hana: User) -> None:
+def test_admins_without_a_required_factor_reach_only_its_setup(
+    role: str, platform_admin: User, hana: User
+) -> None:
     from tests.accounts.test_doors import every_address
 
     dataset = factories.DatasetFactory(slug="parts", admin=hana if role == "dataset" else None)
     factories.MembershipFactory(dataset=dataset, user=(other := factories.UserFactory()), role="reviewer")
     if role == "platform":
         User.objects.filter(pk=hana.pk).update(is_superuser=True)
-    set_up(boss)
-    services.set_required(required=True, user=boss)
+    set_up(platform_admin)
+    services.set_required(required=True, user=platform_admin)
     client = Client()
     first_step(client)
     written = Event.objects.count()
@@ -301,16 +303,16 @@ def test_admins_without_a_required_factor_reach_only_its_setup(role: str, boss: 
     assert selectors.has_second_factor(hana)  # the last factor stays while admins need one
 
 
-def test_command_resets_the_factors_of_the_last_admin(boss: User) -> None:
+def test_command_resets_the_factors_of_the_last_admin(platform_admin: User) -> None:
     from io import StringIO
 
     from django.core.management import CommandError, call_command
 
-    set_up(boss)
-    services.set_required(required=True, user=boss)
+    set_up(platform_admin)
+    services.set_required(required=True, user=platform_admin)
     output = StringIO()
     call_command("reset_second_factor", "ＢＯＳＳ", stdout=output)
-    assert "boss" in output.getvalue() and not selectors.has_second_factor(boss)
+    assert "boss" in output.getvalue() and not selectors.has_second_factor(platform_admin)
     event = Event.objects.get(kind="user.factors_reset")
     assert (event.actor_id, event.data["source"]) == (None, "command")
     call_command("reset_second_factor", "boss", stdout=output)

@@ -414,14 +414,14 @@ def test_concurrent_sign_ons_link_an_identity_to_one_user(process: str, idp: Pro
     users = User.objects.count()
     addresses = [idp.sign_on(begin(browser, process), "new") for browser in browsers]
 
-    def come_back(browser: Client, address: str) -> None:
+    def open_callback(browser: Client, address: str) -> None:
         try:
             browser.get(address)
         finally:
             connections.close_all()
 
     threads = [
-        threading.Thread(target=come_back, args=pair) for pair in zip(browsers, addresses, strict=True)
+        threading.Thread(target=open_callback, args=pair) for pair in zip(browsers, addresses, strict=True)
     ]
     for thread in threads:
         thread.start()

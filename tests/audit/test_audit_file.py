@@ -117,10 +117,12 @@ def test_head_kept_elsewhere_is_compared(file: Path) -> None:
     assert codes(file, heads=[Head(9, bytes(32))]) == ["head"]
 
 
-def _change_of_rows(table: str, act: Callable[[list[bytes]], object]) -> Callable[[dict[str, bytes]], None]:
+def _change_of_rows(
+    table: str, change_rows: Callable[[list[bytes]], object]
+) -> Callable[[dict[str, bytes]], None]:
     def change(contents: dict[str, bytes]) -> None:
         lines = contents[f"{table}.jsonl"].splitlines(keepends=True)
-        act(lines)
+        change_rows(lines)
         contents[f"{table}.jsonl"] = b"".join(lines)
 
     return change

@@ -215,11 +215,11 @@ def test_the_newest_seal_must_be_by_the_given_key(sealed: list[int], signing_key
     from mekiki.audit.private_key import rotate_key
     from verification.signing import public_pem
 
-    mine = signing_key.public_pem.encode()
-    assert check_database(keys=[mine]).ok
+    first_key = signing_key.public_pem.encode()
+    assert check_database(keys=[first_key]).ok
     rotate_key()
     seal_new_rows()
-    assert check_database(keys=[mine]).ok  # the first key signed for the second
+    assert check_database(keys=[first_key]).ok  # the first key signed for the second
     other = public_pem(Ed25519PrivateKey.generate())
     assert [f.code for f in check_database(keys=[other]).findings] == ["key_other"]
 

@@ -116,7 +116,7 @@ def test_link_given_as_the_path_is_followed(import_folder: Import, tmp_path: Pat
 
 
 @pytest.fixture
-def special(tmp_path: Path) -> Path:
+def folder_with_pipes(tmp_path: Path) -> Path:
     """Create a folder with one image, a named pipe and a socket."""
     folder = put(tmp_path / "special", {"a.png": picture(1)})
     os.mkfifo(folder / "pipe.png")
@@ -126,8 +126,8 @@ def special(tmp_path: Path) -> Path:
     return folder
 
 
-def test_pipes_and_sockets_are_named_and_never_opened(import_folder: Import, special: Path) -> None:
-    batch = import_folder(special)
+def test_pipes_and_sockets_are_named_and_never_opened(import_folder: Import, folder_with_pipes: Path) -> None:
+    batch = import_folder(folder_with_pipes)
     assert codes(batch) == dict.fromkeys(["pipe.png", "metadata.csv", "s.png"], "special_file")
     assert batch.problems.get(name="pipe.png").detail == {"format": "named pipe"}
     assert batch.added == 1
@@ -171,9 +171,11 @@ def test_open_regular_checks_the_file_after_opening(tmp_path: Path, monkeypatch)
 
 
 @pytest.mark.parametrize("path", ["special/pipe.png", "/dev/null"])
-def test_pipe_or_device_given_as_the_path_is_refused(dataset: Dataset, special: Path, path: str) -> None:
+def test_pipe_or_device_given_as_the_path_is_refused(
+    dataset: Dataset, folder_with_pipes: Path, path: str
+) -> None:
     with pytest.raises(CommandError, match=r"is not a file but a (named pipe|device)"):
-        call_command("import", dataset.slug, str(special.parent / path))
+        call_command("import", dataset.slug, str(folder_with_pipes.parent / path))
     assert not ImportBatch.objects.exists()
 
 

@@ -101,12 +101,12 @@ def test_fixing_entries_delays_promotions_but_not_answers() -> None:
     draft = freeze(dataset=station.dataset, user=admin)
     outcomes: dict[str, Exception | None] = {}
 
-    def run_in_thread(name: str, act: Callable[[], Any]) -> None:
+    def run_in_thread(name: str, action: Callable[[], Any]) -> None:
         def run() -> None:
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SET lock_timeout = '1s'")
-                act()
+                action()
                 outcomes[name] = None
             except OperationalError as error:
                 outcomes[name] = error

@@ -68,27 +68,27 @@ def reseal(contents: dict[str, bytes], key: Ed25519PrivateKey | None = None) -> 
 
 
 @pytest.fixture
-def good(frozen: LabelSet) -> Path:
+def valid_file(frozen: LabelSet) -> Path:
     return path_of(frozen)
 
 
-def test_a_label_set_as_written_verifies(good: Path) -> None:
-    report = verify(good)
+def test_a_label_set_as_written_verifies(valid_file: Path) -> None:
+    report = verify(valid_file)
     assert report.ok, [str(p) for p in report.problems]
     assert report.summary["counts"] == {"labels": 10, "human": 8, "machine": 2, "images": 10}
     assert report.summary["version"] == 1 and report.summary["frozen_by"] == "admin"
 
 
-def test_packing_the_same_contents_gives_the_same_bytes(good: Path, tmp_path: Path) -> None:
-    assert pack(contents_of(good), tmp_path / "again.zip").read_bytes() == good.read_bytes()
+def test_packing_the_same_contents_gives_the_same_bytes(valid_file: Path, tmp_path: Path) -> None:
+    assert pack(contents_of(valid_file), tmp_path / "again.zip").read_bytes() == valid_file.read_bytes()
 
 
 @given(data=st.data())
 @PER_CHANGE
 def test_any_changed_byte_is_detected(
-    good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    valid_file: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    raw = bytearray(good.read_bytes())
+    raw = bytearray(valid_file.read_bytes())
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
     changed = tmp_path_factory.mktemp("changed") / "set.zip"
@@ -96,18 +96,18 @@ def test_any_changed_byte_is_detected(
     report = verify(changed)
     if report.ok:
         # Only unused bits of a compressed stream may change. It then unpacks to the same contents.
-        with zipfile.ZipFile(good) as archive:
+        with zipfile.ZipFile(valid_file) as archive:
             packed = [i for i in archive.infolist() if i.compress_type == zipfile.ZIP_DEFLATED]
         assert any(i.header_offset <= at < i.header_offset + 100 + i.compress_size for i in packed)
-        assert contents_of(changed) == contents_of(good)
+        assert contents_of(changed) == contents_of(valid_file)
 
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_truncated_and_extended_files_are_refused(
-    good: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    valid_file: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    raw = good.read_bytes()
+    raw = valid_file.read_bytes()
     changed = tmp_path_factory.mktemp("changed") / "set.zip"
     cut = data.draw(st.integers(0, len(raw) - 1))
     more = data.draw(st.binary(min_size=1, max_size=40))
@@ -117,8 +117,8 @@ def test_truncated_and_extended_files_are_refused(
 
 
 @pytest.mark.parametrize("name", [*form.LISTED, *form.SEALING, "an image"])
-def test_removed_renamed_and_emptied_files_are_detected(good: Path, tmp_path: Path, name: str) -> None:
-    contents = contents_of(good)
+def test_removed_renamed_and_emptied_files_are_detected(valid_file: Path, tmp_path: Path, name: str) -> None:
+    contents = contents_of(valid_file)
     if name == "an image":
         name = next(n for n in contents if n.startswith("images/"))
     without = {k: v for k, v in contents.items() if k != name}
@@ -129,14 +129,14 @@ def test_removed_renamed_and_emptied_files_are_detected(good: Path, tmp_path: Pa
     assert not verify(pack({**contents, name: b""}, tmp_path / "emptied.zip")).ok
 
 
-def test_added_file_is_detected(good: Path, tmp_path: Path) -> None:
-    added = pack({**contents_of(good), "virus.exe": b"MZ"}, tmp_path / "added.zip")
+def test_added_file_is_detected(valid_file: Path, tmp_path: Path) -> None:
+    added = pack({**contents_of(valid_file), "virus.exe": b"MZ"}, tmp_path / "added.zip")
     assert codes(verify(added)) == {"extra"}
 
 
-def test_duplicate_file_is_detected(good: Path, tmp_path: Path) -> None:
+def test_duplicate_file_is_detected(valid_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "twice.zip"
-    contents = contents_of(good)
+    contents = contents_of(valid_file)
     with path.open("w+b") as file:
         writer = zips.Writer(file)
         for name, content in [*contents.items(), (form.README, b"another text")]:
@@ -181,10 +181,10 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_forged_rows_with_new_hashes_are_detected(good: Path, tmp_path: Path, name: str) -> None:
+def test_forged_rows_with_new_hashes_are_detected(valid_file: Path, tmp_path: Path, name: str) -> None:
     """A forged row is detected even if the hashes, the table and the signature match it."""
     forge, code = FORGERIES[name]
-    contents = contents_of(good)
+    contents = contents_of(valid_file)
     rows = contents[form.ROWS].splitlines(keepends=True)
     # The first row with a reviewer's label comes first.
     rows.sort(key=lambda line: (json.loads(line)["source"] != "human", json.loads(line)["image_sha256"]))
@@ -194,41 +194,41 @@ def test_forged_rows_with_new_hashes_are_detected(good: Path, tmp_path: Path, na
     assert code in problem_codes
 
 
-def test_table_that_differs_from_the_rows_is_detected(good: Path, tmp_path: Path) -> None:
-    contents = contents_of(good)
+def test_table_that_differs_from_the_rows_is_detected(valid_file: Path, tmp_path: Path) -> None:
+    contents = contents_of(valid_file)
     contents[form.TABLE] = contents[form.TABLE].replace(b"confirm", b"correct", 1)
     assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"table"}
 
 
-def test_counts_that_differ_from_the_rows_are_detected(good: Path, tmp_path: Path) -> None:
-    contents = contents_of(good)
+def test_counts_that_differ_from_the_rows_are_detected(valid_file: Path, tmp_path: Path) -> None:
+    contents = contents_of(valid_file)
     manifest = json.loads(contents[form.MANIFEST])
     manifest["counts"]["human"] += 1
     contents[form.MANIFEST] = form.canonical(manifest)
     assert codes(verify(pack(reseal(contents), tmp_path / "forged.zip"))) == {"count"}
 
 
-def test_signature_by_another_key_is_detected_with_a_pinned_key(good: Path, tmp_path: Path) -> None:
+def test_signature_by_another_key_is_detected_with_a_pinned_key(valid_file: Path, tmp_path: Path) -> None:
     """A label set signed by another key is complete in itself. Only a pinned key reveals it."""
-    forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
-    genuine = contents_of(good)[form.PUBLIC_KEY]
+    forged = pack(reseal(contents_of(valid_file)), tmp_path / "forged.zip")
+    genuine = contents_of(valid_file)[form.PUBLIC_KEY]
     assert verify(forged).ok and verify(forged).summary["pinned"] is False
     assert codes(verify(forged, public_key=genuine)) == {"other_key"}
-    report = verify(good, public_key=genuine)
+    report = verify(valid_file, public_key=genuine)
     assert report.ok and report.summary["pinned"] is True
     with pytest.raises(ValueError):
-        verify(good, public_key=b"no key")
+        verify(valid_file, public_key=b"no key")
 
 
-def test_signature_of_another_manifest_is_detected(good: Path, tmp_path: Path) -> None:
-    contents = contents_of(good)
+def test_signature_of_another_manifest_is_detected(valid_file: Path, tmp_path: Path) -> None:
+    contents = contents_of(valid_file)
     manifest = json.loads(contents[form.MANIFEST])
     manifest["frozen_by"] = "somebody else"
     contents[form.MANIFEST] = form.canonical(manifest)
     assert codes(verify(pack(contents, tmp_path / "forged.zip"))) == {"signature"}
 
 
-def test_files_that_are_no_label_sets_are_refused(good: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_label_sets_are_refused(valid_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "it.zip"
     for content in (b"", b"hello", b"PK\x05\x06" + b"\0" * 18, b"PK\x05\x06" + b"\xff" * 18, b"PK" * 5000):
         path.write_bytes(content)
@@ -240,21 +240,21 @@ def test_files_that_are_no_label_sets_are_refused(good: Path, tmp_path: Path) ->
     assert codes(verify(path)) == {"not_ours"}
     # Packed again by another program: the same files in an archive other than the frozen one.
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents_of(good).items():
+        for name, content in contents_of(valid_file).items():
             archive.writestr(name, content)
     assert codes(verify(path)) == {"not_ours"}
 
 
-def test_archive_that_unpacks_to_a_huge_size_is_refused(good: Path, tmp_path: Path) -> None:
-    contents = contents_of(good)
+def test_archive_that_unpacks_to_a_huge_size_is_refused(valid_file: Path, tmp_path: Path) -> None:
+    contents = contents_of(valid_file)
     contents[form.ROWS] = b" " * 300_000_000
     bomb = pack(reseal(contents), tmp_path / "bomb.zip")
     assert bomb.stat().st_size < 1_000_000
     assert "too_dense" in codes(verify(bomb))
 
 
-def test_control_characters_of_file_names_are_not_printed(good: Path, tmp_path: Path) -> None:
-    added = pack({**contents_of(good), "\x1b[2Jgone": b""}, tmp_path / "added.zip")
+def test_control_characters_of_file_names_are_not_printed(valid_file: Path, tmp_path: Path) -> None:
+    added = pack({**contents_of(valid_file), "\x1b[2Jgone": b""}, tmp_path / "added.zip")
     sentences = [str(p) for p in verify(added).problems]
     assert sentences and not any("\x1b" in s for s in sentences)
 
@@ -291,22 +291,22 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_the_command_needs_no_platform(good: Path, tmp_path: Path) -> None:
+def test_the_command_needs_no_platform(valid_file: Path, tmp_path: Path) -> None:
     key = tmp_path / "key.pem"
-    key.write_bytes(contents_of(good)[form.PUBLIC_KEY])
-    process = run_command(str(good), "--key", str(key), home=tmp_path / "home")
+    key.write_bytes(contents_of(valid_file)[form.PUBLIC_KEY])
+    process = run_command(str(valid_file), "--key", str(key), home=tmp_path / "home")
     assert process.returncode == 0, process.stderr
     assert "8 labels by people, 2 by machine" in process.stdout
-    forged = pack(reseal(contents_of(good)), tmp_path / "forged.zip")
+    forged = pack(reseal(contents_of(valid_file)), tmp_path / "forged.zip")
     process = run_command(str(forged), "--key", str(key), home=tmp_path / "home")
     assert process.returncode == 1
     assert "a different key" in process.stderr and "Traceback" not in process.stderr
 
 
-def test_verifier_loads_no_module_of_the_platform(good: Path, tmp_path: Path) -> None:
-    process = run_verifier("verification.label_set", good, folder=tmp_path)
+def test_verifier_loads_no_module_of_the_platform(valid_file: Path, tmp_path: Path) -> None:
+    process = run_verifier("verification.label_set", valid_file, folder=tmp_path)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout)["ok"] is True
-    changed = pack({**contents_of(good), form.ROWS: b""}, tmp_path / "changed.zip")
+    changed = pack({**contents_of(valid_file), form.ROWS: b""}, tmp_path / "changed.zip")
     process = run_from_source("mekiki.exports.verify", changed)
     assert process.returncode == 1 and "labels.jsonl" in process.stdout, process.stderr

@@ -282,9 +282,11 @@ def test_sweeper_that_was_stopped_keeps_jobs_of_live_workers(dataset: Dataset) -
 def test_job_that_changed_after_the_query_is_not_given_back(dataset: Dataset) -> None:
     """Between the query and the update the worker reported, or another sweeper was faster."""
     job = claim(enqueue_encoding(dataset))
-    seen = Job.objects.get(pk=job.pk)
+    outdated = Job.objects.get(pk=job.pk)
     services.beat(job)
-    assert services.handle_dead_worker(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
+    assert (
+        services.handle_dead_worker(job_id=outdated.pk, attempt=outdated.attempt, beats=outdated.beats) == ""
+    )
     assert Job.objects.get().state == State.RUNNING
 
 

@@ -53,7 +53,7 @@ class Heads:
         client.force_login(user or self.admin)
         return client.post(reverse("head-use", args=["parts", head.version]), follow=True)
 
-    def refusal(self, head: Head) -> str:
+    def refusal_message(self, head: Head) -> str:
         with pytest.raises(ValidationError) as error:
             request_promotion(dataset=self.dataset, head=head, user=self.admin)
         return " ".join(error.value.messages)
@@ -91,17 +91,17 @@ def test_reviewer_cannot_choose_a_head(heads: Heads) -> None:
 def test_two_heads_are_not_promoted_at_once(heads: Heads) -> None:
     third = heads.head()
     request_promotion(dataset=heads.dataset, head=heads.first, user=heads.admin)
-    assert "already" in heads.refusal(third)
+    assert "already" in heads.refusal_message(third)
     Job.objects.update(state=State.FAILED)
     request_promotion(dataset=heads.dataset, head=third, user=heads.admin)
 
 
 def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> None:
-    assert "in use already" in heads.refusal(heads.second)
+    assert "in use already" in heads.refusal_message(heads.second)
     other = heads.head(encoder=EncoderFactory(name="another", digest="a" * 64))
-    assert "encoder another (aaaaaaaa)" in heads.refusal(other)
+    assert "encoder another (aaaaaaaa)" in heads.refusal_message(other)
     added = LabelFactory(dataset=heads.dataset, name="new defect")
-    assert "was created before the label “new defect”" in heads.refusal(heads.first)
+    assert "was created before the label “new defect”" in heads.refusal_message(heads.first)
     text = heads.page(heads.first)
     assert "was created before the label “new defect”" in text
     assert reverse("head-use", args=["parts", 1]) not in text
@@ -109,7 +109,7 @@ def test_a_head_that_cannot_be_used_is_refused_with_the_reason(heads: Heads) -> 
     for label in (added, heads.labels[1]):
         label.archived_at = timezone.now()
         label.save()
-    assert "would still predict “傷”" in heads.refusal(heads.first)
+    assert "would still predict “傷”" in heads.refusal_message(heads.first)
     assert not Job.objects.exists() and not Event.objects.filter(kind="head.chosen").exists()
 
 

@@ -106,13 +106,13 @@ def other_session() -> Iterator[psycopg.Connection]:
         yield own
 
 
-def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+def run_in_thread(action: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     """Run a function in a thread on its own connection and add its result or error to the list."""
     out: list[Any] = []
 
     def run() -> None:
         try:
-            out.append(act())
+            out.append(action())
         except Exception as error:
             out.append(error)
         finally:
@@ -257,7 +257,7 @@ class TestConcurrency:
         with other_session() as own:
             own.execute("SET ROLE mekiki")
             own.execute("DELETE FROM datasets_image WHERE id = %s", [deleted_id])
-            thread, out = in_thread(scene.store)
+            thread, out = run_in_thread(scene.store)
             assert until(lambda: is_blocked_by(own.info.backend_pid))
         thread.join(20)
         assert out == [len(scene.images) - 1]
@@ -272,7 +272,7 @@ class TestConcurrency:
 
         with transaction.atomic():
             assert scene.store() == len(scene.images)
-            thread, out = in_thread(delete)
+            thread, out = run_in_thread(delete)
             time.sleep(0.3)
             assert not out, "the deletion waits for the predictions"
         thread.join(20)
@@ -288,7 +288,7 @@ class TestConcurrency:
 
         with transaction.atomic():
             scene.store()
-            thread, out = in_thread(delete)
+            thread, out = run_in_thread(delete)
             time.sleep(0.3)
         thread.join(20)
         assert isinstance(out[0], IntegrityError)
@@ -296,7 +296,7 @@ class TestConcurrency:
 
     def test_two_workers_store_predictions_of_one_head_once(self) -> None:
         scene = Scene(n=40)
-        started = [in_thread(lambda: scene.store()) for _ in range(3)]
+        started = [run_in_thread(lambda: scene.store()) for _ in range(3)]
         for thread, _out in started:
             thread.join(20)
         assert sorted(out[0] for _thread, out in started) == [0, 0, 40]
@@ -307,7 +307,7 @@ class TestConcurrency:
         second = scene.new_head()
         with transaction.atomic():  # its transaction stays open while the others start and end
             scene.store()
-            started = [in_thread(act) for act in (lambda: elsewhere.store(), lambda: scene.store(second))]
+            started = [run_in_thread(act) for act in (lambda: elsewhere.store(), lambda: scene.store(second))]
             # Attaching a partition locks the parent against another attachment until the commit.
             time.sleep(0.2)
         for thread, out in started:

@@ -227,14 +227,14 @@ def test_equal_estimates_are_stored_once_and_the_newest_is_used() -> None:
     head = HeadFactory()
     ChampionFactory(head=head)
     facts: dict[str, Any] = {"low": 0.5, "high": 0.9, "report": EvaluationReport()}
-    one = services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts)
-    assert services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts).pk == one.pk
-    two = services.record_evaluation(head=head, n=12, correct=9, answers=60, **facts)
+    first = services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts)
+    assert services.record_evaluation(head=head, n=10, correct=8, answers=50, **facts).pk == first.pk
+    second = services.record_evaluation(head=head, n=12, correct=9, answers=60, **facts)
     EvaluationFactory()
     refused = HeadFactory(dataset=head.dataset)
     TrainingRunFactory(dataset=head.dataset, head=refused, promoted=False)
     EvaluationFactory(head=refused, answers=70)
-    assert selectors.latest_evaluation(head.dataset) == two
+    assert selectors.latest_evaluation(head.dataset) == second
     curve = selectors.learning_curve(head.dataset)
     assert [e.answers for e in curve] == [50, 60]
     assert all("report" in e.get_deferred_fields() for e in curve), "a report is as large as labels × labels"

@@ -315,12 +315,12 @@ def test_audit_answer_during_the_evaluation_is_in_neither_figure(
 ) -> None:
     real, calls = auditing.audit_sample, []
 
-    def growing(dataset: Any) -> list[Any]:
+    def growing_sample(dataset: Any) -> list[Any]:
         calls.append(dataset)
         sample = list(real(dataset))
         return sample + sample[:1] * (len(calls) - 1)
 
-    monkeypatch.setattr(auditing, "audit_sample", growing)
+    monkeypatch.setattr(auditing, "audit_sample", growing_sample)
     work(reviewed, "refill")
     estimate = newest(reviewed)
     assert estimate.answers - estimate.n == len(training_labels(reviewed))

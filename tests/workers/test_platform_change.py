@@ -52,10 +52,10 @@ def run_change(change: EncoderChange) -> None:
 def test_failed_change_is_not_started_again_at_once(
     platform_change: EncoderChange, coloured: Dataset, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_arguments: Any) -> Any:
+    def fail(*_arguments: Any) -> Any:
         raise StageError("the disk is full")
 
-    monkeypatch.setattr(change_encoder, "_compared", fails)
+    monkeypatch.setattr(change_encoder, "_compared", fail)
     with pytest.raises(StageError):
         run_change(platform_change)
     platform_change.refresh_from_db()
@@ -72,10 +72,10 @@ def test_change_killed_before_the_switch_is_continued(
 ) -> None:
     real = change_encoder.begin_platform_switch
 
-    def lost(**_arguments: Any) -> None:
+    def lose_connection(**_arguments: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(change_encoder, "begin_platform_switch", lost)
+    monkeypatch.setattr(change_encoder, "begin_platform_switch", lose_connection)
     with pytest.raises(OperationalError):
         run_change(platform_change)
     platform_change.refresh_from_db()

@@ -57,18 +57,18 @@ def dataset(tiny_encoder: str) -> Dataset:
 
 
 @pytest.fixture
-def on_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def set_host(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Make this process a worker on a machine of this name."""
 
-    def become(name: str) -> None:
+    def set_name(name: str) -> None:
         monkeypatch.setattr(runner, "host", lambda: name)
         monkeypatch.setattr(probing, "host", lambda: name)
 
-    return become
+    return set_name
 
 
 @pytest.fixture
-def on_record(tiny_encoder: str) -> EncoderProbe:
+def deviating_record(tiny_encoder: str) -> EncoderProbe:
     """Store a probe record of another machine that computes other vectors."""
     loaded = load_encoder(tiny_encoder, device="cpu")
     row = Encoder.objects.create(
@@ -86,15 +86,15 @@ def on_record(tiny_encoder: str) -> EncoderProbe:
 
 
 def test_first_worker_stores_the_record_and_the_second_is_compared(
-    dataset: Dataset, on_host: Callable[[str], None]
+    dataset: Dataset, set_host: Callable[[str], None]
 ) -> None:
-    on_host("first")
+    set_host("first")
     assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
     probe = EncoderProbe.objects.get()
     loaded = encoders.load_cached_encoder(dataset.encoder_name)
     assert (probe.version, probe.host) == (PROBE_VERSION, "first") and probe.processor
     assert bytes(probe.vectors) == loaded.probe.astype("<f4").tobytes()
-    on_host("second")
+    set_host("second")
     assert runner.run_job(str(enqueue(kind=Kind.ENCODE, dataset=dataset).pk)) == "succeeded"
     assert EncoderProbe.objects.count() == 1 and not WorkerDifference.objects.exists()
     with pytest.raises(Error):
@@ -105,8 +105,8 @@ def test_first_worker_stores_the_record_and_the_second_is_compared(
 def test_job_of_a_worker_that_differs_waits_for_another_worker(
     kind: Kind,
     dataset: Dataset,
-    on_record: EncoderProbe,
-    on_host: Callable[[str], None],
+    deviating_record: EncoderProbe,
+    set_host: Callable[[str], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if kind == Kind.CHANGE_ENCODER:
@@ -114,11 +114,11 @@ def test_job_of_a_worker_that_differs_waits_for_another_worker(
         dataset.refresh_from_db()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("mekiki.learning.services.encoder_changes.checked_encoder", lambda name: None)
-            job = request_change(dataset=dataset, name=on_record.encoder.name).job
+            job = request_change(dataset=dataset, name=deviating_record.encoder.name).job
         assert job is not None
     else:
         job = enqueue(kind=kind, dataset=dataset, payload={"trigger": "count"} if kind == Kind.TRAIN else {})
-    on_host("different")
+    set_host("different")
     assert runner.run_job(str(job.pk)) == "declined"
     job.refresh_from_db()
     assert (job.state, job.declined_by, job.finished_at) == (State.QUEUED, ["different"], None)
@@ -126,7 +126,7 @@ def test_job_of_a_worker_that_differs_waits_for_another_worker(
     assert not Embedding.objects.exists()
     difference = WorkerDifference.objects.get()
     assert (difference.host, difference.least) == ("different", 0.99999) and difference.cosine < 0.999
-    assert difference.encoder == on_record.encoder and difference.processor
+    assert difference.encoder == deviating_record.encoder and difference.processor
     assert "embeds nothing" in caplog.text and "first" in caplog.text
     assert progress.status(job, "admin").error == job.error
     if kind == Kind.CHANGE_ENCODER:
@@ -139,7 +139,7 @@ def test_job_of_a_worker_that_differs_waits_for_another_worker(
     with as_owner(triggers=False):  # stands for a worker that computes the vectors of the record
         EncoderProbe.objects.all().delete()
     if kind == Kind.ENCODE:
-        on_host("alike")
+        set_host("alike")
         assert runner.run_job(str(job.pk)) == "succeeded"
         assert Embedding.objects.count() == 12
         job.refresh_from_db()
@@ -147,9 +147,9 @@ def test_job_of_a_worker_that_differs_waits_for_another_worker(
 
 
 def test_worker_that_differed_is_compared_again_later(
-    dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
+    dataset: Dataset, deviating_record: EncoderProbe, set_host: Callable[[str], None]
 ) -> None:
-    on_host("mended")
+    set_host("mended")
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
     for _number in range(7):  # more often than a job may fail
         assert runner.run_job(str(job.pk)) == "declined"
@@ -162,10 +162,12 @@ def test_worker_that_differed_is_compared_again_later(
     assert not WorkerDifference.objects.exists()
 
 
-def test_worker_that_differs_does_not_share_an_encoding(dataset: Dataset, on_record: EncoderProbe) -> None:
+def test_worker_that_differs_does_not_share_an_encoding(
+    dataset: Dataset, deviating_record: EncoderProbe
+) -> None:
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
     assert claim(str(job.pk)) is not None
-    assert encode.help_with(str(job.pk), on_record.encoder_id) == 0
+    assert encode.help_with(str(job.pk), deviating_record.encoder_id) == 0
     assert not Embedding.objects.exists()
 
 
@@ -189,9 +191,9 @@ def test_declining_a_job_is_fenced_and_ends_a_cancelled_job(dataset: Dataset) ->
 
 
 def test_error_of_a_declined_job_is_in_the_language_of_the_job(
-    dataset: Dataset, on_record: EncoderProbe, on_host: Callable[[str], None]
+    dataset: Dataset, deviating_record: EncoderProbe, set_host: Callable[[str], None]
 ) -> None:
-    on_host("different")
+    set_host("different")
     with translation.override("ja"):
         job = enqueue(kind=Kind.ENCODE, dataset=dataset)
         runner.run_job(str(job.pk))
@@ -199,12 +201,12 @@ def test_error_of_a_declined_job_is_in_the_language_of_the_job(
     assert "ワーカー" in job.error and "different" in job.error
 
 
-def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, on_record: EncoderProbe) -> None:
+def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, deviating_record: EncoderProbe) -> None:
     loaded = load_encoder(tiny_encoder, device="cpu")
 
     def embed_text(text: str) -> TextEmbedding:
         row = TextEmbedding.objects.create(
-            encoder=on_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
+            encoder=deviating_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
         )
         reader = texts.TextEncoderProcess()
         try:
@@ -216,9 +218,9 @@ def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, on_record:
 
     refused = embed_text("red")
     assert (refused.problem, refused.vector) == ("other_vectors", None)
-    assert WorkerDifference.objects.get().encoder == on_record.encoder
+    assert WorkerDifference.objects.get().encoder == deviating_record.encoder
     with as_owner(triggers=False):
-        on_record.delete()
+        deviating_record.delete()
     EncoderProbe.objects.create(
         encoder=refused.encoder,
         version=PROBE_VERSION,

@@ -201,10 +201,10 @@ def test_a_worker_with_another_encoder_of_that_name_does_not_help(tiny_encoder: 
 def test_unneeded_help_ends_before_the_encoder_is_loaded(
     dataset: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def loads(*_arguments: Any) -> Any:
+    def fail_if_loaded(*_arguments: Any) -> Any:
         raise AssertionError("the encoder was loaded for nothing")
 
-    monkeypatch.setattr(encode, "encoder_for", loads)
+    monkeypatch.setattr(encode, "encoder_for", fail_if_loaded)
     job = enqueue(kind=Kind.ENCODE, dataset=dataset)
     assert encode.help_with("00000000-0000-0000-0000-000000000000", 1) == 0
     assert encode.help_with(str(job.pk), 1) == 0, "the job is still queued, so an idle worker should claim it"

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
-def rewrite_prompts(dataset: Any, admin: Any, words: str) -> None:
-    labels = [{"name": name, "prompts": [f"{words} {name}"]} for name in PROMPTS]
+def rewrite_prompts(dataset: Any, admin: Any, text: str) -> None:
+    labels = [{"name": name, "prompts": [f"{text} {name}"]} for name in PROMPTS]
     set_schema(dataset=dataset, labels=labels, user=admin)
 
 

@@ -40,11 +40,11 @@ def test_stream_keeps_order_keys_and_vectors(encoder: Encoder, workers: int) -> 
 
 
 def test_bad_images_are_reported_by_key_and_the_others_are_embedded(encoder: Encoder) -> None:
-    def gone() -> bytes:
+    def raise_file_not_found() -> bytes:
         raise FileNotFoundError("deleted meanwhile")
 
     items: list[tuple[int, Any]] = [(n, FILES[n % 23]) for n in range(20)]
-    items[3], items[4], items[19] = (3, b"text"), (4, gone), (19, FILES[0][:80])
+    items[3], items[4], items[19] = (3, b"text"), (4, raise_file_not_found), (19, FILES[0][:80])
     chunks = list(encoder.encode_stream(items, batch=2))
     errors = {key: error.code for chunk in chunks for key, error in chunk.errors.items()}
     assert errors == {3: "not_an_image", 4: "missing", 19: errors[19]}
@@ -55,10 +55,10 @@ def test_bad_images_are_reported_by_key_and_the_others_are_embedded(encoder: Enc
 
 
 def test_unreachable_storage_stops_the_stream(encoder: Encoder) -> None:
-    def down() -> bytes:
+    def raise_connection_error() -> bytes:
         raise ConnectionError("no route to the storage")
 
-    items = [(n, down if n == 9 else FILES[n]) for n in range(20)]
+    items = [(n, raise_connection_error if n == 9 else FILES[n]) for n in range(20)]
     with pytest.raises(ConnectionError):
         list(encoder.encode_stream(items, batch=2, workers=2))
 

@@ -142,6 +142,6 @@ def test_missing_or_damaged_tokenizer_is_reported(tmp_path: Path) -> None:
 
 def test_digest_changes_with_the_tokenizer(tmp_path: Path) -> None:
     place = siglip_like(tmp_path / "siglip")
-    one = load_encoder(f"local-dir:{place}", device="cpu").digest
+    digest_before = load_encoder(f"local-dir:{place}", device="cpu").digest
     hf_tokenizer(place, bos=True)
-    assert load_encoder(f"local-dir:{place}", device="cpu").digest != one
+    assert load_encoder(f"local-dir:{place}", device="cpu").digest != digest_before

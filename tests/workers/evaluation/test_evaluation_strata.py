@@ -53,8 +53,8 @@ def test_equal_weights_give_exactly_wilsons_interval(k: int, more: int, weight: 
     hits = np.array([True] * k + [False] * more)
     plain = proportion(k, k + more)
     assert weighted_proportion(hits, np.full(len(hits), weight)) == weighted_proportion(hits) == plain
-    one = weigh(np.zeros(len(hits), int), [1000])
-    assert (one.weights == 1).all() and one.left_out == 0
+    one_stratum = weigh(np.zeros(len(hits), int), [1000])
+    assert (one_stratum.weights == 1).all() and one_stratum.left_out == 0
 
 
 def test_a_biased_sample_is_corrected_and_its_interval_covers() -> None:

@@ -127,8 +127,8 @@ def test_weight_two_equals_the_row_twice() -> None:
 
 def test_an_unlabelled_class_is_predicted_from_its_prompt() -> None:
     X, y, T = labelled_vectors(n=300, labels=5, noise=0.4)
-    seen = y != 4
-    model = GaussianDiscriminant(T, logit_scale=30.0).fit(X[seen][:100], y[seen][:100])
+    is_labelled = y != 4
+    model = GaussianDiscriminant(T, logit_scale=30.0).fit(X[is_labelled][:100], y[is_labelled][:100])
     assert (model.predict(X[y == 4]) == 4).mean() > 0.5
 
 

@@ -75,9 +75,9 @@ def test_line_and_camera_are_correlated() -> None:
 def test_files_depend_on_the_seed(tmp_path: Path) -> None:
     for name in ("one", "two", "other"):
         make_sample(tmp_path / name, count=12, seed=1 if name == "other" else 5)
-    one = digests(tmp_path / "one")
-    assert one == digests(tmp_path / "two")
-    assert one != digests(tmp_path / "other")
+    first = digests(tmp_path / "one")
+    assert first == digests(tmp_path / "two")
+    assert first != digests(tmp_path / "other")
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:

@@ -164,13 +164,15 @@ def test_held_out_pair_gives_no_gradient() -> None:
     texts_far = texts.clone()
     texts_far[1] = -texts_far[1]
 
-    def of_first(words: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    def gradient_of_first(words: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
         loss = contrastive(images, words, torch.tensor(20.0), true, seen)
         return torch.autograd.grad(loss, images)[0][0]
 
-    assert torch.allclose(of_first(texts, some), of_first(texts_far, some), atol=1e-6)
+    assert torch.allclose(gradient_of_first(texts, some), gradient_of_first(texts_far, some), atol=1e-6)
     everything = torch.ones_like(some)
-    assert not torch.allclose(of_first(texts, everything), of_first(texts_far, everything), atol=1e-3)
+    assert not torch.allclose(
+        gradient_of_first(texts, everything), gradient_of_first(texts_far, everything), atol=1e-3
+    )
 
 
 def claim(subject: str | None, state: str | int | None) -> tuple[int, int, int, int]:
