@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from filelock import FileLock
 from numpy.typing import NDArray
 
@@ -114,7 +115,7 @@ def load(
 
 
 @contextmanager
-def _snapshot_connection() -> Iterator[Any]:
+def _snapshot_connection() -> Iterator[BaseDatabaseWrapper]:
     """Yield a connection on which changes and rows are read in one snapshot while others write.
 
     It is a separate connection, because progress is written on the usual one during the copy.

@@ -1,7 +1,5 @@
 """Queries of the exports."""
 
-from typing import Any
-
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
@@ -20,7 +18,7 @@ from verification import signing
 PAGE = 25
 
 
-def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Any], int | None]:
+def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
     """Return a page of the dataset's label sets, newest first, and the version where the next page starts.
 
     The version is passed as `before`. It is None on the last page.

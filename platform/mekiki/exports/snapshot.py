@@ -22,7 +22,7 @@ from mekiki.learning.accuracy import (
     notes,
     support,
 )
-from mekiki.learning.models import Evaluation
+from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.selectors import champion
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
@@ -144,7 +144,7 @@ def no_calibrated_head() -> "_StrPromise":
     )
 
 
-def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
+def _accuracy(dataset: Dataset, head: Head | None) -> dict[str, Any]:
     """Return the accuracy statement: the newest estimate of the head on the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
     now = audit_counts(dataset)
@@ -206,7 +206,7 @@ def _no_claim(now: AuditCounts) -> dict[str, Any]:
     }
 
 
-def _in_english(head: Any, newest: Evaluation, sentences: list[str]) -> str:
+def _in_english(head: Head, newest: Evaluation, sentences: list[str]) -> str:
     with override("en"):
         figure, rest = headline(newest), support(newest)
     return (
@@ -217,7 +217,7 @@ def _in_english(head: Any, newest: Evaluation, sentences: list[str]) -> str:
     )
 
 
-def _in_japanese(head: Any, newest: Evaluation, sentences: list[str]) -> str:
+def _in_japanese(head: Head, newest: Evaluation, sentences: list[str]) -> str:
     with override("ja"):
         figure, rest = headline(newest), support(newest)
     return (

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -162,7 +163,7 @@ def _write_image(label_set: LabelSet, writer: Writer, image_id: int, row: dict[s
         )
 
 
-def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
+def _manifest(label_set: LabelSet, writer: Writer, key: Ed25519PrivateKey) -> dict[str, Any]:
     fixed = label_set.snapshot
     labels = label_set.human_labels + label_set.machine_labels
     return {

@@ -7,7 +7,8 @@ sends lost messages again and returns the jobs of dead workers to the queue.
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -18,7 +19,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
 
-from mekiki.accounts.access import require_platform_admin, require_role
+from mekiki.accounts.access import DatasetLike, require_platform_admin, require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
@@ -28,6 +29,16 @@ from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind, St
 
 # A worker that has declined a job may claim it again after this time, because the cause may be fixed by then.
 DECLINED_FOR = timedelta(minutes=5)
+
+
+class ProgressFields(TypedDict, total=False):
+    """The columns of a job that show how far it is. `rate`: units per second."""
+
+    stage: str
+    done: int
+    total: int
+    rate: float
+    unit: str
 
 
 class LostClaimError(Exception):
@@ -45,7 +56,7 @@ class WorkerStoppingError(Exception):
 def enqueue(
     *,
     kind: Kind,
-    dataset: Any = None,
+    dataset: DatasetLike | None = None,
     key: str = "",
     payload: dict[str, Any] | None = None,
     user: User | None = None,
@@ -56,13 +67,13 @@ def enqueue(
     have passed the point where it would see the change, so it is also marked to run again at its end. Raises
     RuntimeError if the job cannot be created after five tries, and IntegrityError if the dataset was deleted.
     """
-    key = key or f"{kind}:{getattr(dataset, 'pk', '')}"
+    key = key or f"{kind}:{dataset.pk if dataset is not None else ''}"
     for _attempt in range(5):
         try:
             with transaction.atomic():
                 job = Job.objects.create(
                     kind=kind,
-                    dataset=dataset,
+                    dataset_id=dataset.pk if dataset is not None else None,
                     key=key,
                     payload=payload or {},
                     created_by=user,
@@ -145,10 +156,10 @@ def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
     return job
 
 
-def beat(job: Job, **fields: Any) -> None:
+def beat(job: Job, **fields: Unpack[ProgressFields]) -> None:
     """Store that the worker is alive and how far the job is. Sets `job.holder_stops`.
 
-    `fields` may hold stage, done, total, rate and unit. Raises LostClaimError if another worker has claimed
+    Raises LostClaimError if another worker has claimed
     the job, and CancelledError if the job must stop.
     """
     mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
@@ -375,7 +386,7 @@ def retry(*, job: Job, user: User) -> Job:
     return again
 
 
-def handle_dead_worker(*, job_id: Any, attempt: int, beats: int) -> str:
+def handle_dead_worker(*, job_id: UUID, attempt: int, beats: int) -> str:
     """Requeue or end a running job whose worker died. Return its new state, or "" if the worker is alive.
 
     `attempt` and `beats` are the values that were seen during the whole wait. A job that has changed since

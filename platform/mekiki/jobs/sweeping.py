@@ -6,7 +6,7 @@ the system clock or the clock of the database may be changed meanwhile.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from uuid import UUID
 
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 from mekiki.jobs.services import handle_dead_worker, send
@@ -32,7 +32,7 @@ class Sweeper:
         self._clock = clock
         self._last_sweep = clock()
         # job → the values that were seen, and for how many seconds they have not changed
-        self._unchanged: dict[Any, tuple[tuple[Any, ...], float]] = {}
+        self._unchanged: dict[UUID, tuple[tuple[object, ...], float]] = {}
 
     def sweep(self) -> dict[str, int]:
         """Sweep once. Return how many jobs were given back, failed and sent again."""

@@ -36,12 +36,12 @@ def lock_dataset(dataset: Dataset) -> Dataset:
     return Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
 
 
-def finish_change(change: EncoderChange, state: State, **fields: Any) -> None:
-    """Set the final state of a change, with the given other fields."""
+def finish_change(change: EncoderChange, state: State, **heads: Head | None) -> None:
+    """Set the final state of a change, with its heads, if they are given."""
     change.state, change.ended_at = state, clock.now()
-    for name, value in fields.items():
+    for name, value in heads.items():
         setattr(change, name, value)
-    change.save(update_fields=["state", "ended_at", *fields])
+    change.save(update_fields=["state", "ended_at", *heads])
 
 
 @transaction.atomic

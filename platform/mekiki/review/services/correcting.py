@@ -1,7 +1,7 @@
 """Actions on the page of an image: correct its label, undo the correction, or request another review."""
 
 import uuid
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -109,7 +109,7 @@ def correct_label(
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _create_recheck_item(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
+    item = _create_recheck_item(dataset, image, finished_at=now, overlap=1)
     shown = build_shown(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
@@ -137,8 +137,14 @@ def correct_label(
 
 
 def _create_recheck_item(
-    dataset: Dataset, image: Image, stream: str = Stream.RECHECK, **more: Any
+    dataset: Dataset,
+    image: Image,
+    stream: str = Stream.RECHECK,
+    *,
+    overlap: int | None = None,
+    finished_at: datetime | None = None,
 ) -> QueueItem:
+    """Create a finished item, to which an answer is attached or which is moved to the front."""
     head = Head.objects.filter(champion__dataset=dataset).only("pk").first()
     return QueueItem.objects.create(
         dataset=dataset,
@@ -146,7 +152,10 @@ def _create_recheck_item(
         stream=stream,
         propensity=1.0,  # chosen by a person, not drawn
         head=head,
-        **{"position": 0.0, "overlap": dataset.overlap, **more},
+        position=0.0,
+        overlap=dataset.overlap if overlap is None else overlap,
+        state=QueueItem.State.DONE,
+        finished_at=finished_at,
     )
 
 
@@ -196,7 +205,7 @@ def request_recheck(*, dataset: Dataset, user: User, image_id: int) -> QueueItem
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK
-        waiting = _create_recheck_item(dataset, image, stream, state=QueueItem.State.DONE)
+        waiting = _create_recheck_item(dataset, image, stream)
     waiting.image = image
     item = move_to_front(waiting)
     record(

@@ -1,12 +1,13 @@
 """Filters and tags for accuracy figures: `{% load accuracy %}`. The texts come from learning.accuracy."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from django import template
 
 from mekiki.learning import accuracy
-from mekiki.learning.accuracy import AuditCounts
+from mekiki.learning.accuracy import AuditCounts, Estimate
+from mekiki.learning.models import Evaluation
 from mekiki.review.audit_counts import audit_counts
 
 register = template.Library()
@@ -18,7 +19,7 @@ register.filter("leads_with_interval", accuracy.leads_with_interval)
 
 
 @register.filter
-def headline(estimate: Any) -> str:
+def headline(estimate: Estimate | None) -> str:
     """Return the main figure.
 
     In an interval, no line break separates a number from its percent sign.
@@ -28,7 +29,7 @@ def headline(estimate: Any) -> str:
 
 
 @register.simple_tag
-def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
+def accuracy_notes(evaluation: Evaluation | None, now: AuditCounts | None = None) -> list[str]:
     """Return the sentences beside a figure. `now`: the dataset's counts, read here if they are not given."""
     if evaluation is None:
         return []
@@ -48,14 +49,15 @@ def compared_support(side: dict[str, Any]) -> str:
     return accuracy.support(_estimate(side))
 
 
-def _estimate(side: dict[str, Any]) -> Any:
+def _estimate(side: dict[str, Any]) -> Estimate:
     """Return one side of a comparison as an estimate.
 
     Comparisons made before images were weighted have no `value`: the plain share is used.
     """
     share = side.get("value")
     share = side["correct"] / side["n"] if share is None else share
-    return SimpleNamespace(**{name: side[name] for name in ("n", "correct", "low", "high")}, accuracy=share)
+    figures = {name: side[name] for name in ("n", "correct", "low", "high")}
+    return cast(Estimate, SimpleNamespace(**figures, accuracy=share))
 
 
 @register.filter
