@@ -182,8 +182,8 @@ CASES: dict[str, Case] = {
     "audit/stamping.py:add_time_stamp": (stamping.add_time_stamp, "admin", lambda w: {"reply": b""}),
     "jobs/seals.py:request_seal": (seals.request_seal, "admin", lambda w: {}),
     "jobs/seals.py:request_check": (seals.request_check, "admin", lambda w: {}),
-    "jobs/services.py:cancel": (jobs.cancel, "reviewer", lambda w: {"job": w.job}),
-    "jobs/services.py:retry": (jobs.retry, "reviewer", lambda w: {"job": w.ended}),
+    "jobs/services/user_requests.py:cancel": (jobs.cancel, "reviewer", lambda w: {"job": w.job}),
+    "jobs/services/user_requests.py:retry": (jobs.retry, "reviewer", lambda w: {"job": w.ended}),
     "datasets/services/datasets.py:create_dataset": (
         datasets.create_dataset,
         "stranger",
@@ -248,28 +248,28 @@ CASES: dict[str, Case] = {
     "exports/services.py:retry": (exports.retry, "reviewer", of_label_set),
     "exports/services.py:record_download": (exports.record_download, "stranger", of_label_set),
     "exports/services.py:check_download": (exports.check_download, "stranger", of_label_set),
-    "labeling/services.py:add_label": (labeling.add_label, "reviewer", of_dataset(name="new")),
-    "labeling/services.py:update_label": (
+    "labeling/services/labels.py:add_label": (labeling.add_label, "reviewer", of_dataset(name="new")),
+    "labeling/services/labels.py:update_label": (
         labeling.update_label,
         "reviewer",
         lambda w: {"label": w.label, "critical": True},
     ),
-    "labeling/services.py:archive_label": (
+    "labeling/services/labels.py:archive_label": (
         labeling.archive_label,
         "reviewer",
         lambda w: {"label": w.station.labels[2], "confirmed": True},
     ),
-    "labeling/services.py:restore_label": (
+    "labeling/services/labels.py:restore_label": (
         labeling.restore_label,
         "reviewer",
         lambda w: {"label": w.archived},
     ),
-    "labeling/services.py:save_prompts": (
+    "labeling/services/prompts.py:save_prompts": (
         labeling.save_prompts,
         "reviewer",
         lambda w: {"dataset": w.dataset, "prompts": {x.pk: ["a prompt"] for x in w.station.labels}},
     ),
-    "labeling/services.py:set_schema": (
+    "labeling/services/schema.py:set_schema": (
         labeling.set_schema,
         "reviewer",
         of_dataset(labels=[{"name": "only", "prompts": ["only"]}]),

@@ -46,7 +46,11 @@ EXCEPTIONS = {
         "rebuild_images_of_changed_cameras": OF_A_JOB,
         "reestimate_window": OF_A_JOB,
     },
-    "jobs/services.py": {"enqueue": PART},
+    "jobs/services/enqueueing.py": {"enqueue": PART},
+    "labeling/services/label_rows.py": dict.fromkeys(
+        ("change_label", "create_label", "store_archiving", "store_restoring"), PART
+    ),
+    "labeling/services/prompts.py": dict.fromkeys(("create_prompt_set", "enqueue_prediction"), PART),
     "learning/services/embeddings.py": {"request_encoding": OF_A_JOB},
     "learning/services/encoder_steps.py": {"switch_over": OF_A_JOB},
     "learning/services/encoder_upkeep.py": {"record_removal": OF_A_JOB},

@@ -317,8 +317,10 @@ def test_every_place_that_asks_for_work_is_known_here() -> None:
         "datasets/services/windows.py",  # make_pictures_again, change_a_window
         "exports/services.py",  # freeze, freeze_again
         "jobs/seals.py",  # seal_by_browser, check_seals_by_browser, seal_on_schedule
-        "jobs/services.py",  # retry_an_import, asked_once_more_meanwhile; the sweeper
-        "labeling/services.py",  # change_labels
+        "jobs/services/ending.py",  # asked_once_more_meanwhile
+        "jobs/services/enqueueing.py",  # the sweeper
+        "jobs/services/user_requests.py",  # retry_an_import
+        "labeling/services/prompts.py",  # change_labels
         "learning/beat.py",  # tests/learning/test_beat.py
         "learning/search/tending.py",  # test_an_index_is_asked_for
         "learning/search/texts.py",  # search_by_text
