@@ -1,11 +1,11 @@
 """Change of a dataset's encoder: prepare the new encoder, switch over to it, or roll back.
 
-A job does one of the three (payload: `change`, `act`, and `encoder`, the name of the encoder that embeds the
-images). Each step can be killed at any point and repeated: existing embeddings and heads are reused, and the
-switch is one transaction.
+A job does one of the three (ChangeEncoderPayload). Each step can be killed at any point and repeated:
+existing embeddings and heads are reused, and the switch is one transaction.
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -15,6 +15,7 @@ from mekiki.config import disk
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import ChangeEncoderPayload
 from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStoppingError
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
@@ -197,7 +198,7 @@ def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str,
             ),
             {"name": name},
         )
-    job.payload = {**job.payload, "encoder": name}
+    job.payload = replace(ChangeEncoderPayload.of(job), encoder=name).as_json()
     encode.run(job, report)
     with learning_lock(dataset, report):
         report(stage="reading the prompts")

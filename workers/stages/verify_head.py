@@ -7,6 +7,7 @@ import numpy as np
 
 from mekiki.config import disk
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import VerifyHeadPayload
 from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
@@ -46,7 +47,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     dataset = job.dataset
     assert dataset is not None
     head = models.Head.objects.select_related("dataset", "encoder", "prompt_set").get(
-        pk=job.payload["head"], dataset=dataset
+        pk=VerifyHeadPayload.of(job).head, dataset=dataset
     )
     result: dict[str, Any] = {
         "version": head.version,

@@ -16,6 +16,7 @@ from mekiki.exports import selectors, snapshot
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import FreezePayload
 
 
 @transaction.atomic
@@ -79,7 +80,7 @@ def _enqueue(label_set: LabelSet, user: User) -> Job:
         kind=Kind.FREEZE,
         dataset=label_set.dataset,
         key=f"freeze:{label_set.pk}",
-        payload={"label_set": label_set.pk},
+        payload=FreezePayload(label_set=label_set.pk).as_json(),
         user=user,
     )
     label_set.job = job

@@ -83,6 +83,8 @@ def waits_for_broker(job_id: UUID | None) -> bool:
 
     The sweeper sends the message later.
     """
+    if job_id is None:
+        return False
     return Job.objects.filter(pk=job_id, state=State.QUEUED, sent_at__isnull=True).exists()
 
 

@@ -24,6 +24,7 @@ from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.incoming import Readable, Received, append, receive, too_big
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.payloads import ImportImagesPayload
 from mekiki.jobs.services import cancel, enqueue
 
 # An unfinished upload is discarded after this time.
@@ -200,7 +201,7 @@ def enqueue_import(*, batch: ImportBatch, user: User | None) -> Job:
         kind=Kind.IMPORT_IMAGES,
         dataset=row.dataset,
         key=job_key(row),
-        payload={"batch": row.pk},
+        payload=ImportImagesPayload(batch=row.pk).as_json(),
         user=user,
     )
 

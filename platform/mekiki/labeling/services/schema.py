@@ -108,15 +108,12 @@ def set_schema(
     )
     # Labels may exchange names. Temporary names avoid a conflict with the unique constraint.
     for plan in planned:
-        label = plan.label
-        if label is not None and label.name != plan.name:
-            Label.objects.filter(pk=label.pk).update(name=f"\u2060{label.pk}")
+        if plan.label is not None and plan.label.name != plan.name:
+            Label.objects.filter(pk=plan.label.pk).update(name=f"\u2060{plan.label.pk}")
     texts: dict[int, list[str]] = {}
     for position, plan in zip(positions, planned, strict=True):
-        label = plan.label
-        if label is None:
-            label = create_label(dataset, plan.name, plan.critical, plan.guideline, user)
-        elif label.archived_at is not None:
+        label = plan.label or create_label(dataset, plan.name, plan.critical, plan.guideline, user)
+        if label.archived_at is not None:
             store_restoring(label, user, position)
         change_label(
             label,

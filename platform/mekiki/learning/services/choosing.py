@@ -9,6 +9,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.payloads import PredictPayload
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels
@@ -86,7 +87,11 @@ def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
         data={"version": head.version, "digest": head.digest},
     )
     return enqueue(
-        kind=Kind.PREDICT, dataset=dataset, key=job_key(dataset), payload={"head": head.pk}, user=user
+        kind=Kind.PREDICT,
+        dataset=dataset,
+        key=job_key(dataset),
+        payload=PredictPayload(head=head.pk).as_json(),
+        user=user,
     )
 
 
