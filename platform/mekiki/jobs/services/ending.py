@@ -52,6 +52,15 @@ def finish_cancelled(job: Job) -> None:
     _finish(job, State.CANCELLED)
 
 
+def lock_claimed(job: Job) -> Job:
+    """Lock the row of a job and return it. Raises LostClaimError if another worker has claimed the job."""
+    claimed = Job.objects.select_for_update().filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
+    row = claimed.first()
+    if row is None:
+        raise LostClaimError(str(job.pk))
+    return row
+
+
 def _finish(
     job: Job,
     state: State,
@@ -61,14 +70,7 @@ def _finish(
     texts: TranslatedText | None = None,
 ) -> None:
     with transaction.atomic():
-        row = (
-            Job.objects.select_for_update()
-            .filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
-            .first()
-        )
-        if row is None:
-            raise LostClaimError(str(job.pk))
-        end_job(row, state, result=result, error=error, texts=texts)
+        end_job(lock_claimed(job), state, result=result, error=error, texts=texts)
     job.state = state
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from mekiki.config import clock
 from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job, State
-from mekiki.jobs.services.ending import end_job
+from mekiki.jobs.services.ending import end_job, lock_claimed
 from mekiki.jobs.services.enqueueing import send_on_commit
 from mekiki.jobs.services.errors import CancelledError, LostClaimError
 
@@ -114,13 +114,7 @@ def decline(job: Job, *, worker: str, reason: str, texts: TranslatedText | None 
     job.
     """
     with transaction.atomic():
-        row = (
-            Job.objects.select_for_update()
-            .filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
-            .first()
-        )
-        if row is None:
-            raise LostClaimError(str(job.pk))
+        row = lock_claimed(job)
         if row.cancel_requested:
             end_job(row, State.CANCELLED)
             return

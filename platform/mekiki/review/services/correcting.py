@@ -12,14 +12,19 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
-from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import update_confirmed_label
-from mekiki.review.services.decisions import after_decision, check_note, move_to_front, record_decision
+from mekiki.review.services.decisions import (
+    active_label,
+    after_decision,
+    check_note,
+    move_to_front,
+    record_decision,
+)
 from mekiki.review.services.leases import build_shown
 from mekiki.review.services.locks import lock_reviewer
 
@@ -27,8 +32,8 @@ from mekiki.review.services.locks import lock_reviewer
 def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
     """Lock the image until the transaction ends, and return it with its confirmed label.
 
-    Raises UnknownHereError if the dataset does not contain the image, and ReviewError if the image has no
-    confirmed label or hides it.
+    Raises NotFoundForReviewerError if the dataset does not contain the image, and ReviewError if the image
+    has no confirmed label or hides it.
     """
     image = (
         Image.objects.filter(dataset=dataset, pk=image_id)
@@ -71,10 +76,10 @@ def correct_label(
     Earlier decisions are kept, and the audit still uses its first answer. A request that is sent again with
     the same client_key returns the same decision, with `duplicate` set.
 
-    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the image or the label
-    does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text. Raises
-    ReviewError if there is no confirmed label, if the image must be judged blind, if the label is unchanged
-    or archived, if the key was used before, or if the prediction was replaced.
+    Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the image or the
+    label does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text.
+    Raises ReviewError if there is no confirmed label, if the image must be judged blind, if the label is
+    unchanged or archived, if the key was used before, or if the prediction was replaced.
     """
     require_role(user, dataset, Role.REVIEWER)
     check_note(note)
@@ -92,17 +97,7 @@ def correct_label(
         before.duplicate = True
         return before
     image, current = _lock(dataset, image_id)
-    label = Label.objects.filter(dataset=dataset, pk=label_id).first()
-    if label is None:
-        raise NotFoundForReviewerError(
-            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
-        )
-    if label.archived_at is not None:
-        raise ReviewError(
-            "label_archived",
-            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
-            % {"label": label.name},
-        )
+    label = active_label(dataset, label_id)
     if label.pk == current.label_id:
         raise ReviewError(
             "same_label",
