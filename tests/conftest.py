@@ -188,7 +188,7 @@ def keeper(transactional_db: None) -> Iterator[None]:
     running.start()
     yield
     running.stop()
-    for encoder_id in index.states():
+    for encoder_id in index.index_states():
         index.drop(encoder_id)
 
 

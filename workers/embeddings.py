@@ -63,7 +63,7 @@ class Mirror:
         return mask
 
 
-def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
+def mirror_folder(encoder: Encoder, dataset: Dataset) -> Path:
     """Return the folder of a mirror.
 
     Its name contains the digest and the dataset's seed, so a mirror of another database is never used.
@@ -72,11 +72,11 @@ def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
     return Path(settings.HOME) / "cache" / "embeddings" / name
 
 
-def load(
+def load_mirror(
     encoder: Encoder, dataset: Dataset, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Mirror:
     """Return the mirror, updated from the database. `progress(done, total)` is called per chunk."""
-    folder = folder_of(encoder, dataset)
+    folder = mirror_folder(encoder, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder), _snapshot_connection() as moment:
         changes = embedding_changes(encoder=encoder, dataset=dataset, using=moment)
@@ -146,7 +146,7 @@ def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, 
 
 def delete_mirror(encoder: Encoder, dataset: Dataset) -> None:
     """Delete a mirror. It is built again when it is needed."""
-    shutil.rmtree(folder_of(encoder, dataset), ignore_errors=True)
+    shutil.rmtree(mirror_folder(encoder, dataset), ignore_errors=True)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def link() -> str:
 
 def test_a_link_by_mail_changes_the_password_once(hana: User) -> None:
     ask("HANA")
-    assert mail_reset.send_waiting() == 1 and mail_reset.send_waiting() == 0
+    assert mail_reset.send_waiting_resets() == 1 and mail_reset.send_waiting_resets() == 0
     assert mail.outbox[0].to == ["hana@example.com"] and "パスワード" in mail.outbox[0].subject
     client, other = Client(), Client()
     for one in (client, other):
@@ -64,14 +64,14 @@ def test_everybody_gets_the_same_answer_and_only_one_gets_a_mail(hana: User) -> 
     factories.UserFactory(username="gone", email="gone@example.com", is_active=False)
     answers = {ask(name) for name in ("hana", "hana@example.com", "nobody", "no-mail", "gone", "x" * 254)}
     assert len(answers) == 1
-    assert mail_reset.send_waiting() == 2
+    assert mail_reset.send_waiting_resets() == 2
     assert {message.to[0] for message in mail.outbox} == {"hana@example.com"}
 
 
 def test_asking_is_bounded(hana: User) -> None:
     for _n in range(6):
         ask("hana")
-    assert mail_reset.send_waiting() == mail_reset.PER_USER
+    assert mail_reset.send_waiting_resets() == mail_reset.PER_USER
     for n in range(30):
         ask(f"nobody{n}")
     assert PasswordReset.objects.count() == mail_reset.PER_ADDRESS
@@ -92,15 +92,15 @@ def test_a_recipient_that_is_refused_does_not_delay_the_others(
     monkeypatch.setattr(mail_reset, "send_mail", send)
     ask("bad")
     ask("hana")
-    assert mail_reset.send_waiting() == 1 and mail.outbox[0].to == ["hana@example.com"]
-    assert mail_reset.send_waiting() == 0 and len(refused) == 1  # it waits before the next try
+    assert mail_reset.send_waiting_resets() == 1 and mail.outbox[0].to == ["hana@example.com"]
+    assert mail_reset.send_waiting_resets() == 0 and len(refused) == 1  # it waits before the next try
     row = PasswordReset.objects.get(user__username="bad")
     assert row.sent_at is None and row.tries == 1 and row.next_at > clock.now()
     PasswordReset.objects.update(next_at=clock.now() - timedelta(seconds=1))
-    assert mail_reset.send_waiting() == 0 and len(refused) == 2
+    assert mail_reset.send_waiting_resets() == 0 and len(refused) == 2
     PasswordReset.objects.update(next_at=clock.now() + timedelta(hours=3))  # the clock was set back
     monkeypatch.setattr(mail_reset, "send_mail", mail.send_mail)
-    assert mail_reset.send_waiting() == 1 and mail.outbox[1].to == ["bad@example.com"]
+    assert mail_reset.send_waiting_resets() == 1 and mail.outbox[1].to == ["bad@example.com"]
 
 
 def test_without_mail_an_admin_helps(hana: User) -> None:
@@ -116,7 +116,7 @@ def test_a_made_up_link_finds_nobody(hana: User, key: str) -> None:
 
 def test_a_link_goes_when_the_password_changes(hana: User) -> None:
     ask("hana")
-    mail_reset.send_waiting()
+    mail_reset.send_waiting_resets()
     hana.set_password(NEW)
     hana.save()
     assert Client().get(link(), follow=True).status_code == 410

@@ -281,8 +281,8 @@ CASES: dict[str, Case] = {
         of_dataset(name="pocket"),
     ),
     "learning/services/encoder_changes.py:request_switch": (learning.request_switch, "reviewer", of_change),
-    "learning/services/encoder_changes.py:request_take_back": (
-        learning.request_take_back,
+    "learning/services/encoder_changes.py:request_revert": (
+        learning.request_revert,
         "reviewer",
         of_change,
     ),
@@ -339,8 +339,8 @@ CASES: dict[str, Case] = {
     "review/services/leases.py:held_item": (review.held_item, "viewer", with_items()),
     "review/services/leases.py:renew": (review.renew, "viewer", of_dataset(lease_ids=[1])),
     "review/services/leases.py:release": (review.release, "viewer", of_dataset(lease_ids=[1])),
-    "review/services/putting_back.py:put_back": (
-        review.put_back,
+    "review/services/putting_back.py:return_to_queue": (
+        review.return_to_queue,
         "reviewer",
         lambda w: {"dataset": w.dataset, "flag_id": w.flag.pk},
     ),

@@ -255,10 +255,10 @@ def test_a_path_of_other_bytes_in_every_message(
     ],
 )
 def test_nothing_is_deleted_from_a_name(name: str, shown: str) -> None:
-    assert names.readable(name) == shown
-    assert names.readable(shown) == shown
+    assert names.readable_name(name) == shown
+    assert names.readable_name(shown) == shown
 
 
 def test_a_name_beyond_the_limit_keeps_its_end() -> None:
-    name = names.readable("x" * 5000 + "/a.png")
+    name = names.readable_name("x" * 5000 + "/a.png")
     assert len(name) == names.MAX_NAME and name.startswith("…") and name.endswith("x/a.png")

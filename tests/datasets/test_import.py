@@ -43,7 +43,7 @@ def test_formats_are_told_by_content(upload: Upload, dataset: Dataset, kind: str
     assert storage.open_original(image).read() == data
     thumb = shown(image, storage.thumb_name)
     assert (thumb.format, thumb.size) == ("WEBP", (256, 171))
-    assert storage.has(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
+    assert storage.is_stored(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
 
 
 def test_large_pictures_get_a_smaller_one_for_browsers(upload: Upload) -> None:
@@ -235,8 +235,8 @@ def test_killed_and_run_again_counts_nothing_twice(
     stored_before = Image.objects.count()
     assert 0 < stored_before < 15
     decoded = []
-    examine = pictures.examine
-    monkeypatch.setattr(pictures, "examine", lambda data, **kw: decoded.append(1) or examine(data, **kw))
+    examine = pictures.read_picture
+    monkeypatch.setattr(pictures, "read_picture", lambda data, **kw: decoded.append(1) or examine(data, **kw))
     calls: list[tuple[int, int | None]] = []
     done = services.run_import(batch=batch, progress=lambda n, total: calls.append((n, total)))
     assert (done.added, done.duplicates, done.rejected) == (15, 5, 3)

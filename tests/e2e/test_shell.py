@@ -34,7 +34,9 @@ def job(dataset: Any) -> Job:
     asked = services.enqueue(kind=Kind.ENCODE, dataset=dataset)
     claimed = services.claim(str(asked.pk))
     assert claimed is not None
-    services.beat(claimed, stage="computing embeddings", done=100, total=1000, rate=100.0, unit="images")
+    services.record_heartbeat(
+        claimed, stage="computing embeddings", done=100, total=1000, rate=100.0, unit="images"
+    )
     return claimed
 
 
@@ -44,7 +46,7 @@ def test_progress_moves_without_a_reload_and_the_end_brings_the_page_anew(
     page.goto(f"{live_server.url}/d/line-1/")
     shown = page.locator(f'[data-job="{job.pk}"]')
     expect(shown.locator("[data-job-detail]")).to_contain_text("10 %")
-    services.beat(job, done=640)
+    services.record_heartbeat(job, done=640)
     expect(shown.locator("[data-job-detail]")).to_contain_text("64 %", timeout=8000)
     expect(shown.locator("progress")).to_have_js_property("value", 64)
     expect(page.locator("[data-jobs-percent]")).to_have_text("64%", timeout=8000)

@@ -118,7 +118,7 @@ def test_while_entries_are_fixed_answers_go_on_and_no_head_is_put_in_use() -> No
         thread.join(30)
 
     with transaction.atomic():
-        snapshot.take(asked)
+        snapshot.take_snapshot(asked)
         beside("answer", lambda: station.answer(reviewer, held))
         beside("promote", lambda: promote(head=challenger, reason={"code": "by_hand"}))
     assert outcomes["answer"] is None, "a reviewer waited for an export"
@@ -173,7 +173,7 @@ def test_the_same_bytes_again_from_the_same_entries(judged: Judged, monkeypatch:
         factories.ConfirmedLabelFactory(dataset=judged.dataset, image=image, label=judged.labels[2])
     path_of(first).unlink()
     first.state = LabelSet.State.FREEZING
-    monkeypatch.setattr(writing.snapshot, "take", lambda _label_set: first)
+    monkeypatch.setattr(writing.snapshot, "take_snapshot", lambda _label_set: first)
     with path_of(first).open("w+b") as file:
         writing._write(first, file, nothing)
     assert path_of(first).read_bytes() == once

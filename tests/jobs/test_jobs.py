@@ -96,7 +96,7 @@ def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
     current = claimed(late)
     assert (late.attempt, current.attempt) == (1, 2)
     for write in (
-        lambda: services.beat(late, done=99),
+        lambda: services.record_heartbeat(late, done=99),
         lambda: services.succeed(late, {"from": "late"}),
         lambda: services.fail(late, "late"),
         lambda: services.fail(late, "late", retry=True),
@@ -106,12 +106,12 @@ def test_a_late_worker_writes_nothing(dataset: Dataset) -> None:
             write()
     row = Job.objects.get()
     assert (row.state, row.done, row.result, row.error) == (State.RUNNING, 0, {}, "")
-    services.beat(current, done=5, total=10, stage="x")
+    services.record_heartbeat(current, done=5, total=10, stage="x")
     services.succeed(current, {"from": "current"})
     row.refresh_from_db()
     assert (row.state, row.done, row.result) == (State.SUCCEEDED, 5, {"from": "current"})
     with pytest.raises(LostClaimError):
-        services.beat(current)
+        services.record_heartbeat(current)
 
 
 def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
@@ -119,7 +119,7 @@ def test_sweep_leaves_the_living_alone(dataset: Dataset) -> None:
     watch = Watch()
     for _ in range(10):
         assert watch.after(SILENT_AFTER - 5) == {"given_back": 0, "failed": 0, "resent": 0}
-        services.beat(job)
+        services.record_heartbeat(job)
     assert Job.objects.get().state == State.RUNNING
 
 
@@ -175,7 +175,7 @@ def test_cancel_before_and_during(dataset: Dataset) -> None:
     running = claimed(ask(dataset))
     services.cancel(job=running, user=None)
     with pytest.raises(CancelledError):
-        services.beat(running, done=1)
+        services.record_heartbeat(running, done=1)
     services.finish_cancelled(running)
     row = Job.objects.get(pk=running.pk)
     assert row.state == State.CANCELLED and row.finished_at is not None
@@ -275,7 +275,7 @@ def test_a_sweeper_that_stood_still_takes_nobody_for_dead(dataset: Dataset) -> N
     watch.sweep()
     watch.seconds += 3600
     assert watch.sweep()["given_back"] == 0
-    services.beat(job)
+    services.record_heartbeat(job)
     assert watch.after(SILENT_AFTER)["given_back"] == 1
 
 
@@ -283,7 +283,7 @@ def test_what_was_not_seen_is_not_touched(dataset: Dataset) -> None:
     """Between the query and the update the worker reported, or another sweeper was faster."""
     job = claimed(ask(dataset))
     seen = Job.objects.get(pk=job.pk)
-    services.beat(job)
+    services.record_heartbeat(job)
     assert services.handle_dead_worker(job_id=seen.pk, attempt=seen.attempt, beats=seen.beats) == ""
     assert Job.objects.get().state == State.RUNNING
 
@@ -298,7 +298,7 @@ def test_a_planned_stop_is_no_death(dataset: Dataset) -> None:
         mine = services.claim(str(job.pk), holder=f"worker {number}")
         assert mine is not None
         assert services.mark_worker_stopping(holder=f"worker {number}") == 1
-        services.beat(mine)
+        services.record_heartbeat(mine)
         assert mine.holder_stops
         if number % 2:
             services.requeue(mine)

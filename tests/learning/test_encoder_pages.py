@@ -22,8 +22,8 @@ from mekiki.learning.services import (
     report_difference,
     report_worker,
     request_change,
+    request_revert,
     request_switch,
-    request_take_back,
     withdraw_difference,
 )
 from tests.factories import (
@@ -160,7 +160,7 @@ def test_members_read_admins_act_strangers_see_nothing(dataset: Dataset, people:
     )
     change.refresh_from_db()
     assert change.state == S.READY and not Job.objects.filter(state=State.QUEUED).exists()
-    for act in (request_switch, request_take_back, cancel_change):
+    for act in (request_switch, request_revert, cancel_change):
         with pytest.raises(PermissionDenied):
             act(change=change, user=people["reviewer"])
 

@@ -46,10 +46,10 @@ def same(mirror: embeddings.Mirror, expected: dict[int, np.ndarray]) -> bool:
 
 
 def test_it_is_filled_by_what_is_new(encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(embeddings.load(encoder, dataset)) == 0
+    assert len(embeddings.load_mirror(encoder, dataset)) == 0
     expected = add(encoder, dataset, 20)
     add(encoder, DatasetFactory(), 3)
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     read: list[tuple[int, int]] = []
     real = embeddings.read_embeddings
 
@@ -60,45 +60,45 @@ def test_it_is_filled_by_what_is_new(encoder: Any, dataset: Any, monkeypatch: py
     monkeypatch.setattr(embeddings, "read_embeddings", watched)
     new = add(encoder, dataset, 5)
     expected |= new
-    assert same(embeddings.load(encoder, dataset), expected)
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     assert read == [(min(new) - 1, max(new))], "only the new ones were read, and once"
 
 
 def test_rows_behind_the_last_one_and_removed_rows_are_noticed(encoder: Any, dataset: Any) -> None:
     late = ImageFactory(dataset=dataset)
     expected = add(encoder, dataset, 10)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     store_embeddings(encoder=encoder, image_ids=[late.pk], vectors=np.ones((1, 6)))
     expected[late.pk] = np.ones(6, np.float32)
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     gone = sorted(expected)[4]
     Embedding.objects.filter(image_id=gone).delete()
     del expected[gone]
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_damage_and_half_written_rows_are_mended(encoder: Any, dataset: Any) -> None:
     expected = add(encoder, dataset, 10)
-    embeddings.load(encoder, dataset)
-    folder = embeddings.folder_of(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
+    folder = embeddings.mirror_folder(encoder, dataset)
     with (folder / "vectors").open("ab") as file:  # a crash while appending
         file.write(b"half a row")
     expected |= add(encoder, dataset, 2)
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     (folder / "vectors").write_bytes(b"cut off")
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     (folder / "mirror.json").write_text("{ not json")
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     for name in ("ids", "keys", "vectors"):
         with (folder / name).open("r+b") as file:  # one byte changed, the length of the file unchanged
             file.seek(21)
             byte = file.read(1)
             file.seek(21)
             file.write(bytes([byte[0] ^ 4]))
-        assert same(embeddings.load(encoder, dataset), expected), name
+        assert same(embeddings.load_mirror(encoder, dataset), expected), name
     (folder / "vectors").unlink()
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
@@ -109,12 +109,12 @@ def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
 
 def test_a_row_replaced_by_another_of_the_same_image_is_noticed(encoder: Any, dataset: Any) -> None:
     expected = add(encoder, dataset, 9)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     again = sorted(expected)[3:5]
     Embedding.objects.filter(image_id__in=again).delete()
     store_embeddings(encoder=encoder, image_ids=again, vectors=np.eye(6)[:2])
     expected |= dict(zip(again, np.eye(6, dtype=np.float32)[:2]))
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_a_database_restored_from_a_backup_is_not_mistaken_for_the_one_that_was_copied(
@@ -123,25 +123,25 @@ def test_a_database_restored_from_a_backup_is_not_mistaken_for_the_one_that_was_
     expected = add(encoder, dataset, 4)
     backup = transaction.savepoint()
     lost = add(encoder, dataset, 3)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     transaction.savepoint_rollback(backup)
     images = [ImageFactory(dataset=dataset, pk=pk) for pk in lost]  # other images under the same ids
     store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=np.eye(6)[:3])
     expected |= {image.pk: row for image, row in zip(images, np.eye(6, dtype=np.float32))}
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_rows_written_with_triggers_off_do_not_pass(
     encoder: Any, dataset: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = add(encoder, dataset, 6)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
     with as_owner(triggers=False):
         store_embeddings(encoder=encoder, image_ids=ids[1:3], vectors=np.eye(6)[1:3])
     store_embeddings(encoder=encoder, image_ids=[ids[0], ids[3]], vectors=np.eye(6)[[0, 3]])
     expected |= dict(zip(ids, np.eye(6, dtype=np.float32)))
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
     assert "the changes add up to" in caplog.text
 
 
@@ -159,9 +159,9 @@ def test_progress_is_written_and_others_write_while_it_reads(
         if not later:
             later.update(add(encoder, dataset, 3))
 
-    assert same(embeddings.load(encoder, dataset, progress=progress), expected), "as of one moment"
+    assert same(embeddings.load_mirror(encoder, dataset, progress=progress), expected), "as of one moment"
     assert len(seen) > 3 and seen[-1] == (40, 40)
-    assert same(embeddings.load(encoder, dataset), expected | later)
+    assert same(embeddings.load_mirror(encoder, dataset), expected | later)
 
 
 @pytest.mark.parametrize("dim", [6])
@@ -213,7 +213,7 @@ def test_files_follow_any_changes(
 
 def test_rows_of_images(encoder: Any, dataset: Any) -> None:
     ids = sorted(add(encoder, dataset, 4))
-    mirror = embeddings.load(encoder, dataset)
+    mirror = embeddings.load_mirror(encoder, dataset)
     rows, found = mirror.rows_of([ids[2], 10**12, ids[0]])
     assert rows[found].tolist() == [2, 0] and found.tolist() == [True, False, True]
     assert mirror.mask_of([ids[3], -1]).tolist() == [False, False, False, True]
@@ -222,7 +222,7 @@ def test_rows_of_images(encoder: Any, dataset: Any) -> None:
 def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) -> None:
     """The other process locks the file by flock, as a worker of an earlier version does."""
     expected = add(encoder, dataset, 3)
-    folder = embeddings.folder_of(encoder, dataset)
+    folder = embeddings.mirror_folder(encoder, dataset)
     folder.mkdir(parents=True)
     program = "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
     program += "print('locked', flush=True); time.sleep(60)"
@@ -241,7 +241,7 @@ def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) ->
         other.kill()
         assert taken.wait(10)
     waiting.join()
-    assert same(embeddings.load(encoder, dataset), expected)
+    assert same(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_the_parent_of_the_workers_has_no_torch() -> None:

@@ -33,7 +33,7 @@ class Choice:
         return len(self.index)
 
 
-def choose(
+def choose_batch(
     *,
     X: NDArray[Any],
     scores: Scored | None,

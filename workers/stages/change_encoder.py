@@ -33,7 +33,7 @@ from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import Encoder, EncoderError, VectorMismatchError
 from workers.errors import StageError
-from workers.heads.log import silent
+from workers.heads.log import ignore_step
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
@@ -118,7 +118,7 @@ def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> HeadInp
 
 def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
     report(stage="reading embeddings")
-    return embeddings.load(
+    return embeddings.load_mirror(
         row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
     )
 
@@ -138,7 +138,7 @@ def _compared(
         return None, {}, []
     setting.record_long_prompts()
     mirror = _mirror(row, dataset, report)
-    head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
+    head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
     in_use = champion(dataset)
     if in_use is None:
         return head, {}, setting.long_as_json
@@ -208,7 +208,7 @@ def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str,
             return {"state": change.state, "encoder": name}
         setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
-        head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
+        head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
 
         def switch() -> None:

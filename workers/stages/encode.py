@@ -92,7 +92,7 @@ def help_with(job_id: str, encoder_id: int) -> int:
     # Preparing another encoder also embeds by this stage.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
     job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
-    if job is None or job.dataset is None or not _help_is_needed(job_id) or disk.shortage():
+    if job is None or job.dataset is None or not _help_is_needed(job_id) or disk.shortage_reason():
         return 0
     try:
         encoder, row = encoder_for(job.dataset, EncodePayload.of(job).encoder or "")
@@ -200,7 +200,7 @@ def _embed_one_by_one(
             problems = {pk: str(error) for pk, error in part.errors.items()}
             thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems).result()
         tick(0)
-    thread.do(chunks.let_go, chunk).result()
+    thread.do(chunks.release, chunk).result()
 
 
 @dataclass

@@ -78,7 +78,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             head = zero_shot_head(setting, job.created_by)
             reason = {"code": "first_head" if before is None else "new_prompts"}
         report(stage="reading embeddings")
-        mirror = embeddings.load(
+        mirror = embeddings.load_mirror(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
         )
         scores = score_images(load_head(bytes(head.weights)), mirror, report)

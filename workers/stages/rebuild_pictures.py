@@ -7,14 +7,14 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy
 
-from mekiki.datasets.importing.windows import Windows
+from mekiki.datasets.importing.windows import PixelWindows
 from mekiki.datasets.left_out import KILLS_WORKER, ORIGINAL_LOST
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.datasets.services import rebuild_picture, reestimate_window
 from mekiki.datasets.storage import open_original
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import RebuildPicturesPayload
 from mekiki.jobs.services import enqueue, forget_deaths
@@ -52,10 +52,10 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     total = images.count()
     report(stage="making pictures again", done=0, total=total, unit="images")
     encoders = list(models.Encoder.objects.values_list("pk", flat=True))
-    windows = Windows(dataset)
+    windows = PixelWindows(dataset)
     done = 0
     left_out: dict[int, dict[str, Any]] = {}  # image id → reason
-    hand = Hand(f"rebuild {dataset.pk}")
+    hand = ItemsInHand(f"rebuild {dataset.pk}")
     if hand.just_set_aside:
         forget_deaths(job)
     ids = list(images.values_list("pk", flat=True))

@@ -67,7 +67,7 @@ class LoginAdapter(DefaultAccountAdapter):
 
     def login(self, request: HttpRequest, user: User) -> None:
         """Start the session of the user. The event of the login (accounts/logins.py) names its steps."""
-        methods = methods_of(request, user)
+        methods = login_methods_of(request, user)
         request.login_methods = methods  # type: ignore[attr-defined]
         super().login(request, user)
         # This site asked for a password, a passkey or a code, or the provider asked the user
@@ -84,7 +84,7 @@ class LoginAdapter(DefaultAccountAdapter):
         return HttpResponseRedirect(target or self.get_login_redirect_url(request))
 
 
-def methods_of(request: HttpRequest, user: User) -> list[str]:
+def login_methods_of(request: HttpRequest, user: User) -> list[str]:
     """Return the steps of the login of this session, as keys of METHOD_WORDS."""
     return _method_names(get_authentication_records(request, user))
 

@@ -49,7 +49,7 @@ class TimeZoneMiddleware:
         """Activate the site's time zone for this request. Pages before the login show no times."""
         user = getattr(request, "user", None)
         stored = getattr(user, "stored_time_zone", None) if user is not None else None
-        timezone.activate(ZoneInfo(site.resolve(stored)))
+        timezone.activate(ZoneInfo(site.zone_of_stored_name(stored)))
         return self.get_response(request)
 
 

@@ -12,7 +12,14 @@ from django.utils.translation import gettext as _
 
 from mekiki.exports.models import LabelSetEntry
 from mekiki.labeling.models import Label
-from mekiki.learning.accuracy import COUNT_COLUMNS, AuditCounts, AuditedEstimate, all_notes, headline, support
+from mekiki.learning.accuracy import (
+    COUNT_COLUMNS,
+    AuditCounts,
+    AuditedEstimate,
+    all_notes,
+    headline,
+    support_sentence,
+)
 from mekiki.learning.figures import count
 
 
@@ -42,7 +49,7 @@ def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] |
     )
     return {
         "headline": headline(estimate),
-        "support": support(estimate),
+        "support": support_sentence(estimate),
         "notes": all_notes(estimate, now if kept else None),
     }
 

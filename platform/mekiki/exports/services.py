@@ -142,7 +142,7 @@ def record_download(*, label_set: LabelSet, user: User) -> None:
 def check_download(*, label_set: LabelSet, user: User) -> None:
     """Raise PermissionDenied if the user must not read the label set."""
     require_role(user, label_set.dataset, Role.VIEWER)
-    if selectors.closed_to(role_in(user, label_set.dataset), label_set):
+    if selectors.is_closed_to(role_in(user, label_set.dataset), label_set):
         raise PermissionDenied(
             _(
                 "This label set holds predictions for images of the audit sample that have not been judged "

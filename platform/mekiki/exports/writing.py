@@ -51,9 +51,9 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
     The process may be killed at any point, and the function may be called again. The entries are fixed once,
     the bytes follow from them, and the mark comes last. `progress(done, total)` is called about once a second
     or more often. If it raises an exception, the writing stops and no partial file is stored. Raises
-    ValidationError as snapshot.take does, and DamagedImageError.
+    ValidationError as snapshot.take_snapshot does, and DamagedImageError.
     """
-    label_set = snapshot.take(label_set)
+    label_set = snapshot.take_snapshot(label_set)
     if label_set.state == LabelSet.State.FROZEN:
         return label_set
     seal_decisions(label_set, progress=lambda: progress(0, _total(label_set)))

@@ -43,7 +43,7 @@ class JobStatus:
     can_cancel: bool
 
 
-def status(job: Job, role: str | None = None) -> JobStatus:
+def job_status(job: Job, role: str | None = None) -> JobStatus:
     """Return what a user with this role in the job's dataset sees of the job."""
     return _status(job, job.dataset.slug if job.dataset else None, role)
 

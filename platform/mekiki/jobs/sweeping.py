@@ -9,7 +9,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
-from mekiki.jobs.services import handle_dead_worker, send
+from mekiki.jobs.services import handle_dead_worker, send_message
 
 # A worker sends a heartbeat every few seconds. After this time without one it counts as dead.
 SILENT_AFTER = 25.0  # seconds
@@ -45,7 +45,7 @@ class Sweeper:
             elif job.state == State.QUEUED and seconds >= (
                 SEND_AFTER if job.sent_at is None else RESEND_AFTER
             ):
-                counts["resent"] += send(str(job.pk), job.kind)
+                counts["resent"] += send_message(str(job.pk), job.kind)
         return counts
 
     def _observe(self) -> list[tuple[Job, float]]:

@@ -113,7 +113,7 @@ def headline(estimate: Estimate | None) -> str:
     return interval(estimate) if leads_with_interval(estimate.n) else percent(estimate.accuracy)
 
 
-def support(estimate: Estimate) -> str:
+def support_sentence(estimate: Estimate) -> str:
     """Return the sentence beside the headline: the number of audited images, and the interval if needed."""
     if leads_with_interval(estimate.n):
         return ngettext(
@@ -160,12 +160,12 @@ def all_notes(evaluation: AuditedEstimate, now: AuditCounts | None = None) -> li
             )
             % {"shown": count(evaluation.left_out)}
         )
-    sentences += notes(counts_of(evaluation))
-    since = notes(changes_since(evaluation, now)) if now is not None else []
+    sentences += notes_on_counts(counts_of(evaluation))
+    since = notes_on_counts(changes_since(evaluation, now)) if now is not None else []
     return sentences + [_("Since this figure was computed: %(note)s") % {"note": note} for note in since]
 
 
-def notes(counts: AuditCounts) -> list[str]:
+def notes_on_counts(counts: AuditCounts) -> list[str]:
     """Return one sentence for each reason why drawn images are not counted or count as wrong."""
     sentences = []
     for name in COUNT_COLUMNS:

@@ -283,7 +283,7 @@ def open_change(dataset: Dataset) -> EncoderChange | None:
     return encoder_changes(dataset).filter(state__in=EncoderChange.OPEN).first()
 
 
-def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
+def embedded_counts(dataset: Dataset) -> list[tuple[Encoder, int]]:
     """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset."""
     encoders = Encoder.objects.filter(embeddingchange__dataset=dataset)
     counted = encoders.annotate(n=Sum("embeddingchange__rows")).exclude(n=0).order_by("-id")
@@ -295,7 +295,7 @@ def unreadable_by(dataset: Dataset, encoder: Encoder) -> int:
     return EncodingProblem.objects.filter(encoder=encoder, image__dataset=dataset).count()
 
 
-def bytes_of(encoder: Encoder, embeddings: int) -> int:
+def embedding_bytes(encoder: Encoder, embeddings: int) -> int:
     """Return the approximate size of `embeddings` embeddings in the database, in bytes.
 
     One embedding takes two bytes for each dimension, the row header, and an entry in the primary key.

@@ -65,7 +65,7 @@ def test_a_model_of_the_hub_is_downloaded_once_with_progress(
 def test_the_hubs_own_tools_find_what_was_downloaded(fake_hub: FakeHub, folder: Path, tmp_path: Path) -> None:
     from huggingface_hub import hf_hub_download
 
-    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", ["none", WEIGHTS])
+    path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/tiny", ["none", WEIGHTS])
     assert path is not None
     found = hf_hub_download("maker/tiny", WEIGHTS, cache_dir=tmp_path, local_files_only=True)
     assert Path(found).read_bytes() == (folder / WEIGHTS).read_bytes()
@@ -82,13 +82,12 @@ def test_a_download_goes_on_where_it_was_stopped(fake_hub: FakeHub, tmp_path: Pa
             raise StopError
 
     with pytest.raises(StopError):
-        Hub(tmp_path, endpoint=fake_hub.address, progress=stop).first("maker/big", ["weights.bin"])
+        Hub(tmp_path, endpoint=fake_hub.address, progress=stop).first_available("maker/big", ["weights.bin"])
     assert len(leftovers(tmp_path)) == 1
     fake_hub.asked.clear()
     told: list[int] = []
-    path = Hub(tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: told.append(done)).first(
-        "maker/big", ["weights.bin"]
-    )
+    hub = Hub(tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: told.append(done))
+    path = hub.first_available("maker/big", ["weights.bin"])
     assert path is not None
     assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
     (ranged,) = [asked for method, _path, asked in fake_hub.asked if method == "GET" and asked]
@@ -100,7 +99,7 @@ def test_a_download_goes_on_where_it_was_stopped(fake_hub: FakeHub, tmp_path: Pa
 def test_a_connection_that_breaks_is_taken_up_again(fake_hub: FakeHub, tmp_path: Path) -> None:
     fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 100_000}
     fake_hub.cut_after = 15_000_000
-    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+    path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/big", ["weights.bin"])
     assert path is not None
     assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
     assert any(asked.startswith("bytes=") for _method, _path, asked in fake_hub.asked)
@@ -110,14 +109,14 @@ def test_content_that_is_not_what_was_announced_is_fetched_again_then_refused(
     fake_hub: FakeHub, folder: Path, tmp_path: Path
 ) -> None:
     fake_hub.lie = 1
-    path = Hub(tmp_path / "once", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    path = Hub(tmp_path / "once", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert path is not None
     assert (
         hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256((folder / WEIGHTS).read_bytes()).digest()
     )
     fake_hub.lie = 2
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path / "twice", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path / "twice", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == "download_damaged"
     assert [path for path in (tmp_path / "twice").rglob("*") if path.is_file()] == []
 
@@ -130,7 +129,7 @@ def test_a_partial_file_that_is_rubbish_does_not_survive(
     blobs.mkdir(parents=True)
     for rubbish in (bytes(1000), bytes(100_000_000)):
         (blobs / f"{digest}.part").write_bytes(rubbish)
-        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
         assert path is not None
         assert path.read_bytes() == (folder / WEIGHTS).read_bytes()
         path.resolve().unlink()
@@ -140,7 +139,7 @@ def test_two_downloads_at_once_make_one_file(fake_hub: FakeHub, tmp_path: Path) 
     fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 50_000}
 
     def fetch(_number: int) -> bytes:
-        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+        path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/big", ["weights.bin"])
         assert path is not None
         return path.read_bytes()
 
@@ -170,7 +169,8 @@ def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
         silent.listen()
         begun = time.monotonic()
         with pytest.raises(EncoderError) as caught:
-            Hub(tmp_path, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}").first("a/b", ["c"])
+            address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            Hub(tmp_path, endpoint=address).first_available("a/b", ["c"])
     assert caught.value.code == "no_network"
     assert time.monotonic() - begun < 5
 
@@ -182,7 +182,7 @@ def test_a_hub_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytes
 def test_what_the_hub_answers_is_told(fake_hub: FakeHub, tmp_path: Path, status: int, code: str) -> None:
     fake_hub.status = status
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == code
 
 
@@ -202,7 +202,7 @@ def test_too_little_disk_is_told_before_the_download(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == "no_disk"
 
 

@@ -246,9 +246,9 @@ def test_the_activation_is_that_of_the_weights() -> None:
         def first(self, *_given: Any) -> Path:
             return Path("weights.safetensors")
 
-    source = sources.find("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
+    source = sources.find_source("ViT-B-32/openai", Anywhere())  # type: ignore[arg-type]
     assert source.model["quick_gelu"] is True
-    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model
+    assert "quick_gelu" not in sources.find_source("ViT-B-32/laion2b_s34b_b79k", Anywhere()).model
 
 
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:

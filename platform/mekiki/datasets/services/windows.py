@@ -14,7 +14,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
-from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.importing.windows import PixelWindows, camera_of
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import RebuildPicturesPayload
@@ -144,7 +144,7 @@ def reestimate_window(
     window.estimated_from, window.version = row.estimated_from, row.version
 
 
-def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
+def rebuild_picture(*, image: Image, windows: PixelWindows, max_pixels: int) -> None:
     """Render an image's thumbnail and display file again, and update its row.
 
     Raises ProblemError if the original cannot be read, and FileNotFoundError if it is missing. Nothing is
@@ -158,9 +158,9 @@ def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
     else:
         if windows.missing([group]):
             windows.estimate(group, [data], max_pixels=max_pixels)
-        window = windows.of(group)
+        window = windows.window_of(group)
     levels = None if window is None else imaging.Window(window.black, window.white)
-    picture = pictures.examine(data, max_pixels=max_pixels, window=levels)
+    picture = pictures.read_picture(data, max_pixels=max_pixels, window=levels)
     display = storage.display_name(image.dataset_id, image.sha256)
     if picture.display is not None:
         storage.write_atomically(display, picture.display)

@@ -8,15 +8,15 @@ sends lost messages again and returns the jobs of dead workers to the queue.
 
 from mekiki.jobs.services.dead_workers import handle_dead_worker
 from mekiki.jobs.services.ending import fail, finish_cancelled, may_retry, succeed
-from mekiki.jobs.services.enqueueing import enqueue, send, send_on_commit
+from mekiki.jobs.services.enqueueing import enqueue, send_message, send_message_on_commit
 from mekiki.jobs.services.errors import CancelledError, LostClaimError, WorkerStoppingError
 from mekiki.jobs.services.running import (
     DECLINED_FOR,
-    beat,
     claim,
     decline,
     forget_deaths,
     mark_worker_stopping,
+    record_heartbeat,
     requeue,
 )
 from mekiki.jobs.services.user_requests import cancel, retry
@@ -26,7 +26,6 @@ __all__ = [
     "CancelledError",
     "LostClaimError",
     "WorkerStoppingError",
-    "beat",
     "cancel",
     "claim",
     "decline",
@@ -37,9 +36,10 @@ __all__ = [
     "handle_dead_worker",
     "mark_worker_stopping",
     "may_retry",
+    "record_heartbeat",
     "requeue",
     "retry",
-    "send",
-    "send_on_commit",
+    "send_message",
+    "send_message_on_commit",
     "succeed",
 ]

@@ -9,7 +9,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services.enqueueing import enqueue, send_on_commit
+from mekiki.jobs.services.enqueueing import enqueue, send_message_on_commit
 from mekiki.jobs.services.errors import LostClaimError
 
 
@@ -37,7 +37,7 @@ def fail(job: Job, error: str, *, texts: TranslatedText | None = None, retry: bo
                 retries=F("retries") + 1,
             ):
                 raise LostClaimError(str(job.pk))
-            send_on_commit(job)
+            send_message_on_commit(job)
         return
     _finish(job, State.FAILED, error=error, texts=texts)
 

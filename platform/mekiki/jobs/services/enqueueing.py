@@ -52,7 +52,7 @@ def enqueue(
                 if before != (active.rerun_requested, active.payload):
                     active.save(update_fields=["rerun_requested", "payload"])
                 return active
-        send_on_commit(job)
+        send_message_on_commit(job)
         return job
     raise RuntimeError(f"Could not enqueue {key}: it kept starting and ending meanwhile.")
 
@@ -63,15 +63,15 @@ def _is_key_conflict(error: IntegrityError) -> bool:
     return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == "one_active_job_per_key"
 
 
-def send_on_commit(job: Job) -> None:
+def send_message_on_commit(job: Job) -> None:
     """Send the job to the broker after the commit, when a worker can see the row.
 
     No error is raised if the broker cannot be reached, because the sweeper sends the message again.
     """
-    transaction.on_commit(lambda: send(str(job.pk), job.kind))
+    transaction.on_commit(lambda: send_message(str(job.pk), job.kind))
 
 
-def send(job_id: str, kind: str) -> bool:
+def send_message(job_id: str, kind: str) -> bool:
     """Send the message of a job to the broker. Return True if the broker took it.
 
     The call takes about one second at most.

@@ -11,7 +11,7 @@ from mekiki.config import clock
 from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job, State
 from mekiki.jobs.services.ending import end_job, lock_claimed
-from mekiki.jobs.services.enqueueing import send_on_commit
+from mekiki.jobs.services.enqueueing import send_message_on_commit
 from mekiki.jobs.services.errors import CancelledError, LostClaimError
 
 # A worker that has declined a job may claim it again after this time, because the cause may be fixed by then.
@@ -62,7 +62,7 @@ def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
     return job
 
 
-def beat(job: Job, **fields: Unpack[ProgressFields]) -> None:
+def record_heartbeat(job: Job, **fields: Unpack[ProgressFields]) -> None:
     """Store that the worker is alive and how far the job is. Sets `job.holder_stops`.
 
     Raises LostClaimError if another worker has claimed
@@ -98,7 +98,7 @@ def requeue(job: Job) -> None:
         mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
         if not mine.update(state=State.QUEUED, sent_at=None):
             raise LostClaimError(str(job.pk))
-        send_on_commit(job)
+        send_message_on_commit(job)
 
 
 def forget_deaths(job: Job) -> None:
@@ -129,5 +129,5 @@ def decline(job: Job, *, worker: str, reason: str, texts: TranslatedText | None 
                 "declined_at", "error_texts",
             ]
         )  # fmt: skip
-        send_on_commit(row)
+        send_message_on_commit(row)
     job.state = State.QUEUED

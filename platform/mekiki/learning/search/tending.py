@@ -27,7 +27,7 @@ def maintain_search() -> dict[str, int]:
 
     Must run outside a transaction.
     """
-    known = index.states()
+    known = index.index_states()
     asked = 0
     encoders = {encoder.pk: encoder for encoder in Encoder.objects.all()}
     for encoder in encoders.values():
@@ -40,7 +40,7 @@ def maintain_search() -> dict[str, int]:
         needed = owner is not None and index.is_needed(encoder_id)
         if not needed or (owner is not None and _still_to_embed(owner) > REBUILD_ABOVE * state.rows):
             dropped += index.drop(encoder_id)
-    return {"asked": asked, "dropped": dropped, "forgotten": texts.prune()}
+    return {"asked": asked, "dropped": dropped, "forgotten": texts.delete_unused_texts()}
 
 
 def enqueue_index_build(*, encoder: Encoder) -> bool:

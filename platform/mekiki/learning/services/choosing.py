@@ -17,7 +17,7 @@ from mekiki.learning.models import Champion, Head
 from mekiki.learning.selectors import champion
 
 
-def job_key(dataset: Dataset) -> str:
+def promotion_job_key(dataset: Dataset) -> str:
     """Return the key of the job that promotes a chosen head. A dataset has one active job of this kind."""
     return f"use_head:{dataset.pk}"
 
@@ -75,7 +75,7 @@ def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
         raise ValidationError(_("This head is in use already."))
     if why := promotion_obstacle(dataset, head):
         raise ValidationError(why)
-    if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
+    if Job.objects.filter(key=promotion_job_key(dataset), state__in=ACTIVE_STATES).exists():
         raise ValidationError(
             _("Another head is already being promoted. Wait until that has ended, or stop it.")
         )
@@ -89,7 +89,7 @@ def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
     return enqueue(
         kind=Kind.PREDICT,
         dataset=dataset,
-        key=job_key(dataset),
+        key=promotion_job_key(dataset),
         payload=PredictPayload(head=head.pk).as_json(),
         user=user,
     )

@@ -168,7 +168,7 @@ def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
 
 
 @transaction.atomic
-def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
+def request_revert(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the return to the previous encoder. Later decisions are kept.
 
     Raises the errors of request_switch. Also raises ValidationError if a later change replaced this change,
@@ -176,12 +176,12 @@ def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
     """
     require_role(user, change.dataset, Role.ADMIN)
     row = _lock_change(change)
-    if why := take_back_obstacle(row):
+    if why := revert_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
     return _begin(row, "take_back", user)
 
 
-def take_back_obstacle(change: EncoderChange) -> str:
+def revert_obstacle(change: EncoderChange) -> str:
     """Return why a change cannot be taken back, as a sentence, or "" if it can be."""
     dataset = change.dataset
     in_use = encoder_in_use(dataset)

@@ -38,7 +38,7 @@ DROP_PAUSE = 0.25  # seconds
 log = logging.getLogger(__name__)
 
 
-def table_of(head_id: int) -> str:
+def partition_name(head_id: int) -> str:
     """Return the name of the partition with a head's predictions."""
     return f"{TABLE}_{head_id}"
 
@@ -114,7 +114,7 @@ def store_predictions(
         rows["head_id"] = head.pk
         for name, values in columns.items():
             rows[name] = values[first[new]]
-        copy_in(table_of(head.pk), ["head_id", *columns], rows)
+        copy_in(partition_name(head.pk), ["head_id", *columns], rows)
     return len(rows)
 
 

@@ -104,7 +104,7 @@ def update_confirmed_label(*, dataset: Dataset, image: Image) -> ConfirmedLabel 
     return current
 
 
-def derive_restored(label: Label) -> None:
+def update_images_of_restored_label(label: Label) -> None:
     """Update the images that were audited under a restored label. Their first answer is valid again."""
     answered = Decision.objects.filter(
         dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABEL_KINDS

@@ -20,12 +20,12 @@ from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import update_confirmed_label
 from mekiki.review.services.decisions import (
     active_label,
-    after_decision,
     check_note,
     move_to_front,
     record_decision,
+    request_follow_up_work,
 )
-from mekiki.review.services.leases import build_shown
+from mekiki.review.services.leases import shown_of_items
 from mekiki.review.services.locks import lock_reviewer
 
 
@@ -105,7 +105,7 @@ def correct_label(
         )
     now = clock.now()
     item = _create_recheck_item(dataset, image, finished_at=now, overlap=1)
-    shown = build_shown(dataset=dataset, items=[item])[item.pk]
+    shown = shown_of_items(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
             "prediction_replaced",
@@ -127,7 +127,7 @@ def correct_label(
     )
     update_confirmed_label(dataset=dataset, image=image)
     record_decision(decision, item)
-    after_decision(dataset, user)
+    request_follow_up_work(dataset, user)
     return decision
 
 

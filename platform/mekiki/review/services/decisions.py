@@ -120,7 +120,7 @@ def answer(
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image)
     record_decision(decision, item)
-    after_decision(dataset, user)
+    request_follow_up_work(dataset, user)
     return decision
 
 
@@ -270,7 +270,7 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
     )
 
 
-def after_decision(dataset: Dataset, user: User) -> None:
+def request_follow_up_work(dataset: Dataset, user: User) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
     transaction.on_commit(lambda: _request_follow_up(dataset, user), robust=True)
 

@@ -18,7 +18,7 @@ from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
+def return_to_queue(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     """Put a flagged image first in the queue and return its item.
 
     The reviewer who flagged the image may answer too. The item keeps its stream and propensity, so an audited

@@ -12,7 +12,7 @@ from mekiki.review.audit_counts import audit_counts
 
 register = template.Library()
 
-register.filter("support", accuracy.support)
+register.filter("support", accuracy.support_sentence)
 register.filter("in_a_cell", accuracy.accuracy_cell)
 register.filter("images_in_a_cell", accuracy.sample_size_cell)
 register.filter("leads_with_interval", accuracy.leads_with_interval)
@@ -46,7 +46,7 @@ def compared_headline(side: dict[str, Any]) -> str:
 @register.filter
 def compared_support(side: dict[str, Any]) -> str:
     """Return the sample behind that figure."""
-    return accuracy.support(_estimate(side))
+    return accuracy.support_sentence(_estimate(side))
 
 
 def _estimate(side: dict[str, Any]) -> Estimate:
@@ -67,4 +67,4 @@ def compared_notes(audit: dict[str, Any]) -> list[str]:
     A comparison made before all counts were stored has only the number of images with an archived label.
     """
     counts = audit.get("counts") or {"archived_label": audit.get("archived", 0)}
-    return accuracy.notes(AuditCounts(**counts))
+    return accuracy.notes_on_counts(AuditCounts(**counts))

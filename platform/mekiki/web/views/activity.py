@@ -45,12 +45,12 @@ def activity(request: HttpRequest, slug: str) -> HttpResponse:
         "section": "activity",
         "jobs": progress.active_jobs_of(dataset),
         "ended": [
-            (job, progress.status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
+            (job, progress.job_status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
             for job in ended
         ],
         "left_out": [item for rows in left_out.values() for item in rows],
         "may_retry": bool(again),
-        "groups": events.choices(with_users=False),
+        "groups": events.filter_choices(with_users=False),
         **activity_log.event_page_context(
             request,
             Event.objects.filter(dataset_id=dataset.pk),
@@ -66,7 +66,7 @@ def platform_activity(request: HttpRequest) -> HttpResponse:
     require_platform_admin(user_of(request))
     users, _more = people.users()
     context = {
-        "groups": events.choices(with_users=True),
+        "groups": events.filter_choices(with_users=True),
         **activity_log.event_page_context(
             request, Event.objects.all(), names=[user.username for user in users]
         ),
