@@ -151,7 +151,7 @@ def examine(groups: list[list[str]]) -> None:
 
     small = [make(64) for make in KINDS.values()]
     for data in small:  # load the libraries before the measurement
-        pictures.examine(data, max_pixels=10_000)
+        pictures.read_picture(data, max_pixels=10_000)
     budget = getattr(imaging, "memory_budget", None)
     if budget is not None:
         budget.set_limit(BUDGET_MB << 20)
@@ -161,7 +161,7 @@ def examine(groups: list[list[str]]) -> None:
         before = _resident()["VmRSS"]
         Path("/proc/self/clear_refs").write_text("5")  # reset the highest value
         for path in paths:
-            pictures.examine(Path(path).read_bytes(), max_pixels=1 << 40)
+            pictures.read_picture(Path(path).read_bytes(), max_pixels=1 << 40)
         after = _resident()
         files = max(Path(path).stat().st_size for path in paths)
         figures = {

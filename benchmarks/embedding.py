@@ -118,13 +118,13 @@ def batched_loop(encoder: Any, files: list[Path]) -> None:
     """
     import torch
 
-    from workers.encoders.pipeline import cores
+    from workers.encoders.pipeline import core_count
 
     on_gpu = encoder.device != "cpu"
     loader = torch.utils.data.DataLoader(
         Files(files, whole_preprocess(encoder)),  # type: ignore[arg-type]
         batch_size=256 if on_gpu else BATCH,
-        num_workers=min(16, cores()),
+        num_workers=min(16, core_count()),
         pin_memory=on_gpu,
     )
     with torch.no_grad(), encoder.autocast():
@@ -235,7 +235,7 @@ def main() -> None:
     ensure_torchvision()
     import torch
 
-    from workers.encoders.pipeline import cores
+    from workers.encoders.pipeline import core_count
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory(prefix="mekiki-embedding-") as temporary:
@@ -249,7 +249,7 @@ def main() -> None:
         if not files:
             raise SystemExit(f"There is no JPEG file in {arguments.photos}.")
         figures: dict[str, Any] = {
-            "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {cores()} cores",
+            "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {core_count()} cores",
             "images": len(files),
         }
         large = "ViT-B-16" if device == "cuda" else "ViT-B-32"

@@ -37,7 +37,9 @@ from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Encoder
 from workers import embeddings
 encoder, dataset = Encoder.objects.get(), Dataset.objects.get()
-begun = time.perf_counter(); mirror = embeddings.load(encoder, dataset); seconds = time.perf_counter() - begun
+begun = time.perf_counter()
+mirror = embeddings.load_mirror(encoder, dataset)
+seconds = time.perf_counter() - begun
 print(seconds, len(mirror))
 """
 
@@ -124,21 +126,21 @@ def measure(count: int) -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     figures["floor_s"] = floor(encoder, dataset)
-    figures["first_load_s"], mirror = timed(lambda: embeddings.load(encoder, dataset))
+    figures["first_load_s"], mirror = timed(lambda: embeddings.load_mirror(encoder, dataset))
     figures["warm_load_s"] = statistics.median(
-        timed(lambda: embeddings.load(encoder, dataset))[0] for _ in range(5)
+        timed(lambda: embeddings.load_mirror(encoder, dataset))[0] for _ in range(5)
     )
     done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, check=True)
     figures["fresh_process_s"] = float(done.stdout.split()[0])
-    os.utime(embeddings.folder_of(encoder, dataset) / "vectors")
-    figures["check_s"], _ = timed(lambda: embeddings.load(encoder, dataset))
+    os.utime(embeddings.mirror_folder(encoder, dataset) / "vectors")
+    figures["check_s"], _ = timed(lambda: embeddings.load_mirror(encoder, dataset))
     store(encoder, images(dataset, 1000), 1)
-    figures["increment_s"], mirror = timed(lambda: embeddings.load(encoder, dataset))
+    figures["increment_s"], mirror = timed(lambda: embeddings.load_mirror(encoder, dataset))
     Embedding.objects.filter(encoder=encoder, image_id=int(ids[count // 2])).delete()
     import numpy as np
 
     store(encoder, np.array([late]), 2)
-    figures["behind_s"], mirror = timed(lambda: embeddings.load(encoder, dataset))
+    figures["behind_s"], mirror = timed(lambda: embeddings.load_mirror(encoder, dataset))
     if len(mirror) != count + 999 or late not in mirror.ids or int(ids[count // 2]) in mirror.ids:
         raise SystemExit(f"The mirror holds {len(mirror)} rows, not {count + 999}.")
     return {name: round(value, 3) for name, value in figures.items()}

@@ -108,18 +108,18 @@ def floor(head: Any) -> float:
     from psycopg import sql
 
     from mekiki.learning.binary import FLOAT8, INT8, blank_rows, copy_in, copy_out
-    from mekiki.learning.services.predictions import table_of
+    from mekiki.learning.services.predictions import partition_name
 
     kinds = {"head_id": INT8, "image_id": INT8, "label_id": INT8, "runner_up_id": INT8} | dict.fromkeys(
         ("confidence", "margin", "entropy"), FLOAT8
     )
     columns = sql.SQL(", ").join(map(sql.Identifier, kinds))
-    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(table_of(head.pk)))
+    query = sql.SQL("SELECT {} FROM {}").format(columns, sql.Identifier(partition_name(head.pk)))
     parts = list(copy_out(query, kinds))
     rows = blank_rows(sum(map(len, parts)), kinds)
     np.concatenate(parts, out=rows)
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE floor (LIKE {table_of(head.pk)})")
+        cursor.execute(f"CREATE TABLE floor (LIKE {partition_name(head.pk)})")
         begun = time.perf_counter()
         copy_in("floor", list(kinds), rows)
         spent = time.perf_counter() - begun
@@ -147,7 +147,7 @@ def measure(images: int) -> dict[str, Any]:
     from mekiki.datasets.models import Image
     from mekiki.learning.models import Prediction
     from mekiki.learning.services import drop_replaced_predictions, promote
-    from mekiki.learning.services.predictions import table_of
+    from mekiki.learning.services.predictions import partition_name
     from workers.steps.predictions import store_missing_predictions
 
     say = lambda text: print(  # noqa: E731
@@ -194,7 +194,7 @@ def measure(images: int) -> dict[str, Any]:
     figures["wal_mb"] = round(
         float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6
     )
-    name = table_of(new.pk)
+    name = partition_name(new.pk)
     figures["table_mb"] = round(ask("SELECT pg_relation_size(%s)", name) / 1e6)
     figures["indexes_mb"] = round(ask("SELECT pg_indexes_size(%s)", name) / 1e6)
     figures["floor_s"] = round(floor(new), 2)

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 import numpy as np  # noqa: E402
 
 from benchmarks.reranking import data, measures, peers  # noqa: E402
-from workers.acquisition.mix import choose  # noqa: E402
+from workers.acquisition.mix import choose_batch  # noqa: E402
 from workers.heads.scoring import score  # noqa: E402
 from workers.heads.train import train_head  # noqa: E402
 
@@ -65,7 +65,7 @@ def rerank(pool: data.Pool, confirmed: int, repeats: int, batch: int) -> tuple[d
         "X": pool.X, "candidate": candidate, "reserve": pool.reserve, "batch": batch, "cold": False,
         "labelled_counts": np.bincount(y, minlength=pool.n_labels),
     }  # fmt: skip
-    chosen, choice, _ = repeated(lambda number: choose(scores=scores, seed=number, **given), repeats)
+    chosen, choice, _ = repeated(lambda number: choose_batch(scores=scores, seed=number, **given), repeats)
     row = {
         "kind": "rerank",
         "images": len(pool.X),
@@ -101,7 +101,7 @@ def kinds(pool: data.Pool, confirmed: int, repeats: int, held: Any) -> list[dict
     for strategy in (*STRATEGIES, "cold start"):
         how = {"cold": True} if strategy == "cold start" else {"strategy": strategy}
         run, _, often = repeated(
-            lambda number, how=how: choose(  # type: ignore[misc]
+            lambda number, how=how: choose_batch(  # type: ignore[misc]
                 scores=scores, seed=number, **{**given, **how}
             ),
             repeats,

@@ -183,10 +183,10 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
                 {"embeddings": n, "distribution": kind, "stored_per_s": stored_per_s, "build_s": build_s}
             )
         )
-    size = index.states()[encoder.pk].size
+    size = index.index_states()[encoder.pk].size
     say(
         f"index built in {build_s:.0f} s, {size / 1e6:.0f} MB, "
-        f"maintenance {building.memory_for(n, encoder.dim, local=True)} MB"
+        f"maintenance {building.build_memory_mb(n, encoder.dim, local=True)} MB"
     )
 
     dice = np.random.default_rng(2)
@@ -201,7 +201,7 @@ def measure(source: Any, kind: str, n: int, queries: int, table: bool, home: Pat
     }  # fmt: skip
 
     def search(vector: np.ndarray, of: Any = images) -> Any:
-        return neighbours.nearest(encoder=encoder, vector=vector, images=of)
+        return neighbours.nearest_images(encoder=encoder, vector=vector, images=of)
 
     for vector in asked[:10]:
         search(vector)  # load the index into memory
@@ -288,7 +288,7 @@ def over_http(client: Any, encoder: Any, texts: np.ndarray, anchors: list[Any]) 
     from django.utils import timezone
 
     from mekiki.learning.models import TextEmbedding
-    from mekiki.learning.search.texts import digest_of
+    from mekiki.learning.search.texts import text_digest
 
     for number, vector in enumerate(texts):
         text = f"text {number}"
@@ -298,7 +298,7 @@ def over_http(client: Any, encoder: Any, texts: np.ndarray, anchors: list[Any]) 
             "used_at": timezone.now(),
             "answered_at": timezone.now(),
         }
-        TextEmbedding.objects.update_or_create(encoder=encoder, digest=digest_of(text), defaults=facts)
+        TextEmbedding.objects.update_or_create(encoder=encoder, digest=text_digest(text), defaults=facts)
     address = f"/d/{SLUG}/images/"
 
     def page(query: dict[str, str]) -> Any:

@@ -278,7 +278,7 @@ def choices(pool: data.Pool, head: Any, confirmed: int, number: int, batch: int)
     }  # fmt: skip
     calls: list[Any] = []
     with replaced(recorded(ours.kmeans, calls), "kmeans", medoids):
-        mix.choose(**given)
+        mix.choose_batch(**given)
     runs = []
     for (V, w, k, seed), _ in calls:
         V, w, part = subset(V, w, k, seed)
@@ -287,7 +287,7 @@ def choices(pool: data.Pool, head: Any, confirmed: int, number: int, batch: int)
 
     def choose_by_sklearn() -> Any:
         with replaced(kmeans_by_sklearn, "kmeans", medoids):
-            return mix.choose(**given)
+            return mix.choose_batch(**given)
 
     def run_all(run: Callable[..., Any]) -> Callable[[], Any]:
         return lambda: [run(*arguments) for arguments in runs]
@@ -304,7 +304,7 @@ def choices(pool: data.Pool, head: Any, confirmed: int, number: int, batch: int)
     }
     figures |= pairs("lloyd", run_all(lloyd_by_ours), run_all(lloyd_by_sklearn), number)
     figures |= pairs("kmeans", cluster_all(ours.kmeans), cluster_all(kmeans_by_sklearn), number)
-    figures |= pairs("choose", lambda: mix.choose(**given), choose_by_sklearn, number)
+    figures |= pairs("choose", lambda: mix.choose_batch(**given), choose_by_sklearn, number)
     return figures
 
 

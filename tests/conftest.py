@@ -188,7 +188,7 @@ def index_builder(transactional_db: None) -> Iterator[None]:
     builder.start()
     yield
     builder.stop()
-    for encoder_id in index.states():
+    for encoder_id in index.index_states():
         index.drop(encoder_id)
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from filelock import FileLock
 from numpy.typing import NDArray
 
@@ -62,7 +63,7 @@ class Mirror:
         return mask
 
 
-def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
+def mirror_folder(encoder: Encoder, dataset: Dataset) -> Path:
     """Return the folder of a mirror.
 
     Its name contains the digest and the dataset's seed, so a mirror of another database is never used.
@@ -71,11 +72,11 @@ def folder_of(encoder: Encoder, dataset: Dataset) -> Path:
     return Path(settings.HOME) / "cache" / "embeddings" / name
 
 
-def load(
+def load_mirror(
     encoder: Encoder, dataset: Dataset, *, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> Mirror:
     """Return the mirror, updated from the database. `progress(done, total)` is called per chunk."""
-    folder = folder_of(encoder, dataset)
+    folder = mirror_folder(encoder, dataset)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder), _snapshot_connection() as moment:
         changes = embedding_changes(encoder=encoder, dataset=dataset, using=moment)
@@ -114,7 +115,7 @@ def load(
 
 
 @contextmanager
-def _snapshot_connection() -> Iterator[Any]:
+def _snapshot_connection() -> Iterator[BaseDatabaseWrapper]:
     """Yield a connection on which changes and rows are read in one snapshot while others write.
 
     It is a separate connection, because progress is written on the usual one during the copy.
@@ -145,7 +146,7 @@ def _merged(low: NDArray[np.int64], high: NDArray[np.int64]) -> list[tuple[int, 
 
 def delete_mirror(encoder: Encoder, dataset: Dataset) -> None:
     """Delete a mirror. It is built again when it is needed."""
-    shutil.rmtree(folder_of(encoder, dataset), ignore_errors=True)
+    shutil.rmtree(mirror_folder(encoder, dataset), ignore_errors=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def assign_worker_name() -> str:
     return _name
 
 
-def name() -> str:
+def holder_name() -> str:
     """Return the name of the worker that this process belongs to."""
     return _name or assign_worker_name()
 
@@ -39,7 +39,7 @@ def _announce() -> None:
     from mekiki.jobs import services
 
     try:
-        services.mark_worker_stopping(holder=name())
+        services.mark_worker_stopping(holder=holder_name())
     except Error as error:  # the sweeper then counts a death for each unfinished job
         logger.warning("It could not be stored that this worker stops (%s).", error)
     finally:

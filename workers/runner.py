@@ -26,12 +26,12 @@ from mekiki.jobs.services import (
     CancelledError,
     LostClaimError,
     WorkerStoppingError,
-    beat,
     claim,
     decline,
     fail,
     finish_cancelled,
     may_retry,
+    record_heartbeat,
     requeue,
     succeed,
 )
@@ -107,7 +107,7 @@ class Report:
         """Write the pending values now."""
         self._written = self._clock()
         fields, self._pending = self._pending, {}
-        beat(self._job, **fields)
+        record_heartbeat(self._job, **fields)
         self.note(self._job)
 
     def note(self, job: Job) -> None:
@@ -137,7 +137,7 @@ class _Heartbeat:
         try:
             while not self._ended.wait(HEARTBEAT_INTERVAL):
                 try:
-                    beat(self._job)
+                    record_heartbeat(self._job)
                     self._report.note(self._job)
                 except (LostClaimError, CancelledError) as stop:
                     self._report.stop = stop
@@ -159,7 +159,7 @@ def run_job(job_id: str, stage: Stage | None = None) -> str:
     """
     if waiting.mark_waiting(job_id):
         return "waits"
-    job = claim(job_id, worker=host(), holder=holder.name())
+    job = claim(job_id, worker=host(), holder=holder.holder_name())
     if job is None:
         return ""
     language = getattr(job.created_by, "language", "") or translation.get_language() or "en"

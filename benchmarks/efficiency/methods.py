@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.efficiency.data import Data
 from workers.acquisition.k_center import k_center
-from workers.acquisition.mix import choose
+from workers.acquisition.mix import choose_batch
 from workers.acquisition.typiclust import typiclust
 from workers.heads.head import LinearHead
 from workers.heads.scoring import score
@@ -162,7 +162,7 @@ def ask_ours(now: Moment, k: int) -> Rows:
     """
     candidate = np.zeros(len(now.X), bool)
     candidate[now.free] = True
-    return choose(
+    return choose_batch(
         X=now.X,
         scores=score(now.head, now.X) if isinstance(now.head, LinearHead) else None,
         candidate=candidate,

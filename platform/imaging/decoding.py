@@ -246,7 +246,7 @@ def _tiff(file: tiff.Tiff, data: bytes, window: Window | None) -> _Decoding:
     page = file.page
     try:
         work = _tiff_pixels(page, window)
-    except NotImplementedError:
+    except tiff.TifffileError:
         work = _by_pillow(file, data)
     work.orientation = tiff.orientation(page)
     work.profile = b"" if page.photometric in {tiff.CIELAB, tiff.ICCLAB} else tiff.profile(page)
@@ -262,7 +262,7 @@ def _tiff_pixels(page: Any, window: Window | None) -> _Decoding:
     pixels, alpha, left_out = tiff.split_alpha(page, tiff.array(page))
     kind = int(page.photometric)
     if pixels.dtype.kind == "c":
-        raise NotImplementedError("complex numbers")
+        raise ImagingError("unsupported_format", format=f"TIFF ({pixels.dtype.name})")
     # Associated alpha: the colours are multiplied by it already. They are divided by it before compositing.
     multiplied = alpha is not None and 1 in [int(extra) for extra in page.extrasamples or ()]
     if tiff.sample_type(page) is not None and kind != tiff.SEPARATED:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from imaging import colour, tiff
 from imaging.depth import Window, count_window, estimate, sample_values
+from imaging.errors import ImagingError
 from imaging.strips import Strips
 
 CLIPPED_SHARE = 0.001  # the report names a file if a larger share of its values is outside the window
@@ -81,8 +82,8 @@ def strips_of_page(
 ) -> Strips:
     """Return the strips of a TIFF page that is not windowed.
 
-    The page has at most 8 bits, or its colours are not plain channels. Raises NotImplementedError if the
-    values cannot be shown.
+    The page has at most 8 bits, or its colours are not plain channels. Raises ImagingError with the
+    code unsupported_format if the values cannot be shown.
     """
 
     def rows(top: int, bottom: int) -> tuple[Image.Image, Image.Image | None]:
@@ -121,14 +122,15 @@ def _to_8_bits(page: Any, pixels: NDArray[Any], kind: int) -> Image.Image:
         return Image.fromarray(np.ascontiguousarray(table.T[np.minimum(pixels, table.shape[1] - 1)]))
     if kind in {tiff.CIELAB, tiff.ICCLAB} and pixels.ndim == 3:
         return colour.lab_to_rgb(pixels, icc=kind == tiff.ICCLAB)
+    if pixels.dtype.kind not in "biu" or pixels.dtype == np.int8:
+        name = f"{page.photometric.name}, {pixels.dtype.name}"
+        raise ImagingError("unsupported_format", format=f"TIFF ({name})")
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * 255
     elif pixels.dtype.itemsize > 1:  # CMYK or YCbCr of 16 bits
         pixels = (pixels >> 8).astype(np.uint8)
     elif bits < 8:
         pixels = np.rint(pixels * (255.0 / (2**bits - 1))).astype(np.uint8)
-    if pixels.dtype != np.uint8:
-        raise NotImplementedError(str(pixels.dtype))
     if kind == tiff.MIN_IS_WHITE:
         pixels = 255 - pixels
     pixels = np.ascontiguousarray(pixels)

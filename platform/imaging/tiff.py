@@ -27,6 +27,10 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 _MAX_PROFILE = 16 * 1024 * 1024
 
 
+class TifffileError(Exception):
+    """The error that tifffile cannot decode a page. Pillow decodes some of these pages."""
+
+
 @dataclass
 class Tiff:
     """An open TIFF: the pages that are pictures, and the chosen page."""
@@ -112,7 +116,7 @@ def _broken(error: Exception) -> ImagingError:
 def array(page: Any) -> NDArray[Any]:
     """Return the values as stored, (h, w) or (h, w, c).
 
-    Raises ImagingError with the code damaged, truncated or unsupported_format. Raises NotImplementedError if
+    Raises ImagingError with the code damaged, truncated or unsupported_format. Raises TifffileError if
     tifffile cannot decode the page.
     """
     try:
@@ -120,11 +124,11 @@ def array(page: Any) -> NDArray[Any]:
         pixels = np.asarray(page.asarray(maxworkers=1))
     except ImagingError:
         raise
-    except (NotImplementedError, ImportError):
-        raise
+    except NotImplementedError as error:
+        raise TifffileError(str(error)) from None
     except Exception as error:
         if "not supported" in str(error) or "cannot decode" in str(error):
-            raise NotImplementedError(str(error)) from None
+            raise TifffileError(str(error)) from None
         raise _broken(error) from None
     axes = page.axes
     while pixels.ndim > len(axes):

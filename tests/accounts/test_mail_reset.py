@@ -43,7 +43,7 @@ def mailed_link() -> str:
 
 def test_a_link_by_mail_changes_the_password_once(hana: User) -> None:
     request_reset("HANA")
-    assert mail_reset.send_waiting() == 1 and mail_reset.send_waiting() == 0
+    assert mail_reset.send_waiting_resets() == 1 and mail_reset.send_waiting_resets() == 0
     assert mail.outbox[0].to == ["hana@example.com"] and "パスワード" in mail.outbox[0].subject
     client, other = Client(), Client()
     for browser in (client, other):
@@ -66,14 +66,14 @@ def test_answer_is_the_same_for_every_name_and_only_known_users_get_mail(hana: U
         request_reset(name) for name in ("hana", "hana@example.com", "nobody", "no-mail", "gone", "x" * 254)
     }
     assert len(answers) == 1
-    assert mail_reset.send_waiting() == 2
+    assert mail_reset.send_waiting_resets() == 2
     assert {message.to[0] for message in mail.outbox} == {"hana@example.com"}
 
 
 def test_number_of_reset_mails_is_limited(hana: User) -> None:
     for _n in range(6):
         request_reset("hana")
-    assert mail_reset.send_waiting() == mail_reset.PER_USER
+    assert mail_reset.send_waiting_resets() == mail_reset.PER_USER
     for n in range(30):
         request_reset(f"nobody{n}")
     assert PasswordReset.objects.count() == mail_reset.PER_ADDRESS
@@ -94,15 +94,15 @@ def test_a_recipient_that_is_refused_does_not_delay_the_others(
     monkeypatch.setattr(mail_reset, "send_mail", send)
     request_reset("bad")
     request_reset("hana")
-    assert mail_reset.send_waiting() == 1 and mail.outbox[0].to == ["hana@example.com"]
-    assert mail_reset.send_waiting() == 0 and len(refused_recipients) == 1  # it waits before the next try
+    assert mail_reset.send_waiting_resets() == 1 and mail.outbox[0].to == ["hana@example.com"]
+    assert mail_reset.send_waiting_resets() == 0 and len(refused_recipients) == 1  # it waits before the next try
     row = PasswordReset.objects.get(user__username="bad")
     assert row.sent_at is None and row.tries == 1 and row.next_at > clock.now()
     PasswordReset.objects.update(next_at=clock.now() - timedelta(seconds=1))
-    assert mail_reset.send_waiting() == 0 and len(refused_recipients) == 2
+    assert mail_reset.send_waiting_resets() == 0 and len(refused_recipients) == 2
     PasswordReset.objects.update(next_at=clock.now() + timedelta(hours=3))  # the clock was set back
     monkeypatch.setattr(mail_reset, "send_mail", mail.send_mail)
-    assert mail_reset.send_waiting() == 1 and mail.outbox[1].to == ["bad@example.com"]
+    assert mail_reset.send_waiting_resets() == 1 and mail.outbox[1].to == ["bad@example.com"]
 
 
 def test_page_refers_to_an_admin_if_mail_is_not_configured(hana: User) -> None:
@@ -118,7 +118,7 @@ def test_invented_link_is_refused(hana: User, key: str) -> None:
 
 def test_link_is_invalid_after_a_change_of_the_password(hana: User) -> None:
     request_reset("hana")
-    mail_reset.send_waiting()
+    mail_reset.send_waiting_resets()
     hana.set_password(NEW)
     hana.save()
     assert Client().get(mailed_link(), follow=True).status_code == 410

@@ -42,7 +42,7 @@ def logged_in_client(user: User) -> Client:
 
 
 def mailed_link() -> str:
-    outbox.send_waiting()
+    outbox.send_waiting_mails()
     match = re.search(
         r"https://mekiki\.example(/\S+)", next(m.body for m in mail.outbox if "day, logged in" in m.body)
     )
@@ -65,7 +65,7 @@ def test_new_mail_address_is_stored_after_its_link_was_used(hana: User) -> None:
     hana.refresh_from_db()
     assert hana.email == "new@example.com"
     assert client.post(address).status_code == 410  # already used
-    outbox.send_waiting()
+    outbox.send_waiting_mails()
     assert {m.to[0] for m in mail.outbox[1:]} == {"hana@example.com", "new@example.com"}
     kinds = Event.objects.filter(kind__startswith="user.mail").order_by("pk").values_list("kind", flat=True)
     assert list(kinds) == ["user.mail_asked", "user.mail_changed"]
@@ -133,7 +133,7 @@ def reset_factors(user: User, root: User) -> None:
 def reset_by_link(user: User, root: User) -> None:
     key, token = mail_reset.password_reset_url(user).rstrip("/").split("/")[-2:]
     place = Place(address="192.0.2.1")
-    assert mail_reset.set_by_link(key=key, token=token, password=NEW, client=place)
+    assert mail_reset.set_password_by_link(key=key, token=token, password=NEW, client=place)
 
 
 def add_passkey(user: User, root: User) -> None:
@@ -172,7 +172,7 @@ def test_a_change_is_mailed_without_any_secret(kind: str, language: str, hana: U
     hana.language = language
     hana.save()
     ACTS[kind](hana, root)
-    outbox.send_waiting()
+    outbox.send_waiting_mails()
     from django.utils import translation
 
     with translation.override(language):

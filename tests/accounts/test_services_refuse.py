@@ -186,8 +186,8 @@ CASES: dict[str, Case] = {
     "audit/stamping.py:add_time_stamp": (stamping.add_time_stamp, "admin", lambda w: {"reply": b""}),
     "jobs/seals.py:request_seal": (seals.request_seal, "admin", lambda w: {}),
     "jobs/seals.py:request_check": (seals.request_check, "admin", lambda w: {}),
-    "jobs/services.py:cancel": (jobs.cancel, "reviewer", lambda w: {"job": w.job}),
-    "jobs/services.py:retry": (jobs.retry, "reviewer", lambda w: {"job": w.ended}),
+    "jobs/services/user_requests.py:cancel": (jobs.cancel, "reviewer", lambda w: {"job": w.job}),
+    "jobs/services/user_requests.py:retry": (jobs.retry, "reviewer", lambda w: {"job": w.ended}),
     "datasets/services/datasets.py:create_dataset": (
         datasets.create_dataset,
         "stranger",
@@ -256,28 +256,28 @@ CASES: dict[str, Case] = {
     "exports/services.py:retry": (exports.retry, "reviewer", label_set_arguments),
     "exports/services.py:record_download": (exports.record_download, "stranger", label_set_arguments),
     "exports/services.py:check_download": (exports.check_download, "stranger", label_set_arguments),
-    "labeling/services.py:add_label": (labeling.add_label, "reviewer", dataset_arguments(name="new")),
-    "labeling/services.py:update_label": (
+    "labeling/services/labels.py:add_label": (labeling.add_label, "reviewer", dataset_arguments(name="new")),
+    "labeling/services/labels.py:update_label": (
         labeling.update_label,
         "reviewer",
         lambda w: {"label": w.label, "critical": True},
     ),
-    "labeling/services.py:archive_label": (
+    "labeling/services/labels.py:archive_label": (
         labeling.archive_label,
         "reviewer",
         lambda w: {"label": w.station.labels[2], "confirmed": True},
     ),
-    "labeling/services.py:restore_label": (
+    "labeling/services/labels.py:restore_label": (
         labeling.restore_label,
         "reviewer",
         lambda w: {"label": w.archived},
     ),
-    "labeling/services.py:save_prompts": (
+    "labeling/services/prompts.py:save_prompts": (
         labeling.save_prompts,
         "reviewer",
         lambda w: {"dataset": w.dataset, "prompts": {x.pk: ["a prompt"] for x in w.station.labels}},
     ),
-    "labeling/services.py:set_schema": (
+    "labeling/services/schema.py:set_schema": (
         labeling.set_schema,
         "reviewer",
         dataset_arguments(labels=[{"name": "only", "prompts": ["only"]}]),
@@ -297,8 +297,8 @@ CASES: dict[str, Case] = {
         "reviewer",
         change_arguments,
     ),
-    "learning/services/encoder_changes.py:request_take_back": (
-        learning.request_take_back,
+    "learning/services/encoder_changes.py:request_revert": (
+        learning.request_revert,
         "reviewer",
         change_arguments,
     ),
@@ -359,8 +359,8 @@ CASES: dict[str, Case] = {
     "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
     "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),
     "review/services/leases.py:release": (review.release, "viewer", dataset_arguments(lease_ids=[1])),
-    "review/services/putting_back.py:put_back": (
-        review.put_back,
+    "review/services/putting_back.py:return_to_queue": (
+        review.return_to_queue,
         "reviewer",
         lambda w: {"dataset": w.dataset, "flag_id": w.flag.pk},
     ),

@@ -30,9 +30,9 @@ EXCEPTIONS = {
     "accounts/mail_reset.py": {"password_reset_url": "writes nothing"},
     "accounts/own_mail.py": {
         "request_email_change": OWN_ACCOUNT,
-        "apply_link": OWN_ACCOUNT,
-        "read_link": "writes nothing",
-        "link_for": "writes nothing",
+        "apply_change_link": OWN_ACCOUNT,
+        "read_change_link": "writes nothing",
+        "confirmation_link": "writes nothing",
     },
     "accounts/services.py": {"end_own_sessions": OWN_ACCOUNT, "set_language": OWN_ACCOUNT},
     "accounts/second_factor/services.py": dict.fromkeys(
@@ -46,14 +46,18 @@ EXCEPTIONS = {
         "rebuild_images_of_changed_cameras": OF_A_JOB,
         "reestimate_window": OF_A_JOB,
     },
-    "jobs/services.py": {"enqueue": PART},
+    "jobs/services/enqueueing.py": {"enqueue": PART},
+    "labeling/services/label_rows.py": dict.fromkeys(
+        ("change_label", "create_label", "store_archiving", "store_restoring"), PART
+    ),
+    "labeling/services/prompts.py": dict.fromkeys(("create_prompt_set", "enqueue_prediction"), PART),
     "learning/services/embeddings.py": {"request_encoding": OF_A_JOB},
     "learning/services/encoder_steps.py": {"switch_over": OF_A_JOB},
     "learning/services/encoder_upkeep.py": {"record_removal": OF_A_JOB},
     "learning/services/heads.py": {"promote": OF_A_JOB, "record_head": OF_A_JOB},
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
-    "review/services/decisions.py": {"after_decision": PART},
+    "review/services/decisions.py": {"request_follow_up_work": PART},
     "review/services/leases.py": {"lease_items": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
 }
@@ -62,9 +66,9 @@ EXCEPTIONS = {
 READS = {
     "accounts/services.py": {"generate_password"},
     "accounts/site.py": {"zone_name"},
-    "audit/head_mail.py": {"last_mailed", "recipients", "troubled"},
+    "audit/head_mail.py": {"last_mailed", "recipients", "mails_with_problems"},
     "exports/services.py": {"open_file"},
-    "learning/services/encoder_changes.py": {"take_back_obstacle"},
+    "learning/services/encoder_changes.py": {"revert_obstacle"},
     "learning/services/encoder_upkeep.py": {"removal_obstacle"},
 }
 

@@ -109,6 +109,12 @@ def test_a_mistyped_number_names_its_variable(monkeypatch: pytest.MonkeyPatch) -
         env.number("MEKIKI_PORT")
 
 
+def test_python_files_of_the_product_have_at_most_400_lines() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in SOURCES}
+    long = {name: length for name, length in lengths.items() if length > 400 and "/migrations/" not in name}
+    assert long == {}, "make it a folder of the same name, with a module for each subject"
+
+
 def test_source_files_have_at_most_500_lines() -> None:
     listed = run("git", "ls-files", "-z", "--", "*.py", "*.js", "*.css", "*.html").stdout.split("\0")
     long = {}

@@ -15,7 +15,7 @@ from mekiki.accounts import outbox
 from mekiki.accounts.models import OutgoingMail, SiteSettings, User
 from mekiki.audit import head_mail
 from mekiki.audit.models import Event, Seal
-from mekiki.audit.sealing import anything_to_seal, seal_new_rows
+from mekiki.audit.sealing import has_rows_to_seal, seal_new_rows
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.config.cli import run
@@ -54,7 +54,7 @@ def test_the_head_is_mailed_once_a_day_and_only_when_it_is_new(root: User, seal:
     assert head_mail.mail_due_head() == 0  # there is no recipient
     head_mail.set_recipients(addresses=TWO, user=root)
     assert head_mail.mail_due_head() == 2 and head_mail.mail_due_head() == 0
-    assert outbox.send_waiting() == 2 and outbox.send_waiting() == 0
+    assert outbox.send_waiting_mails() == 2 and outbox.send_waiting_mails() == 0
     assert [message.to for message in mail.outbox] == [[address] for address in TWO]
     body = mail.outbox[0].body
     assert f"mekiki audit verify --head 1:{bytes(seal.log_root).hex()}" in body
@@ -73,15 +73,15 @@ def test_mailing_the_head_requires_no_new_seal(root: User, seal: Seal) -> None:
     head_mail.set_recipients(addresses=TWO[:1], user=root)
     seal_new_rows()
     head_mail.mail_due_head()
-    outbox.send_waiting()
-    assert Event.objects.filter(kind="seal.head_mailed").exists() and not anything_to_seal()
+    outbox.send_waiting_mails()
+    assert Event.objects.filter(kind="seal.head_mailed").exists() and not has_rows_to_seal()
 
 
 @override_settings(LANGUAGE_CODE="ja")
 def test_the_mail_is_in_the_language_of_the_site(root: User, seal: Seal) -> None:
     head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
-    outbox.send_waiting()
+    outbox.send_waiting_mails()
     assert "封印 1 の照合値" in mail.outbox[0].subject and "署名" in mail.outbox[0].body
 
 
@@ -96,14 +96,14 @@ def test_failed_mail_is_retried_shown_and_given_up(
     head_mail.mail_head(user=root)
     record(kind="test.happened")
     assert seal_new_rows().seals  # sealing continues
-    assert outbox.send_waiting() == 0
+    assert outbox.send_waiting_mails() == 0
     row = OutgoingMail.objects.get()
-    assert row.tries == 1 and row.next_at > clock.now() and outbox.send_waiting() == 0
+    assert row.tries == 1 and row.next_at > clock.now() and outbox.send_waiting_mails() == 0
     page = client_of(root).get(reverse("seals")).content.decode()
     assert "qa@example.com: ConnectionRefusedError" in page and "tried again" in page
     for _n in range(outbox.TRIES - 1):
         OutgoingMail.objects.update(next_at=clock.now() - timedelta(seconds=1))
-        outbox.send_waiting()
+        outbox.send_waiting_mails()
     row.refresh_from_db()
     assert row.given_up_at is not None and row.body == ""
     event = Event.objects.get(kind="site.mail_failed")
@@ -115,7 +115,7 @@ def test_wait_ends_after_the_clock_was_set_back(root: User, seal: Seal) -> None:
     head_mail.set_recipients(addresses=TWO[:1], user=root)
     head_mail.mail_head(user=root)
     OutgoingMail.objects.update(next_at=clock.now() + timedelta(days=400))
-    assert outbox.send_waiting() == 1
+    assert outbox.send_waiting_mails() == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from mekiki.audit.models import Event, Seal, SealLeaves
 from mekiki.audit.sealed_tables import EVENTS, sealed_tables
-from mekiki.audit.sealing import anything_to_seal, facts_of, seal_new_rows, unsealed_count
+from mekiki.audit.sealing import has_rows_to_seal, seal_new_rows, signed_facts_of, unsealed_count
 from mekiki.audit.services import record
 from mekiki.audit.verification import check_database
 from mekiki.datasets.models import AuditShareChange
@@ -49,17 +49,17 @@ def sealed() -> list[int]:
 
 
 def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> None:
-    assert not anything_to_seal() and seal_new_rows().seals == []
+    assert not has_rows_to_seal() and seal_new_rows().seals == []
     assert unsealed_count() == 0
     record(kind="test.happened", data={"later": 1})
-    assert anything_to_seal() and unsealed_count() == 1
+    assert has_rows_to_seal() and unsealed_count() == 1
     sealing = seal_new_rows()
     assert (sealing.rows, len(sealing.seals)) == (1, 1)
     seals = list(Seal.objects.order_by("number"))
     assert [seal.number for seal in seals] == [1, 2, 3]
     assert {seal.table for seal in seals} == {"events", "decisions"}
     assert sum(s.rows for s in seals) == Event.objects.count() + Decision.objects.count()
-    hashes = [facts_of(seal).hash() for seal in seals]
+    hashes = [signed_facts_of(seal).hash() for seal in seals]
     assert [bytes(seal.previous) for seal in seals] == [b"", *hashes[:2]]
     assert bytes(seals[-1].log_root) == merkle.root_of(hashes)
     # RFC 9162: the newest root contains every seal and is consistent with every older root.
@@ -75,9 +75,9 @@ def test_seals_cover_every_row_once_and_follow_each_other(sealed: list[int]) -> 
 def test_events_of_sealing_require_no_new_seal(sealed: list[int]) -> None:
     record(kind="job.queued", data={"kind": "seal"})
     record(kind="job.succeeded", data={"kind": "check_seals"})
-    assert not anything_to_seal()
+    assert not has_rows_to_seal()
     record(kind="job.queued", data={"kind": "train"})
-    assert anything_to_seal()
+    assert has_rows_to_seal()
 
 
 @pytest.mark.parametrize("table", sealed_tables(), ids=lambda table: table.name)

@@ -9,10 +9,10 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from mekiki.audit.models import Event, Seal, SealTimeStamp
-from mekiki.audit.sealing import facts_of, seal_new_rows
+from mekiki.audit.sealing import seal_new_rows, signed_facts_of
 from mekiki.audit.services import record
 from mekiki.audit.stamping import add_time_stamp
-from mekiki.audit.time_stamps import check_stamp, read_reply, request_for
+from mekiki.audit.time_stamps import build_stamp_request, check_stamp, read_reply
 from mekiki.audit.verification import check_database, export_file
 from tests import factories
 from verification.audit_file import check_file
@@ -102,7 +102,7 @@ def seal() -> Seal:
 def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
     seal: Seal, answer: Answer, authority: Path, tmp_path: Path
 ) -> None:
-    request = request_for(facts_of(seal).statement())
+    request = build_stamp_request(signed_facts_of(seal).statement())
     reply, roots = answer(request), (authority / "ca.pem").read_bytes()
     record(kind="test.later")
     seal_new_rows()  # the reply arrives after newer seals
@@ -121,7 +121,7 @@ def test_a_reply_is_kept_with_its_seal_and_checked_with_it(
 def test_recreated_seal_does_not_match_its_time_stamp(seal: Seal, answer: Answer, authority: Path) -> None:
     from tests.audit.test_seals import owner_of_the_database
 
-    reply = answer(request_for(facts_of(seal).statement()))
+    reply = answer(build_stamp_request(signed_facts_of(seal).statement()))
     add_time_stamp(reply=reply, roots_pem=(authority / "ca.pem").read_bytes())
     with owner_of_the_database() as execute:
         execute("UPDATE audit_event SET kind = 'test.other' WHERE kind = 'test.happened'")
@@ -133,9 +133,9 @@ def test_recreated_seal_does_not_match_its_time_stamp(seal: Seal, answer: Answer
 
 def test_invalid_replies_are_refused_with_the_reason(seal: Seal, answer: Answer, authority: Path) -> None:
     roots, others = (authority / "ca.pem").read_bytes(), (authority / "other.pem").read_bytes()
-    reply = answer(request_for(facts_of(seal).statement()))
+    reply = answer(build_stamp_request(signed_facts_of(seal).statement()))
     for bad, given_roots, reason in (
-        (answer(request_for(b"something else")), roots, "not for the statement"),
+        (answer(build_stamp_request(b"something else")), roots, "not for the statement"),
         (reply, others, "not signed by an authority"),
         (reply, b"no certificate", "cannot be read"),
         (b"no reply", roots, "no reply"),
@@ -155,14 +155,16 @@ def test_certificates_with_a_comment_in_another_encoding_are_accepted(
     seal: Seal, answer: Answer, authority: Path, comment: bytes
 ) -> None:
     roots = b"# " + comment + b"\n" + (authority / "ca.pem").read_bytes()
-    stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())), roots_pem=roots)
+    stamp = add_time_stamp(
+        reply=answer(build_stamp_request(signed_facts_of(seal).statement())), roots_pem=roots
+    )
     stamp.refresh_from_db()
     report = check_database()
     assert report.ok and report.time_stamps == 1
 
 
 def test_reply_for_an_old_seal_is_accepted(seal: Seal, answer: Answer, authority: Path) -> None:
-    reply = answer(request_for(facts_of(seal).statement()))
+    reply = answer(build_stamp_request(signed_facts_of(seal).statement()))
     fields = {field.attname: getattr(seal, field.attname) for field in Seal._meta.fields}
     # A seal every ten minutes for eight days.
     Seal.objects.bulk_create(
@@ -173,8 +175,8 @@ def test_reply_for_an_old_seal_is_accepted(seal: Seal, answer: Answer, authority
 
 
 def test_a_damaged_reply_is_refused_with_a_reason(seal: Seal, answer: Answer, authority: Path) -> None:
-    statement, roots = facts_of(seal).statement(), (authority / "ca.pem").read_bytes()
-    reply = answer(request_for(statement))
+    statement, roots = signed_facts_of(seal).statement(), (authority / "ca.pem").read_bytes()
+    reply = answer(build_stamp_request(statement))
     for at in range(len(reply)):
         for value in (reply[at] ^ 1, reply[at] ^ 0x60):
             changed = reply[:at] + bytes([value]) + reply[at + 1 :]
@@ -184,5 +186,5 @@ def test_a_damaged_reply_is_refused_with_a_reason(seal: Seal, answer: Answer, au
 
 
 def test_time_stamp_without_certificates_stores_no_roots(seal: Seal, answer: Answer) -> None:
-    stamp = add_time_stamp(reply=answer(request_for(facts_of(seal).statement())))
+    stamp = add_time_stamp(reply=answer(build_stamp_request(signed_facts_of(seal).statement())))
     assert stamp.roots_pem == "" and check_database().ok

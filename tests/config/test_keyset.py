@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from mekiki.config.keyset import beyond, page_by, take
+from mekiki.config.keyset import after_key, page_by, take_page
 from mekiki.jobs.models import Job, State
 from tests.factories import JobFactory
 
@@ -32,9 +32,9 @@ def test_rows_with_an_equal_key_are_ordered_by_the_next_key() -> None:
     ordered = list(Job.objects.order_by("-finished_at", "-number"))
     for position, row in enumerate(ordered):
         keys = (("finished_at", row.finished_at), ("number", row.number))
-        older = Job.objects.filter(beyond(*keys, descending=True)).order_by("-finished_at", "-number")
+        older = Job.objects.filter(after_key(*keys, descending=True)).order_by("-finished_at", "-number")
         assert list(older) == ordered[position + 1 :]
-        newer = Job.objects.filter(beyond(*keys, descending=False, or_equal=True))
+        newer = Job.objects.filter(after_key(*keys, descending=False, or_equal=True))
         assert set(newer) == set(ordered[: position + 1])
 
 
@@ -42,5 +42,5 @@ def test_full_last_page_has_no_next_page() -> None:
     for _ in range(3):
         JobFactory()
     rows = Job.objects.order_by("number")
-    assert take(rows, 3) == (list(rows), False)
-    assert take(rows, 2) == (list(rows)[:2], True)
+    assert take_page(rows, 3) == (list(rows), False)
+    assert take_page(rows, 2) == (list(rows)[:2], True)

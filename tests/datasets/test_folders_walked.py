@@ -261,10 +261,10 @@ def test_path_in_another_encoding_is_readable_in_every_message(
     ],
 )
 def test_special_characters_of_names_become_visible(name: str, expected: str) -> None:
-    assert names.readable(name) == expected
-    assert names.readable(expected) == expected
+    assert names.readable_name(name) == expected
+    assert names.readable_name(expected) == expected
 
 
 def test_a_name_beyond_the_limit_keeps_its_end() -> None:
-    name = names.readable("x" * 5000 + "/a.png")
+    name = names.readable_name("x" * 5000 + "/a.png")
     assert len(name) == names.MAX_NAME and name.startswith("…") and name.endswith("x/a.png")

@@ -43,7 +43,7 @@ def test_formats_are_recognised_by_content(upload: Upload, dataset: Dataset, kin
     assert storage.open_original(image).read() == data
     thumb = open_display_file(image, storage.thumb_name)
     assert (thumb.format, thumb.size) == ("WEBP", (256, 171))
-    assert storage.has(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
+    assert storage.is_stored(storage.display_name(dataset.pk, image.sha256)) == (kind in {"BMP", "TIFF"})
 
 
 def test_large_pictures_get_a_smaller_display_file(upload: Upload) -> None:
@@ -237,8 +237,8 @@ def test_killed_import_counts_no_file_twice(
     stored_before = Image.objects.count()
     assert 0 < stored_before < 15
     decoded = []
-    examine = pictures.examine
-    monkeypatch.setattr(pictures, "examine", lambda data, **kw: decoded.append(1) or examine(data, **kw))
+    examine = pictures.read_picture
+    monkeypatch.setattr(pictures, "read_picture", lambda data, **kw: decoded.append(1) or examine(data, **kw))
     calls: list[tuple[int, int | None]] = []
     finished = services.run_import(batch=batch, progress=lambda n, total: calls.append((n, total)))
     assert (finished.added, finished.duplicates, finished.rejected) == (15, 5, 3)

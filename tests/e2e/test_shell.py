@@ -34,7 +34,9 @@ def job(dataset: Any) -> Job:
     queued = services.enqueue(kind=Kind.ENCODE, dataset=dataset)
     claimed = services.claim(str(queued.pk))
     assert claimed is not None
-    services.beat(claimed, stage="computing embeddings", done=100, total=1000, rate=100.0, unit="images")
+    services.record_heartbeat(
+        claimed, stage="computing embeddings", done=100, total=1000, rate=100.0, unit="images"
+    )
     return claimed
 
 
@@ -44,7 +46,7 @@ def test_progress_is_updated_and_the_page_reloads_at_the_end(
     page.goto(f"{live_server.url}/d/line-1/")
     job_row = page.locator(f'[data-job="{job.pk}"]')
     expect(job_row.locator("[data-job-detail]")).to_contain_text("10 %")
-    services.beat(job, done=640)
+    services.record_heartbeat(job, done=640)
     expect(job_row.locator("[data-job-detail]")).to_contain_text("64 %", timeout=8000)
     expect(job_row.locator("progress")).to_have_js_property("value", 64)
     expect(page.locator("[data-jobs-percent]")).to_have_text("64%", timeout=8000)

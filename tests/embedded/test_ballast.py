@@ -18,22 +18,22 @@ MB = 1024 * 1024
 def test_ballast_is_released_on_a_full_disk_and_reserved_again(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 16) as folder:
         ballast = ReserveFile(folder, 8 * MB)
-        assert ballast.look() == "made"
+        assert ballast.adjust() == "made"
         assert ballast.path.stat().st_blocks * 512 == 2 * MB
-        assert ballast.look() == ""
+        assert ballast.adjust() == ""
         filler = fill(folder, leave=MB)
-        assert ballast.look() == ""
+        assert ballast.adjust() == ""
         filler.unlink()
         filler = fill(folder)
-        assert ballast.look() == "given up"
+        assert ballast.adjust() == "given up"
         assert room(folder) == 2 * MB
         # It is not reserved again before the other reserve is free as well.
-        assert ballast.look() == ""
+        assert ballast.adjust() == ""
         filler.unlink()
         filler = fill(folder, leave=9 * MB)
-        assert ballast.look() == ""
+        assert ballast.adjust() == ""
         filler.unlink()
-        assert ballast.look() == "made"
+        assert ballast.adjust() == "made"
 
 
 def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
@@ -68,5 +68,5 @@ def test_supervisor_reports_the_full_disk_and_starts_waiting_parts(
 def test_disk_too_small_for_the_reserve_gets_no_reserve_file(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", 4) as folder:
         ballast = ReserveFile(folder, 1024 * MB)
-        assert ballast.look() == ""
+        assert ballast.adjust() == ""
         assert list(folder.iterdir()) == []

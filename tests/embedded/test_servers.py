@@ -83,10 +83,10 @@ def test_programs_in_a_closed_folder_are_copied_and_the_folder_stays_closed(
     closed_install = closed / installed.parent.name / installed.name
     account = places.system_account()
     monkeypatch.setattr(postgres, "install_folder", lambda: closed_install)
-    assert not postgres.runs(closed_install, account)
+    assert not postgres.can_run(closed_install, account)
     usable = postgres.reachable_install(account)
     assert usable != closed_install
-    assert postgres.runs(usable, account)
+    assert postgres.can_run(usable, account)
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 

@@ -118,7 +118,7 @@ def test_fixing_entries_delays_promotions_but_not_answers() -> None:
         thread.join(30)
 
     with transaction.atomic():
-        snapshot.take(draft)
+        snapshot.take_snapshot(draft)
         run_in_thread("answer", lambda: station.answer(reviewer, leased))
         run_in_thread("promote", lambda: promote(head=challenger, reason={"code": "by_hand"}))
     assert outcomes["answer"] is None, "a reviewer waited for an export"
@@ -173,7 +173,7 @@ def test_same_entries_give_the_same_bytes(judged: Judged, monkeypatch: pytest.Mo
         factories.ConfirmedLabelFactory(dataset=judged.dataset, image=image, label=judged.labels[2])
     path_of(first).unlink()
     first.state = LabelSet.State.FREEZING
-    monkeypatch.setattr(writing.snapshot, "take", lambda _label_set: first)
+    monkeypatch.setattr(writing.snapshot, "take_snapshot", lambda _label_set: first)
     with path_of(first).open("w+b") as file:
         writing._write(first, file, ignore_progress)
     assert path_of(first).read_bytes() == first_bytes

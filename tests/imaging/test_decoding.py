@@ -381,6 +381,9 @@ def test_tags_of_tiff_cannot_make_it_unreadable() -> None:
         (b"MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 2000, "damaged"),
         (b"\0\0\1\0" + b"\0" * 100, "unsupported_format"),
         (b"\0" * 128 + b"DICM", "unsupported_format"),
+        (tiff(np.ones((8, 8), np.complex64)), "unsupported_format"),
+        (tiff(np.ones((8, 8, 4), np.float32), photometric="separated"), "unsupported_format"),
+        (tiff(np.ones((8, 8, 4), np.int8), photometric="separated"), "unsupported_format"),
     ],
 )
 def test_file_that_is_not_a_picture_is_refused_with_a_code(data: bytes, code: str) -> None:

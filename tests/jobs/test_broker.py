@@ -60,7 +60,7 @@ def test_request_with_a_hanging_broker_takes_less_than_two_seconds(valkey: Valke
     assert next(str(m) for m in get_messages(answer.wsgi_request)).startswith("The training is queued.")
     job = Job.objects.get(kind=Kind.TRAIN)
     assert (job.state, job.sent_at) == (State.QUEUED, None)
-    assert progress.status(job).detail == (
+    assert progress.job_status(job).detail == (
         "The job is stored and waits for a worker. It starts automatically."
     )
 

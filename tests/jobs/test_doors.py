@@ -323,8 +323,10 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "datasets/services/windows.py",  # make_pictures_again, change_a_window
         "exports/services.py",  # freeze, freeze_again
         "jobs/seals.py",  # seal_by_browser, check_seals_by_browser, seal_on_schedule
-        "jobs/services.py",  # retry_an_import, request_a_running_job_again; the sweeper
-        "labeling/services.py",  # change_labels
+        "jobs/services/ending.py",  # request_a_running_job_again
+        "jobs/services/enqueueing.py",  # the sweeper
+        "jobs/services/user_requests.py",  # retry_an_import
+        "labeling/services/prompts.py",  # change_labels
         "learning/beat.py",  # tests/learning/test_beat.py
         "learning/search/tending.py",  # test_request_for_an_index_does_not_wait_for_the_broker
         "learning/search/texts.py",  # search_by_text

@@ -5,7 +5,7 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 from mekiki.jobs.models import InHand
 from tests.waiting import is_blocked_by, until
 
@@ -13,57 +13,57 @@ pytestmark = pytest.mark.django_db
 
 
 def test_rows_of_ended_work_are_deleted() -> None:
-    hand = Hand("import 1")
+    hand = ItemsInHand("import 1")
     hand.begin(["a", "b"])
     assert InHand.objects.get().items == ["a", "b"]
     hand.done(["a", "b"])
     assert not InHand.objects.exists()
     hand.begin(["c"])
-    hand.let_go()  # cancelled: no worker died
-    assert not InHand.objects.exists() and not Hand("import 1").suspects
+    hand.release_all()  # cancelled: no worker died
+    assert not InHand.objects.exists() and not ItemsInHand("import 1").suspects
     hand.begin(["d"])
     hand.close()
     assert not InHand.objects.exists()
 
 
 def test_an_item_is_set_aside_when_workers_died_twice_with_it_alone() -> None:
-    Hand("import 1").begin(["a", "b", "c"])  # and the worker died
+    ItemsInHand("import 1").begin(["a", "b", "c"])  # and the worker died
     for death in (1, 2):
-        hand = Hand("import 1")
+        hand = ItemsInHand("import 1")
         assert hand.suspects == {"a", "b", "c"} - ({"a"} if death > 1 else set()) and not hand.set_aside
         if death == 1:
             hand.begin_alone("a")
             hand.done(["a"])
         hand.begin_alone("b")  # and the worker died
-    hand = Hand("import 1")
+    hand = ItemsInHand("import 1")
     assert (hand.suspects, hand.set_aside, hand.just_set_aside) == ({"c"}, {"b"}, {"b"})
     hand.begin_alone("c")
     hand.done(["c"])
-    later = Hand("import 1")
+    later = ItemsInHand("import 1")
     assert (later.suspects, later.set_aside, later.just_set_aside) == (set(), {"b"}, set())
     later.close()
     assert not InHand.objects.exists()
 
 
 def test_item_is_not_set_aside_after_one_death_with_it_alone() -> None:
-    Hand("import 1").begin(["a", "b"])
-    Hand("import 1").begin_alone("a")  # killed at this moment for another reason
-    hand = Hand("import 1")
+    ItemsInHand("import 1").begin(["a", "b"])
+    ItemsInHand("import 1").begin_alone("a")  # killed at this moment for another reason
+    hand = ItemsInHand("import 1")
     hand.begin_alone("a")
     hand.done(["a"])
     hand.begin_alone("b")
-    assert not Hand("import 1").set_aside
+    assert not ItemsInHand("import 1").set_aside
 
 
 def test_other_files_in_hand_beside_suspects_become_suspects_too() -> None:
-    Hand("import 1").begin(["a"])
-    Hand("import 1").begin(["x", "y"])
-    assert Hand("import 1").suspects == {"a", "x", "y"} and not Hand("import 2").suspects
+    ItemsInHand("import 1").begin(["a"])
+    ItemsInHand("import 1").begin(["x", "y"])
+    assert ItemsInHand("import 1").suspects == {"a", "x", "y"} and not ItemsInHand("import 2").suspects
 
 
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_writes_of_two_workers_do_not_fail() -> None:
-    first, second = Hand("import 1"), Hand("import 1")
+    first, second = ItemsInHand("import 1"), ItemsInHand("import 1")
     errors: list[BaseException] = []
 
     def begin_second() -> None:

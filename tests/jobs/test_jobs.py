@@ -96,7 +96,7 @@ def test_worker_that_lost_its_claim_writes_nothing(dataset: Dataset) -> None:
     current = claim(late)
     assert (late.attempt, current.attempt) == (1, 2)
     for write in (
-        lambda: services.beat(late, done=99),
+        lambda: services.record_heartbeat(late, done=99),
         lambda: services.succeed(late, {"from": "late"}),
         lambda: services.fail(late, "late"),
         lambda: services.fail(late, "late", retry=True),
@@ -106,12 +106,12 @@ def test_worker_that_lost_its_claim_writes_nothing(dataset: Dataset) -> None:
             write()
     row = Job.objects.get()
     assert (row.state, row.done, row.result, row.error) == (State.RUNNING, 0, {}, "")
-    services.beat(current, done=5, total=10, stage="x")
+    services.record_heartbeat(current, done=5, total=10, stage="x")
     services.succeed(current, {"from": "current"})
     row.refresh_from_db()
     assert (row.state, row.done, row.result) == (State.SUCCEEDED, 5, {"from": "current"})
     with pytest.raises(LostClaimError):
-        services.beat(current)
+        services.record_heartbeat(current)
 
 
 def test_sweep_keeps_jobs_of_live_workers(dataset: Dataset) -> None:
@@ -119,7 +119,7 @@ def test_sweep_keeps_jobs_of_live_workers(dataset: Dataset) -> None:
     watch = Watch()
     for _ in range(10):
         assert watch.after(SILENT_AFTER - 5) == {"given_back": 0, "failed": 0, "resent": 0}
-        services.beat(job)
+        services.record_heartbeat(job)
     assert Job.objects.get().state == State.RUNNING
 
 
@@ -175,7 +175,7 @@ def test_waiting_and_running_jobs_are_cancelled(dataset: Dataset) -> None:
     running = claim(enqueue_encoding(dataset))
     services.cancel(job=running, user=None)
     with pytest.raises(CancelledError):
-        services.beat(running, done=1)
+        services.record_heartbeat(running, done=1)
     services.finish_cancelled(running)
     row = Job.objects.get(pk=running.pk)
     assert row.state == State.CANCELLED and row.finished_at is not None
@@ -275,7 +275,7 @@ def test_sweeper_that_was_stopped_keeps_jobs_of_live_workers(dataset: Dataset) -
     watch.sweep()
     watch.seconds += 3600
     assert watch.sweep()["given_back"] == 0
-    services.beat(job)
+    services.record_heartbeat(job)
     assert watch.after(SILENT_AFTER)["given_back"] == 1
 
 
@@ -283,7 +283,7 @@ def test_job_that_changed_after_the_query_is_not_given_back(dataset: Dataset) ->
     """Between the query and the update the worker reported, or another sweeper was faster."""
     job = claim(enqueue_encoding(dataset))
     outdated = Job.objects.get(pk=job.pk)
-    services.beat(job)
+    services.record_heartbeat(job)
     assert (
         services.handle_dead_worker(job_id=outdated.pk, attempt=outdated.attempt, beats=outdated.beats) == ""
     )
@@ -300,7 +300,7 @@ def test_planned_stops_are_not_counted_as_deaths(dataset: Dataset) -> None:
         claimed_job = services.claim(str(job.pk), holder=f"worker {number}")
         assert claimed_job is not None
         assert services.mark_worker_stopping(holder=f"worker {number}") == 1
-        services.beat(claimed_job)
+        services.record_heartbeat(claimed_job)
         assert claimed_job.holder_stops
         if number % 2:
             services.requeue(claimed_job)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils.translation import override
 
-from mekiki.learning.accuracy import MIN_FOR_PERCENTAGE, accuracy_cell, headline, support
+from mekiki.learning.accuracy import MIN_FOR_PERCENTAGE, accuracy_cell, headline, support_sentence
 from mekiki.simulation.loop import _line
 from mekiki.simulation.scoring import Score
 
@@ -26,14 +26,14 @@ def test_few_audited_images_show_the_interval_first() -> None:
     with override("en"):
         assert headline(FIVE) == "37.6 % to 96.4 %"
         assert (
-            support(FIVE)
+            support_sentence(FIVE)
             == "4 of 5 audited images right; the interval becomes narrower with more audited images"
         )
         assert accuracy_cell(FIVE) == "4 of 5"
         assert headline(MANY) == "90.0 %" and accuracy_cell(MANY) == "90.0 %"
-        assert support(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"
+        assert support_sentence(MANY) == "95 % interval 76.9 % to 96.0 %, from 40 audited images"
     with override("ja"):
-        assert headline(FIVE) == "37.6 %～96.4 %" and "5 枚中 4 枚" in support(FIVE)
+        assert headline(FIVE) == "37.6 %～96.4 %" and "5 枚中 4 枚" in support_sentence(FIVE)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from mekiki.learning.services import (
     report_difference,
     report_worker,
     request_change,
+    request_revert,
     request_switch,
-    request_take_back,
     withdraw_difference,
 )
 from tests.factories import (
@@ -162,7 +162,7 @@ def test_only_admins_act_members_read_and_strangers_get_404(dataset: Dataset, pe
     )
     change.refresh_from_db()
     assert change.state == S.READY and not Job.objects.filter(state=State.QUEUED).exists()
-    for act in (request_switch, request_take_back, cancel_change):
+    for act in (request_switch, request_revert, cancel_change):
         with pytest.raises(PermissionDenied):
             act(change=change, user=people["reviewer"])
 

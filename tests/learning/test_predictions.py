@@ -77,9 +77,9 @@ def partitions() -> set[str]:
 def indexes(head: Any) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT indexname FROM pg_indexes WHERE tablename = %s", [predictions.table_of(head.pk)]
+            "SELECT indexname FROM pg_indexes WHERE tablename = %s", [predictions.partition_name(head.pk)]
         )
-        return {row[0].removeprefix(predictions.table_of(head.pk)) for row in cursor.fetchall()}
+        return {row[0].removeprefix(predictions.partition_name(head.pk)) for row in cursor.fetchall()}
 
 
 def sql(text: str, *values: Any) -> None:
@@ -151,14 +151,14 @@ class TestForeignKeyRules:
         kept_head = scene.new_head()
         for head in (scene.head, kept_head):
             scene.store(head)
-        assert predictions.table_of(scene.head.pk) in partitions()
+        assert predictions.partition_name(scene.head.pk) in partitions()
         with without_append_only(Head):
             if by_orm:
                 scene.head.delete()
             else:
                 sql("DELETE FROM learning_head WHERE id = %s", scene.head.pk)
         assert set(Prediction.objects.values_list("head_id", flat=True)) == {kept_head.pk}
-        assert predictions.table_of(kept_head.pk) in partitions()
+        assert predictions.partition_name(kept_head.pk) in partitions()
         assert len([name for name in partitions() if name == f"learning_prediction_{scene.head.pk}"]) == 0
         other = HeadFactory()
         with without_append_only(Head):
@@ -225,8 +225,8 @@ class TestForeignKeyRules:
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN " + caught.captured_queries[1]["sql"])
             plan = "\n".join(row[0] for row in cursor.fetchall())
-        assert predictions.table_of(heads[2].pk) in plan
-        assert not any(predictions.table_of(head.pk) in plan for head in (*heads[:2], heads[3])), plan
+        assert predictions.partition_name(heads[2].pk) in plan
+        assert not any(predictions.partition_name(head.pk) in plan for head in (*heads[:2], heads[3])), plan
 
     def test_lease_repeats_its_query_if_the_head_was_replaced_meanwhile(self) -> None:
         scene = Scene()
@@ -425,7 +425,7 @@ def test_migration_keeps_rows_in_both_directions() -> None:
         grant_rights()
     assert rows() == before
     heads = (scene.head, second, elsewhere.head)
-    assert {predictions.table_of(head.pk) for head in heads} <= partitions()
+    assert {predictions.partition_name(head.pk) for head in heads} <= partitions()
     for head in heads:
         assert indexes(head) == ALL_INDEXES
     sql("DELETE FROM datasets_image WHERE id = %s", extra.pk)
@@ -454,7 +454,7 @@ def test_a_dump_restores_with_rows_partitions_and_triggers(tmp_path: Path) -> No
             check=True, timeout=120, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         with psycopg.connect(target) as own:
-            table = predictions.table_of(scene.head.pk)
+            table = predictions.partition_name(scene.head.pk)
             count = "SELECT count(*) FROM learning_prediction"
             assert own.execute(count).fetchone() == (6,)
             names = own.execute("SELECT indexname FROM pg_indexes WHERE tablename = %s", [table]).fetchall()

@@ -24,7 +24,7 @@ from mekiki.learning.search import (
     find_text_vector,
     index,
     maintain_search,
-    nearest,
+    nearest_images,
     neighbours,
     serving_encoder,
     texts,
@@ -51,7 +51,7 @@ def test_few_images_are_searched_exactly(n: int, limit: int, seed: int) -> None:
     with transaction.atomic():
         dataset, encoder, ids, vectors = embedded(n, seed=seed)
         query = unit(np.random.default_rng(seed + 1).standard_normal(DIM))
-        result = nearest(
+        result = nearest_images(
             encoder=encoder, vector=query, images=Image.objects.filter(dataset=dataset), limit=limit
         )
         assert result.exact
@@ -70,12 +70,12 @@ def test_search_orders_equal_distances_by_id_and_refuses_invalid_queries() -> No
     ids = add_images(dataset, 5)
     store_embeddings(encoder=encoder, image_ids=ids, vectors=np.tile(np.eye(DIM)[0], (5, 1)))
     images = Image.objects.filter(dataset=dataset)
-    result = nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
+    result = nearest_images(encoder=encoder, vector=np.eye(DIM)[0], images=images, limit=3)
     assert [pk for pk, _s in result.hits] == ids[:3] and result.hits[0][1] == pytest.approx(1)
-    assert nearest(encoder=encoder, vector=np.eye(DIM)[0], images=images.none()).hits == []
+    assert nearest_images(encoder=encoder, vector=np.eye(DIM)[0], images=images.none()).hits == []
     for wrong in (np.ones(DIM + 1), np.full(DIM, np.nan), np.ones((1, DIM))):
         with pytest.raises(ValueError, match="finite vector"):
-            nearest(encoder=encoder, vector=wrong, images=images)
+            nearest_images(encoder=encoder, vector=wrong, images=images)
 
 
 @pytest.fixture
@@ -95,21 +95,21 @@ def test_many_images_are_searched_by_the_index(many_images: Any) -> None:
     recalls = []
     for seed in range(10):
         query = unit(np.random.default_rng(100 + seed).standard_normal(DIM))
-        result = nearest(encoder=encoder, vector=query, images=images, limit=50)
+        result = nearest_images(encoder=encoder, vector=query, images=images, limit=50)
         assert not result.exact and len(result.hits) == 50
         recalls.append(
             len({pk for pk, _s in result.hits} & set(exact_neighbours(ids, vectors, query, 50))) / 50
         )
     assert np.mean(recalls) > 0.95
     with CaptureQueriesContext(connection) as queries:
-        nearest(encoder=encoder, vector=query, images=images, limit=50)
+        nearest_images(encoder=encoder, vector=query, images=images, limit=50)
     statement = next(q["sql"] for q in queries if "<#>" in q["sql"])
     settings_ = next(q["sql"] for q in queries if "iterative_scan" in q["sql"])
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(settings_)
         cursor.execute("EXPLAIN " + statement)
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert index.name_of(encoder.pk) in plan, plan
+    assert index.index_name(encoder.pk) in plan, plan
 
 
 @pytest.mark.django_db(transaction=True)
@@ -120,7 +120,9 @@ def test_filters_with_few_near_images_return_all_matches(
     _dataset, encoder, ids, vectors = many_images
     small, _encoder, few_ids, few_vectors = embedded(20, seed=5, encoder=encoder)
     query = unit(np.random.default_rng(9).standard_normal(DIM))
-    result = nearest(encoder=encoder, vector=query, images=Image.objects.filter(dataset=small), limit=10)
+    result = nearest_images(
+        encoder=encoder, vector=query, images=Image.objects.filter(dataset=small), limit=10
+    )
     assert result.exact and [pk for pk, _s in result.hits] == exact_neighbours(
         few_ids, few_vectors, query, 10
     )
@@ -129,7 +131,7 @@ def test_filters_with_few_near_images_return_all_matches(
     monkeypatch.setattr(neighbours, "SCAN_TUPLES", 100)
     monkeypatch.setattr(neighbours, "EF_SEARCH", 20)
     of_far = Image.objects.filter(pk__in=far.tolist())
-    result = nearest(encoder=encoder, vector=query, images=of_far, limit=10)
+    result = nearest_images(encoder=encoder, vector=query, images=of_far, limit=10)
     assert result.exact
     keep = np.isin(ids, far)
     assert [pk for pk, _s in result.hits] == exact_neighbours(ids[keep], vectors[keep], query, 10)
@@ -146,10 +148,13 @@ def test_indexes_are_separate_per_encoder(index_builder: None) -> None:
     )
     assert index.build(first) and index.build(second)
     assert not index.build(first)  # the index exists
-    assert {pk: state.valid for pk, state in index.states().items()} == {first.pk: True, second.pk: True}
+    assert {pk: state.valid for pk, state in index.index_states().items()} == {
+        first.pk: True,
+        second.pk: True,
+    }
     Embedding.objects.filter(encoder=first).delete()
     assert maintain_search()["dropped"] == 2  # the other dataset has too few images for an index
-    assert index.states() == {}
+    assert index.index_states() == {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -157,7 +162,7 @@ def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(index_builde
     _dataset, encoder, _ids, _vectors = embedded(4000, dim=64)
 
     def stop(done: int, total: int) -> None:
-        if index.states():  # the index builder has started
+        if index.index_states():  # the index builder has started
             raise CancelledError
 
     with index._own_session() as watcher, index._own_session() as writer, writer.transaction():
@@ -165,8 +170,8 @@ def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(index_builde
         writer.execute("LOCK TABLE learning_embedding IN ROW EXCLUSIVE MODE")
         with pytest.raises(CancelledError):
             index.build(encoder, report=stop)
-        assert until(lambda: building.progress(watcher, encoder.pk, 4000) is None)
-    assert until(lambda: index.states() == {})
+        assert until(lambda: building.build_progress(watcher, encoder.pk, 4000) is None)
+    assert until(lambda: index.index_states() == {})
 
     def kill(done: int, total: int) -> None:
         with as_owner(), connection.cursor() as cursor:
@@ -176,7 +181,7 @@ def test_stopped_build_leaves_no_index_and_killed_build_is_repeated(index_builde
         while True:
             index.build(encoder, report=kill)
             index.drop(encoder.pk)
-    state = index.states().get(encoder.pk)
+    state = index.index_states().get(encoder.pk)
     assert state is None or not state.valid
     assert not index.is_searchable(encoder)
     assert index.build(encoder) and index.is_searchable(encoder)
@@ -196,7 +201,7 @@ def test_stop_after_the_last_step_removes_the_index(index_builder: None) -> None
 
     with pytest.raises(CancelledError):
         index.build(encoder, report=stop_late)
-    assert until(lambda: index.states() == {})
+    assert until(lambda: index.index_states() == {})
 
 
 @pytest.mark.django_db(transaction=True)
@@ -250,7 +255,7 @@ def test_build_that_fails_in_the_database_ends_with_the_reason(index_builder: No
         Encoder.objects.filter(pk=encoder.pk).update(dim=9)  # the stored vectors have 8 dimensions
     with pytest.raises(BuildError, match="9 dimensions"):
         index.build(encoder)
-    assert index.states() == {}
+    assert index.index_states() == {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -263,7 +268,7 @@ def test_owner_builds_without_an_index_builder() -> None:
             assert index.build(encoder) and not index.build(encoder)
         finally:
             del connection.get_connection_params
-    assert index.drop(encoder.pk) and index.states() == {}
+    assert index.drop(encoder.pk) and index.index_states() == {}
 
 
 @pytest.mark.parametrize(
@@ -276,8 +281,8 @@ def test_messages_without_a_build_are_ignored(text: str) -> None:
 @pytest.mark.django_db
 def test_memory_of_a_build_is_limited(settings: Any) -> None:
     settings.INDEX_MEMORY_MB = 500
-    assert building.memory_for(1000, 512, local=True) < 100
-    assert building.memory_for(10_000_000, 512, local=True) <= 500
+    assert building.build_memory_mb(1000, 512, local=True) < 100
+    assert building.build_memory_mb(10_000_000, 512, local=True) <= 500
 
 
 @pytest.mark.django_db(transaction=True)
@@ -445,9 +450,9 @@ def test_open_searches_are_limited_and_old_texts_are_deleted(
     ] * 2 + [Problem.BUSY]
     for n, row in enumerate(TextEmbedding.objects.order_by("pk")):
         TextEmbedding.objects.filter(pk=row.pk).update(used_at=timezone.now() + timedelta(seconds=n))
-    assert texts.prune(keep=2) == 3
+    assert texts.delete_unused_texts(keep=2) == 3
     assert sorted(TextEmbedding.objects.values_list("text", flat=True)) == ["o0", "o1"]
-    assert texts.prune(keep=2) == 0
+    assert texts.delete_unused_texts(keep=2) == 0
 
 
 @pytest.mark.django_db(transaction=True)

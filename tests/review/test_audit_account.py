@@ -20,7 +20,7 @@ from mekiki.review.audit_counts import audit_counts
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, Stream
 from mekiki.review.selectors import audit_sample, flagged
-from mekiki.review.services import fill_queue, put_back, retire_audit
+from mekiki.review.services import fill_queue, retire_audit, return_to_queue
 from tests.review_setup import Station
 from tests.roles import set_fixed
 
@@ -76,7 +76,7 @@ class ReviewSimulation:
         flag = flagged(self.dataset).first()
         if flag is not None:
             with contextlib.suppress(ReviewError):
-                put_back(dataset=self.dataset, user=self.admin, flag_id=flag.pk)
+                return_to_queue(dataset=self.dataset, user=self.admin, flag_id=flag.pk)
 
     def refill(self) -> None:
         images = list(self.dataset.images.values_list("pk", "audit_key"))
@@ -157,10 +157,10 @@ def test_drawn_images_stay_accounted_for_after_any_actions(acts: list[str], seed
 
 
 def test_the_notes_name_every_reason() -> None:
-    from mekiki.learning.accuracy import AuditCounts, notes
+    from mekiki.learning.accuracy import AuditCounts, notes_on_counts
 
     for n in (1, 2):
         counts = AuditCounts(10, **dict.fromkeys(COUNT_COLUMNS, n))
-        assert len(notes(counts)) == len(COUNT_COLUMNS) == len(set(notes(counts)))
-        assert all(str(n) in note for note in notes(counts))
-    assert notes(AuditCounts(10)) == [] and not AuditCounts(10)
+        assert len(notes_on_counts(counts)) == len(COUNT_COLUMNS) == len(set(notes_on_counts(counts)))
+        assert all(str(n) in note for note in notes_on_counts(counts))
+    assert notes_on_counts(AuditCounts(10)) == [] and not AuditCounts(10)

@@ -12,7 +12,7 @@ from mekiki.datasets.services import update_settings
 from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.effects import effects_of
 from mekiki.labeling.services import archive_label, restore_label
-from mekiki.learning.accuracy import notes
+from mekiki.learning.accuracy import notes_on_counts
 from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review import blinding, selectors
@@ -186,7 +186,7 @@ def test_image_judged_again_after_its_label_was_archived_is_counted(grace_is_ove
     assert sample(station) == [station.labels[0].pk]
     counts = audit_counts(station.dataset)
     assert (counts.counted, counts.archived_label, counts.judged_again, counts.drawn) == (1, 0, 1, 1)
-    assert counts and "was judged again after its label was archived" in " ".join(notes(counts))
+    assert counts and "was judged again after its label was archived" in " ".join(notes_on_counts(counts))
     restore_label(label=station.labels[1], user=admin)
     assert sample(station) == [station.labels[1].pk] and audit_counts(station.dataset).judged_again == 0
 

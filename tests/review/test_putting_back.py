@@ -65,7 +65,7 @@ def test_refill_keeps_an_image_put_back_by_an_admin():
     user, admin = station.reviewer(), station.reviewer("admin")
     leased = station.next(user)[0]
     flag = station.answer(user, leased, "flag")
-    services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flag.pk)
     other = ImageFactory(dataset=station.dataset)
     services.fill_queue(
         dataset=station.dataset,
@@ -89,12 +89,12 @@ def test_admin_decision_supersedes_every_open_flag():
         station.answer(user, leased_item, "flag", note=user.username)
         for user, leased_item in zip((first, second), leased, strict=True)
     ]
-    services.put_back(dataset=station.dataset, user=admin, flag_id=flags[1].pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flags[1].pk)
     undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
     assert [(d.user, d.supersedes_id) for d in undone] == [(admin, flags[0].pk), (admin, flags[1].pk)]
     assert Event.objects.filter(kind="decision.recorded", data__kind="undo").count() == 2
     with pytest.raises(ReviewError, match="already undone"):
-        services.put_back(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
+        services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
     with pytest.raises(ReviewError, match="no answer left to undo"):
         station.undo(first)
 
@@ -117,9 +117,9 @@ def test_images_that_cannot_be_put_back_are_reported():
     other = elsewhere.answer(foreign, elsewhere.next(foreign)[0], "flag")
     for pk in (other.pk, answered.pk, 2**62):
         with pytest.raises(NotFoundForReviewerError):
-            services.put_back(dataset=station.dataset, user=admin, flag_id=pk)
+            services.return_to_queue(dataset=station.dataset, user=admin, flag_id=pk)
     assert post(station, admin, other).status_code == 404
     assert post(station, user, flag).status_code == 403
     with pytest.raises(PermissionDenied):
-        services.put_back(dataset=station.dataset, user=user, flag_id=flag.pk)
+        services.return_to_queue(dataset=station.dataset, user=user, flag_id=flag.pk)
     assert not Event.objects.filter(kind="queue.put_back").exists()

@@ -426,7 +426,7 @@ def test_count_of_today_ignores_the_undo_of_an_older_answer():
     assert selectors.answered_today(station.dataset, user) == 0
     flag = station.answer(user, station.next(user)[0], "flag")
     assert selectors.answered_today(station.dataset, user) == 1
-    services.put_back(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flag.pk)
     assert selectors.answered_today(station.dataset, user) == 1, "the reviewer did not undo the flag"
     station.answer(user, station.next(user)[0])
     station.undo(user)

@@ -275,7 +275,7 @@ def test_every_recorded_event_has_a_sentence_and_a_filter_entry():
     assert not without_sentence, "\n".join(without_sentence)
     assert set(EVENTS) <= {kind for _where, kind in recorded}, "sentences of events that are never recorded"
     filter_kinds = {
-        kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds
+        kind for _group, _words, kinds in events.filter_choices(with_users=True) for kind, _label in kinds
     }
     assert filter_kinds == set(EVENTS)
     for language in ("en", "ja"):

@@ -260,7 +260,7 @@ def test_page_needs_the_same_queries_for_few_and_many_answers() -> None:
 def test_event_pages_use_an_index_in_their_order(narrow: dict) -> None:
     s = Setup()
     event = record(kind="label.added", dataset=s.dataset)
-    rows = selectors.narrowed(Event.objects.filter(dataset_id=s.dataset.pk), **narrow)
+    rows = selectors.filter_events(Event.objects.filter(dataset_id=s.dataset.pk), **narrow)
     rows = selectors.newest_first(selectors.older_than(rows, event.pk))[:51]
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")

@@ -107,7 +107,7 @@ class World:
         now = timezone.now()
         TextEmbedding.objects.create(
             encoder=self.encoder,
-            digest=texts.digest_of("scratch"),
+            digest=texts.text_digest("scratch"),
             text="scratch",
             vector=[1.0, 0.0],
             used_at=now,

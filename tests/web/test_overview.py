@@ -11,7 +11,7 @@ from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.services import discard_import
 from mekiki.jobs.models import Kind, State
 from mekiki.learning.models import EncodingProblem
-from mekiki.web.next_step import MIN_NEW_LABELS, Facts, decide
+from mekiki.web.next_step import MIN_NEW_LABELS, Facts, choose_next_step
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -66,12 +66,12 @@ READY = {"images": 100, "labels": 3, "prompted_labels": 3}
     ],
 )
 def test_next_step_follows_from_the_facts(facts: Facts, code: str):
-    assert decide(facts).code == code
+    assert choose_next_step(facts).code == code
 
 
 def test_next_step_shows_the_number_of_waiting_images():
-    assert decide(Facts("reviewer", waiting=1, **READY)).title.startswith("1 image waits")
-    assert decide(Facts("reviewer", waiting=7, **READY)).title.startswith("7 images wait")
+    assert choose_next_step(Facts("reviewer", waiting=1, **READY)).title.startswith("1 image waits")
+    assert choose_next_step(Facts("reviewer", waiting=7, **READY)).title.startswith("7 images wait")
 
 
 @pytest.mark.django_db

@@ -65,7 +65,7 @@ class Fan:
         now = timezone.now()
         return TextEmbedding.objects.create(
             encoder=self.encoder,
-            digest=texts.digest_of(text),
+            digest=texts.text_digest(text),
             text=text,
             vector=vector,
             used_at=now,

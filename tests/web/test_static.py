@@ -7,18 +7,18 @@ import pytest
 from django.templatetags.static import static
 from django.test import Client
 
-from mekiki.config.assets import tag
+from mekiki.config.assets import asset_version
 
 
 def test_tag_changes_with_a_file(tmp_path: Path):
     file = tmp_path / "web" / "static" / "mekiki" / "a.css"
     file.parent.mkdir(parents=True)
     file.write_text("a{}")
-    before = tag(tmp_path)
+    before = asset_version(tmp_path)
     assert re.fullmatch(r"[0-9a-f]{10}", before)
-    assert tag(tmp_path) == before
+    assert asset_version(tmp_path) == before
     file.write_text("b{}")
-    assert tag(tmp_path) != before
+    assert asset_version(tmp_path) != before
 
 
 @pytest.mark.parametrize(

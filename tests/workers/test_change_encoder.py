@@ -26,7 +26,7 @@ from mekiki.learning.models import (
     Prediction,
 )
 from mekiki.learning.reasons import sentence
-from mekiki.learning.selectors import embedded_by, encoder_in_use, learning_curve, worker_reports
+from mekiki.learning.selectors import embedded_counts, encoder_in_use, learning_curve, worker_reports
 from mekiki.learning.services import (
     cancel_change,
     drop_replaced_predictions,
@@ -34,8 +34,8 @@ from mekiki.learning.services import (
     request_change,
     request_promotion,
     request_removal,
+    request_revert,
     request_switch,
-    request_take_back,
 )
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from tests.workers.conftest import COLOURS, add_image, make_model, picture
@@ -150,7 +150,7 @@ def test_change_is_prepared_switched_and_reverted(
     assert Champion.objects.get().head == champion.head
 
     add_image(dataset, picture(COLOURS["blue"], 902), "blue-902.png", 0.9)
-    request_take_back(change=change, user=admin)
+    request_revert(change=change, user=admin)
     result = step(change)
     assert change.state == S.TAKEN_BACK and result["predicted"] == 32
     assert Champion.objects.get().head == old_head, "the same labels and prompts give the head of before"
@@ -188,7 +188,7 @@ def test_change_killed_at_any_step_is_done_once(
     request_switch(change=change, user=admin)
     if act == "take_back":
         step(change)
-        request_take_back(change=change, user=admin)
+        request_revert(change=change, user=admin)
     change.refresh_from_db()
     before = Champion.objects.get().head
     job = claim(str(change.job.pk))  # type: ignore[union-attr]
@@ -302,7 +302,7 @@ def test_cancelling_a_step_restores_the_state_before_it(
     assert cancel_change(change=change, user=admin).state == S.READY
     request_switch(change=change, user=admin)
     step(change)
-    request_take_back(change=change, user=admin)
+    request_revert(change=change, user=admin)
     assert cancel_change(change=change, user=admin).state == S.SWITCHED
     assert Dataset.objects.get().encoder_name == other_encoder
 
@@ -333,7 +333,7 @@ def test_replaced_weights_start_a_change_by_the_platform(
     assert Event.objects.get(kind="encoder.switched").actor_name == ""
     # The old weights are missing: the rollback fails with a message, and the encoder in use stays.
     admin = coloured.memberships.get(role="admin").user
-    request_take_back(change=change, user=admin)
+    request_revert(change=change, user=admin)
     with pytest.raises(StageError, match="other weights"):
         step(change)
     change.refresh_from_db()
@@ -361,17 +361,17 @@ def test_old_embeddings_are_removed_on_request_and_prevent_a_revert(
         remove_embeddings(dataset=dataset, encoder=new)
     request_switch(change=change, user=admin)
     step(change)
-    assert {encoder.pk: n for encoder, n in embedded_by(dataset)} == {old.pk: 30, new.pk: 30}
+    assert {encoder.pk: n for encoder, n in embedded_counts(dataset)} == {old.pk: 30, new.pk: 30}
     with pytest.raises(ValidationError):
         request_removal(dataset=dataset, encoder=new, user=admin)
     request_removal(dataset=dataset, encoder=old, user=admin)
     with pytest.raises(ValidationError, match="being removed"):
-        request_take_back(change=change, user=admin)
+        request_revert(change=change, user=admin)
     assert work(dataset, "remove_embeddings")["removed"] == 30
-    assert {encoder.pk: n for encoder, n in embedded_by(dataset)} == {new.pk: 30}
+    assert {encoder.pk: n for encoder, n in embedded_counts(dataset)} == {new.pk: 30}
     assert Event.objects.get(kind="encoder.embeddings_removed").data["removed"] == 30
     with pytest.raises(ValidationError, match="were removed"):
-        request_take_back(change=change, user=admin)
+        request_revert(change=change, user=admin)
     assert Head.objects.filter(encoder=old).exists(), "heads are kept"
     head = Head.objects.filter(encoder=old).first()
     with pytest.raises(ValidationError):

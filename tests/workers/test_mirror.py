@@ -46,10 +46,10 @@ def equals(mirror: embeddings.Mirror, expected: dict[int, np.ndarray]) -> bool:
 
 
 def test_load_reads_only_new_embeddings(encoder: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(embeddings.load(encoder, dataset)) == 0
+    assert len(embeddings.load_mirror(encoder, dataset)) == 0
     expected = add_embeddings(encoder, dataset, 20)
     add_embeddings(encoder, DatasetFactory(), 3)
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     read: list[tuple[int, int]] = []
     real = embeddings.read_embeddings
 
@@ -60,45 +60,45 @@ def test_load_reads_only_new_embeddings(encoder: Any, dataset: Any, monkeypatch:
     monkeypatch.setattr(embeddings, "read_embeddings", read_and_record)
     new = add_embeddings(encoder, dataset, 5)
     expected |= new
-    assert equals(embeddings.load(encoder, dataset), expected)
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     assert read == [(min(new) - 1, max(new))], "only the new embeddings were read, and once"
 
 
 def test_late_rows_and_removed_rows_are_noticed(encoder: Any, dataset: Any) -> None:
     late = ImageFactory(dataset=dataset)
     expected = add_embeddings(encoder, dataset, 10)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     store_embeddings(encoder=encoder, image_ids=[late.pk], vectors=np.ones((1, 6)))
     expected[late.pk] = np.ones(6, np.float32)
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     removed = sorted(expected)[4]
     Embedding.objects.filter(image_id=removed).delete()
     del expected[removed]
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_damaged_and_half_written_rows_are_repaired(encoder: Any, dataset: Any) -> None:
     expected = add_embeddings(encoder, dataset, 10)
-    embeddings.load(encoder, dataset)
-    folder = embeddings.folder_of(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
+    folder = embeddings.mirror_folder(encoder, dataset)
     with (folder / "vectors").open("ab") as file:  # a crash while appending
         file.write(b"half a row")
     expected |= add_embeddings(encoder, dataset, 2)
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     (folder / "vectors").write_bytes(b"cut off")
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     (folder / "mirror.json").write_text("{ not json")
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     for name in ("ids", "keys", "vectors"):
         with (folder / name).open("r+b") as file:  # one byte changed, the length of the file unchanged
             file.seek(21)
             byte = file.read(1)
             file.seek(21)
             file.write(bytes([byte[0] ^ 4]))
-        assert equals(embeddings.load(encoder, dataset), expected), name
+        assert equals(embeddings.load_mirror(encoder, dataset), expected), name
     (folder / "vectors").unlink()
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
@@ -109,37 +109,37 @@ def test_a_vector_is_never_changed_in_place(encoder: Any, dataset: Any) -> None:
 
 def test_a_row_replaced_by_another_of_the_same_image_is_noticed(encoder: Any, dataset: Any) -> None:
     expected = add_embeddings(encoder, dataset, 9)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     again = sorted(expected)[3:5]
     Embedding.objects.filter(image_id__in=again).delete()
     store_embeddings(encoder=encoder, image_ids=again, vectors=np.eye(6)[:2])
     expected |= dict(zip(again, np.eye(6, dtype=np.float32)[:2]))
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_mirror_is_read_again_after_a_restored_backup(encoder: Any, dataset: Any) -> None:
     expected = add_embeddings(encoder, dataset, 4)
     backup = transaction.savepoint()
     lost = add_embeddings(encoder, dataset, 3)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     transaction.savepoint_rollback(backup)
     images = [ImageFactory(dataset=dataset, pk=pk) for pk in lost]  # other images under the same ids
     store_embeddings(encoder=encoder, image_ids=[i.pk for i in images], vectors=np.eye(6)[:3])
     expected |= {image.pk: row for image, row in zip(images, np.eye(6, dtype=np.float32))}
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_rows_written_with_triggers_off_are_detected(
     encoder: Any, dataset: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = add_embeddings(encoder, dataset, 6)
-    embeddings.load(encoder, dataset)
+    embeddings.load_mirror(encoder, dataset)
     ids = [ImageFactory(dataset=dataset).pk for _ in range(4)]
     with as_owner(triggers=False):
         store_embeddings(encoder=encoder, image_ids=ids[1:3], vectors=np.eye(6)[1:3])
     store_embeddings(encoder=encoder, image_ids=[ids[0], ids[3]], vectors=np.eye(6)[[0, 3]])
     expected |= dict(zip(ids, np.eye(6, dtype=np.float32)))
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
     assert "the changes add up to" in caplog.text
 
 
@@ -157,11 +157,11 @@ def test_load_reports_progress_and_ignores_concurrent_writes(
         if not later:
             later.update(add_embeddings(encoder, dataset, 3))
 
-    assert equals(embeddings.load(encoder, dataset, progress=progress), expected), (
+    assert equals(embeddings.load_mirror(encoder, dataset, progress=progress), expected), (
         "the mirror shows one moment"
     )
     assert len(progress_calls) > 3 and progress_calls[-1] == (40, 40)
-    assert equals(embeddings.load(encoder, dataset), expected | later)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected | later)
 
 
 @pytest.mark.parametrize("dim", [6])
@@ -213,7 +213,7 @@ def test_files_match_after_any_changes(
 
 def test_rows_and_mask_of_images_are_returned(encoder: Any, dataset: Any) -> None:
     ids = sorted(add_embeddings(encoder, dataset, 4))
-    mirror = embeddings.load(encoder, dataset)
+    mirror = embeddings.load_mirror(encoder, dataset)
     rows, is_known = mirror.rows_of([ids[2], 10**12, ids[0]])
     assert rows[is_known].tolist() == [2, 0] and is_known.tolist() == [True, False, True]
     assert mirror.mask_of([ids[3], -1]).tolist() == [False, False, False, True]
@@ -222,7 +222,7 @@ def test_rows_and_mask_of_images_are_returned(encoder: Any, dataset: Any) -> Non
 def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) -> None:
     """The other process locks the file by flock, as a worker of an earlier version does."""
     expected = add_embeddings(encoder, dataset, 3)
-    folder = embeddings.folder_of(encoder, dataset)
+    folder = embeddings.mirror_folder(encoder, dataset)
     folder.mkdir(parents=True)
     program = "import fcntl, sys, time; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
     program += "print('locked', flush=True); time.sleep(60)"
@@ -241,7 +241,7 @@ def test_the_lock_of_a_killed_process_is_released(encoder: Any, dataset: Any) ->
         other.kill()
         assert lock_taken.wait(10)
     waiting.join()
-    assert equals(embeddings.load(encoder, dataset), expected)
+    assert equals(embeddings.load_mirror(encoder, dataset), expected)
 
 
 def test_the_parent_of_the_workers_has_no_torch() -> None:

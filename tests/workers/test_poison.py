@@ -48,7 +48,7 @@ def deadly(function, content_of):
         return function(*args, **options)
     return call
 
-pictures.examine = deadly(pictures.examine, lambda args: args[0])
+pictures.read_picture = deadly(pictures.read_picture, lambda args: args[0])
 if sys.argv[2] == "encode":
     from workers.encoders.encoder import Encoder
     def content_of(args):  # the probe's pictures come as pictures, not as files

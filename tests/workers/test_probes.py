@@ -26,7 +26,7 @@ from mekiki.learning.models import (
     TrainingRun,
     WorkerDifference,
 )
-from mekiki.learning.search.texts import digest_of
+from mekiki.learning.search.texts import text_digest
 from mekiki.learning.services import request_change
 from tests.factories import DatasetFactory
 from tests.jobs.watch import Watch
@@ -128,7 +128,7 @@ def test_job_of_a_worker_that_differs_waits_for_another_worker(
     assert (difference.host, difference.least) == ("different", 0.99999) and difference.cosine < 0.999
     assert difference.encoder == deviating_record.encoder and difference.processor
     assert "embeds nothing" in caplog.text and "first" in caplog.text
-    assert progress.status(job, "admin").error == job.error
+    assert progress.job_status(job, "admin").error == job.error
     if kind == Kind.CHANGE_ENCODER:
         assert EncoderChange.objects.get().state == EncoderChange.State.PREPARING
     if kind == Kind.TRAIN:
@@ -206,7 +206,7 @@ def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, deviating_
 
     def embed_text(text: str) -> TextEmbedding:
         row = TextEmbedding.objects.create(
-            encoder=deviating_record.encoder, digest=digest_of(text), text=text, used_at=timezone.now()
+            encoder=deviating_record.encoder, digest=text_digest(text), text=text, used_at=timezone.now()
         )
         reader = texts.TextEncoderProcess()
         try:

@@ -21,7 +21,7 @@ from mekiki.exports.services import freeze
 from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import cancel, enqueue
-from mekiki.jobs.waiting import RoomWatch
+from mekiki.jobs.waiting import SpaceWatch
 from tests.factories import DatasetFactory, UserFactory, png
 from tests.small_disk import fill, mounted, room
 from workers.errors import StageError
@@ -73,7 +73,7 @@ def test_import_waits_below_the_reserve_and_continues(
     assert run_job(str(job.pk)) == "waits"
     job.refresh_from_db()
     assert (job.state, job.waiting_for, job.attempt, job.retries) == (State.QUEUED, disk.FULL, 0, 0)
-    assert "disk is nearly full" in progress.status(job).detail
+    assert "disk is nearly full" in progress.job_status(job).detail
     with django_assert_num_queries(1):  # nothing is written while it waits
         assert run_job(str(job.pk)) == "waits"
     filler.unlink()
@@ -143,7 +143,7 @@ def test_a_read_only_disk_lets_jobs_wait(home: Path, pictures: Path, dataset: Da
     assert run_job(str(job.pk)) == "waits"
     job.refresh_from_db()
     assert job.waiting_for == disk.READ_ONLY
-    assert "cannot be written" in progress.status(job).detail
+    assert "cannot be written" in progress.job_status(job).detail
     remount(home, "rw")
     assert run_job(str(job.pk)) == "succeeded"
 
@@ -214,22 +214,22 @@ def open_png() -> Any:
 
 
 def test_lines_of_an_upload_that_do_not_fit_are_removed(home: Path, dataset: Dataset) -> None:
-    from mekiki.datasets.services.incoming import Received, append
+    from mekiki.datasets.services.incoming import Received, append_files
 
     folder = home / "upload"
     folder.mkdir()
-    append(folder, [Received("first.png", 1)])
+    append_files(folder, [Received("first.png", 1)])
     fill(home)
     before = (folder / "names.jsonl").read_bytes()
     drafts = [folder / "draft-x", folder / "draft-y"]
     for draft in drafts:
         draft.touch()
     with pytest.raises(OSError, match="No space left"):
-        append(folder, [Received("x", 1, drafts[0]), Received("n" * 8000, 1, drafts[1])])
+        append_files(folder, [Received("x", 1, drafts[0]), Received("n" * 8000, 1, drafts[1])])
     assert (folder / "names.jsonl").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["names.jsonl"]
     (home / "filler").unlink()
-    append(folder, [Received("second.png", 1)])
+    append_files(folder, [Received("second.png", 1)])
     assert [json.loads(line)["name"] for line in (folder / "names.jsonl").read_text().splitlines()] == [
         "first.png",
         "second.png",
@@ -253,13 +253,13 @@ def test_waiting_jobs_are_sent_when_the_disk_has_space(
 ) -> None:
     """The sweeper does not wait half a minute before it sends a message again."""
     sent: list[str] = []
-    monkeypatch.setattr("mekiki.jobs.waiting.send", lambda job, kind: bool(sent.append(job) or True))
+    monkeypatch.setattr("mekiki.jobs.waiting.send_message", lambda job, kind: bool(sent.append(job) or True))
     job = import_folder(dataset=dataset, path=pictures, user=None)
     enqueue(kind=Kind.REFILL, dataset=dataset)  # which waits for a worker only
     filler = fill(home)
     assert run_job(str(job.pk)) == "waits"
-    watch = RoomWatch()
-    assert watch.look() == {"sent": 0}
+    watch = SpaceWatch()
+    assert watch.check() == {"sent": 0}
     filler.unlink()
-    assert watch.look() == {"sent": 1} and sent == [str(job.pk)]
-    assert watch.look() == {"sent": 0}
+    assert watch.check() == {"sent": 1} and sent == [str(job.pk)]
+    assert watch.check() == {"sent": 0}

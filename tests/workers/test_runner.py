@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, OperationalError
 
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import beat, cancel, claim, enqueue
+from mekiki.jobs.services import cancel, claim, enqueue, record_heartbeat
 from tests.factories import DatasetFactory, UserFactory
 from workers import runner
 from workers.errors import StageError
@@ -46,7 +46,7 @@ def test_progress_is_written_at_most_twice_a_second(job: Job, monkeypatch: pytes
     now, written = [0.0], []
     claimed = claim(str(job.pk))
     assert claimed is not None
-    monkeypatch.setattr(runner, "beat", lambda job, **fields: written.append((now[0], fields)))
+    monkeypatch.setattr(runner, "record_heartbeat", lambda job, **fields: written.append((now[0], fields)))
     report = Report(claimed, clock=lambda: now[0])
     report(stage="computing embeddings", done=0, total=1000, unit="images")
     for step in range(1, 1001):
@@ -152,9 +152,9 @@ def test_heartbeat_continues_after_an_unexpected_error(job: Job, monkeypatch: py
         calls.append(time.monotonic())
         if len(calls) == 1:
             raise DatabaseError("cached plan must not change result type")
-        beat(claimed_job, **fields)
+        record_heartbeat(claimed_job, **fields)
 
-    monkeypatch.setattr(runner, "beat", failing_once)
+    monkeypatch.setattr(runner, "record_heartbeat", failing_once)
     beats: list[int] = []
 
     def stage(claimed_job: Job, report: Report) -> None:

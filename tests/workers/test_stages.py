@@ -197,7 +197,7 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers import embeddings
     from workers.heads.serial import dump_head
     from workers.heads.train import train_head
-    from workers.steps.encoders import class_embeddings, encoder_for, in_order, schema_of
+    from workers.steps.encoders import class_embeddings, encoder_for, ordered_prompts, schema_of
     from workers.steps.training import training_set
 
     work(coloured, "encode")
@@ -212,9 +212,9 @@ def test_same_labels_and_seed_give_the_same_head(
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
     embeddings.delete_mirror(row, coloured)
-    mirror = embeddings.load(row, coloured)
+    mirror = embeddings.load_mirror(row, coloured)
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
-    text = class_embeddings(encoder, labels, in_order(labels, prompt_set))
+    text = class_embeddings(encoder, labels, ordered_prompts(labels, prompt_set))
     X = np.asarray(mirror.vectors[rows], np.float32)
     again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest

@@ -12,7 +12,7 @@ import pytest
 from django.utils import timezone
 
 from mekiki.learning.models import Encoder, TextEmbedding
-from mekiki.learning.search.texts import digest_of
+from mekiki.learning.search.texts import text_digest
 from tests.factories import EncoderFactory
 from workers.encoders import load_encoder
 from workers.steps.texts import ReaderError, TextEncoderProcess, embed_search_text
@@ -29,7 +29,7 @@ def reader() -> Any:
 
 def store_text(encoder: Encoder, text: str) -> TextEmbedding:
     return TextEmbedding.objects.create(
-        encoder=encoder, digest=digest_of(text), text=text, used_at=timezone.now()
+        encoder=encoder, digest=text_digest(text), text=text, used_at=timezone.now()
     )
 
 

@@ -25,8 +25,8 @@ from tests.factories import DatasetFactory, HeadFactory
 from tests.roles import as_owner, set_fixed
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers import embeddings
-from workers.embeddings import load
-from workers.heads.log import silent
+from workers.embeddings import load_mirror
+from workers.heads.log import ignore_step
 from workers.runner import run_job
 from workers.stages import verify_head
 from workers.steps.encoders import encoder_for
@@ -78,11 +78,11 @@ def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
     setting = HeadInputs.of(dataset, encoder, row, labels, real.prompt_set)
-    mirror = load(row, dataset)
+    mirror = load_mirror(row, dataset)
     at, _is_known = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
     X = np.asarray(mirror.vectors[at], np.float32)
-    return trained_bytes(setting, X, y, seed=real.seed, log=silent)[0]
+    return trained_bytes(setting, X, y, seed=real.seed, log=ignore_step)[0]
 
 
 def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any, Any], work: Work) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workers.acquisition.medoids import interleave, medoids
-from workers.acquisition.quotas import quotas
+from workers.acquisition.quotas import class_quotas
 
 # Near-copies are removed from shortlists up to this length: it needs all distances. In longer ones k-means
 # separates the copies.
@@ -55,7 +55,7 @@ def diverse_batch(
     if k <= 0:
         return np.empty(0, np.int64)
     size = np.bincount(predicted, minlength=n_labels)
-    quota = quotas(size, int(np.ceil(quota_share * k)), labelled_counts)
+    quota = class_quotas(size, int(np.ceil(quota_share * k)), labelled_counts)
     # One radix sort instead of a pass over all images a label.
     narrow = predicted.astype(np.uint16 if n_labels <= 65_536 else np.int64)
     by_label = np.argsort(narrow, kind="stable")

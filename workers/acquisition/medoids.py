@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from workers.acquisition.kmeans import cluster_sums, kmeans
-from workers.acquisition.quotas import quotas
+from workers.acquisition.quotas import class_quotas
 
 # k-means uses at most this many rows, a seeded sample of larger pools.
 _MAX_ROWS = 20_000
@@ -163,7 +163,7 @@ def cold_start(
     """
     row_of = np.arange(len(X)) if rows is None else rows
     label = np.zeros(len(row_of), np.int64) if pseudo_label is None else np.asarray(pseudo_label, np.int64)
-    quota = quotas(np.bincount(label, minlength=n_labels), min(k, len(row_of)), labelled_counts)
+    quota = class_quotas(np.bincount(label, minlength=n_labels), min(k, len(row_of)), labelled_counts)
     picks = []
     for c in np.flatnonzero(quota):
         images = np.flatnonzero(label == c)

@@ -33,7 +33,7 @@ class Choice:
         return len(self.index)
 
 
-def choose(
+def choose_batch(
     *,
     X: NDArray[Any],
     scores: Scored | None,
@@ -122,48 +122,33 @@ def _choose_active(
     if strategy == "random":
         return rng.permutation(free)[:k], "diverse", k / len(free)
     with one_thread():
-        return _choose_by_rule(X, scores, free, covered, k, strategy, counts, seed, cold)
-
-
-def _choose_by_rule(
-    X: NDArray[Any],
-    scores: Scored | None,
-    free: NDArray[np.int64],
-    covered: NDArray[np.int64],
-    k: int,
-    strategy: str,
-    counts: NDArray[np.int64],
-    seed: int,
-    cold: bool,
-) -> tuple[NDArray[np.int64], str, float]:
-    """Return the same as `_choose_active`, for strategies other than "random"."""
-    if strategy in COVERAGE:
-        return COVERAGE[strategy](X, free, k, covered=covered, seed=seed), "diverse", 1.0
-    if cold or scores is None:
-        pseudo = None if scores is None else scores.label[free]
-        labels = 1 if pseudo is None else len(counts)
-        rows = cold_start(
+        if strategy in COVERAGE:
+            return COVERAGE[strategy](X, free, k, covered=covered, seed=seed), "diverse", 1.0
+        if cold or scores is None:
+            pseudo = None if scores is None else scores.label[free]
+            labels = 1 if pseudo is None else len(counts)
+            rows = cold_start(
+                X,
+                k,
+                rows=free,
+                seed=seed,
+                pseudo_label=pseudo,
+                n_labels=labels,
+                labelled_counts=None if pseudo is None else counts,
+            )
+            return free[rows], "diverse", 1.0
+        uncertainty = np.asarray(UNCERTAINTY[strategy](scores))[free]
+        rows = diverse_batch(
             X,
+            uncertainty,
+            scores.label[free],
             k,
-            rows=free,
+            n_labels=len(counts),
             seed=seed,
-            pseudo_label=pseudo,
-            n_labels=labels,
-            labelled_counts=None if pseudo is None else counts,
+            rows=free,
+            labelled_counts=counts,
         )
-        return free[rows], "diverse", 1.0
-    uncertainty = np.asarray(UNCERTAINTY[strategy](scores))[free]
-    rows = diverse_batch(
-        X,
-        uncertainty,
-        scores.label[free],
-        k,
-        n_labels=len(counts),
-        seed=seed,
-        rows=free,
-        labelled_counts=counts,
-    )
-    return free[rows], "uncertain", 1.0
+        return free[rows], "uncertain", 1.0
 
 
 def one_thread() -> Any:

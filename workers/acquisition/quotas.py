@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def quotas(available: ArrayLike, total: int, labelled_counts: ArrayLike | None = None) -> NDArray[np.int64]:
+def class_quotas(
+    available: ArrayLike, total: int, labelled_counts: ArrayLike | None = None
+) -> NDArray[np.int64]:
     """Return the numbers of questions of each class, out of `total`.
 
     Water-filling: each question goes to the class with the fewest labels and questions so far, among those

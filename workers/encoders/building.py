@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import EncoderError
-from .sources import Source, bad_config
+from .sources import Source, invalid_config_error
 
 _LIMITS = {"layers": 200, "vocab_size": 4_000_000, "image_size": 4096, "context_length": 16_384}
 _LIMIT = 65_536  # for every other integer: no width, head or patch is larger
@@ -26,13 +26,13 @@ def validated_config(source: Source) -> dict[str, Any]:
     model = copy.deepcopy(source.model)
     _bounded(model, "model_cfg", 0)
     if not isinstance(model.get("embed_dim"), int) or model["embed_dim"] < 1:
-        raise bad_config("«embed_dim» is not a whole number")
+        raise invalid_config_error("«embed_dim» is not a whole number")
     vision, text = model["vision_cfg"], model["text_cfg"]
     if "timm_model_name" in vision:
         import timm
 
         if vision["timm_model_name"] not in timm.list_models():
-            raise bad_config(f"timm has no model {vision['timm_model_name']!r}")
+            raise invalid_config_error(f"timm has no model {vision['timm_model_name']!r}")
         vision["timm_model_pretrained"] = False
     if source.text_model is not None:
         _plain_text_model(source.text_model)
@@ -40,28 +40,28 @@ def validated_config(source: Source) -> dict[str, Any]:
         text["hf_model_pretrained"] = False
     options = text.get("tokenizer_kwargs") or {}
     if not isinstance(options, dict) or set(options) - _TOKENIZER_OPTIONS:
-        raise bad_config("«tokenizer_kwargs» has options that are not allowed")
+        raise invalid_config_error("«tokenizer_kwargs» has options that are not allowed")
     return model
 
 
 def _bounded(value: Any, name: str, depth: int) -> None:
     """Raise EncoderError for numbers that no real model has, before memory is allocated for them."""
     if depth > 6:
-        raise bad_config("it is nested too deeply")
+        raise invalid_config_error("it is nested too deeply")
     if isinstance(value, dict):
         for key, inner in value.items():
             _bounded(inner, str(key), depth + 1)
     elif isinstance(value, list):
         if len(value) > 64:
-            raise bad_config(f"«{name}» is too long")
+            raise invalid_config_error(f"«{name}» is too long")
         for inner in value:
             _bounded(inner, name, depth + 1)
     elif isinstance(value, int) and not isinstance(value, bool):
         limit = next((most for part, most in _LIMITS.items() if name.endswith(part)), _LIMIT)
         if not -1 <= value <= limit and name != "init_logit_bias":
-            raise bad_config(f"«{name}» is {value}")
+            raise invalid_config_error(f"«{name}» is {value}")
     elif isinstance(value, str) and len(value) > 500:
-        raise bad_config(f"«{name}» is too long")
+        raise invalid_config_error(f"«{name}» is too long")
 
 
 def _plain_text_model(folder: Path) -> None:
@@ -69,7 +69,7 @@ def _plain_text_model(folder: Path) -> None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise bad_config(f"config.json of the text tower cannot be read ({error})") from error
+        raise invalid_config_error(f"config.json of the text tower cannot be read ({error})") from error
     if not isinstance(config, dict) or "auto_map" in config:
         raise EncoderError(
             f"«{folder / 'config.json'}» wants to run code of its own, which is not allowed.",
@@ -101,7 +101,7 @@ def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any
             raise
         except Exception as error:
             # Wrong values in a configuration make the towers raise many types: TypeError, AssertionError, …
-            raise bad_config(f"no model can be made of it ({_first_line(error)})") from error
+            raise invalid_config_error(f"no model can be made of it ({_first_line(error)})") from error
 
     with torch.device("meta"):
         meta_model = create_model()  # shapes without memory
@@ -146,12 +146,12 @@ def _reading(file: Path) -> Iterator[None]:
         raise damaged_error(file) from error
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) or "Unsupported" in str(error):
-            raise unsafe(file) from error
+            raise unsafe_weights_error(file) from error
         raise damaged_error(file) from error
     except (RuntimeError, AssertionError, LookupError, AttributeError, TypeError, ValueError) as error:
         text = str(error)
         if "TorchScript" in text:
-            raise unsafe(file) from error
+            raise unsafe_weights_error(file) from error
         if "Error(s) in loading state_dict" in text or not isinstance(error, RuntimeError):
             raise _does_not_fit(file, _mismatch(error)) from error
         if "memory" in text.lower():
@@ -174,7 +174,7 @@ def damaged_error(file: Path) -> EncoderError:
     )
 
 
-def unsafe(file: Path) -> EncoderError:
+def unsafe_weights_error(file: Path) -> EncoderError:
     """Return the error for a file of weights that is a program."""
     return EncoderError(
         f"«{file}» holds more than tensors and would run code when read; it is not. "

@@ -10,7 +10,7 @@ import numpy as np
 
 from .decode import ImageSource, open_picture
 from .errors import wrap_encoder_errors
-from .pipeline import stream
+from .pipeline import stream_chunks
 from .probing import probe_vectors
 from .results import EncodedBatch, EncodedChunk
 
@@ -66,7 +66,7 @@ class Encoder:
 
         Raises EncoderError if the network itself fails (for example, out of memory).
         """
-        return stream(self, items, batch=batch, workers=workers)
+        return stream_chunks(self, items, batch=batch, workers=workers)
 
     def encode_images(
         self, items: Sequence[ImageSource], *, batch: int | None = None, progress: Progress | None = None
@@ -103,7 +103,7 @@ class Encoder:
         for start in range(0, len(texts), 128):
             with torch.inference_mode(), self.autocast(), wrap_encoder_errors("embedding text"):
                 ids = torch.as_tensor(self.tokenize(list(texts[start : start + 128]))).to(self.device)
-                rows.append(unit(self.embed_ids(self.model, ids)).cpu().numpy())
+                rows.append(normalize_rows(self.embed_ids(self.model, ids)).cpu().numpy())
         return np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
 
     @cached_property
@@ -151,7 +151,7 @@ class Encoder:
 
         mean = torch.tensor(self.mean, device=pixels.device) * 255
         std = torch.tensor(self.std, device=pixels.device) * 255
-        return unit(self.model.encode_image(((pixels.float() - mean) / std).permute(0, 3, 1, 2)))
+        return normalize_rows(self.model.encode_image(((pixels.float() - mean) / std).permute(0, 3, 1, 2)))
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context of half precision on a GPU, and an empty context on the CPU."""
@@ -162,7 +162,7 @@ class Encoder:
         return torch.autocast(self.device.split(":")[0], dtype=torch.float16)
 
 
-def unit(features: "torch.Tensor") -> "torch.Tensor":
+def normalize_rows(features: "torch.Tensor") -> "torch.Tensor":
     """Return the rows (n, d), normalised to length one, as float32."""
     from torch.nn import functional as F
 

@@ -56,7 +56,7 @@ class Hub:
         self._endpoint = endpoint or constants.ENDPOINT
         self._offline = bool(constants.is_offline_mode())
 
-    def first(self, repo: str, names: Sequence[str], revision: str | None = None) -> Path | None:
+    def first_available(self, repo: str, names: Sequence[str], revision: str | None = None) -> Path | None:
         """Return the first of these files that the model has; None if it has none.
 
         Raises EncoderError.

@@ -23,7 +23,9 @@ _KEYS_WITHOUT_EFFECT = {
 }
 
 
-def digest(weights: str, *, model: Any, preprocess: Any, text_model: Any, tokens: list[list[int]]) -> str:
+def encoder_digest(
+    weights: str, *, model: Any, preprocess: Any, text_model: Any, tokens: list[list[int]]
+) -> str:
     """Return the SHA-256 (hex) of everything that determines the vectors.
 
     ``weights`` is the digest of the weights.
@@ -41,7 +43,7 @@ def digest(weights: str, *, model: Any, preprocess: Any, text_model: Any, tokens
     ).hexdigest()
 
 
-def derived(source: str, recipe: str) -> str:
+def derived_digest(source: str, recipe: str) -> str:
     """Return the digest of an encoder that a recipe makes from another one (for example, quantisation)."""
     return hashlib.sha256(f"{source} {recipe}".encode()).hexdigest()
 

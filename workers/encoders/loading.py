@@ -117,7 +117,7 @@ def _geometry(config: dict[str, Any]) -> tuple[Any, tuple[float, ...], tuple[flo
     try:
         whole = image_transform_v2(PreprocessCfg(**config), is_train=False)
     except (TypeError, ValueError, AssertionError, KeyError) as error:
-        raise sources.bad_config(f"«preprocess_cfg» is not one ({error})") from error
+        raise sources.invalid_config_error(f"«preprocess_cfg» is not one ({error})") from error
     *steps, to_tensor, scaling = whole.transforms
     if not isinstance(scaling, Normalize) or not isinstance(to_tensor, ToTensor):
         raise EncoderError(
@@ -160,7 +160,7 @@ def _pocket(device: str) -> Encoder:
 
 
 def _open_clip(name: str, device: str, hub: Hub) -> Encoder:
-    source = sources.find(name, hub)
+    source = sources.find_source(name, hub)
     model, preprocess = building.build(source, name=name, device=device)
     raw = tokens.tokenizer(source.model["text_cfg"], source.tokenizer, name=name)
     return _ready(
@@ -171,7 +171,7 @@ def _open_clip(name: str, device: str, hub: Hub) -> Encoder:
         preprocess=preprocess,
         text_model=_text_model(source.text_model),
         tokenize=raw,
-        count=tokens.counter(raw),
+        count=tokens.token_counter(raw),
         context_length=int(raw.context_length),
         embed_ids=lambda network, ids: network.encode_text(ids),
     )
@@ -211,7 +211,7 @@ def _ready(
         model.to(memory_format=torch.channels_last)
     return Encoder(
         name=name,
-        digest=identity.digest(
+        digest=identity.encoder_digest(
             building.weights_digest(model),
             model=config,
             preprocess=preprocess,

@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock
 
 from .errors import EncoderError, wrap_encoder_errors
-from .identity import derived
+from .identity import derived_digest
 from .probes import probe_images
 from .saturation import LIMIT, largest_pair_sum
 
@@ -73,7 +73,7 @@ def _embed(session: Any, pixels: np.ndarray, *, one_by_one: bool) -> np.ndarray:
 
 def identity(source_digest: str, variant: str) -> str:
     """Return the digest of a variant of an encoder, from its source and the recipe."""
-    return derived(source_digest, RECIPES[variant])
+    return derived_digest(source_digest, RECIPES[variant])
 
 
 def tower_for(encoder: "Encoder", variant: str, cache_dir: Path | None) -> OnnxTower:

@@ -33,18 +33,18 @@ CPU_BATCH, GPU_BATCH = 16, 256
 _FETCHERS = 8  # threads that only wait for a storage
 
 
-def cores() -> int:
+def core_count() -> int:
     """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def stream(
+def stream_chunks(
     encoder: "Encoder", items: Iterable[Keyed], *, batch: int | None, workers: int | None
 ) -> Iterator[EncodedChunk]:
     """Return the chunks of a stream; see Encoder.encode_stream."""
     on_cpu = encoder.device == "cpu" or encoder.tower is not None
     size = max(1, batch or (CPU_BATCH if on_cpu else GPU_BATCH))
-    return (_on_cpu if on_cpu else _on_gpu)(encoder, iter(items), size, max(1, workers or cores()))
+    return (_on_cpu if on_cpu else _on_gpu)(encoder, iter(items), size, max(1, workers or core_count()))
 
 
 def _batches(items: Iterator[Keyed], size: int) -> Iterator[list[Keyed]]:

@@ -80,7 +80,7 @@ def split_variant(name: str) -> tuple[str, str]:
     return name, ""
 
 
-def find(name: str, hub: Hub) -> Source:
+def find_source(name: str, hub: Hub) -> Source:
     """Return the source of `ARCH/WEIGHTS`, `hf-hub:…` or `local-dir:PATH`.
 
     Raises EncoderError.
@@ -125,7 +125,7 @@ def _registered(name: str, hub: Hub) -> Source:
         model["quick_gelu"] = True
     repo, _slash, file = about["hf_hub"].rpartition("/")
     names = (f"{Path(file).stem}.safetensors", file) if file else _HUB_WEIGHTS
-    checkpoint = hub.first(repo, names)
+    checkpoint = hub.first_available(repo, names)
     if checkpoint is None:
         raise _no_weights(repo)
     return _with_text_files(model, about, checkpoint, name, hub, beside=None)
@@ -133,11 +133,11 @@ def _registered(name: str, hub: Hub) -> Source:
 
 def _hub(identifier: str, name: str, hub: Hub) -> Source:
     repo, _at, revision = identifier.partition("@")
-    config = hub.first(repo, ["open_clip_config.json"], revision or None)
+    config = hub.first_available(repo, ["open_clip_config.json"], revision or None)
     if config is None:
         raise _not_a_model(repo)
     whole = _read(config)  # before gigabytes are downloaded for a configuration that is refused
-    checkpoint = hub.first(repo, _HUB_WEIGHTS, revision or None)
+    checkpoint = hub.first_available(repo, _HUB_WEIGHTS, revision or None)
     if checkpoint is None:
         raise _no_weights(repo)
     return _with_text_files(
@@ -188,7 +188,7 @@ def _with_text_files(
         if config and config.is_file():
             text_model = beside
         else:
-            file = hub.first(_repo(wanted), ["config.json"])
+            file = hub.first_available(_repo(wanted), ["config.json"])
             if file is None:
                 raise _not_a_model(str(wanted))
             text_model = file.parent
@@ -206,27 +206,27 @@ def _repo(value: Any) -> str:
         or ":" in value
         or ".." in value
     ):
-        raise bad_config(f"{value!r} is not the name of a model")
+        raise invalid_config_error(f"{value!r} is not the name of a model")
     return value
 
 
 def _read(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_CONFIG:
-        raise bad_config("the file is too large")
+        raise invalid_config_error("the file is too large")
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise bad_config(f"it is not JSON ({error})") from error
+        raise invalid_config_error(f"it is not JSON ({error})") from error
     model = whole.get("model_cfg") if isinstance(whole, dict) else None
     if not isinstance(model, dict):
-        raise bad_config("«model_cfg» is missing")
+        raise invalid_config_error("«model_cfg» is missing")
     for part in ("vision_cfg", "text_cfg"):
         if not isinstance(model.get(part), dict):
-            raise bad_config(f"«{part}» is missing")
+            raise invalid_config_error(f"«{part}» is missing")
     return whole
 
 
-def bad_config(reason: str) -> EncoderError:
+def invalid_config_error(reason: str) -> EncoderError:
     """Return the error for a configuration that is not valid for open_clip, with the reason."""
     return EncoderError(
         f"The configuration of this model cannot be used: {reason}.", "bad_config", reason=reason

@@ -54,7 +54,7 @@ def tokenizer(text: dict[str, Any], folder: Path | None, *, name: str) -> Any:
     return made
 
 
-def counter(made: Any) -> Callable[[str], int]:
+def token_counter(made: Any) -> Callable[[str], int]:
     """Return a function that counts the tokens of a text before truncation by the given tokenizer."""
     if hasattr(made, "encode"):  # CLIP's BPE: start and end tokens are added
         return lambda text: len(made.encode(text)) + 2

@@ -15,5 +15,5 @@ class Log(Protocol):
     def __call__(self, code: str, /, **values: Any) -> None: ...
 
 
-def silent(code: str, /, **values: Any) -> None:
+def ignore_step(code: str, /, **values: Any) -> None:
     """Ignore the step."""

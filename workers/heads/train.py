@@ -13,7 +13,7 @@ from workers.heads.choice import KINDS, Choice, choose_head
 from workers.heads.estimator import HeadEstimator
 from workers.heads.gaussian import GaussianDiscriminant
 from workers.heads.head import LinearHead, check_vectors
-from workers.heads.log import Log, silent
+from workers.heads.log import Log, ignore_step
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 from workers.heads.plain import PlainLogistic
@@ -42,7 +42,7 @@ def train_head(
     class_embeddings: ArrayLike,
     logit_scale: float,
     seed: int = 0,
-    log: Log = silent,
+    log: Log = ignore_step,
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
 ) -> TrainedHead:
@@ -96,7 +96,7 @@ def train_head(
     oof = model.oof_logits_
     if oof is not None and choice.calibration is not None:
         zero_shot = (check_vectors(X) @ T.T).argmax(axis=1)
-        metrics["cross_validated_on_reviewed_labels"] = figures = cross_validated(
+        metrics["cross_validated_on_reviewed_labels"] = figures = cross_validation_metrics(
             oof, hard, calibration, n_labels=n_labels, zero_shot=zero_shot
         )
         log(
@@ -118,7 +118,7 @@ def train_head(
     return TrainedHead(head, metrics)
 
 
-def cross_validated(
+def cross_validation_metrics(
     oof: F8,
     hard: NDArray[np.int64],
     calibration: Calibration,

@@ -115,7 +115,7 @@ def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, dr
     )
 
 
-def prefetched(first: int, steps: int, **of: Any) -> Iterator[Batch]:
+def prefetch_batches(first: int, steps: int, **of: Any) -> Iterator[Batch]:
     """Yield the batches of the steps in order; a thread prepares the next batches during a step."""
     with ThreadPoolExecutor(1) as pool:
         waiting: list[Future[Batch]] = []

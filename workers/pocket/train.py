@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from workers.pocket import model as pocket
-from workers.pocket.batches import SMALL_SIDE, prefetched
+from workers.pocket.batches import SMALL_SIDE, prefetch_batches
 from workers.pocket.cache import training_pictures
 from workers.pocket.objective import AuxiliaryLosses, ImageTowerWithMaps, loss_of
 from workers.pocket.pictures import choose
@@ -44,7 +44,7 @@ def corpus(seed: int, count: int = 40_000) -> list[str]:
     return [caption(rng, choose(rng)).text for _ in range(count)]
 
 
-def rate(step: int, steps: int) -> float:
+def learning_rate_share(step: int, steps: int) -> float:
     """Return the learning rate of a step as a share of the peak."""
     start = (1 - DECAY_SHARE) * steps
     if step < WARM_UP:
@@ -134,9 +134,9 @@ def train(*, folder: Path, steps: int, pictures: int, seed: int, threads: int, o
     network.train()
     started = time.monotonic()
     of = {"seed": seed, "tokenizer": tokenizer, "drawn": drawn}
-    for step, batch in enumerate(prefetched(first, steps, **of), start=first):
+    for step, batch in enumerate(prefetch_batches(first, steps, **of), start=first):
         for group in optimiser.param_groups:
-            group["lr"] = PEAK_RATE * rate(step, steps)
+            group["lr"] = PEAK_RATE * learning_rate_share(step, steps)
         loss, loss_parts = loss_of(network, helpers, batch.to(device), sight)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

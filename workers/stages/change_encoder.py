@@ -1,11 +1,11 @@
 """Change of a dataset's encoder: prepare the new encoder, switch over to it, or roll back.
 
-A job does one of the three (payload: `change`, `act`, and `encoder`, the name of the encoder that embeds the
-images). Each step can be killed at any point and repeated: existing embeddings and heads are reused, and the
-switch is one transaction.
+A job does one of the three (ChangeEncoderPayload). Each step can be killed at any point and repeated:
+existing embeddings and heads are reused, and the switch is one transaction.
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -15,6 +15,7 @@ from mekiki.config import disk
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import ChangeEncoderPayload
 from mekiki.jobs.services import CancelledError, LostClaimError, WorkerStoppingError
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import models
@@ -32,7 +33,7 @@ from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import Encoder, EncoderError, VectorMismatchError
 from workers.errors import StageError
-from workers.heads.log import silent
+from workers.heads.log import ignore_step
 from workers.heads.scoring import Scores
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
@@ -117,7 +118,7 @@ def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> HeadInp
 
 def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
     report(stage="reading embeddings")
-    return embeddings.load(
+    return embeddings.load_mirror(
         row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
     )
 
@@ -137,7 +138,7 @@ def _compared(
         return None, {}, []
     setting.record_long_prompts()
     mirror = _mirror(row, dataset, report)
-    head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
+    head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
     in_use = champion(dataset)
     if in_use is None:
         return head, {}, setting.long_as_json
@@ -197,7 +198,7 @@ def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str,
             ),
             {"name": name},
         )
-    job.payload = {**job.payload, "encoder": name}
+    job.payload = replace(ChangeEncoderPayload.of(job), encoder=name).as_json()
     encode.run(job, report)
     with learning_lock(dataset, report):
         report(stage="reading the prompts")
@@ -207,7 +208,7 @@ def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str,
             return {"state": change.state, "encoder": name}
         setting.record_long_prompts()
         mirror = _mirror(row, dataset, report)
-        head = best_head(setting, mirror, user=job.created_by, report=report, log=silent)
+        head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
 
         def switch() -> None:

@@ -8,7 +8,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Check the seals and store the result for the pages. The payload is empty."""
+    """Check the seals and store the result for the pages."""
     report(stage="checking the seals", unit="rows")
     check = store_check(check_database(progress=lambda rows: report(done=rows, unit="rows")))
     return {"ok": check.ok, "seals": check.seals, "rows": check.rows, "differences": len(check.findings)}

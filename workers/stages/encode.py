@@ -24,6 +24,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.storage import open_picture, picture_path
 from mekiki.jobs import broker
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.payloads import EncodePayload
 from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
@@ -48,11 +49,11 @@ KEEPALIVE_INTERVAL = 20.0  # seconds between two signs of life on the connection
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Embed every image that has no embedding by the dataset's encoder, then request predictions.
 
-    payload: {"encoder": NAME} embeds for another encoder instead, while the dataset's encoder stays in use.
+    EncodePayload may name another encoder. The dataset's encoder then stays in use.
     """
     dataset = job.dataset
     assert dataset is not None
-    name = job.payload.get("encoder") or dataset.encoder_name
+    name = EncodePayload.of(job).encoder or dataset.encoder_name
     report(stage="loading the encoder")
     encoder, row = encoder_for(dataset, name, report)
     progress = _Progress(job, dataset, row, report)
@@ -91,10 +92,10 @@ def help_with(job_id: str, encoder_id: int) -> int:
     # Preparing another encoder also embeds by this stage.
     kinds = [Kind.ENCODE, Kind.CHANGE_ENCODER]
     job = Job.objects.select_related("dataset").filter(pk=job_id, kind__in=kinds).first()
-    if job is None or job.dataset is None or not _help_is_needed(job_id) or disk.shortage():
+    if job is None or job.dataset is None or not _help_is_needed(job_id) or disk.shortage_reason():
         return 0
     try:
-        encoder, row = encoder_for(job.dataset, job.payload.get("encoder") or "")
+        encoder, row = encoder_for(job.dataset, EncodePayload.of(job).encoder or "")
     except EncoderError as error:
         logger.warning("This worker cannot help with job %s: %s", job_id, error)
         return 0
@@ -199,7 +200,7 @@ def _embed_one_by_one(
             problems = {pk: str(error) for pk, error in part.errors.items()}
             thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems).result()
         tick(0)
-    thread.do(chunks.let_go, chunk).result()
+    thread.do(chunks.release, chunk).result()
 
 
 @dataclass

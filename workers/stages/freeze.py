@@ -7,13 +7,15 @@ from django.utils.translation import gettext_lazy
 from mekiki.exports.models import LabelSet
 from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import FreezePayload
 from workers.errors import StageError
 from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Write a label set. payload: {"label_set": id}, or the label set that names this job."""
-    of_payload = LabelSet.objects.filter(pk=job.payload.get("label_set")).first()
+    """Write a label set. It is named by the payload, or it names this job."""
+    label_set_id = FreezePayload.of(job).label_set
+    of_payload = LabelSet.objects.filter(pk=label_set_id).first() if label_set_id is not None else None
     label_set = of_payload or LabelSet.objects.filter(job=job).first()
     if label_set is None:
         raise StageError(gettext_lazy("The label set to freeze does not exist."))

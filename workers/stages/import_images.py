@@ -7,14 +7,16 @@ from django.utils.translation import gettext_lazy
 from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.services import examined_files_of, run_import
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import ImportImagesPayload
 from mekiki.jobs.services import forget_deaths
 from workers.errors import StageError
 from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Store the files. payload: {"batch": id}. The import itself requests embeddings at its end."""
-    batch = ImportBatch.objects.filter(pk=job.payload.get("batch")).first()
+    """Store the files. The import itself requests embeddings at its end."""
+    batch_id = ImportImagesPayload.of(job).batch
+    batch = ImportBatch.objects.filter(pk=batch_id).first() if batch_id is not None else None
     if batch is None:
         raise StageError(
             gettext_lazy("This import was cancelled in the meantime. Images it had stored are kept.")

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import IndexPayload
 from mekiki.learning.models import Encoder
 from mekiki.learning.search import index
 from mekiki.learning.search.keeper import BuildError, NoKeeperError
@@ -27,7 +28,7 @@ NOT_BUILT = gettext_lazy(
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Build the index of the encoder named in the payload, if it is missing or invalid."""
-    encoder = Encoder.objects.filter(pk=job.payload.get("encoder")).first()
+    encoder = Encoder.objects.filter(pk=IndexPayload.of(job).encoder).first()
     if encoder is None:  # deleted meanwhile
         return {"built": False}
     report(stage="building the search index", unit="images")

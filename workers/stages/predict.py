@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import PredictPayload
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import models
 from mekiki.learning.selectors import champion_since
@@ -37,14 +38,15 @@ from workers.steps.training import HeadInputs, zero_shot_head
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Update predictions, accuracy estimate and queue for the current images, labels and prompts.
 
-    payload: {"head": id} promotes that head after its predictions are stored.
+    PredictPayload may name a head, which is promoted after its predictions are stored.
     """
     dataset = job.dataset
     assert dataset is not None
+    chosen_id = PredictPayload.of(job).head
     labels, prompt_set = schema_of(dataset)
     with learning_lock(dataset, report):
         serving = serving_encoder(job, report)
-        if serving is None and "head" in job.payload:
+        if serving is None and chosen_id is not None:
             raise StageError(
                 gettext_lazy(
                     "The head in use stays: the weights of its encoder were replaced on this "
@@ -66,8 +68,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             and is_manual_choice_for(since, prompt_set)
             and set(before.label_ids) == {label.pk for label in labels}
         )
-        if "head" in job.payload:
-            head, reason = _chosen_head(job, row, prompt_set)
+        if chosen_id is not None:
+            head, reason = _chosen_head(job, chosen_id, row, prompt_set)
             kept = True
         elif before is not None and (is_trained or kept):
             head = models.Head.objects.get(pk=before.pk)
@@ -76,11 +78,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             head = zero_shot_head(setting, job.created_by)
             reason = {"code": "first_head" if before is None else "new_prompts"}
         report(stage="reading embeddings")
-        mirror = embeddings.load(
+        mirror = embeddings.load_mirror(
             row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
         )
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
-        user = job.created_by if "head" in job.payload else None
+        user = job.created_by if chosen_id is not None else None
         in_use = before is not None and before.pk == head.pk
         recorded = record_scores(
             ScoredHead(head, scores, mirror),
@@ -104,14 +106,16 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     }
 
 
-def _chosen_head(job: Job, row: models.Encoder, prompt_set: PromptSet) -> tuple[models.Head, dict[str, Any]]:
+def _chosen_head(
+    job: Job, head_id: int, row: models.Encoder, prompt_set: PromptSet
+) -> tuple[models.Head, dict[str, Any]]:
     """Return the head that an admin chose, and the reason to record.
 
     Raises StageError if the head cannot be used (any more).
     """
     dataset = job.dataset
     assert dataset is not None
-    head = models.Head.objects.filter(dataset=dataset, pk=job.payload["head"]).first()
+    head = models.Head.objects.filter(dataset=dataset, pk=head_id).first()
     if head is None:
         raise StageError(gettext_lazy("The head that was chosen does not exist. The head in use stays."))
     if head.encoder_id != row.pk:

@@ -7,15 +7,16 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext_lazy
 
-from mekiki.datasets.importing.windows import Windows
+from mekiki.datasets.importing.windows import PixelWindows
 from mekiki.datasets.left_out import KILLS_WORKER, ORIGINAL_LOST
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.datasets.services import rebuild_picture, reestimate_window
 from mekiki.datasets.storage import open_original
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import RebuildPicturesPayload
 from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.learning import models
 from mekiki.learning.services import delete_derived_data
@@ -33,28 +34,28 @@ MAX_LISTED_IMAGES = 50
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Render the images again, then request their embeddings.
 
-    payload: {"window": id} renders the images of that window. {"estimate": true} estimates the window first.
-    {} renders the images of old versions. If the job is stopped, finished images stay, and the others can be
-    requested again.
+    RebuildPicturesPayload chooses the images. If the job is stopped, finished images stay, and the others can
+    be requested again.
     """
     dataset = job.dataset
     assert dataset is not None
+    payload = RebuildPicturesPayload.of(job)
     window = None
-    if "window" in job.payload:
-        window = PixelWindow.objects.filter(dataset=dataset, pk=job.payload["window"]).first()
+    if payload.window is not None:
+        window = PixelWindow.objects.filter(dataset=dataset, pk=payload.window).first()
         if window is None:
             raise StageError(gettext_lazy("The pixel window does not exist any more. Nothing was changed."))
-    if window is not None and job.payload.get("estimate"):
+    if window is not None and payload.estimate:
         report(stage="estimating the pixel window")
         _estimate(window, job, report)
     images = images_to_rebuild(dataset, window)
     total = images.count()
     report(stage="making pictures again", done=0, total=total, unit="images")
     encoders = list(models.Encoder.objects.values_list("pk", flat=True))
-    windows = Windows(dataset)
+    windows = PixelWindows(dataset)
     done = 0
     left_out: dict[int, dict[str, Any]] = {}  # image id → reason
-    hand = Hand(f"rebuild {dataset.pk}")
+    hand = ItemsInHand(f"rebuild {dataset.pk}")
     if hand.just_set_aside:
         forget_deaths(job)
     ids = list(images.values_list("pk", flat=True))

@@ -31,7 +31,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             )
         head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
         report(stage="reading embeddings")
-        mirror = embeddings.load(head.encoder, dataset)
+        mirror = embeddings.load_mirror(head.encoder, dataset)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
         recorded = record_scores(ScoredHead(head, scores, mirror), report, store=False)
     return {

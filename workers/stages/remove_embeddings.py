@@ -3,6 +3,7 @@
 from typing import Any
 
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import RemoveEmbeddingsPayload
 from mekiki.learning import models
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
@@ -15,7 +16,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     """Remove the embeddings. If the job is stopped, the remaining ones can be removed later."""
     dataset = job.dataset
     assert dataset is not None
-    encoder = models.Encoder.objects.get(pk=job.payload["encoder_id"])
+    encoder = models.Encoder.objects.get(pk=RemoveEmbeddingsPayload.of(job).encoder_id)
     total = embedded_count(encoder=encoder, dataset=dataset)
     report(stage="removing embeddings", done=0, total=total, unit="images")
     removed = 0

@@ -8,7 +8,7 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Seal the new rows. The payload is empty."""
+    """Seal the new rows."""
     report(stage="sealing", unit="rows")
     done = seal_new_rows(progress=lambda done, total: report(done=done, total=total, unit="rows"))
     return {"seals": done.seals, "rows": done.rows, "waiting": done.waiting}

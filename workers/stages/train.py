@@ -29,7 +29,7 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report, explain_to_all
 from workers.steps.after_scoring import ScoredHead, record_scores
-from workers.steps.auditing import EmbeddedAuditSample, audited, evaluate
+from workers.steps.auditing import EmbeddedAuditSample, embedded_audit_sample, evaluate
 from workers.steps.encoders import schema_of, serving_encoder
 from workers.steps.predictions import score_images
 from workers.steps.promotion import PromotionDecision, compare_on_audit, decide_promotion
@@ -153,7 +153,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     setting.record_long_prompts()
     facts = {"prompt_set": prompt_set.version, "long_prompts": setting.long_as_json}
     report(stage="reading embeddings")
-    mirror = embeddings.load(
+    mirror = embeddings.load_mirror(
         row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
     )
     rows, y, training = training_set(dataset, mirror, setting.label_ids)
@@ -178,7 +178,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
         seed=seed_of_head(dataset, version),
         stored=run_.head,
         before=before,
-        audit=audited(dataset, mirror, label_ids) if before is not None else None,
+        audit=embedded_audit_sample(dataset, mirror, label_ids) if before is not None else None,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from mekiki.config import disk
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import VerifyHeadPayload
 from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
@@ -16,7 +17,7 @@ from mekiki.review.selectors import ImageVotes
 from workers import embeddings
 from workers.encoders import EncoderError
 from workers.errors import StageError
-from workers.heads.log import silent
+from workers.heads.log import ignore_step
 from workers.heads.targets import make_targets
 from workers.messages import encoder_problem
 from workers.runner import Report
@@ -46,7 +47,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     dataset = job.dataset
     assert dataset is not None
     head = models.Head.objects.select_related("dataset", "encoder", "prompt_set").get(
-        pk=job.payload["head"], dataset=dataset
+        pk=VerifyHeadPayload.of(job).head, dataset=dataset
     )
     result: dict[str, Any] = {
         "version": head.version,
@@ -83,7 +84,7 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
         raise NotRepeatableError("labels_gone")
     X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=silent)
+    weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=ignore_step)
     report(done=len(y))
     return weights, {
         "relabelled": training_set_digest(head.dataset, training) != head.decisions_digest,
@@ -141,7 +142,7 @@ def _setting(head: models.Head, report: Report) -> HeadInputs:
 def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
     """Return the embeddings (n, d) of the training images as in the training: float16 made float32."""
     report(stage="reading embeddings")
-    mirror = embeddings.load(
+    mirror = embeddings.load_mirror(
         head.encoder,
         head.dataset,
         progress=lambda done, total: report(done=done, total=total, unit="images"),

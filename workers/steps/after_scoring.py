@@ -10,7 +10,7 @@ from workers.heads.scoring import Scores
 from workers.runner import Report
 from workers.steps.auditing import evaluate
 from workers.steps.predictions import store_missing_predictions
-from workers.steps.queue_filling import fill
+from workers.steps.queue_filling import refill_queue
 
 
 @dataclass(frozen=True)
@@ -56,5 +56,5 @@ def record_scores(
     evaluation = evaluate(head.dataset, head, scores, mirror)
     if evaluated is not None:
         evaluated()
-    queued = fill(head.dataset, head, scores, mirror, report)
+    queued = refill_queue(head.dataset, head, scores, mirror, report)
     return Recorded(predicted, evaluation.n if evaluation else 0, queued)

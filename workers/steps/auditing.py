@@ -72,7 +72,7 @@ def drawn_for_audit(dataset: Dataset) -> AuditSample:
     )
 
 
-def audited(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> EmbeddedAuditSample:
+def embedded_audit_sample(dataset: Dataset, mirror: Mirror, label_ids: list[int]) -> EmbeddedAuditSample:
     """Return the audited images that have an embedding, weighted by their time of import."""
     index = {label_id: i for i, label_id in enumerate(label_ids)}
     drawn = drawn_for_audit(dataset)
@@ -112,7 +112,7 @@ def _macro_recall(sample: EmbeddedAuditSample, predicted: NDArray[np.int64], n_l
 
 def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror) -> models.Evaluation | None:
     """Estimate a head's accuracy and store the estimate; None before the first audited image."""
-    sample = audited(dataset, mirror, head.label_ids)
+    sample = embedded_audit_sample(dataset, mirror, head.label_ids)
     if not len(sample.rows):
         return None
     truth, weights = sample.truth, sample.weights

@@ -169,7 +169,7 @@ def record_long_prompts_of_candidate(dataset: Dataset, labels: list[Label], prom
         encoder, row = encoder_for(dataset, change.to_name)
     except EncoderError:
         return  # the switch will report the reason; the prompts of the encoder in use do not wait for it
-    long = long_prompts(encoder, row, in_order(labels, prompt_set))
+    long = long_prompts(encoder, row, ordered_prompts(labels, prompt_set))
     record_long_prompts(encoder=row, prompt_set=prompt_set, long_prompts=long)
 
 
@@ -190,7 +190,7 @@ def schema_of(dataset: Dataset) -> tuple[list[Label], PromptSet]:
     return labels, prompt_set
 
 
-def in_order(labels: list[Label], prompt_set: PromptSet) -> list[Prompt]:
+def ordered_prompts(labels: list[Label], prompt_set: PromptSet) -> list[Prompt]:
     """Return the prompts of these labels, in the order of `labels` and of the prompts of a label."""
     by_label: dict[int, list[Prompt]] = {label.pk: [] for label in labels}
     for prompt in prompt_set.prompts.select_related("label").order_by("label_id", "position"):

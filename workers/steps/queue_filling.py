@@ -16,13 +16,13 @@ from mekiki.review.selectors import (
     training_labels,
 )
 from mekiki.review.services import fill_queue
-from workers.acquisition.mix import choose
+from workers.acquisition.mix import choose_batch
 from workers.embeddings import Mirror
 from workers.heads.scoring import Scores
 from workers.runner import Report
 
 
-def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
+def refill_queue(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, report: Report) -> int:
     """Choose `dataset.queue_target` images by the head's scores and replace the queue.
 
     Return the number of new queue items. Candidates are embedded images that nobody answered and nobody has
@@ -47,7 +47,7 @@ def fill(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror, re
     index = {label_id: i for i, label_id in enumerate(head.label_ids)}
     labelled = [index[label] for _image, label, _decision in training_labels(dataset) if label in index]
     counts = np.bincount(np.asarray(labelled, np.int64), minlength=len(index))
-    choice = choose(
+    choice = choose_batch(
         X=mirror.vectors,
         scores=scores,
         candidate=candidate,

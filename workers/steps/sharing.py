@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset, Image
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 from mekiki.learning import models
 from mekiki.learning.messages import KILLS_WORKER
 from mekiki.learning.services import record_encoding_problems, store_embeddings
@@ -58,7 +58,7 @@ class ChunkQueue:
         )
         self._last = 0
         self._held: set[int] = set()
-        self._hands: dict[int, Hand] = {}  # by chunk
+        self._hands: dict[int, ItemsInHand] = {}  # by chunk
         self.embedded = 0  # images embedded by this worker
 
     def claim(self, *, take_from_hung: bool = False) -> Chunk | None:
@@ -82,7 +82,7 @@ class ChunkQueue:
 
     def _begun(self, number: int, images: list[Image]) -> Chunk:
         """Record that the chunk is in progress, and leave out images with which workers died."""
-        hand = self._hands[number] = Hand(f"encode {self._row.pk} {number}")
+        hand = self._hands[number] = ItemsInHand(f"encode {self._row.pk} {number}")
         if hand.set_aside:
             reasons = {int(pk): KILLS_WORKER for pk in hand.set_aside}
             record_encoding_problems(encoder=self._row, problems=reasons)
@@ -105,7 +105,7 @@ class ChunkQueue:
         record_encoding_problems(encoder=self._row, problems=problems)
         self._hands[chunk.number].done([str(pk) for pk in [*ids, *problems]])
 
-    def let_go(self, chunk: Chunk) -> None:
+    def release(self, chunk: Chunk) -> None:
         """Release a suspect chunk after all its images are done."""
         self._release(chunk.number)
 
@@ -166,7 +166,7 @@ class ChunkQueue:
     def _release(self, number: int, *, stopped: bool = False) -> None:
         self._held.discard(number)
         if (hand := self._hands.pop(number, None)) is not None:
-            hand.let_go() if stopped else hand.close()
+            hand.release_all() if stopped else hand.close()
         with connection.cursor() as cursor:
             # A chunk taken from a stalled worker is not locked here. PostgreSQL then only warns.
             cursor.execute("SELECT pg_advisory_unlock(%s)", [self._key(number)])

@@ -27,7 +27,7 @@ from workers.heads.targets import hard_labels, make_targets
 from workers.heads.train import TrainedHead, train_head
 from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
-from workers.steps.encoders import class_embeddings, in_order, long_prompts
+from workers.steps.encoders import class_embeddings, long_prompts, ordered_prompts
 from workers.steps.promotion import decide_promotion, prompts_log_loss
 from workers.versions import code_version
 
@@ -57,7 +57,7 @@ class HeadInputs:
 
         Raises StageError that names a label without a prompt.
         """
-        prompts = in_order(labels, prompt_set)
+        prompts = ordered_prompts(labels, prompt_set)
         text, long = class_embeddings(encoder, labels, prompts), long_prompts(encoder, row, prompts)
         return cls(dataset, encoder, row, labels, prompt_set, text, long)
 

@@ -13,9 +13,10 @@ from mekiki.accounts.models import Membership, Role, User
 
 
 class DatasetLike(Protocol):
-    """A dataset. This app is below datasets and cannot import its models."""
+    """A dataset, for apps that are below datasets and cannot import its models (accounts, audit, jobs)."""
 
     pk: int
+    slug: str
     role: str | None
     role_of: int | None
 

@@ -15,5 +15,5 @@ class AccountsConfig(AppConfig):
         )
         from mekiki.jobs.chores import PeriodicTask, register
 
-        register(PeriodicTask("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting))
-        register(PeriodicTask("send mails", 10.0, lambda: outbox.send_waiting))
+        register(PeriodicTask("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting_resets))
+        register(PeriodicTask("send mails", 10.0, lambda: outbox.send_waiting_mails))

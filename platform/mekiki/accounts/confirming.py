@@ -1,6 +1,6 @@
 """Confirmation of a sensitive act by the password, by a second factor or by a new single sign-on.
 
-`confirm_first` decorates every view that performs a sensitive act on POST. With a password or a second
+`require_confirmation` decorates every view that performs a sensitive act on POST. With a password or a second
 factor, the fields of the form are kept and the act is done at once. After a single sign-on, the user fills in
 the form again.
 """
@@ -41,7 +41,7 @@ CHALLENGE_KEY = "confirm_passkey"
 View = Callable[..., HttpResponse]
 
 
-def is_recent(request: HttpRequest) -> bool:
+def is_confirmed_recently(request: HttpRequest) -> bool:
     """Return whether the user has proved their identity within the last minutes.
 
     A confirmation or a login counts as proof. A single sign-on in which the provider did not ask the user
@@ -55,7 +55,7 @@ def is_recent(request: HttpRequest) -> bool:
     return not is_silent and (store.age is None or store.age < RECENT)
 
 
-def confirm(request: HttpRequest, *, method: str) -> None:
+def record_confirmation(request: HttpRequest, *, method: str) -> None:
     """Store and record that the user has just confirmed their identity.
 
     `method` is a key of login_flow.METHOD_WORDS.
@@ -68,7 +68,7 @@ def confirm(request: HttpRequest, *, method: str) -> None:
     record(kind="user.confirmed", actor=user, target=user, data=data)
 
 
-def confirm_first(view: View) -> View:
+def require_confirmation(view: View) -> View:
     """Decorate a view so that a POST needs a confirmation, unless there was one within the last minutes."""
 
     @sensitive_post_parameters()
@@ -76,7 +76,7 @@ def confirm_first(view: View) -> View:
     def asking(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.method != "POST":
             return view(request, *args, **kwargs)
-        if not is_recent(request):
+        if not is_confirmed_recently(request):
             problem = _check(request)
             if problem is not None:
                 return _ask(request, problem)
@@ -108,7 +108,7 @@ def _check(request: HttpRequest) -> str | None:
         return " ".join(slowed.messages)
     if not right:
         return _("This is not your password. Nothing was done yet.")
-    confirm(request, method="password")
+    record_confirmation(request, method="password")
     return None
 
 
@@ -123,7 +123,7 @@ def _check_factor(request: HttpRequest, user: User) -> str | None:
     request.session[webauthn.STATE_SESSION_KEY] = before
     if used is None:
         return problem
-    confirm(request, method=checking.METHODS[used.type])
+    record_confirmation(request, method=checking.METHODS[used.type])
     return None
 
 
@@ -142,7 +142,7 @@ def _ask(request: HttpRequest, problem: str) -> HttpResponse:
         "has_password": user.has_usable_password(),
         "factors": factors,
         "options": _challenge(request, user) if factors.passkeys else "",
-        "sign_on": provider.name() if can_sign_on(user) else "",
+        "sign_on": provider.provider_name() if can_sign_on(user) else "",
         "back": _page_before(request),
     }
     # With status 403, htmx does not insert this page into a part of another page.

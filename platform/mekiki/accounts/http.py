@@ -16,7 +16,7 @@ def user_or_none(request: HttpRequest) -> User | None:
     return request.user if isinstance(request.user, User) else None
 
 
-def number_in(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     """Return the number in a query parameter, from 0 to 10¹⁸ − 1, or None for any other text.
 
     str.isdigit alone is not enough: it accepts "²", which int() refuses, and any number of digits.

@@ -55,7 +55,7 @@ class LoginAdapter(DefaultAccountAdapter):
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
         """Send nothing, because accounts/notices.py sends mails about changes of an account."""
 
-    def respond_user_inactive(self, request: HttpRequest, user: Any) -> HttpResponse:
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         """Redirect a deactivated user to the login page, after a passkey or a single sign-on."""
         record(
             kind="user.login_refused",
@@ -65,9 +65,9 @@ class LoginAdapter(DefaultAccountAdapter):
         messages.error(request, _("This user is deactivated. An admin of the platform can help."))
         return redirect("login")
 
-    def login(self, request: HttpRequest, user: Any) -> None:
+    def login(self, request: HttpRequest, user: User) -> None:
         """Start the session of the user. The event of the login (accounts/logins.py) names its steps."""
-        methods = methods_of(request, user)
+        methods = login_methods_of(request, user)
         request.login_methods = methods  # type: ignore[attr-defined]
         super().login(request, user)
         # This site asked for a password, a passkey or a code, or the provider asked the user
@@ -76,7 +76,7 @@ class LoginAdapter(DefaultAccountAdapter):
         request.session[SILENT_LOGIN_KEY] = not is_confirmed
 
     def post_login(
-        self, request: HttpRequest, user: Any, *, redirect_url: str | None, **hooks: Any
+        self, request: HttpRequest, user: User, *, redirect_url: str | None, **hooks: Any
     ) -> HttpResponse:
         """Redirect after the last step of a login."""
         adopt_browser_time_zone(request, user)
@@ -84,7 +84,7 @@ class LoginAdapter(DefaultAccountAdapter):
         return HttpResponseRedirect(target or self.get_login_redirect_url(request))
 
 
-def methods_of(request: HttpRequest, user: User) -> list[str]:
+def login_methods_of(request: HttpRequest, user: User) -> list[str]:
     """Return the steps of the login of this session, as keys of METHOD_WORDS."""
     return _method_names(get_authentication_records(request, user))
 

@@ -32,21 +32,21 @@ class ResetRequestForm(forms.Form):
 @never_cache
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def lost(request: HttpRequest) -> HttpResponse:
+def request_reset(request: HttpRequest) -> HttpResponse:
     """Request a mail. The answer does not show whether the user exists."""
     form = ResetRequestForm(request.POST if request.method == "POST" else None)
     asked = False
-    if request.method == "POST" and form.is_valid() and mail_reset.is_set_up():
+    if request.method == "POST" and form.is_valid() and mail_reset.is_mail_set_up():
         mail_reset.request_password_reset(name=form.cleaned_data["name"], client=client_of(request))
         asked = True
-    context = {"form": form, "asked": asked, "mail": mail_reset.is_set_up()}
+    context = {"form": form, "asked": asked, "mail": mail_reset.is_mail_set_up()}
     return render(request, "accounts/lost.html", context, status=422 if form.errors else 200)
 
 
 @never_cache
 @login_not_required
 @require_http_methods(["GET", "HEAD"])
-def open_link(request: HttpRequest, key: str, token: str) -> HttpResponse:
+def open_reset_link(request: HttpRequest, key: str, token: str) -> HttpResponse:
     """Store the link of a mail in the session, and redirect to the page that uses it."""
     request.session[LINK_SESSION_KEY] = [key, token]
     return redirect("password-reset")
@@ -61,11 +61,11 @@ def choose_password(request: HttpRequest) -> HttpResponse:
     key, token = request.session.get(LINK_SESSION_KEY, ["", ""])
     user = mail_reset.user_of_link(key, token)
     if user is None:
-        return render(request, "accounts/lost_link.html", {"mail": mail_reset.is_set_up()}, status=410)
+        return render(request, "accounts/lost_link.html", {"mail": mail_reset.is_mail_set_up()}, status=410)
     form: Any = SetPasswordForm(user, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            done = mail_reset.set_by_link(
+            done = mail_reset.set_password_by_link(
                 key=key, token=token, password=form.cleaned_data["new_password1"], client=client_of(request)
             )
         except ValidationError as error:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts import logins, notices, sessions, throttle
 from mekiki.accounts.clients import Client
 from mekiki.accounts.models import PasswordReset, User
-from mekiki.accounts.outbox import is_set_up
+from mekiki.accounts.outbox import is_mail_set_up
 from mekiki.accounts.selectors import user_named
 from mekiki.audit.services import record
 
@@ -62,14 +62,14 @@ def request_password_reset(*, name: str, client: Client) -> None:
         record(kind="user.reset_requested", target=user, data={"name": user.username, **client.for_event()})
 
 
-def send_waiting() -> int:
+def send_waiting_resets() -> int:
     """Send the waiting mails. Return how many were sent. Two processes never send the same mail.
 
     A mail that cannot be sent does not delay the others. It is tried again, at most for the hour in which its
     link would be useful.
     """
     sent, tried = 0, list[int]()
-    if not is_set_up():
+    if not is_mail_set_up():
         return 0
     while True:
         with transaction.atomic():
@@ -122,7 +122,7 @@ def user_of_link(key: str, token: str) -> User | None:
 
 
 @transaction.atomic
-def set_by_link(*, key: str, token: str, password: str, client: Client) -> User | None:
+def set_password_by_link(*, key: str, token: str, password: str, client: Client) -> User | None:
     """Set the password with a link. Return the user, or None if the link was used meanwhile.
 
     Raises ValidationError if the password is weak.

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.translation import check_for_language
 from django.utils.translation import gettext as _
@@ -14,6 +12,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts import sessions, site
 from mekiki.accounts.clients import client_of, set_device_cookie
 from mekiki.accounts.http import user_or_none
+from mekiki.accounts.restricting import RestrictingMiddleware
 
 
 class LanguageMiddleware:
@@ -50,7 +49,7 @@ class TimeZoneMiddleware:
         """Activate the site's time zone for this request. Pages before the login show no times."""
         user = getattr(request, "user", None)
         stored = getattr(user, "stored_time_zone", None) if user is not None else None
-        timezone.activate(ZoneInfo(site.resolve(stored)))
+        timezone.activate(ZoneInfo(site.zone_of_stored_name(stored)))
         return self.get_response(request)
 
 
@@ -74,36 +73,21 @@ class SessionUseMiddleware:
         return self.get_response(request)
 
 
-class PasswordChangeMiddleware:
-    """Middleware that allows a user with a password given by an admin only to change it.
-
-    The rule covers pages and the API.
-    """
+class PasswordChangeMiddleware(RestrictingMiddleware):
+    """Middleware that allows a user with a password given by an admin only to change it."""
 
     OPEN = frozenset({"password-change", "logout", "set_language", "set_theme", "healthz"})
+    PAGE = "password-change"
+    CODE = "password_change_needed"
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Call the next middleware. The check is in process_view, where the name of the address is known."""
-        return self.get_response(request)
-
-    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
-        """Redirect to the page that changes the password. The API gets status 403 as JSON."""
-        match = request.resolver_match
-        if match is None or match.view_name in self.OPEN:
-            return None
+    def is_restricted(self, request: HttpRequest) -> bool:
+        """Return whether the user must change the password."""
         user = user_or_none(request)
-        if user is None or not user.must_change_password:
-            return None
-        if match.namespace == "api":
-            detail = _("Change your password in the browser first. Nothing was done.")
-            return JsonResponse({"detail": detail, "code": "password_change_needed"}, status=403)
-        page = reverse("password-change")
-        if getattr(request, "htmx", False) or request.headers.get("HX-Request"):
-            return HttpResponse(status=403, headers={"HX-Redirect": page})
-        return redirect(page)
+        return user is not None and user.must_change_password
+
+    def explanation(self) -> str:
+        """Return the text of the API's answer."""
+        return _("Change your password in the browser first. Nothing was done.")
 
 
 class DeviceMiddleware:

@@ -171,7 +171,8 @@ class LoginTry(models.Model):
     """
 
     # "user:<id>" if the name belongs to a user, else "name:" and a digest of the entered text
-    # (accounts.throttle).
+    # (accounts.throttle). Failed second factors and single sign-ons have other names
+    # (second_factor/guesses.py, sign_on/failures.py).
     name = models.CharField(max_length=150)
     address = models.CharField(max_length=64)  # an IPv4 address, or the /64 of an IPv6 address
     at = models.DateTimeField(db_default=Now())

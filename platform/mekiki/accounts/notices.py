@@ -21,10 +21,10 @@ def notify_user(user: User, kind: str, *, to: str | None = None) -> None:
     `kind` is a code of ACCOUNT_CHANGES. `to` is an address to use instead of the user's address.
     """
     address = user.email if to is None else to
-    if not address or not outbox.is_set_up():
+    if not address or not outbox.is_mail_set_up():
         return
     with translation.override(language_of(user)):
-        at = timezone.localtime(clock.now(), site.zone())
+        at = timezone.localtime(clock.now(), site.site_zone())
         facts = {
             "what": ACCOUNT_CHANGES.render(kind),
             "name": user.username,
@@ -36,7 +36,9 @@ def notify_user(user: User, kind: str, *, to: str | None = None) -> None:
             "If it was not you, tell an admin of the platform at once."
         )
         subject = _("Your Mekiki account was changed")
-        outbox.put(kind=OutgoingMail.Kind.NOTICE, to=address, subject=subject, body=body % facts, user=user)
+        outbox.queue_mail(
+            kind=OutgoingMail.Kind.NOTICE, to=address, subject=subject, body=body % facts, user=user
+        )
 
 
 def language_of(user: User) -> str:

@@ -23,12 +23,12 @@ FIRST_WAIT = timedelta(minutes=1)
 KEPT = timedelta(days=7)
 
 
-def is_set_up() -> bool:
+def is_mail_set_up() -> bool:
     """Return whether this site sends mail."""
     return bool(settings.EMAIL_HOST and settings.PUBLIC_URL)
 
 
-def put(
+def queue_mail(
     *,
     kind: str,
     to: str,
@@ -47,12 +47,12 @@ def put(
     )
 
 
-def send_waiting(only: Collection[int] | None = None) -> int:
+def send_waiting_mails(only: Collection[int] | None = None) -> int:
     """Send the waiting mails. Return how many were sent. Two processes never send the same mail.
 
     `only` holds the ids of the mails to send, including mails that wait for another try.
     """
-    if not is_set_up():
+    if not is_mail_set_up():
         return 0
     sent, tried = 0, list[int]()
     while True:

@@ -12,10 +12,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from mekiki.accounts import login_flow, own_mail, services, sessions
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.forms import OwnMailForm, OwnPasswordForm
 from mekiki.accounts.http import user_of
-from mekiki.accounts.outbox import is_set_up
+from mekiki.accounts.outbox import is_mail_set_up
 
 
 @sensitive_post_parameters()
@@ -53,7 +53,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 def sessions_page(request: HttpRequest) -> HttpResponse:
     """Show the user's own sessions with place, browser and last use. End one session or all others."""
     user = user_of(request)
-    here = sessions.digest_of(request.session.session_key or "")
+    here = sessions.key_digest(request.session.session_key or "")
     if request.method == "POST":
         ended = services.end_own_sessions(user=user, request=request, only=request.POST.get("session", ""))
         text = ngettext("%(n)d session is logged out.", "%(n)d sessions are logged out.", ended)
@@ -71,7 +71,7 @@ def sessions_page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@confirm_first
+@require_confirmation
 def change_email(request: HttpRequest) -> HttpResponse:
     """Request another mail address. It takes effect when the user opens the link that is sent to it."""
     user = user_of(request)
@@ -89,7 +89,7 @@ def change_email(request: HttpRequest) -> HttpResponse:
             else:
                 messages.success(request, _("Your mail address is removed."))
             return redirect("account")
-    context = {"form": form, "mail": is_set_up()}
+    context = {"form": form, "mail": is_mail_set_up()}
     return render(request, "accounts/mail.html", context, status=422 if form.errors else 200)
 
 
@@ -102,10 +102,10 @@ def use_email_link(request: HttpRequest, token: str) -> HttpResponse:
     """
     user = user_of(request)
     if request.method == "POST":
-        email = own_mail.apply_link(token=token, user=user)
+        email = own_mail.apply_change_link(token=token, user=user)
         if email is not None:
             messages.success(request, _("Your mail address is %(email)s now.") % {"email": email})
             return redirect("account")
-    wanted = own_mail.read_link(token, user)
+    wanted = own_mail.read_change_link(token, user)
     context = {"wanted": wanted}
     return render(request, "accounts/mail_link.html", context, status=200 if wanted else 410)

@@ -49,7 +49,7 @@ def request_email_change(*, user: User, email: str) -> None:
         _change(row, "")
         return
     validate_email(email)
-    if not outbox.is_set_up():
+    if not outbox.is_mail_set_up():
         raise ValidationError(_("This site sends no mail. Ask an admin of the platform to set your address."))
     recent = OutgoingMail.objects.filter(
         user=row, kind=OutgoingMail.Kind.NEW_ADDRESS, asked_at__gt=Now() - timedelta(hours=1)
@@ -61,8 +61,8 @@ def request_email_change(*, user: User, email: str) -> None:
             "The user %(name)s at %(site)s wants to use this mail address.\n\n"
             "If it is you, open this address within a day, logged in as %(name)s:\n%(link)s\n\n"
             "If it is not you, do nothing."
-        ) % {"name": row.username, "site": settings.PUBLIC_URL, "link": link_for(row, email)}
-        outbox.put(
+        ) % {"name": row.username, "site": settings.PUBLIC_URL, "link": confirmation_link(row, email)}
+        outbox.queue_mail(
             kind=OutgoingMail.Kind.NEW_ADDRESS,
             to=email,
             subject=_("Confirm your mail address for Mekiki"),
@@ -72,13 +72,13 @@ def request_email_change(*, user: User, email: str) -> None:
     record(kind="user.mail_asked", actor=row, target=row, data={"name": row.username})
 
 
-def link_for(user: User, email: str) -> str:
+def confirmation_link(user: User, email: str) -> str:
     """Return the link that sets the user's address to `email`."""
     token = signing.dumps([user.pk, user.email, email], salt=SALT)
     return settings.PUBLIC_URL.rstrip("/") + reverse("own-mail-link", args=[token])
 
 
-def read_link(token: str, user: User) -> EmailChange | None:
+def read_change_link(token: str, user: User) -> EmailChange | None:
     """Return the content of a link, or None if it is forged, too old, used or for another user."""
     try:
         user_id, before, email = signing.loads(token, salt=SALT, max_age=VALID)
@@ -89,10 +89,10 @@ def read_link(token: str, user: User) -> EmailChange | None:
 
 
 @transaction.atomic
-def apply_link(*, token: str, user: User) -> str | None:
+def apply_change_link(*, token: str, user: User) -> str | None:
     """Set the user's mail address to the one in a link. Return it, or None if the link is not valid."""
     row = User.objects.select_for_update().get(pk=user.pk)
-    wanted = read_link(token, row)
+    wanted = read_change_link(token, row)
     if wanted is None:
         return None
     _change(row, wanted.email)

@@ -6,7 +6,7 @@ that they show.
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.conf import settings
@@ -207,7 +207,7 @@ def _core(text: str) -> str:
 class LengthValidator:
     """A validator for at least MEKIKI_PASSWORD_LENGTH and at most LONGEST characters."""
 
-    def validate(self, password: str, user: Any = None) -> None:
+    def validate(self, password: str, user: "User | None" = None) -> None:
         """Raise ValidationError if the password is too short or too long, counted in its stored form."""
         shortest = settings.PASSWORD_LENGTH
         if len(password) > LONGEST or len(normalize(password)) > LONGEST:

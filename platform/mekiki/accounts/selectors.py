@@ -1,9 +1,8 @@
 """Queries on users and memberships."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 
+from mekiki.accounts.access import DatasetLike
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 
@@ -28,9 +27,9 @@ def user_named(name: str) -> User | None:
         return None
 
 
-def members(dataset: Any) -> QuerySet[Membership]:
+def members(dataset: DatasetLike) -> QuerySet[Membership]:
     """Return the memberships of a dataset with their users, by user name."""
-    return Membership.objects.filter(dataset=dataset).select_related("user").order_by("user__username")
+    return Membership.objects.filter(dataset_id=dataset.pk).select_related("user").order_by("user__username")
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:

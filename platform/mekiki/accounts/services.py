@@ -310,7 +310,7 @@ def end_own_sessions(*, user: User, request: HttpRequest, only: str = "") -> int
     new.
     """
     if only:
-        here = sessions.digest_of(request.session.session_key or "")
+        here = sessions.key_digest(request.session.session_key or "")
         rows = sessions.sessions_of(user).filter(pk=only[:40].replace("\0", "")).exclude(pk=here)
         ended = rows.count()
         rows.delete()

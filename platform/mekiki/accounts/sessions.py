@@ -28,12 +28,12 @@ IDLE_HEADER = "X-Mekiki-Idle"
 SILENT_LOGIN_KEY = "silent_login"
 
 
-def digest_of(key: str) -> str:
+def key_digest(key: str) -> str:
     """Return the stored value of a session key: the first 160 bits of its SHA-256."""
     return hashlib.sha256(key.encode()).hexdigest()[:40]
 
 
-def alive() -> Q:
+def active_condition() -> Q:
     """Return the condition for sessions that are neither too old nor idle for too long."""
     return Q(
         created_at__gt=Now() - timedelta(seconds=settings.SESSION_COOKIE_AGE),
@@ -67,7 +67,7 @@ class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Any:
         session: Any = None
         if self.session_key:
-            rows = self.get_model_class().objects.filter(alive(), pk=digest_of(self.session_key))
+            rows = self.get_model_class().objects.filter(active_condition(), pk=key_digest(self.session_key))
             session = rows.annotate(
                 age=Now() - F("created_at"),
                 idle_time=Now() - F("used_at"),
@@ -85,12 +85,12 @@ class SessionStore(db.SessionStore):
 
     def exists(self, session_key: str) -> bool:
         """Return whether a session has this key."""
-        return self.get_model_class().objects.filter(pk=digest_of(session_key)).exists()
+        return self.get_model_class().objects.filter(pk=key_digest(session_key)).exists()
 
     def create_model_instance(self, data: dict[str, Any]) -> Session:
         """Return the row of this session. Its times and its client are kept (models.Session.save)."""
         row: Any = super().create_model_instance(data)
-        row.pk = digest_of(row.session_key)
+        row.pk = key_digest(row.session_key)
         row.user_id = int(data["_auth_user_id"]) if data.get("_auth_user_id") else None
         return row
 
@@ -98,23 +98,23 @@ class SessionStore(db.SessionStore):
         """End this session, or the session with this key."""
         key = session_key or self.session_key
         if key:
-            self.get_model_class().objects.filter(pk=digest_of(key)).delete()
+            self.get_model_class().objects.filter(pk=key_digest(key)).delete()
 
     @classmethod
     def clear_expired(cls) -> None:
         """Delete the rows of sessions that have expired."""
-        cls.get_model_class().objects.exclude(alive()).delete()
+        cls.get_model_class().objects.exclude(active_condition()).delete()
 
     def row(self) -> QuerySet[Session]:
         """Return the row of this session, as a query."""
-        return self.get_model_class().objects.filter(pk=digest_of(self.session_key or ""))
+        return self.get_model_class().objects.filter(pk=key_digest(self.session_key or ""))
 
     def note_use(self, client: Client) -> None:
         """Store that the session is used now, and by which client."""
-        self.row().update(used_at=Now(), **columns_of(client))
+        self.row().update(used_at=Now(), **client_columns(client))
 
 
-def columns_of(client: Client) -> dict[str, str]:
+def client_columns(client: Client) -> dict[str, str]:
     """Return the columns of a session that describe its client."""
     return {"address": client.address, "agent": client.agent}
 
@@ -130,14 +130,14 @@ def is_caused_by_person(request: HttpRequest) -> bool:
 
 def sessions_of(user: User) -> QuerySet[Session]:
     """Return the live sessions of a user, the most recently used first."""
-    return Session.objects.filter(alive(), user=user).order_by("-used_at", "pk")
+    return Session.objects.filter(active_condition(), user=user).order_by("-used_at", "pk")
 
 
 def end_sessions(*, user: User, but: HttpRequest | None = None) -> int:
     """End the sessions of a user, except the one of `but`. Return how many ended."""
     rows = Session.objects.filter(user=user)
     if but is not None and but.session.session_key:
-        rows = rows.exclude(pk=digest_of(but.session.session_key))
+        rows = rows.exclude(pk=key_digest(but.session.session_key))
     ended: int = rows.count()
     rows.delete()
     return ended

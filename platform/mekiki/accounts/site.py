@@ -25,21 +25,24 @@ def known_zones() -> tuple[str, ...]:
         "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian",
         "Pacific",
     )  # fmt: skip
-    return ("UTC", *sorted(zone for zone in available_timezones() if zone.split("/")[0] in regions))
+    return (
+        "UTC",
+        *sorted(zone for zone in available_timezones() if zone.split("/")[0] in regions),
+    )
 
 
 def zone_name() -> str:
     """Return the name of the site's time zone."""
-    return resolve(SiteSettings.objects.values_list("time_zone", flat=True).first())
+    return zone_of_stored_name(SiteSettings.objects.values_list("time_zone", flat=True).first())
 
 
-def resolve(stored: str | None) -> str:
+def zone_of_stored_name(stored: str | None) -> str:
     """Return the zone in use when `stored` is the stored zone. An unknown zone gives UTC."""
     name = settings.FIXED_TIME_ZONE or stored or "UTC"
     return name if name in available_timezones() else "UTC"
 
 
-def zone() -> ZoneInfo:
+def site_zone() -> ZoneInfo:
     """Return the site's time zone."""
     return ZoneInfo(zone_name())
 

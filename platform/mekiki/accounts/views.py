@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from mekiki.accounts import login_flow, mail_reset, selectors, services, sessions, site
 from mekiki.accounts.access import get_user_for_admin, require_platform_admin
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.forms import LoginForm, NewUserForm, OwnPasswordForm, SiteForm
 from mekiki.accounts.http import user_of
 from mekiki.accounts.second_factor import hosts
@@ -54,8 +54,8 @@ class LoginView(auth_views.LoginView):
         return super().get_context_data(
             **more,
             passkeys_work=hosts.passkeys_work(self.request),
-            mail=mail_reset.is_set_up(),
-            sign_on=provider.name() if provider.is_set_up() else "",
+            mail=mail_reset.is_mail_set_up(),
+            sign_on=provider.provider_name() if provider.is_set_up() else "",
         )
 
 
@@ -69,10 +69,10 @@ def account(request: HttpRequest) -> HttpResponse:
         "memberships": selectors.memberships_of(user),
         "session_count": sessions.sessions_of(user).count(),
         "has_second_factor": has_second_factor(user),
-        "sign_on": provider.name() if provider.is_set_up() else "",
+        "sign_on": provider.provider_name() if provider.is_set_up() else "",
         "identities": identities_of(user),
         "issuer": provider.issuer_key(),
-        "mail": mail_reset.is_set_up(),
+        "mail": mail_reset.is_mail_set_up(),
     }
     return render(request, "accounts/account.html", context)
 
@@ -91,7 +91,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@confirm_first
+@require_confirmation
 def create(request: HttpRequest) -> HttpResponse:
     """Create a user. A generated password is only in the response to this request, never stored or sent."""
     require_platform_admin(user_of(request))
@@ -135,7 +135,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate or reactivate a user."""
     target = get_user_for_admin(user_of(request), user_id)
@@ -159,7 +159,7 @@ def set_active(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
     """Allow or forbid a user to create datasets."""
     target = get_user_for_admin(user_of(request), user_id)
@@ -173,7 +173,7 @@ def set_may_create(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
     """Set the mail address of a user."""
     target = get_user_for_admin(user_of(request), user_id)
@@ -189,7 +189,7 @@ def set_email(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
     """End all sessions of a user."""
     target = get_user_for_admin(user_of(request), user_id)
@@ -202,7 +202,7 @@ def end_sessions(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
     """Make a user an admin of the platform, or withdraw this right."""
     target = get_user_for_admin(user_of(request), user_id)
@@ -226,7 +226,7 @@ def set_admin(request: HttpRequest, user_id: int) -> HttpResponse:
 
 @never_cache
 @require_POST
-@confirm_first
+@require_confirmation
 def reset_password(request: HttpRequest, user_id: int) -> HttpResponse:
     """Generate a new password and show it once. The user's sessions end."""
     target = get_user_for_admin(user_of(request), user_id)

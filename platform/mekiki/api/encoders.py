@@ -105,7 +105,7 @@ def encoder(request: HttpRequest, slug: str) -> dict[str, Any]:
     """404 unless the user is a member of the dataset."""
     dataset = dataset_for(user_of(request), slug)
     in_use = selectors.encoder_in_use(dataset)
-    rows = {encoder.pk: _encoder(encoder, n) for encoder, n in selectors.embedded_by(dataset)}
+    rows = {encoder.pk: _encoder(encoder, n) for encoder, n in selectors.embedded_counts(dataset)}
     now = (rows.pop(in_use.pk, None) or _encoder(in_use, 0)) if in_use is not None else None
     return {
         "name": dataset.encoder_name,
@@ -156,7 +156,7 @@ def take_back(request: HttpRequest, slug: str, pk: int) -> Status[dict[str, Any]
     return Status(
         202,
         _change(
-            services.request_take_back(change=change_for(user_of(request), slug, pk), user=user_of(request))
+            services.request_revert(change=change_for(user_of(request), slug, pk), user=user_of(request))
         ),
     )
 

@@ -56,7 +56,7 @@ def jobs(request: HttpRequest, dataset: str) -> list[dict[str, Any]]:
 def job(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """404 unless the user is a member of the job's dataset."""
     row = job_for(user_of(request), job_id)
-    return asdict(progress.status(row, role_for_job(row)))
+    return asdict(progress.job_status(row, role_for_job(row)))
 
 
 @router.post("/{uuid:job_id}/cancel", response=JobOut, url_name="job-cancel", summary="Ask a job to stop")
@@ -64,4 +64,4 @@ def cancel(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """For admins of the dataset. What the job has stored stays."""
     row = job_for(user_of(request), job_id, Role.ADMIN)
     services.cancel(job=row, user=user_of(request))
-    return asdict(progress.status(job_for(user_of(request), job_id), Role.ADMIN))
+    return asdict(progress.job_status(job_for(user_of(request), job_id), Role.ADMIN))

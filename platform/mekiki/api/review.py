@@ -209,7 +209,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     empty = None
     if not leased:
         services.request_refill(dataset=dataset, waiting=waiting)
-        empty = selectors.why_empty(dataset, user_of(request))
+        empty = selectors.empty_queue_reason(dataset, user_of(request))
     may_act = includes_role(dataset.role, Role.ADMIN)
     return {
         "items": [_item(dataset, one) for one in leased],
@@ -222,7 +222,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
             "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
             "link": empty.link if may_act else "",
             "progress": empty.progress,
-            "may_undo": selectors.may_undo(dataset, user_of(request)),
+            "may_undo": selectors.can_undo(dataset, user_of(request)),
         },
     }
 

@@ -26,10 +26,10 @@ class AuditConfig(AppConfig):
         from mekiki.jobs.chores import PeriodicTask, register
 
         register(PeriodicTask("mail the head of the seals", 1800.0, lambda: mail_due_head))
-        post_migrate.connect(obey_every_trigger, sender=self)
+        post_migrate.connect(disable_pgtrigger_ignore, sender=self)
 
 
-def obey_every_trigger(*, using: str, **_options: Any) -> None:
+def disable_pgtrigger_ignore(*, using: str, **_options: Any) -> None:
     """Make the setting pgtrigger.ignore ineffective. Called after every migration."""
     with connections[using].cursor() as cursor:
         cursor.execute(

@@ -19,7 +19,7 @@ from mekiki.accounts import outbox
 from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import OutgoingMail, SiteSettings, User
 from mekiki.audit.models import Event, Seal
-from mekiki.audit.sealing import facts_of
+from mekiki.audit.sealing import signed_facts_of
 from mekiki.audit.services import record
 from mekiki.config import clock
 from verification.signing import grouped
@@ -70,7 +70,7 @@ def mail_due_head() -> int:
 
     Called by the schedule.
     """
-    if not outbox.is_set_up() or not recipients():
+    if not outbox.is_mail_set_up() or not recipients():
         return 0
     row, seal = _locked(), newest_seal()
     if seal is None or seal.number <= row.head_mailed_seal:
@@ -89,7 +89,7 @@ def mail_head(*, user: User | None = None) -> list[OutgoingMail]:
     """
     if user is not None:
         require_platform_admin(user)
-    if not outbox.is_set_up():
+    if not outbox.is_mail_set_up():
         raise ValidationError(
             _(
                 "This site sends no mail: MEKIKI_MAIL_URL and MEKIKI_PUBLIC_URL are not set. "
@@ -119,7 +119,7 @@ def last_mailed() -> Event | None:
     return Event.objects.filter(kind=MAILED).order_by("-pk").first()
 
 
-def troubled() -> list[OutgoingMail]:
+def mails_with_problems() -> list[OutgoingMail]:
     """Return the mails of heads with a sending problem, the newest first.
 
     These are mails that could not be sent so far, and mails that were given up.
@@ -129,7 +129,7 @@ def troubled() -> list[OutgoingMail]:
 
 
 def _put(row: SiteSettings, seal: Seal) -> list[OutgoingMail]:
-    facts = facts_of(seal)
+    facts = signed_facts_of(seal)
     with translation.override(settings.LANGUAGE_CODE):
         head = f"{facts.number}:{facts.log_root.hex()}"
         subject = _("Mekiki: head of seal %(number)s") % {"number": facts.number}
@@ -154,7 +154,7 @@ def _put(row: SiteSettings, seal: Seal) -> list[OutgoingMail]:
     row.save(update_fields=["head_mailed_seal", "head_mailed_at"])
     data = {"seal": facts.number, "root": facts.log_root.hex()}
     return [
-        outbox.put(kind=OutgoingMail.Kind.SEAL_HEAD, to=address, subject=subject, body=body, data=data)
+        outbox.queue_mail(kind=OutgoingMail.Kind.SEAL_HEAD, to=address, subject=subject, body=body, data=data)
         for address in row.head_recipients
     ]
 

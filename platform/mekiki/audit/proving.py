@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.audit.models import Seal, SealLeaves, SigningKey
 from mekiki.audit.sealed_tables import sealed_table
-from mekiki.audit.sealing import facts_of
+from mekiki.audit.sealing import signed_facts_of
 from verification import merkle, proof_file
 from verification.canonical import canonical
 
@@ -35,7 +35,7 @@ def make_proof(*, rows: Sequence[tuple[str, int]] = (), heads: Iterable[int] = (
         {
             "format": proof_file.FORMAT,
             "version": proof_file.VERSION,
-            "head": facts_of(newest).as_json(),
+            "head": signed_facts_of(newest).as_json(),
             "keys": key_list(),
             "rows": [_row(table, pk, hashes) for table, pk in rows],
             "heads": [_head(number, hashes) for number in heads],
@@ -83,7 +83,7 @@ def _row(name: str, pk: int, hashes: list[bytes]) -> dict[str, Any]:
         "row": content.decode(),
         "index": index,
         "path": [step.hex() for step in merkle.inclusion_proof(leaves, index)],
-        "seal": facts_of(seal).body(),
+        "seal": signed_facts_of(seal).body(),
         "seal_path": [step.hex() for step in merkle.inclusion_proof(hashes, seal.number - 1)],
     }
 

@@ -45,7 +45,7 @@ class Sealed:
     waiting: list[str] = field(default_factory=list)
 
 
-def nobody_watches(done: int, total: int) -> None:
+def ignore_progress(done: int, total: int) -> None:
     """Ignore progress."""
 
 
@@ -69,12 +69,12 @@ def unsealed_count() -> int:
         return int(cursor.fetchone()[0])
 
 
-def anything_to_seal() -> bool:
+def has_rows_to_seal() -> bool:
     """Return whether a row requires a seal. Events of sealing itself do not."""
     return any(table.asks_for_seal(last_sealed_id(table.name)) for table in sealed_tables())
 
 
-def seal_new_rows(*, progress: Progress = nobody_watches, patience: float = PATIENCE) -> Sealed:
+def seal_new_rows(*, progress: Progress = ignore_progress, patience: float = PATIENCE) -> Sealed:
     """Seal every row that can be sealed now.
 
     `progress(done, total)` is called after each seal and while this function waits for writers. If it raises
@@ -165,7 +165,7 @@ def _write(table: str, leaves: list[tuple[int, bytes]], now: datetime) -> Seal:
         log_peaks=b"".join(log.peaks),
         key=key,
     )
-    seal.signature = private.sign(facts_of(seal, key.fingerprint).statement())
+    seal.signature = private.sign(signed_facts_of(seal, key.fingerprint).statement())
     seal.save(force_insert=True)
     SealLeaves.objects.create(
         seal=seal,
@@ -179,7 +179,7 @@ def _split(hashes: bytes) -> list[bytes]:
     return [hashes[at : at + 32] for at in range(0, len(hashes), 32)]
 
 
-def facts_of(seal: Seal, fingerprint: str | None = None) -> SealFacts:
+def signed_facts_of(seal: Seal, fingerprint: str | None = None) -> SealFacts:
     """Return a stored seal in the form that is signed.
 
     `fingerprint` is that of the seal's key, if the caller knows it. It saves a query.

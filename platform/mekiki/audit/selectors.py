@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import F, Q, QuerySet, Subquery
 
 from mekiki.audit.models import Event
-from mekiki.config.keyset import beyond
+from mekiki.config.keyset import after_key
 
 # Events of these kinds need no details, so several by one person are shown as one line.
 GROUPED = frozenset(
@@ -32,7 +32,7 @@ class Group:
     count: int = 1
 
 
-def narrowed(
+def filter_events(
     events: QuerySet[Event],
     *,
     kinds: Q | None = None,
@@ -60,12 +60,12 @@ def newest_first(events: QuerySet[Event]) -> QuerySet[Event]:
 
 def older_than(events: QuerySet[Event], pk: int, *, or_equal: bool = False) -> QuerySet[Event]:
     """Return the events that come after this event in the order of the pages."""
-    return events.filter(beyond(("at", _time_of(pk)), ("pk", pk), descending=True, or_equal=or_equal))
+    return events.filter(after_key(("at", _time_of(pk)), ("pk", pk), descending=True, or_equal=or_equal))
 
 
 def not_older_than(events: QuerySet[Event], pk: int) -> QuerySet[Event]:
     """Return this event and the events before it in the order of the pages."""
-    return events.filter(beyond(("at", _time_of(pk)), ("pk", pk), descending=False, or_equal=True))
+    return events.filter(after_key(("at", _time_of(pk)), ("pk", pk), descending=False, or_equal=True))
 
 
 def _time_of(pk: int) -> Subquery:

@@ -1,17 +1,21 @@
 """The function that records events. It is the only way to write an event."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
 from mekiki.audit.models import Event
 
+if TYPE_CHECKING:
+    from mekiki.accounts.access import DatasetLike
+    from mekiki.accounts.models import User
+
 
 def record(
     *,
     kind: str,
-    actor: Any = None,
-    dataset: Any = None,
+    actor: "User | None" = None,
+    dataset: "DatasetLike | None" = None,
     target: models.Model | None = None,
     data: dict[str, Any] | None = None,
     object_id: str = "",
@@ -24,9 +28,9 @@ def record(
     """
     return Event.objects.create(
         kind=kind,
-        actor_id=getattr(actor, "pk", None),
-        actor_name=actor.get_username() if getattr(actor, "pk", None) else "",
-        dataset_id=getattr(dataset, "pk", None),
+        actor_id=actor.pk if actor is not None else None,
+        actor_name=actor.get_username() if actor is not None else "",
+        dataset_id=dataset.pk if dataset is not None else None,
         object_type=target._meta.model_name or "" if target is not None else "",
         object_id=str(target.pk) if target is not None else object_id,
         data=data or {},

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import User
 from mekiki.audit.models import Seal, SealTimeStamp
-from mekiki.audit.sealing import facts_of
+from mekiki.audit.sealing import signed_facts_of
 from mekiki.audit.services import record
 from mekiki.audit.time_stamps import MAX_REPLY, OTHER_SEAL, Reply, parse_reply, read_reply
 
@@ -24,7 +24,7 @@ def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = 
         raise ValidationError(_("The file is too large for a time stamp."))
     try:
         seal = _seal_of(parse_reply(reply))
-        facts = read_reply(reply, facts_of(seal).statement(), roots_pem)
+        facts = read_reply(reply, signed_facts_of(seal).statement(), roots_pem)
     except ValueError as error:
         raise ValidationError(
             _("The time stamp was not accepted: %(why)s. Data stored before is kept.")
@@ -53,7 +53,7 @@ def add_time_stamp(*, reply: bytes, roots_pem: bytes = b"", user: User | None = 
 def _seal_of(reply: Reply) -> Seal:
     """Return the seal that a reply is for. Raises ValueError if there is none."""
     for seal in Seal.objects.select_related("key").order_by("-number").iterator(chunk_size=500):
-        if reply.is_for(facts_of(seal).statement()):
+        if reply.is_for(signed_facts_of(seal).statement()):
             return seal
     raise ValueError(OTHER_SEAL)
 

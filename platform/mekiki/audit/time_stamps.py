@@ -52,7 +52,7 @@ class StampFacts:
     at: datetime
 
 
-def request_for(statement: bytes) -> bytes:
+def build_stamp_request(statement: bytes) -> bytes:
     """Return a request (TimeStampReq, DER) for the statement of a seal.
 
     The request demands the certificate of the authority.

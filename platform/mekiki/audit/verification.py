@@ -13,7 +13,7 @@ from mekiki.audit.keys import broken_links
 from mekiki.audit.models import Seal, SealCheck, SealLeaves, SealTimeStamp, SigningKey
 from mekiki.audit.proving import key_list
 from mekiki.audit.sealed_tables import sealed_table, sealed_tables
-from mekiki.audit.sealing import facts_of
+from mekiki.audit.sealing import signed_facts_of
 from mekiki.audit.services import record
 from mekiki.audit.time_stamps import check_stamp
 from verification import audit_file
@@ -40,7 +40,7 @@ class DatabaseSource:
         number = -1
         while page := list(Seal.objects.filter(number__gt=number).order_by("number")[:500]):
             for seal in page:
-                yield facts_of(seal, self._fingerprints[seal.key_id])
+                yield signed_facts_of(seal, self._fingerprints[seal.key_id])
             number = page[-1].number
 
     def leaves(self, seal: SealFacts) -> tuple[bytes, bytes] | None:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def tag(package: Path) -> str:
+def asset_version(package: Path) -> str:
     """Return ten hex digits that change when a static file changes.
 
     The digits cover the static files of all apps of the package, and the version of django-htmx, which

@@ -42,7 +42,7 @@ class DiskFullError(OSError):
         self.reason = reason
 
 
-def reserve() -> int:
+def reserve_bytes() -> int:
     """Return the number of bytes that bulk work leaves free."""
     return env.number("MEKIKI_RESERVE_MB") * 1024 * 1024
 
@@ -76,12 +76,12 @@ def _place(name: str, folder: Path) -> DiskUsage:
     # Only the database server writes its folder. For root it runs as a separate user.
     if state.f_flag & os.ST_RDONLY or (name != "database" and not os.access(folder, os.W_OK)):
         problem = READ_ONLY
-    elif free < reserve():
+    elif free < reserve_bytes():
         problem = FULL
     return DiskUsage(name, folder, free, total, problem)
 
 
-def shortage() -> str:
+def shortage_reason() -> str:
     """Return why bulk work must wait now: FULL, READ_ONLY, or "" if it need not wait."""
     return next((place.problem for place in disk_usage() if place.problem), "")
 
@@ -91,7 +91,7 @@ def require_disk_space() -> None:
 
     To be called before the work begins.
     """
-    if reason := shortage():
+    if reason := shortage_reason():
         raise DiskFullError(reason)
 
 

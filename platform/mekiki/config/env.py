@@ -149,7 +149,7 @@ def use_settings() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
 
 
-def colour() -> bool:
+def allows_colour() -> bool:
     """Return whether output to a terminal may have colours.
 
     NO_COLOR (no-color.org) and a terminal without colours turn them off.

@@ -16,7 +16,7 @@ class MailServer:
     starttls: bool = False
 
 
-def options(url: str) -> MailServer:
+def parse_mail_url(url: str) -> MailServer:
     """Return the mail server of an smtps://, smtp+starttls:// or smtp:// URL.
 
     smtp:// is not encrypted. env.py has checked the URL before.

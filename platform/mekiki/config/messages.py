@@ -160,11 +160,11 @@ class Messages:
         values = values or {}
         parts = self._messages.get(code)
         if parts is None:
-            return [in_plain(code, values)]
+            return [format_untranslated(code, values)]
         try:
             return [self._filled(part, values, english) for part in parts if part.is_shown(values)]
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-            return [in_plain(code, values)]
+            return [format_untranslated(code, values)]
 
     def render(self, code: str, values: Values | None = None, *, english: bool = False) -> str:
         """Return the sentences of a code as one text (see `sentences`)."""
@@ -194,7 +194,7 @@ class Messages:
         return self._default(value) if self._default else value
 
 
-def in_plain(code: str, values: Values) -> str:
+def format_untranslated(code: str, values: Values) -> str:
     """Return a code and its values as they are stored: 'code (name="value")'."""
     shown = ", ".join(
         f"{name}={json.dumps(value, ensure_ascii=False, default=str)}" for name, value in values.items()

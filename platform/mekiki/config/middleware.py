@@ -36,7 +36,7 @@ PERMISSIONS = ", ".join(
 )
 
 
-def address(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """Return the IP address that a text names, None for any other text.
 
     An IPv4 address in IPv6 form is returned as an IPv4 address.
@@ -50,7 +50,7 @@ def address(text: str) -> Address | None:
 
 def is_trusted(text: str) -> bool:
     """Return whether this address belongs to MEKIKI_TRUSTED_PROXIES."""
-    parsed = address(text)
+    parsed = parse_address(text)
     return parsed is not None and any(
         parsed in ipaddress.ip_network(network, strict=False) for network in settings.TRUSTED_PROXIES
     )
@@ -66,7 +66,7 @@ def real_address(peer: str, forwarded: str) -> str:
     for entry in reversed(forwarded.split(",")):
         if not is_trusted(client):
             break
-        known = address(entry)
+        known = parse_address(entry)
         if known is None:
             break
         client = str(known)

@@ -190,7 +190,7 @@ TIME_ZONE = env.text("MEKIKI_TIME_ZONE") or "UTC"
 FIXED_TIME_ZONE = env.text("MEKIKI_TIME_ZONE")
 
 # --- Files --------------------------------------------------------------------------------------------------
-STATIC_URL = f"static/{assets.tag(PACKAGE_DIR)}/"
+STATIC_URL = f"static/{assets.asset_version(PACKAGE_DIR)}/"
 STATIC_ROOT = None
 # Static files are served directly from the packages. An installation needs no collectstatic step before its
 # first page.
@@ -246,7 +246,7 @@ if HTTPS:
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
 
 # --- Mail: links for lost passwords (accounts/mail_reset.py) ------------------------------------------------
-MAIL = mail.options(env.text("MEKIKI_MAIL_URL"))
+MAIL = mail.parse_mail_url(env.text("MEKIKI_MAIL_URL"))
 EMAIL_HOST, EMAIL_PORT = MAIL.host, MAIL.port
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = MAIL.user, MAIL.password
 EMAIL_USE_SSL, EMAIL_USE_TLS = MAIL.ssl, MAIL.starttls

@@ -4,16 +4,18 @@ An object that the user may not see does not exist (404). An act that the member
 refused (403).
 """
 
-from typing import Any
+from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404
 
 from mekiki.accounts.access import require_role, role_in
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
+
+Row = TypeVar("Row", bound=Model)
 
 
 class DatasetMovedError(Http404):
@@ -36,7 +38,7 @@ def visible_datasets(user: User) -> QuerySet[Dataset]:
     return datasets if user.is_superuser else datasets.filter(memberships__user=user)
 
 
-def _first(rows: QuerySet[Any], **named: str) -> Any:
+def _first(rows: QuerySet[Row], **named: str) -> Row | None:
     """Return the row that an address names, or None.
 
     Text in PostgreSQL holds no NUL character, so a name with one matches no row.

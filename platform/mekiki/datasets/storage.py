@@ -55,7 +55,7 @@ def shown_name(image: Image) -> str:
     This is the display file if there is one, and otherwise the original.
     """
     display = display_name(image.dataset_id, image.sha256)
-    if image.has_display or (image.has_display is None and has(display)):
+    if image.has_display or (image.has_display is None and is_stored(display)):
         return display
     return original_name(image.dataset_id, image.sha256)
 
@@ -73,7 +73,7 @@ def open_picture(image: Image) -> BinaryIO:
     return open_named(shown_name(image))
 
 
-def has(name: str) -> bool:
+def is_stored(name: str) -> bool:
     """Return whether a stored file has this name."""
     return default_storage.exists(name)
 

@@ -23,7 +23,7 @@ class ReserveFile:
         self.reserve = reserve
         self.size = min(LARGEST, reserve // 4)
 
-    def look(self) -> str:
+    def adjust(self) -> str:
         """Delete or create the file, depending on the free space.
 
         Returns "given up" after deletion, "made" after creation, "" if nothing changed.

@@ -87,7 +87,7 @@ def database(url: str) -> dict[str, Any]:
     }
 
 
-def connect(endpoints: Endpoints) -> None:
+def use_servers(endpoints: Endpoints) -> None:
     """Connect Django and Celery of this process to these servers, whatever the loaded settings say."""
     from django.conf import settings
     from django.db import connections

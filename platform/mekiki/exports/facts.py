@@ -1,9 +1,9 @@
 """Statements about a label set in its page, manifest and README: accuracy and critical labels."""
 
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Count
 from django.utils import timezone
@@ -12,7 +12,14 @@ from django.utils.translation import gettext as _
 
 from mekiki.exports.models import LabelSetEntry
 from mekiki.labeling.models import Label
-from mekiki.learning.accuracy import COUNT_COLUMNS, AuditCounts, all_notes, headline, support
+from mekiki.learning.accuracy import (
+    COUNT_COLUMNS,
+    AuditCounts,
+    AuditedEstimate,
+    all_notes,
+    headline,
+    support_sentence,
+)
 from mekiki.learning.figures import count
 
 
@@ -28,18 +35,21 @@ def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] |
     # An older label set does not hold these counts, so later changes cannot be computed.
     kept = "audited_drawn" in stated
     counts = {name: stated.get(f"audited_{name}", 0) for name in COUNT_COLUMNS}
-    estimate = SimpleNamespace(
-        n=stated["n"],
-        correct=stated["correct"],
-        low=stated["low"],
-        high=stated["high"],
-        accuracy=stated["estimate"],
-        left_out=stated.get("images_left_out", 0),
-        **{name: n + since.get(name, 0) for name, n in counts.items()},
+    estimate = cast(
+        AuditedEstimate,
+        SimpleNamespace(
+            n=stated["n"],
+            correct=stated["correct"],
+            low=stated["low"],
+            high=stated["high"],
+            accuracy=stated["estimate"],
+            left_out=stated.get("images_left_out", 0),
+            **{name: n + since.get(name, 0) for name, n in counts.items()},
+        ),
     )
     return {
         "headline": headline(estimate),
-        "support": support(estimate),
+        "support": support_sentence(estimate),
         "notes": all_notes(estimate, now if kept else None),
     }
 
@@ -116,5 +126,5 @@ def machine_counts(label_set_id: int) -> dict[int, int]:
     return counts
 
 
-def _moment(moment: Any) -> str:
+def _moment(moment: datetime | None) -> str:
     return f"{timezone.localtime(moment):%Y-%m-%d %H:%M %Z}" if moment is not None else _("an earlier time")

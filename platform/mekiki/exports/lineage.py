@@ -6,7 +6,7 @@ The lineage shows who or which head set the label, when, and what was on the scr
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -184,7 +184,7 @@ def _metadata(text: str) -> dict[str, Any]:
     return dict(sorted(json.loads(text).items()))
 
 
-def _utc(moment: Any) -> str:
+def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.models import Seal, SealLeaves, SigningKey
-from mekiki.audit.sealing import facts_of, last_sealed_id, seal_new_rows
+from mekiki.audit.sealing import last_sealed_id, seal_new_rows, signed_facts_of
 from mekiki.exports.models import LabelSet
 from verification import merkle
 
@@ -97,7 +97,7 @@ class SealIndex:
             .values_list("hash", flat=True)
         ]
         facts = {
-            seal.number: facts_of(seal)
+            seal.number: signed_facts_of(seal)
             for seal in Seal.objects.filter(number__in=wanted).select_related("key")
         }
         done = 0

@@ -1,7 +1,5 @@
 """Queries of the exports."""
 
-from typing import Any
-
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
@@ -12,7 +10,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
-from mekiki.review.blinding import blind_items, hidden
+from mekiki.review.blinding import blind_items, hidden_condition
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.selectors import active_decisions
 from verification import signing
@@ -20,7 +18,7 @@ from verification import signing
 PAGE = 25
 
 
-def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Any], int | None]:
+def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
     """Return a page of the dataset's label sets, newest first, and the version where the next page starts.
 
     The version is passed as `before`. It is None on the last page.
@@ -67,12 +65,12 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
 
 def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
     """Return the images with a machine label in this set that nobody may see yet (review.blinding)."""
-    images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden(label_set.dataset))
+    images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden_condition(label_set.dataset))
     entries = LabelSetEntry.objects.filter(label_set=label_set, head_id__isnull=False)
     return images.filter(pk__in=entries.values("image_id"))
 
 
-def closed_to(role: str | None, label_set: LabelSet) -> bool:
+def is_closed_to(role: str | None, label_set: LabelSet) -> bool:
     """Return whether this role must not read the label set.
 
     Reviewers must not read predictions for images that they may have to judge blind.

@@ -16,6 +16,7 @@ from mekiki.exports import selectors, snapshot
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import FreezePayload
 
 
 @transaction.atomic
@@ -79,7 +80,7 @@ def _enqueue(label_set: LabelSet, user: User) -> Job:
         kind=Kind.FREEZE,
         dataset=label_set.dataset,
         key=f"freeze:{label_set.pk}",
-        payload={"label_set": label_set.pk},
+        payload=FreezePayload(label_set=label_set.pk).as_json(),
         user=user,
     )
     label_set.job = job
@@ -141,7 +142,7 @@ def record_download(*, label_set: LabelSet, user: User) -> None:
 def check_download(*, label_set: LabelSet, user: User) -> None:
     """Raise PermissionDenied if the user must not read the label set."""
     require_role(user, label_set.dataset, Role.VIEWER)
-    if selectors.closed_to(role_in(user, label_set.dataset), label_set):
+    if selectors.is_closed_to(role_in(user, label_set.dataset), label_set):
         raise PermissionDenied(
             _(
                 "This label set holds predictions for images of the audit sample that have not been judged "

@@ -19,10 +19,10 @@ from mekiki.learning.accuracy import (
     changes_since,
     counts_of,
     headline,
-    notes,
-    support,
+    notes_on_counts,
+    support_sentence,
 )
-from mekiki.learning.models import Evaluation
+from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.selectors import champion
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
@@ -63,7 +63,7 @@ FROM entry e JOIN datasets_image i ON i.id = e.image_id AND i.dataset_id = %(dat
 """
 
 
-def take(label_set: LabelSet) -> LabelSet:
+def take_snapshot(label_set: LabelSet) -> LabelSet:
     """Fix the entries of a label set, unless they are fixed already; return the label set.
 
     Raises ValidationError if there is nothing to export, or if machine labels are requested and the champion
@@ -144,7 +144,7 @@ def no_calibrated_head() -> "_StrPromise":
     )
 
 
-def _accuracy(dataset: Dataset, head: Any) -> dict[str, Any]:
+def _accuracy(dataset: Dataset, head: Head | None) -> dict[str, Any]:
     """Return the accuracy statement: the newest estimate of the head on the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
     now = audit_counts(dataset)
@@ -192,12 +192,12 @@ def _no_claim(now: AuditCounts) -> dict[str, Any]:
     """Return the accuracy statement if there is no estimate for the head in use."""
     with override("en"):
         en = ["No accuracy is claimed: the head in use was measured on no image of the random audit sample."]
-        en += notes(now)
+        en += notes_on_counts(now)
     with override("ja"):
         ja = [
             "精度は主張しません。使用中の判定モデルは、無作為な監査サンプルのどの画像でも測定されていません。"
         ]
-        ja += notes(now)
+        ja += notes_on_counts(now)
     return {
         "n": 0,
         "audited_drawn": now.drawn,
@@ -206,9 +206,9 @@ def _no_claim(now: AuditCounts) -> dict[str, Any]:
     }
 
 
-def _in_english(head: Any, newest: Evaluation, sentences: list[str]) -> str:
+def _in_english(head: Head, newest: Evaluation, sentences: list[str]) -> str:
     with override("en"):
-        figure, rest = headline(newest), support(newest)
+        figure, rest = headline(newest), support_sentence(newest)
     return (
         f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
         f"head #{head.version} was right on {newest.correct}. Accuracy: {figure} ({rest}). "
@@ -217,9 +217,9 @@ def _in_english(head: Any, newest: Evaluation, sentences: list[str]) -> str:
     )
 
 
-def _in_japanese(head: Any, newest: Evaluation, sentences: list[str]) -> str:
+def _in_japanese(head: Head, newest: Evaluation, sentences: list[str]) -> str:
     with override("ja"):
-        figure, rest = headline(newest), support(newest)
+        figure, rest = headline(newest), support_sentence(newest)
     return (
         f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
         f"{newest.correct}枚で正解でした。正解率：{figure}（{rest}）。"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts.access import includes_role
-from mekiki.accounts.http import number_in, user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.audit.keys import current_key
 from mekiki.datasets.access import dataset_for
@@ -27,7 +27,7 @@ from mekiki.exports.facts import (
 from mekiki.exports.forms import FreezeForm
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import State
-from mekiki.jobs.progress import status
+from mekiki.jobs.progress import job_status
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.audit_counts import audit_counts
@@ -53,7 +53,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
             )
             return redirect("exports", slug)
     before = request.GET.get("before", "")
-    newest_first, more = selectors.label_sets(dataset, before=number_in(before))
+    newest_first, more = selectors.label_sets(dataset, before=parse_number(before))
     human = selectors.human_label_count(dataset)
     context = {
         "dataset": dataset,
@@ -98,14 +98,14 @@ def _row(label_set: LabelSet, dataset: Dataset) -> dict[str, Any]:
     shown = None
     if job is not None and label_set.state != LabelSet.State.FROZEN:
         job.dataset = dataset
-        shown = status(job, getattr(dataset, "role", None))
+        shown = job_status(job, getattr(dataset, "role", None))
     frozen = label_set.state == LabelSet.State.FROZEN
     label_set.dataset = dataset
     return {
         "set": label_set,
         "failed": failed,
         "job": shown,
-        "closed": frozen and selectors.closed_to(getattr(dataset, "role", None), label_set),
+        "closed": frozen and selectors.is_closed_to(getattr(dataset, "role", None), label_set),
     }
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.db import transaction
@@ -50,9 +51,9 @@ def write_label_set(*, label_set: LabelSet, progress: Callable[[int, int], None]
     The process may be killed at any point, and the function may be called again. The entries are fixed once,
     the bytes follow from them, and the mark comes last. `progress(done, total)` is called about once a second
     or more often. If it raises an exception, the writing stops and no partial file is stored. Raises
-    ValidationError as snapshot.take does, and DamagedImageError.
+    ValidationError as snapshot.take_snapshot does, and DamagedImageError.
     """
-    label_set = snapshot.take(label_set)
+    label_set = snapshot.take_snapshot(label_set)
     if label_set.state == LabelSet.State.FROZEN:
         return label_set
     seal_decisions(label_set, progress=lambda: progress(0, _total(label_set)))
@@ -162,7 +163,7 @@ def _write_image(label_set: LabelSet, writer: Writer, image_id: int, row: dict[s
         )
 
 
-def _manifest(label_set: LabelSet, writer: Writer, key: Any) -> dict[str, Any]:
+def _manifest(label_set: LabelSet, writer: Writer, key: Ed25519PrivateKey) -> dict[str, Any]:
     fixed = label_set.snapshot
     labels = label_set.human_labels + label_set.machine_labels
     return {

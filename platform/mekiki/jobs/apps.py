@@ -11,9 +11,9 @@ class JobsConfig(AppConfig):
         from mekiki.jobs.chores import PeriodicTask, register
         from mekiki.jobs.seals import enqueue_scheduled_check, enqueue_scheduled_seal
         from mekiki.jobs.sweeping import Sweeper
-        from mekiki.jobs.waiting import RoomWatch
+        from mekiki.jobs.waiting import SpaceWatch
 
         register(PeriodicTask("sweep jobs", 5.0, lambda: Sweeper().sweep))
-        register(PeriodicTask("send what waited for room", 5.0, lambda: RoomWatch().look))
+        register(PeriodicTask("send what waited for room", 5.0, lambda: SpaceWatch().check))
         register(PeriodicTask("ask for seals", 600.0, lambda: enqueue_scheduled_seal))
         register(PeriodicTask("ask for a check of the seals", 3600.0, lambda: enqueue_scheduled_check))

@@ -14,7 +14,7 @@ from mekiki.jobs.models import InHand
 DEATHS_ALONE = 2
 
 
-class Hand:
+class ItemsInHand:
     """The items of one scope (an import, a chunk of images, …) that one worker is processing.
 
     Items are short texts. `suspects` are the items that an earlier worker was processing when it died; they
@@ -68,7 +68,7 @@ class Hand:
             del self._row.deaths_alone[item]
         self._write()
 
-    def put_down(self, item: str) -> None:
+    def mark_unfinished(self, item: str) -> None:
         """Store that this item is not being processed now, although it is not finished.
 
         A suspect item stays a suspect.
@@ -78,7 +78,7 @@ class Hand:
             self._row.alone = ""
         self._write()
 
-    def let_go(self) -> None:
+    def release_all(self) -> None:
         """Store that the worker stops in an orderly way and is processing no item.
 
         Suspect items and items that were set aside stay so.

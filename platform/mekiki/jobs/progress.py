@@ -1,15 +1,16 @@
 """The progress of a job in words, the same for pages and for the API."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from uuid import UUID
 
 from django.db.models.functions import Now
 from django.utils import formats
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mekiki.accounts.access import includes_role
+from mekiki.accounts.access import DatasetLike, includes_role
 from mekiki.accounts.models import Role
 from mekiki.jobs.messages import STAGES, UNITS
 from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, State
@@ -42,8 +43,12 @@ class JobStatus:
     can_cancel: bool
 
 
-def status(job: Job, role: str | None = None) -> JobStatus:
+def job_status(job: Job, role: str | None = None) -> JobStatus:
     """Return what a user with this role in the job's dataset sees of the job."""
+    return _status(job, job.dataset.slug if job.dataset else None, role)
+
+
+def _status(job: Job, slug: str | None, role: str | None) -> JobStatus:
     active = job.state in ACTIVE_STATES
     running = job.state == State.RUNNING
     # A worker counts the items that it processes. 100 % is shown only after the job has succeeded.
@@ -56,7 +61,7 @@ def status(job: Job, role: str | None = None) -> JobStatus:
         id=str(job.pk),
         kind=job.kind,
         kind_label=job.get_kind_display(),
-        dataset=job.dataset.slug if job.dataset else None,
+        dataset=slug,
         state=job.state,
         state_label=_("stopping") if active and job.cancel_requested else str(State(job.state).label),
         active=active,
@@ -73,11 +78,13 @@ def status(job: Job, role: str | None = None) -> JobStatus:
     )
 
 
-def waits_for_broker(job_id: Any) -> bool:
+def waits_for_broker(job_id: UUID | None) -> bool:
     """Return whether a job waits because the broker did not take its message.
 
     The sweeper sends the message later.
     """
+    if job_id is None:
+        return False
     return Job.objects.filter(pk=job_id, state=State.QUEUED, sent_at__isnull=True).exists()
 
 
@@ -125,36 +132,34 @@ def _first_running(job: Job) -> tuple[bool, int]:
     return (job.state != State.RUNNING, job.number)
 
 
-def active_jobs_of(dataset: Any) -> list[JobStatus]:
+def active_jobs_of(dataset: DatasetLike) -> list[JobStatus]:
     """Return the active jobs of a dataset, the running ones first, in one query.
 
     The dataset must have its `role` attribute.
     """
-    jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES)
+    jobs = Job.objects.filter(dataset_id=dataset.pk, state__in=ACTIVE_STATES)
     return job_statuses(jobs, dataset)
 
 
-def recent_jobs_of(dataset: Any) -> list[JobStatus]:
+def recent_jobs_of(dataset: DatasetLike) -> list[JobStatus]:
     """Return the active jobs of a dataset and those that ended within the last minute, in one query."""
     # A job with an end in the future ended before the clock was set back. It is left out too.
-    jobs = Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES) | Job.objects.filter(
-        dataset=dataset, finished_at__range=(Now() - RECENTLY, Now())
+    jobs = Job.objects.filter(dataset_id=dataset.pk, state__in=ACTIVE_STATES) | Job.objects.filter(
+        dataset_id=dataset.pk, finished_at__range=(Now() - RECENTLY, Now())
     )
     return job_statuses(jobs, dataset)
 
 
-def job_statuses(jobs: Any, dataset: Any) -> list[JobStatus]:
+def job_statuses(jobs: Iterable[Job], dataset: DatasetLike) -> list[JobStatus]:
     """Return the status of jobs of one dataset, the running ones first.
 
     The `role` of the dataset decides whether the user may stop a job.
     """
-    ordered = sorted(jobs, key=_first_running)
-    for job in ordered:
-        job.dataset = dataset
-    return [status(job, getattr(dataset, "role", None)) for job in ordered]
+    role = getattr(dataset, "role", None)
+    return [_status(job, dataset.slug, role) for job in sorted(jobs, key=_first_running)]
 
 
-def ids_to_retry(jobs: list[Job], dataset: Any) -> set[Any]:
+def ids_to_retry(jobs: list[Job], dataset: DatasetLike) -> set[UUID]:
     """Return the ids of jobs that ended early and whose work nobody has requested again since.
 
     All jobs must belong to `dataset`.
@@ -162,5 +167,7 @@ def ids_to_retry(jobs: list[Job], dataset: Any) -> set[Any]:
     keys = {job.key for job in jobs if job.state in UNSUCCESSFUL_STATES}
     if not keys:
         return set()
-    newest = Job.objects.filter(dataset=dataset, key__in=keys).order_by("key", "-number").distinct("key")
+    newest = (
+        Job.objects.filter(dataset_id=dataset.pk, key__in=keys).order_by("key", "-number").distinct("key")
+    )
     return {pk for pk, state in newest.values_list("pk", "state") if state in UNSUCCESSFUL_STATES}

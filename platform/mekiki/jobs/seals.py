@@ -6,7 +6,7 @@ from mekiki.accounts.access import require_platform_admin
 from mekiki.accounts.models import User
 from mekiki.audit.keys import current_key
 from mekiki.audit.models import Seal, SealCheck
-from mekiki.audit.sealing import anything_to_seal
+from mekiki.audit.sealing import has_rows_to_seal
 from mekiki.config import clock
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import enqueue
@@ -22,7 +22,7 @@ def enqueue_scheduled_seal() -> Job | None:
 
     Returns None too if there is no key, and for PAUSE_AFTER_FAILURE after a failed seal job.
     """
-    if current_key() is None or not anything_to_seal() or _failed_just_now(Kind.SEAL):
+    if current_key() is None or not has_rows_to_seal() or _failed_just_now(Kind.SEAL):
         return None
     return enqueue(kind=Kind.SEAL)
 

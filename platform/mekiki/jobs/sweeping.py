@@ -6,10 +6,10 @@ the system clock or the clock of the database may be changed meanwhile.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from uuid import UUID
 
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
-from mekiki.jobs.services import handle_dead_worker, send
+from mekiki.jobs.services import handle_dead_worker, send_message
 
 # A worker sends a heartbeat every few seconds. After this time without one it counts as dead.
 SILENT_AFTER = 25.0  # seconds
@@ -32,7 +32,7 @@ class Sweeper:
         self._clock = clock
         self._last_sweep = clock()
         # job → the values that were seen, and for how many seconds they have not changed
-        self._unchanged: dict[Any, tuple[tuple[Any, ...], float]] = {}
+        self._unchanged: dict[UUID, tuple[tuple[object, ...], float]] = {}
 
     def sweep(self) -> dict[str, int]:
         """Sweep once. Return how many jobs were given back, failed and sent again."""
@@ -45,7 +45,7 @@ class Sweeper:
             elif job.state == State.QUEUED and seconds >= (
                 SEND_AFTER if job.sent_at is None else RESEND_AFTER
             ):
-                counts["resent"] += send(str(job.pk), job.kind)
+                counts["resent"] += send_message(str(job.pk), job.kind)
         return counts
 
     def _observe(self) -> list[tuple[Job, float]]:

@@ -6,7 +6,7 @@ Waiting costs no attempt, and the jobs resume automatically.
 from mekiki.config import disk
 from mekiki.jobs.messages import SHORTAGES
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.jobs.services import LostClaimError, send
+from mekiki.jobs.services import LostClaimError, send_message
 
 # These kinds free space or write few rows. Reviewers need the queue, and the audit log needs its seals.
 NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_SEALS)
@@ -19,7 +19,7 @@ def reason_text(reason: str) -> str:
 
 def wait_reason(kind: str) -> str:
     """Return why a job of this kind may not start or continue now, or "" if it may."""
-    return "" if kind in NEEDS_NO_RESERVE else disk.shortage()
+    return "" if kind in NEEDS_NO_RESERVE else disk.shortage_reason()
 
 
 def mark_waiting(job_id: str) -> bool:
@@ -50,7 +50,7 @@ def requeue_until_space(job: Job, reason: str) -> None:
     job.state = State.QUEUED
 
 
-class RoomWatch:
+class SpaceWatch:
     """A chore that sends the waiting jobs as soon as there is free space.
 
     It is separate from the sweep, so a disk that hangs does not stop the sweep.
@@ -59,10 +59,10 @@ class RoomWatch:
     def __init__(self) -> None:
         self._shortage = ""
 
-    def look(self) -> dict[str, int]:
+    def check(self) -> dict[str, int]:
         """Check the disk once. Return how many jobs were sent."""
-        before, self._shortage = self._shortage, disk.shortage()
+        before, self._shortage = self._shortage, disk.shortage_reason()
         if not before or self._shortage:
             return {"sent": 0}
         waiting = Job.objects.filter(state=State.QUEUED).exclude(waiting_for="")
-        return {"sent": sum(send(str(job), kind) for job, kind in waiting.values_list("pk", "kind"))}
+        return {"sent": sum(send_message(str(job), kind) for job, kind in waiting.values_list("pk", "kind"))}

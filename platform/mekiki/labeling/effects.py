@@ -73,7 +73,7 @@ def labels_with_effects(labels: Iterable[Label]) -> set[int]:
     return {effect.label.pk for effect in effects_of(labels) if effect.needs_asking}
 
 
-def sentence(effects: ArchivingEffects, prompts: int) -> str:
+def effects_sentence(effects: ArchivingEffects, prompts: int) -> str:
     """Return a text that tells a person what archiving the label changes."""
     counts = {"answers": effects.answers, "prompts": prompts, "heads": effects.heads}
     return EFFECTS.render("archive", {"label": effects.label.name, "audited": effects.audited, **counts})
@@ -96,7 +96,7 @@ def refuse_unconfirmed(
         raise ValidationError(
             [
                 ValidationError(
-                    sentence(effect, len(prompts.get(effect.label.pk, []))), code="confirm_archiving"
+                    effects_sentence(effect, len(prompts.get(effect.label.pk, []))), code="confirm_archiving"
                 )
                 for effect in unconfirmed
             ]

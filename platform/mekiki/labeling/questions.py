@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset
-from mekiki.labeling.effects import effects_of, sentence
+from mekiki.labeling.effects import effects_of, effects_sentence
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts_of
 from mekiki.labeling.services import LabelSpec
@@ -38,7 +38,9 @@ def confirmation_questions(dataset: Dataset, specs: list[LabelSpec]) -> list[Que
     removed = [label for label in present if label.pk not in by_id and name_key(label.name) not in names]
     prompts = prompts_of(current_prompt_set(dataset))
     sentences = [
-        Question(f"{REMOVE}{effects.label.pk}", sentence(effects, len(prompts.get(effects.label.pk, []))))
+        Question(
+            f"{REMOVE}{effects.label.pk}", effects_sentence(effects, len(prompts.get(effects.label.pk, [])))
+        )
         for effects in effects_of(removed)
         if effects.needs_asking
     ]

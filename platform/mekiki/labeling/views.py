@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import includes_role
-from mekiki.accounts.http import number_in, user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -146,7 +146,7 @@ def _has_errors(formset: Any) -> bool:
 def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """Return the newest prompt sets, and the set that ?version=N selects."""
     sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
-    asked = number_in(request.GET.get("version", ""))
+    asked = parse_number(request.GET.get("version", ""))
     opened = sets.filter(version=asked).first() if asked is not None else None
     by_label: dict[str, list[str]] = {}
     if opened is not None:

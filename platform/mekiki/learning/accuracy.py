@@ -1,12 +1,13 @@
 """The accuracy of a head in words, for pages, files and commands: the figure and the notes beside it."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Protocol
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mekiki.learning.figures import count, percent
+from mekiki.learning.models import Evaluation
 
 # With fewer audited images a percentage suggests too much precision, so the interval is shown instead.
 MIN_FOR_PERCENTAGE = 30
@@ -22,6 +23,12 @@ class Estimate(Protocol):
 
     @property
     def accuracy(self) -> float | None: ...
+
+
+class AuditedEstimate(Estimate, Protocol):
+    """An accuracy figure with what it leaves out. It has the fields of AuditCounts, except `counted`."""
+
+    left_out: int  # images of a stratum without an audited image
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,12 @@ UNCOUNTED_COLUMNS = COUNT_COLUMNS[2:]
 _SINCE = ("archived_label", "judged_again", "taken_back", "retired", "share_changed", "prediction_shown")
 
 
-def counts_of(evaluation: Any) -> AuditCounts:
+def counts_of(evaluation: AuditedEstimate) -> AuditCounts:
     """Return the counts that were stored with an estimate."""
     return AuditCounts(evaluation.n, **{name: getattr(evaluation, name) for name in COUNT_COLUMNS})
 
 
-def changes_since(evaluation: Any, now: AuditCounts) -> AuditCounts:
+def changes_since(evaluation: AuditedEstimate, now: AuditCounts) -> AuditCounts:
     """Return how many images have left the sample since an estimate was stored, by reason.
 
     A stored estimate is never changed.
@@ -78,7 +85,7 @@ def changes_since(evaluation: Any, now: AuditCounts) -> AuditCounts:
     )
 
 
-def unknown_labels(evaluation: Any) -> int:
+def unknown_labels(evaluation: Evaluation) -> int:
     """Return how many audited images have an active label that the head does not know.
 
     Images with an archived label are not counted here.
@@ -106,7 +113,7 @@ def headline(estimate: Estimate | None) -> str:
     return interval(estimate) if leads_with_interval(estimate.n) else percent(estimate.accuracy)
 
 
-def support(estimate: Estimate) -> str:
+def support_sentence(estimate: Estimate) -> str:
     """Return the sentence beside the headline: the number of audited images, and the interval if needed."""
     if leads_with_interval(estimate.n):
         return ngettext(
@@ -133,7 +140,7 @@ def accuracy_cell(estimate: Estimate) -> str:
     return _("%(correct)s of %(n)s") % {"correct": count(estimate.correct), "n": count(estimate.n)}
 
 
-def sample_size_cell(evaluation: Any) -> str:
+def sample_size_cell(evaluation: AuditedEstimate) -> str:
     """Return the number of counted images for a table: "5", or "5 of 8 drawn" if some are not counted."""
     counts = counts_of(evaluation)
     if counts.drawn == counts.counted:
@@ -141,7 +148,7 @@ def sample_size_cell(evaluation: Any) -> str:
     return _("%(n)s of %(drawn)s drawn") % {"n": count(counts.counted), "drawn": count(counts.drawn)}
 
 
-def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
+def all_notes(evaluation: AuditedEstimate, now: AuditCounts | None = None) -> list[str]:
     """Return all notes on a stored estimate: what it leaves out, and what has left the sample since then."""
     sentences = []
     if evaluation.left_out:
@@ -153,12 +160,12 @@ def all_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
             )
             % {"shown": count(evaluation.left_out)}
         )
-    sentences += notes(counts_of(evaluation))
-    since = notes(changes_since(evaluation, now)) if now is not None else []
+    sentences += notes_on_counts(counts_of(evaluation))
+    since = notes_on_counts(changes_since(evaluation, now)) if now is not None else []
     return sentences + [_("Since this figure was computed: %(note)s") % {"note": note} for note in since]
 
 
-def notes(counts: AuditCounts) -> list[str]:
+def notes_on_counts(counts: AuditCounts) -> list[str]:
     """Return one sentence for each reason why drawn images are not counted or count as wrong."""
     sentences = []
     for name in COUNT_COLUMNS:

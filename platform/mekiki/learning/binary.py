@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from numpy.typing import NDArray
 from psycopg import sql
 
@@ -71,7 +72,7 @@ def copy_in(table: str, columns: list[str], rows: NDArray[Any]) -> None:
 
 
 def copy_out(
-    query: sql.Composable, fields: dict[str, np.dtype], *, using: Any = None
+    query: sql.Composable, fields: dict[str, np.dtype], *, using: BaseDatabaseWrapper | None = None
 ) -> Iterator[NDArray[Any]]:
     """Yield the rows of a query as structured arrays of at most about CHUNK bytes, in the query's order.
 

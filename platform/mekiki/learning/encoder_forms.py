@@ -43,7 +43,7 @@ def size_in_words(item: Recommendation) -> str:
     return _("download of about %(size)s") % {"size": filesizeformat(item.download_mb * 1_000_000)}
 
 
-def title_of(name: str) -> str:
+def encoder_title(name: str) -> str:
     """Return the text of an encoder in a list of choices."""
     if name.startswith("local-dir:"):
         return _("folder %(path)s") % {"path": name.removeprefix("local-dir:")}
@@ -123,7 +123,7 @@ class NewDatasetForm(forms.Form):
         field = self.fields["encoder_name"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [
-            *((name, title_of(name)) for name in names),
+            *((name, encoder_title(name)) for name in names),
             (OTHER, _("another, by the name below")),
         ]
 

@@ -37,7 +37,7 @@ def encoder(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int = 200) -> HttpResponse:
     in_use = selectors.encoder_in_use(dataset)
-    counts = selectors.embedded_by(dataset)
+    counts = selectors.embedded_counts(dataset)
     changes = list(selectors.encoder_changes(dataset)[:HISTORY])
     current = next((change for change in changes if change.state in EncoderChange.OPEN), None)
     latest = changes[0] if changes else None
@@ -66,7 +66,7 @@ def _page(request: HttpRequest, dataset: Dataset, form: EncoderForm, status: int
         "workers": list(selectors.worker_reports()),
         "form": form,
         "kept": [
-            (encoder, n, selectors.bytes_of(encoder, n), services.removal_obstacle(dataset, encoder))
+            (encoder, n, selectors.embedding_bytes(encoder, n), services.removal_obstacle(dataset, encoder))
             for encoder, n in counts
             if in_use is None or encoder.pk != in_use.pk
         ],
@@ -83,7 +83,7 @@ def _current_switch(changes: list[EncoderChange]) -> tuple[EncoderChange, str] |
     switched = next((c for c in changes if c.state == EncoderChange.State.SWITCHED), None)
     if switched is None or switched.to_name != switched.dataset.encoder_name:
         return None
-    return switched, services.take_back_obstacle(switched)
+    return switched, services.revert_obstacle(switched)
 
 
 def _recommended(dataset: Dataset, device: str, language: str) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ def take_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "The change is being reverted: images that arrived since are processed first, then "
         "everything returns at once."
     )
-    return _act(request, slug, pk, services.request_take_back, done)
+    return _act(request, slug, pk, services.request_revert, done)
 
 
 @require_POST

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, QuerySet, Subquery, Sum
 from django_celery_beat.models import PeriodicTask
 from numpy.typing import NDArray
@@ -169,7 +169,9 @@ class Changes:
     rows: int  # number of embeddings: the sum over all changes
 
 
-def embedding_changes(*, encoder: Encoder, dataset: Dataset, using: Any = None) -> Changes:
+def embedding_changes(
+    *, encoder: Encoder, dataset: Dataset, using: BaseDatabaseWrapper | None = None
+) -> Changes:
     """Return all log rows on a dataset's embeddings.
 
     There is one log row for a few hundred embeddings, so this is cheap even for a million embeddings.
@@ -195,7 +197,12 @@ def embedded_count(*, encoder: Encoder, dataset: Dataset) -> int:
 
 
 def read_embeddings(
-    *, encoder: Encoder, dataset: Dataset, after: int = 0, until: int = 2**63 - 1, using: Any = None
+    *,
+    encoder: Encoder,
+    dataset: Dataset,
+    after: int = 0,
+    until: int = 2**63 - 1,
+    using: BaseDatabaseWrapper | None = None,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float16]]]:
     """Yield chunks of embeddings as arrays, for image ids with after < id <= until.
 
@@ -276,7 +283,7 @@ def open_change(dataset: Dataset) -> EncoderChange | None:
     return encoder_changes(dataset).filter(state__in=EncoderChange.OPEN).first()
 
 
-def embedded_by(dataset: Dataset) -> list[tuple[Encoder, int]]:
+def embedded_counts(dataset: Dataset) -> list[tuple[Encoder, int]]:
     """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset."""
     encoders = Encoder.objects.filter(embeddingchange__dataset=dataset)
     counted = encoders.annotate(n=Sum("embeddingchange__rows")).exclude(n=0).order_by("-id")
@@ -288,7 +295,7 @@ def unreadable_by(dataset: Dataset, encoder: Encoder) -> int:
     return EncodingProblem.objects.filter(encoder=encoder, image__dataset=dataset).count()
 
 
-def bytes_of(encoder: Encoder, embeddings: int) -> int:
+def embedding_bytes(encoder: Encoder, embeddings: int) -> int:
     """Return the approximate size of `embeddings` embeddings in the database, in bytes.
 
     One embedding takes two bytes for each dimension, the row header, and an entry in the primary key.

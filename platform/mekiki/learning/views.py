@@ -13,7 +13,7 @@ from django_htmx.http import HTMX_STOP_POLLING
 
 from mekiki.accounts import site
 from mekiki.accounts.access import includes_role
-from mekiki.accounts.http import number_in, user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.config.keyset import page_by
 from mekiki.datasets.access import dataset_for
@@ -45,7 +45,7 @@ def _models_page(
     request: HttpRequest, dataset: Dataset, form: ScheduleForm, status: int = 200
 ) -> HttpResponse:
     champion, since = selectors.champion(dataset), selectors.champion_since(dataset)
-    before = {name: number_in(request.GET.get(name, "")) for name in ("heads", "runs")}
+    before = {name: parse_number(request.GET.get(name, "")) for name in ("heads", "runs")}
     heads, older_heads = page_by(
         selectors.heads(dataset), "version", PAGE, after=before["heads"], descending=True
     )

@@ -14,11 +14,11 @@ class ReviewConfig(AppConfig):
         from mekiki.review.sealing import AUDIT_RETIREMENTS, DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
         from mekiki.review.services import release_expired_leases
-        from mekiki.review.services.confirmed import derive_restored
+        from mekiki.review.services.confirmed import update_images_of_restored_label
 
         effects.register_counter("answers", answers_by_label)
         effects.register_counter("audited", audited_by_label)
-        effects.register_restore_hook(derive_restored)
+        effects.register_restore_hook(update_images_of_restored_label)
         register_sealed_table(DECISIONS)
         register_sealed_table(AUDIT_RETIREMENTS)
         register(PeriodicTask("end holds that ran out", 30.0, lambda: release_expired_leases))

@@ -30,7 +30,7 @@ def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
     return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
 
 
-def in_reserve(dataset: Dataset) -> Q:
+def reserve_condition(dataset: Dataset) -> Q:
     """Return the condition for images that belong to the audit reserve."""
     reserve = Q(audit_key__lt=dataset.audit_fraction)
     for last, share in reserve_limits(dataset):
@@ -38,13 +38,13 @@ def in_reserve(dataset: Dataset) -> Q:
     return reserve
 
 
-def hidden(dataset: Dataset) -> Q:
+def hidden_condition(dataset: Dataset) -> Q:
     """Return the condition for images that hide their name, metadata, prediction and decisions."""
     return _unjudged(dataset) | _waiting(dataset)
 
 
 def _unjudged(dataset: Dataset) -> Q:
-    return in_reserve(dataset) & ~Q(Exists(_judged(dataset).filter(image=OuterRef("pk"))))
+    return reserve_condition(dataset) & ~Q(Exists(_judged(dataset).filter(image=OuterRef("pk"))))
 
 
 def _waiting(dataset: Dataset) -> Q:
@@ -78,7 +78,7 @@ def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None =
     ids = list(image_ids)
     if not ids:
         return set()
-    images = Image.objects.filter(dataset=dataset, pk__in=ids).filter(condition or hidden(dataset))
+    images = Image.objects.filter(dataset=dataset, pk__in=ids).filter(condition or hidden_condition(dataset))
     return set(images.values_list("pk", flat=True))
 
 

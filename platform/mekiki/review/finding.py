@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.blinding import hidden
+from mekiki.review.blinding import hidden_condition
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from mekiki.review.streams import STREAM_NAMES
 
@@ -95,9 +95,9 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(confidence__lte=asked["high"] / 100)
     if asked.get("sort"):
         images = images.filter(confidence__isnull=False)
-    if leaves_out_hidden(asked):
+    if uses_hidden_facts(asked):
         # The matching images and their order would reveal the facts that the page hides.
-        images = images.filter(~hidden(dataset))
+        images = images.filter(~hidden_condition(dataset))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
         # Not `confirmed_label__isnull`: PostgreSQL expects very few rows from that join and then sorts all
@@ -117,7 +117,7 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     return images
 
 
-def leaves_out_hidden(asked: dict[str, Any]) -> bool:
+def uses_hidden_facts(asked: dict[str, Any]) -> bool:
     """Return whether a filter or the order uses facts that blind images hide.
 
     In that case blind images are left out.

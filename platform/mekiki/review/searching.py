@@ -15,7 +15,7 @@ from mekiki.learning import search as vectors
 from mekiki.learning.models import Encoder, Head
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
-from mekiki.review.blinding import hidden, hidden_count, hidden_ids
+from mekiki.review.blinding import hidden_condition, hidden_count, hidden_ids
 from mekiki.review.finding import filter_images
 from mekiki.review.messages import SEARCH_PROBLEMS
 
@@ -84,11 +84,11 @@ def search(
             return Search(total, **facts, code="not_embedded")
     assert vector is not None
     images = filter_images(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
-    images = images.filter(~hidden(dataset))
+    images = images.filter(~hidden_condition(dataset))
     if like is not None and not text:
         images = images.exclude(pk=like.pk)
     try:
-        nearest = vectors.nearest(encoder=encoder, vector=vector, images=images, limit=limit)
+        nearest = vectors.nearest_images(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Search(total, **facts, code="too_slow")
     unindexed = searched > index.EXACT_UP_TO and not index.is_searchable(encoder)

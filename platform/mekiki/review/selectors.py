@@ -284,7 +284,7 @@ def recent_decisions(dataset: Dataset, user: User, limit: int = 5) -> list[Decis
     return list(rows.order_by("-id")[:limit])
 
 
-def may_undo(dataset: Dataset, user: User) -> bool:
+def can_undo(dataset: Dataset, user: User) -> bool:
     """Return whether the reviewer has an answer in the dataset that can be undone."""
     return active_decisions(user=user, dataset=dataset).exists()
 
@@ -317,7 +317,7 @@ class EmptyQueue:
     progress: float | None = None
 
 
-def why_empty(dataset: Dataset, user: User, now: datetime | None = None) -> EmptyQueue:
+def empty_queue_reason(dataset: Dataset, user: User, now: datetime | None = None) -> EmptyQueue:
     """Return the reason why a reviewer gets no image. Lasting reasons are checked before temporary ones."""
     now = now or clock.now()
     if not Image.objects.filter(dataset=dataset).exists():

@@ -119,7 +119,7 @@ def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Return a flagged image to the queue, by the id of its flag."""
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     try:
-        item = services.put_back(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
+        item = services.return_to_queue(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
     except NotFoundForReviewerError as error:
         raise Http404 from error
     except ReviewError as error:

@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from imaging.sniff import format_of
 from mekiki.config.regular_files import open_regular
 from mekiki.datasets.importing import metadata, names
-from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
+from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive_kind
 from mekiki.datasets.importing.entries import Folder
 from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.problems import explain
@@ -74,11 +74,11 @@ def read_layout(path: Path) -> Layout:
     for name, file in folder.files():
         if not isinstance(file, Path):
             text = explain(file.code, file.detail)
-            remarks.append(f"{names.readable(name)}: {text.what}")
+            remarks.append(f"{names.readable_name(name)}: {text.what}")
         elif not names.is_skipped(name) and not metadata.is_table(name):
-            parts = _parts(names.readable(name))
+            parts = _parts(names.readable_name(name))
             head = _head(file)
-            if is_zip(head) or other_archive(head):
+            if is_zip(head) or other_archive_kind(head):
                 raise TruthError(
                     _("%(name)s is an archive, but replay reads folders. Unpack it, then run replay again.")
                     % {"name": "/".join(parts)}
@@ -151,7 +151,7 @@ def _is_split(name: str) -> bool:
 
     Such a name has a word for a part, and beside it only numbers and words such as "set" and "data".
     """
-    words = [word for word in re.split(r"[\W\d_]+", metadata.fold(name)) if word]
+    words = [word for word in re.split(r"[\W\d_]+", metadata.fold_text(name)) if word]
     # "trainset" and 学習用データ are one word each.
     words = [
         word if word in SPLITS else _ENDING.sub("", word)
@@ -216,7 +216,7 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
 
 def _has_annotations(tops: list[str]) -> bool:
     """Return whether folders of images (or parts of a split) lie beside folders of annotations."""
-    folded = {metadata.fold(top) for top in tops}
+    folded = {metadata.fold_text(top) for top in tops}
     return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(_is_split, tops)))
 
 
@@ -250,7 +250,7 @@ def _check_labels(folder: Folder, images: Counter[str]) -> None:
         )
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(images):
-        alike[metadata.fold(label)].append(label)
+        alike[metadata.fold_text(label)].append(label)
     for same in alike.values():
         if len(same) > 1:
             raise TruthError(
@@ -271,7 +271,7 @@ def _empty_folders(folder: Folder, depth: int, images: Counter[str]) -> list[str
         parts = Path(place).relative_to(top).parts
         below[:] = [name for name in below if not names.is_system_folder(name)]
         if len(parts) > depth:
-            label = _parts(names.readable(folder.encoding.text(parts[depth])))[0]
+            label = _parts(names.readable_name(folder.encoding.text(parts[depth])))[0]
             if label not in images and not files and not below:
                 empty.append(label)
     return sorted(set(empty))

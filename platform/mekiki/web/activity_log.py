@@ -14,11 +14,11 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from mekiki.accounts.http import number_in
+from mekiki.accounts.http import parse_number
 from mekiki.audit import selectors
 from mekiki.audit.models import Event
 from mekiki.config.csv_files import safe_cell, utc
-from mekiki.config.keyset import take
+from mekiki.config.keyset import take_page
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.blinding import set_shown_attributes
@@ -60,7 +60,7 @@ class Filter:
 
         Days are whole days in the site's time zone. The day `until` is included.
         """
-        return selectors.narrowed(
+        return selectors.filter_events(
             rows,
             kinds=events.kind_condition(self.show) if self.show else None,
             actor=None if not self.actor else "" if self.actor == PLATFORM_ACTOR else self.actor,
@@ -109,8 +109,8 @@ def event_page_context(request: HttpRequest, rows: QuerySet[Event], *, names: li
     """
     wanted = Filter.of(request)
     rows = wanted.apply(rows)
-    first, last = number_in(request.GET.get("first", "")), number_in(request.GET.get("last", ""))
-    before = number_in(request.GET.get("before", ""))
+    first, last = parse_number(request.GET.get("first", "")), parse_number(request.GET.get("last", ""))
+    before = parse_number(request.GET.get("before", ""))
     more: dict[str, str] = {}
     if first is not None and last is not None:  # one group, one line per event
         more = {"first": str(first), "last": str(last)}
@@ -118,7 +118,7 @@ def event_page_context(request: HttpRequest, rows: QuerySet[Event], *, names: li
     if before is not None:
         rows = selectors.older_than(rows, before)
     if more:
-        page, is_cut = take(selectors.newest_first(rows), PAGE)
+        page, is_cut = take_page(selectors.newest_first(rows), PAGE)
         groups = [selectors.Group(event, event) for event in page]
         end = page[-1].pk if is_cut else None
     else:

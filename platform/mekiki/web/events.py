@@ -173,7 +173,7 @@ def kind_label(kind: str) -> str:
     return EVENTS.render(kind, _DEFAULTS)
 
 
-def choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def filter_choices(*, with_users: bool) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Return the choices of the filter: (group, its label, [(kind, its label)…]).
 
     Events about users belong to no dataset and are included only with `with_users`.

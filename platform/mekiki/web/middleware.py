@@ -37,7 +37,7 @@ def disk_full_response(request: HttpRequest, reason: str) -> HttpResponse:
 
     `reason` is disk.FULL or disk.READ_ONLY.
     """
-    detail = text(reason)
+    detail = disk_full_text(reason)
     response: HttpResponse
     if wants_json(request):
         response = JsonResponse({"detail": detail, "code": reason}, status=INSUFFICIENT_STORAGE)
@@ -52,7 +52,7 @@ def disk_full_response(request: HttpRequest, reason: str) -> HttpResponse:
     return response
 
 
-def text(reason: str) -> str:
+def disk_full_text(reason: str) -> str:
     """Return what happened, what was kept and what to do next."""
     if reason == disk.READ_ONLY:
         return _(

@@ -47,7 +47,7 @@ class Step:
     post: bool = False
 
 
-def decide(facts: Facts) -> Step:
+def choose_next_step(facts: Facts) -> Step:
     """Return the first action that unblocks the loop, else an action that its results allow."""
     admin = includes_role(facts.role, Role.ADMIN)
     reviewer = includes_role(facts.role, Role.REVIEWER)

@@ -9,6 +9,7 @@ from django.db.models import Max, Q
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.payloads import ImportImagesPayload
 from mekiki.learning.models import EncoderChange, EncodingProblem
 from mekiki.learning.selectors import has_champion, long_prompts_in_use, open_change
 from mekiki.web.messages import NOTICES
@@ -93,7 +94,8 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
     """Return whether a failure no longer matters."""
     if job.kind == Kind.IMPORT_IMAGES:
         # The import was finished in another way or discarded.
-        return not dataset.imports.filter(pk=job.payload.get("batch"), finished_at__isnull=True).exists()
+        batch = ImportImagesPayload.of(job).batch
+        return batch is None or not dataset.imports.filter(pk=batch, finished_at__isnull=True).exists()
     if job.kind == Kind.REFILL:
         return not has_champion(dataset)
     return (

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from workers.acquisition.mix import STRATEGIES, Choice, choose
+from workers.acquisition.mix import STRATEGIES, Choice, choose_batch
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.scoring import Scores, score
 from workers.heads.zero_shot import ZeroShotHead
@@ -33,7 +33,7 @@ def choose_batch(n: int = 200, labels: int = 4, seed: int = 0, **changes: object
         "seed": seed,
         "cold": False,
     }
-    return choose(**{**arguments, **changes})  # type: ignore[arg-type]
+    return choose_batch(**{**arguments, **changes})  # type: ignore[arg-type]
 
 
 @given(
@@ -99,7 +99,7 @@ def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
     stated: dict[int, np.ndarray] = {}
     times: dict[int, int] = {}
     for s in range(rounds):
-        c = choose(
+        c = choose_batch(
             X=np.zeros((n, 2), np.float32), scores=None, candidate=candidate, reserve=reserve, batch=9,
             audit_fraction=0.35, strategy="random", labelled_counts=[0, 0], seed=s, cold=False,
         )  # fmt: skip
@@ -201,7 +201,7 @@ def test_margin_beats_random_on_digits() -> None:
             candidate, known = np.ones(len(y), bool), np.empty(0, int)
             head = ZeroShotHead(T, 30.0)
             for step in range(3):
-                c = choose(
+                c = choose_batch(
                     X=X, scores=score(head, X), candidate=candidate, reserve=reserve, batch=70,
                     strategy=strategy, labelled_counts=np.bincount(y[known], minlength=10),
                     seed=seed * 10 + step, cold=step == 0,

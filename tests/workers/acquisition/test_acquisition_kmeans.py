@@ -14,7 +14,7 @@ from workers.acquisition import kmeans as kmeans_module
 from workers.acquisition import medoids as medoids_module
 from workers.acquisition.kmeans import kmeans
 from workers.acquisition.medoids import _principal_components, medoids
-from workers.acquisition.mix import choose
+from workers.acquisition.mix import choose_batch
 from workers.heads.scoring import score
 from workers.heads.zero_shot import ZeroShotHead
 
@@ -152,7 +152,7 @@ def test_the_batch_is_the_same_on_any_number_of_threads() -> None:
     for threads in (1, 2):
         with threadpool_limits(limits=threads, user_api="blas"):
             batches.append(
-                choose(
+                choose_batch(
                     X=X, scores=scores, candidate=np.ones(30_000, bool), reserve=rng.random(30_000) < 0.0,
                     batch=600, labelled_counts=np.zeros(5, int), seed=3, cold=False,
                 ).index.tolist()

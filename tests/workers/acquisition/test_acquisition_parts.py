@@ -13,7 +13,7 @@ from workers.acquisition import medoids as medoids_module
 from workers.acquisition.audit import audit_key, draw_audit
 from workers.acquisition.diverse import diverse_batch
 from workers.acquisition.medoids import _allocate, cold_start, interleave, medoids
-from workers.acquisition.quotas import quotas
+from workers.acquisition.quotas import class_quotas
 
 counts = st.lists(st.integers(0, 300), min_size=1, max_size=12)
 
@@ -24,7 +24,7 @@ def test_quotas_have_the_total_and_stay_within_bounds(
 ) -> None:
     n = len(available)
     already = data.draw(st.none() | st.lists(st.integers(0, 100), min_size=n, max_size=n))
-    q = quotas(available, total, already)
+    q = class_quotas(available, total, already)
     assert q.sum() == min(total, sum(available))
     assert (q >= 0).all()
     assert (q <= np.array(available)).all()
@@ -35,7 +35,7 @@ def test_quotas_level_the_counts(available: list[int], total: int, data: st.Data
     """A class with a quota is at most one above any class with images left."""
     n = len(available)
     already = np.array(data.draw(st.lists(st.integers(0, 100), min_size=n, max_size=n)))
-    q = quotas(available, total, already)
+    q = class_quotas(available, total, already)
     height = already + q
     open_ = q < np.array(available)
     if open_.any() and (q > 0).any():
@@ -43,11 +43,11 @@ def test_quotas_level_the_counts(available: list[int], total: int, data: st.Data
 
 
 def test_quotas_by_hand() -> None:
-    assert quotas([5, 0, 100], 20).tolist() == [5, 0, 15]
-    assert quotas([9, 9, 9], 6, [4, 0, 2]).tolist() == [0, 4, 2]
-    assert quotas([100, 100], 3).tolist() == [2, 1]
+    assert class_quotas([5, 0, 100], 20).tolist() == [5, 0, 15]
+    assert class_quotas([9, 9, 9], 6, [4, 0, 2]).tolist() == [0, 4, 2]
+    assert class_quotas([100, 100], 3).tolist() == [2, 1]
     with pytest.raises(ValueError, match="nothing negative"):
-        quotas([1, -1], 2)
+        class_quotas([1, -1], 2)
 
 
 def blobs(k: int = 5, images_per_blob: int = 30, seed: int = 0):

@@ -65,7 +65,7 @@ def test_a_model_of_the_hub_is_downloaded_once_with_progress(
 def test_huggingface_hub_reads_the_downloaded_file(fake_hub: FakeHub, folder: Path, tmp_path: Path) -> None:
     from huggingface_hub import hf_hub_download
 
-    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", ["none", WEIGHTS])
+    path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/tiny", ["none", WEIGHTS])
     assert path is not None
     cached_path = hf_hub_download("maker/tiny", WEIGHTS, cache_dir=tmp_path, local_files_only=True)
     assert Path(cached_path).read_bytes() == (folder / WEIGHTS).read_bytes()
@@ -82,13 +82,14 @@ def test_stopped_download_is_resumed(fake_hub: FakeHub, tmp_path: Path) -> None:
             raise StopError
 
     with pytest.raises(StopError):
-        Hub(tmp_path, endpoint=fake_hub.address, progress=stop).first("maker/big", ["weights.bin"])
+        Hub(tmp_path, endpoint=fake_hub.address, progress=stop).first_available("maker/big", ["weights.bin"])
     assert len(partial_files(tmp_path)) == 1
     fake_hub.requests.clear()
     progress_bytes: list[int] = []
-    path = Hub(
+    hub = Hub(
         tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: progress_bytes.append(done)
-    ).first("maker/big", ["weights.bin"])
+    )
+    path = hub.first_available("maker/big", ["weights.bin"])
     assert path is not None
     assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
     (ranged,) = [
@@ -102,7 +103,7 @@ def test_stopped_download_is_resumed(fake_hub: FakeHub, tmp_path: Path) -> None:
 def test_download_is_resumed_after_a_broken_connection(fake_hub: FakeHub, tmp_path: Path) -> None:
     fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 100_000}
     fake_hub.cut_after = 15_000_000
-    path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+    path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/big", ["weights.bin"])
     assert path is not None
     assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
     assert any(byte_range.startswith("bytes=") for _method, _path, byte_range in fake_hub.requests)
@@ -112,14 +113,14 @@ def test_wrong_content_is_downloaded_again_and_then_refused(
     fake_hub: FakeHub, folder: Path, tmp_path: Path
 ) -> None:
     fake_hub.corrupt_answers = 1
-    path = Hub(tmp_path / "once", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+    path = Hub(tmp_path / "once", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert path is not None
     assert (
         hashlib.sha256(path.read_bytes()).digest() == hashlib.sha256((folder / WEIGHTS).read_bytes()).digest()
     )
     fake_hub.corrupt_answers = 2
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path / "twice", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path / "twice", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == "download_damaged"
     assert [path for path in (tmp_path / "twice").rglob("*") if path.is_file()] == []
 
@@ -130,7 +131,7 @@ def test_invalid_partial_file_is_replaced(fake_hub: FakeHub, folder: Path, tmp_p
     blobs.mkdir(parents=True)
     for invalid_content in (bytes(1000), bytes(100_000_000)):
         (blobs / f"{digest}.part").write_bytes(invalid_content)
-        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
         assert path is not None
         assert path.read_bytes() == (folder / WEIGHTS).read_bytes()
         path.resolve().unlink()
@@ -140,7 +141,7 @@ def test_concurrent_downloads_create_one_file(fake_hub: FakeHub, tmp_path: Path)
     fake_hub.models["maker/big"] = {"weights.bin": bytes(range(256)) * 50_000}
 
     def fetch(_number: int) -> bytes:
-        path = Hub(tmp_path, endpoint=fake_hub.address).first("maker/big", ["weights.bin"])
+        path = Hub(tmp_path, endpoint=fake_hub.address).first_available("maker/big", ["weights.bin"])
         assert path is not None
         return path.read_bytes()
 
@@ -174,7 +175,8 @@ def test_request_to_a_silent_hub_ends_after_the_timeout(
         silent.listen()
         start = time.monotonic()
         with pytest.raises(EncoderError) as caught:
-            Hub(tmp_path, endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}").first("a/b", ["c"])
+            address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            Hub(tmp_path, endpoint=address).first_available("a/b", ["c"])
     assert caught.value.code == "no_network"
     assert time.monotonic() - start < 5
 
@@ -188,7 +190,7 @@ def test_error_status_of_the_hub_is_reported(
 ) -> None:
     fake_hub.status = status
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == code
 
 
@@ -208,7 +210,7 @@ def test_missing_disk_space_is_reported_before_the_download(
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(EncoderError) as caught:
-        Hub(tmp_path, name="x", endpoint=fake_hub.address).first("maker/tiny", [WEIGHTS])
+        Hub(tmp_path, name="x", endpoint=fake_hub.address).first_available("maker/tiny", [WEIGHTS])
     assert caught.value.code == "no_disk"
 
 

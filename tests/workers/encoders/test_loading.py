@@ -247,9 +247,9 @@ def test_the_activation_is_that_of_the_weights() -> None:
         def first(self, *_arguments: Any) -> Path:
             return Path("weights.safetensors")
 
-    source = sources.find("ViT-B-32/openai", AnyHub())  # type: ignore[arg-type]
+    source = sources.find_source("ViT-B-32/openai", AnyHub())  # type: ignore[arg-type]
     assert source.model["quick_gelu"] is True
-    assert "quick_gelu" not in sources.find("ViT-B-32/laion2b_s34b_b79k", AnyHub()).model
+    assert "quick_gelu" not in sources.find_source("ViT-B-32/laion2b_s34b_b79k", AnyHub()).model
 
 
 def test_every_recommended_architecture_passes_our_checks(tmp_path: Path) -> None:

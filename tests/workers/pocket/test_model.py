@@ -17,7 +17,7 @@ from workers.pocket.evaluate import (
     zero_shot,
 )
 from workers.pocket.pictures import HELD_OUT, TRAINING
-from workers.pocket.train import rate
+from workers.pocket.train import learning_rate_share
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_saved_weights_are_loaded(tmp_path) -> None:
 
 
 def test_learning_rate_warms_up_stays_and_decays() -> None:
-    rates = [rate(step, 1000) for step in range(1000)]
+    rates = [learning_rate_share(step, 1000) for step in range(1000)]
     assert rates[0] < 0.01
     assert rates[300] == rates[500] == 1.0
     assert rates[-1] < 0.02

@@ -26,15 +26,15 @@ def check_answer(
 
     `posted` holds "credential" or "code".
     """
-    wait = guesses.begin(user=user, request=request)
+    wait = guesses.register_try(user=user, request=request)
     if wait:
-        return None, guesses.words(wait)
+        return None, guesses.wait_text(wait)
     if "credential" in posted:
         form = AssertionForm(posted, user=user)
         if form.is_valid():
             guesses.clear_failures(user=user)
             return form.cleaned_data["credential"], ""
-        problem = problems_of(form)
+        problem = passkey_error_text(form)
     else:
         used = services.use_code(user=user, code=posted.get("code", "")[:60])
         if used is not None:
@@ -45,6 +45,6 @@ def check_answer(
     return None, problem
 
 
-def problems_of(form: AssertionForm) -> str:
+def passkey_error_text(form: AssertionForm) -> str:
     """Return the errors of a passkey's answer as one text."""
     return " ".join(str(problem) for problems in form.errors.values() for problem in problems)

@@ -27,7 +27,7 @@ def _subject(user: User | None) -> str:
 
 
 @transaction.atomic
-def begin(*, user: User | None, request: HttpRequest) -> int:
+def register_try(*, user: User | None, request: HttpRequest) -> int:
     """Store a try before it is checked. Return the seconds to wait, 0 to continue.
 
     `user` is None for a login with a passkey alone.
@@ -64,7 +64,7 @@ def record_failure(*, user: User | None, request: HttpRequest) -> None:
     record(kind="user.second_step_failed", target=user, data=data)
 
 
-def words(seconds: int) -> str:
+def wait_text(seconds: int) -> str:
     """Return the message for a user who has to wait."""
     minutes = -(-seconds // 60)
     return ngettext(

@@ -26,12 +26,12 @@ MAX_PASSKEYS = 20
 NAME_LENGTH = 60
 
 
-def plain_code(text: str) -> str:
+def normalize_code(text: str) -> str:
     """Return an entered code without blanks and hyphens, and with half-width digits."""
     return "".join(c for c in unicodedata.normalize("NFKC", text) if c.isalnum())[:40]
 
 
-def counter_of(secret: str, code: str) -> int | None:
+def time_step_of(secret: str, code: str) -> int | None:
     """Return the time step of this code of an authenticator app, or None if the code is wrong."""
     steps = totp.yield_hotp_counters_from_time()
     right = [n for n in steps if hmac.compare_digest(_shown(secret, n), code.encode())]
@@ -49,7 +49,7 @@ def use_code(*, user: User, code: str) -> Authenticator | None:
     No code can be used twice. Rows are locked, and a code of an app is refused if its time step is not later
     than the last used step.
     """
-    given = plain_code(code)
+    given = normalize_code(code)
     if not given:
         return None
     rows = Authenticator.objects.select_for_update().filter(user_id=user.pk)
@@ -75,7 +75,7 @@ def use_code(*, user: User, code: str) -> Authenticator | None:
 
 
 def _use_app_code(row: Authenticator, code: str) -> bool:
-    step = counter_of(sealing.decrypt(row.data["secret"]), code)
+    step = time_step_of(sealing.decrypt(row.data["secret"]), code)
     if step is None or step <= row.data.get("last_step", -1):
         return False
     row.data["last_step"] = step
@@ -94,7 +94,7 @@ def add_app(*, user: User, secret: str, code: str) -> list[str]:
     _lock(user)
     if Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists():
         raise ValidationError(_("You have an authenticator app already. Remove it before you add another."))
-    step = counter_of(secret, plain_code(code))
+    step = time_step_of(secret, normalize_code(code))
     if step is None:
         raise ValidationError(
             _(

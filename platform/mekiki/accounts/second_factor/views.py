@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.access import get_user_for_admin, require_platform_admin
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.models import User
 from mekiki.accounts.second_factor import checking, guesses, hosts, sealing, selectors, services
@@ -80,7 +80,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
     if "challenge" in request.POST:
         return JsonResponse(webauthn.begin_authentication(None))
     form = AssertionForm(request.POST, user=None)
-    wait = guesses.begin(user=None, request=request)
+    wait = guesses.register_try(user=None, request=request)
     if not wait and form.is_valid():
         passkey = form.cleaned_data["credential"]
         guesses.clear_failures(user=None, request=request)
@@ -88,7 +88,7 @@ def passkey_login(request: HttpRequest) -> HttpResponse:
         return perform_login(request, Login(user=passkey.user, redirect_url=request.POST.get("next") or None))
     if not wait:
         guesses.record_failure(user=None, request=request)
-    message = guesses.words(wait) if wait else checking.problems_of(form)
+    message = guesses.wait_text(wait) if wait else checking.passkey_error_text(form)
     messages.error(request, message)
     return redirect("login")
 
@@ -113,7 +113,7 @@ def _index_context(request: HttpRequest, user: User) -> dict[str, Any]:
 @sensitive_post_parameters()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@confirm_first
+@require_confirmation
 def app_add(request: HttpRequest) -> HttpResponse:
     """Set up an authenticator app: show the secret as a picture and as text, then check the first code."""
     user = user_of(request)
@@ -171,7 +171,7 @@ def _codes_page(request: HttpRequest, codes: list[str]) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-@confirm_first
+@require_confirmation
 def passkey_add(request: HttpRequest) -> HttpResponse:
     """Add a passkey."""
     user = user_of(request)
@@ -197,7 +197,7 @@ def passkey_add(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def factor_remove(request: HttpRequest, factor_id: int) -> HttpResponse:
     """Remove the user's own app or passkey."""
     user = user_of(request)
@@ -226,7 +226,7 @@ def passkey_rename(request: HttpRequest, factor_id: int) -> HttpResponse:
 
 @never_cache
 @require_POST
-@confirm_first
+@require_confirmation
 def codes_make(request: HttpRequest) -> HttpResponse:
     """Create new recovery codes and show them once."""
     try:
@@ -245,7 +245,7 @@ def _own(user: User, factor_id: int, *kinds: str) -> Authenticator:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def reset(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all second factors of a user who has lost them."""
     user = get_user_for_admin(user_of(request), user_id)
@@ -265,7 +265,7 @@ def reset(request: HttpRequest, user_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_required(request: HttpRequest) -> HttpResponse:
     """Require a second factor of admins, or stop requiring it."""
     required = request.POST.get("required") == "1"

@@ -137,7 +137,7 @@ def _link(
 ) -> HttpResponse:
     services.link(user=user_of(request), identity=identity, request=request)
     messages.success(
-        request, _("Linked. You can log in with %(provider)s now.") % {"provider": provider.name()}
+        request, _("Linked. You can log in with %(provider)s now.") % {"provider": provider.provider_name()}
     )
     return redirect("account")
 
@@ -149,7 +149,7 @@ def _confirm(
         raise SignOnRefused("not_yours")
     if not _asked_person(identity, state):
         raise SignOnRefused("auth_time")
-    confirming.confirm(request, method="sign_on")
+    confirming.record_confirmation(request, method="sign_on")
     messages.success(request, _("Confirmed. Now repeat the action. You are not asked again for 15 minutes."))
     return redirect(state.get("next") or "account")
 

@@ -27,7 +27,7 @@ class SignOnProvider(OpenIDConnectProvider):
         app = SocialApp(
             provider=self.id,
             provider_id=provider.issuer_key(),
-            name=provider.name(),
+            name=provider.provider_name(),
             client_id=settings.OIDC_CLIENT_ID,
             settings={"server_url": settings.OIDC_ISSUER, "oauth_pkce_enabled": True, "scope": SCOPES},
         )
@@ -126,7 +126,7 @@ class SignOnClient(OpenIDConnectOAuth2Adapter):
         """
         with refuse_unreadable():
             config = self.openid_config
-            claims = tokens.verify(
+            claims = tokens.verify_id_token(
                 kwargs["response"]["id_token"],
                 keys=self._get(config["jwks_uri"]),
                 issuer=config["issuer"],

@@ -17,7 +17,7 @@ def is_set_up() -> bool:
     return bool(settings.OIDC_ISSUER)
 
 
-def name() -> str:
+def provider_name() -> str:
     """Return the name of the provider on pages."""
     return settings.OIDC_NAME or _("single sign-on")
 

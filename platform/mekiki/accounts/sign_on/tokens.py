@@ -40,7 +40,7 @@ class Identity:
     auth_time: int | None
 
 
-def verify(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
+def verify_id_token(id_token: str, *, keys: Any, issuer: str, client_id: str, nonce: str) -> dict[str, Any]:
     """Return the claims of a token of this provider for this site and this sign-on.
 
     Raises SignOnRefused for any other token.

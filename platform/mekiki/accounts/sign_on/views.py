@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import get_user_for_admin
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.http import user_of, user_or_none
 from mekiki.accounts.sign_on import provider, services
 from mekiki.accounts.sign_on.client import SignOnCallback, SignOnClient, SignOnProvider
@@ -37,7 +37,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-@confirm_first
+@require_confirmation
 def link(request: HttpRequest) -> HttpResponse:
     """Begin a sign-on that links an identity to the user's own account."""
     return _lead_to_provider(request, "link")
@@ -52,7 +52,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
-@confirm_first
+@require_confirmation
 def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
     """Remove an identity from the user's own account."""
     try:
@@ -67,7 +67,7 @@ def unlink(request: HttpRequest, account_id: int) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def unlink_all(request: HttpRequest, user_id: int) -> HttpResponse:
     """Remove all identities of a user, for an admin of the platform."""
     user = get_user_for_admin(user_of(request), user_id)
@@ -134,7 +134,7 @@ def _lead_to_provider(request: HttpRequest, process: str) -> HttpResponse:
         return end_sign_on(request, refused, process=process, next_url=target)
     except OAuth2Error:
         return end_sign_on(request, SignOnRefused("provider"), process=process, next_url=target)
-    context = {"address": answer["Location"], "provider": provider.name()}
+    context = {"address": answer["Location"], "provider": provider.provider_name()}
     return render(request, "accounts/sign_on_lead.html", context)
 
 

@@ -162,10 +162,10 @@ def prove(file: Path, *, rows: Sequence[tuple[str, int]], heads: Sequence[int]) 
 def head(*, as_json: bool) -> None:
     """Print the head of the newest seal, to be stored elsewhere."""
     load_django()
-    from mekiki.audit.sealing import facts_of
+    from mekiki.audit.sealing import signed_facts_of
     from verification.signing import grouped
 
-    facts = facts_of(_newest_seal())
+    facts = signed_facts_of(_newest_seal())
     if as_json:
         print(json.dumps(facts.as_json(), indent=2))
         return
@@ -186,7 +186,7 @@ def mail_head(*, as_json: bool) -> None:
     from mekiki.audit.head_mail import mail_head as put
 
     mails = put()
-    outbox.send_waiting(only=[mail.pk for mail in mails])
+    outbox.send_waiting_mails(only=[mail.pk for mail in mails])
     rows = list(OutgoingMail.objects.filter(pk__in=[mail.pk for mail in mails]).order_by("pk"))
     if as_json:
         answer = [{"to": row.to, "sent": row.sent_at is not None, "problem": row.problem} for row in rows]
@@ -204,11 +204,11 @@ def mail_head(*, as_json: bool) -> None:
 def request_stamp(file: Path) -> None:
     """Write a request for a time stamp of the newest seal."""
     load_django()
-    from mekiki.audit.sealing import facts_of
-    from mekiki.audit.time_stamps import request_for
+    from mekiki.audit.sealing import signed_facts_of
+    from mekiki.audit.time_stamps import build_stamp_request
 
     seal = _newest_seal()
-    _write_new(file, request_for(facts_of(seal).statement()))
+    _write_new(file, build_stamp_request(signed_facts_of(seal).statement()))
     print(
         _("%(file)s contains a time-stamp request for seal %(number)s.")
         % {"file": file, "number": seal.number}

@@ -39,14 +39,14 @@ def load_command(name: str) -> "BaseCommand":
     """Return the Django command with this name."""
     load_django()
     module = importlib.import_module(f"mekiki.{APP_OF_COMMAND[name]}.management.commands.{name}")
-    command: BaseCommand = module.Command(no_color=not env.colour())
+    command: BaseCommand = module.Command(no_color=not env.allows_colour())
     return command
 
 
 def run_command(name: str, options: dict[str, object]) -> None:
     """Run a Django command with options that click has parsed and checked."""
     load_command(name).execute(
-        force_color=False, no_color=not env.colour(), skip_checks=True, verbosity=1, **options
+        force_color=False, no_color=not env.allows_colour(), skip_checks=True, verbosity=1, **options
     )
 
 
@@ -82,7 +82,7 @@ def _run_as_owner(execute: Callable[[], None]) -> None:
         broker_url=settings.CELERY_BROKER_URL,
     )
     owner = connecting.owner_url(settings.HOME, running.database_url)
-    endpoints.connect(replace(running, database_url=owner))
+    endpoints.use_servers(replace(running, database_url=owner))
     execute()
     if owner != running.database_url:
         application = connecting.role_of(running.database_url)

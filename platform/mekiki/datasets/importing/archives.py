@@ -34,7 +34,7 @@ _DIRECTORY_BYTES_PER_ENTRY = 400
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 # File endings of the parts of a split zip.
 _VOLUME = re.compile(r"\.(z\d\d|\d{3})$", re.IGNORECASE)
-HEAD_BYTES = 512  # first bytes of a file that is_zip and other_archive need
+HEAD_BYTES = 512  # first bytes of a file that is_zip and other_archive_kind need
 # (offset, bytes, name) of archives that are refused.
 _OTHERS = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
@@ -84,12 +84,12 @@ def is_zip(head: bytes) -> bool:
     return head.startswith(_ZIP_MAGICS)
 
 
-def other_archive(head: bytes) -> str:
+def other_archive_kind(head: bytes) -> str:
     """Return the kind of archive, other than a zip, that begins with these bytes, or ""."""
     return next((name for at, magic, name in _OTHERS if head[at : at + len(magic)] == magic), "")
 
 
-def holds_zip(head: bytes, file: BinaryIO) -> bool:
+def contains_zip(head: bytes, file: BinaryIO) -> bool:
     """Return whether an open file is a zip, or a program with a zip behind it.
 
     `head`: its first HEAD_BYTES.
@@ -209,7 +209,7 @@ class Archive:
             raise ProblemError("entry_damaged") from None
         if is_zip(head):
             raise ProblemError("nested_archive")
-        if kind := other_archive(head):
+        if kind := other_archive_kind(head):
             raise ProblemError("archive_kind", format=kind)
 
     @contextlib.contextmanager

@@ -36,7 +36,7 @@ _OUTSIDE_ASCII = re.compile("[^\x00-\x7f]")
 _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 
 
-def choose(raw: Iterable[bytes], candidates: Sequence[str]) -> str | None:
+def find_encoding(raw: Iterable[bytes], candidates: Sequence[str]) -> str | None:
     """Return the encoding of all these bytes. None: no candidate reads all of them as words."""
     pieces = [piece for piece in raw if not piece.isascii()]
     if not pieces or _texts(pieces, "utf-8") is not None:

@@ -17,7 +17,14 @@ from django.conf import settings
 
 from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.datasets.importing import metadata, names
-from mekiki.datasets.importing.archives import ENDING, HEAD_BYTES, Archive, Limits, holds_zip, other_archive
+from mekiki.datasets.importing.archives import (
+    ENDING,
+    HEAD_BYTES,
+    Archive,
+    Limits,
+    contains_zip,
+    other_archive_kind,
+)
 from mekiki.datasets.importing.folders import Folder, Line, encoding_notes
 from mekiki.datasets.importing.table_store import TableStore
 from mekiki.datasets.problems import ProblemError, ReportLine
@@ -126,9 +133,9 @@ class SourceReader:
         for name, path in self._source.files():
             if isinstance(path, Path) and metadata.is_table(name) and not names.is_skipped(name):
                 try:
-                    tables.add(name, names.readable(name), self._pieces(path))
+                    tables.add(name, names.readable_name(name), self._pieces(path))
                 except ProblemError as problem:
-                    yield Entry(names.readable(name), problem=_of_table(problem))
+                    yield Entry(names.readable_name(name), problem=_of_table(problem))
         tables.parse()
         if tables:
             self.tables.append(tables)
@@ -138,7 +145,7 @@ class SourceReader:
         for name, note in self._source.notes():
             yield Entry(name, problem=note)
         for name, path in self._source.files():
-            label = names.readable(name)
+            label = names.readable_name(name)
             if not isinstance(path, Path):
                 yield Entry(label, problem=path)
             elif passed_over.takes(name) or metadata.is_table(name):
@@ -158,7 +165,7 @@ class SourceReader:
 
     def _archive(self, label: str, path: Path) -> Iterator[Entry]:
         def of(name: str) -> str:
-            return f"{label}/{names.readable(name)}"
+            return f"{label}/{names.readable_name(name)}"
 
         try:
             with Archive(path, self._limits, label) as archive:
@@ -194,7 +201,7 @@ class SourceReader:
                         yield Entry(of(name), problem=problem)
                     else:
                         values, notes = tables.of(name)
-                        shown = names.readable(name)
+                        shown = names.readable_name(name)
                         yield Entry(shown, data, metadata=values, where=of(name), notes=tuple(notes))
                 for name, note in passed_over.notes(f"{label}/"):
                     yield Entry(name, problem=note)
@@ -206,7 +213,7 @@ class SourceReader:
     def _is_zip(self, path: Path) -> bool:
         try:
             with open_regular(path, follow_links=False) as file:
-                return holds_zip(file.read(HEAD_BYTES), file)
+                return contains_zip(file.read(HEAD_BYTES), file)
         except OSError:
             return False
 
@@ -222,7 +229,7 @@ class SourceReader:
         try:
             with open_regular(path, follow_links=False) as file:
                 head = file.read(HEAD_BYTES)
-                if kind := other_archive(head):
+                if kind := other_archive_kind(head):
                     raise ProblemError("archive_kind", format=kind)
                 size = os.fstat(file.fileno()).st_size
                 if size > self._limits.file_bytes:

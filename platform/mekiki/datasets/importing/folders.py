@@ -83,12 +83,14 @@ class Folder:
             parts.update(part for part in name.split("/") if not part.isascii())
         raw = [os.fsencode(part) for part in sorted(parts)]
         guessed = sum(any("\udc80" <= c <= "\udcff" for c in part) for part in parts)
-        return NameEncoding(encodings.choose(raw, encodings.OF_FOLDERS) if guessed else "utf-8", guessed)
+        return NameEncoding(
+            encodings.find_encoding(raw, encodings.OF_FOLDERS) if guessed else "utf-8", guessed
+        )
 
     @property
     def label(self) -> str:
         """Return the name of the folder as readable text."""
-        return names.readable(self.encoding.text(self.path.name) or "/")
+        return names.readable_name(self.encoding.text(self.path.name) or "/")
 
     @property
     def shown_path(self) -> str:
@@ -97,8 +99,8 @@ class Folder:
         The encoding is chosen from the path alone, not from the names in the folder.
         """
         parts = [os.fsencode(part) for part in self.path.parts if not part.isascii()]
-        return names.escaped(
-            encodings.decode(os.fsencode(self.path), encodings.choose(parts, encodings.OF_FOLDERS))
+        return names.escape_unprintable(
+            encodings.decode(os.fsencode(self.path), encodings.find_encoding(parts, encodings.OF_FOLDERS))
         )
 
     def notes(self) -> Iterator[tuple[str, ReportLine]]:

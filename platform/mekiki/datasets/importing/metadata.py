@@ -27,10 +27,10 @@ Parts = tuple[str, ...]
 
 def is_table(name: str) -> bool:
     """Return whether this file is a table of metadata, by its name."""
-    return fold(name.replace("\\", "/").rsplit("/", 1)[-1]) == FILE_NAME
+    return fold_text(name.replace("\\", "/").rsplit("/", 1)[-1]) == FILE_NAME
 
 
-def fold(text: str) -> str:
+def fold_text(text: str) -> str:
     """Return the text without differences of case, width and composition."""
     return unicodedata.normalize("NFKC", text).casefold()
 
@@ -42,10 +42,10 @@ def parts_of(name: str) -> Parts:
 
 
 def _folded(parts: Parts) -> Parts:
-    return tuple(map(fold, parts))
+    return tuple(map(fold_text, parts))
 
 
-def keys_of(cell: str) -> tuple[str, str]:
+def row_keys(cell: str) -> tuple[str, str]:
     """Return the keys of a row: (name, ""), or (last two parts of a path, last part)."""
     folded = _folded(parts_of(cell))
     if len(folded) > 1:
@@ -78,7 +78,7 @@ class MetadataTable:
         """Read the rows from this place of the store. Raises ProblemError metadata_invalid."""
 
         def take(line: int, cell: str, values: dict[str, str]) -> bool:
-            return self._store.add(self._number, line, cell, values, keys_of(cell))
+            return self._store.add(self._number, line, cell, values, row_keys(cell))
 
         try:
             self.notes = tables.parse(lambda: self._store.open(place), encoding, take)
@@ -167,7 +167,7 @@ class MetadataTable:
         """Yield, some at a time, the rows without a matching file and with a cell of this length."""
         return self._store.unmatched(self._number, length)
 
-    def settle(self, row: StoredRow) -> None:
+    def mark_used(self, row: StoredRow) -> None:
         """Record that a row was used."""
         row.rank, row.files = _EXACT, 1
         self._store.save(row)
@@ -189,7 +189,7 @@ class MetadataTable:
             else:
                 code = "metadata_row_conflict"
             lost += 1
-            cell = names.escaped(row.cell)[: names.MAX_NAME]
+            cell = names.escape_unprintable(row.cell)[: names.MAX_NAME]
             detail = {"row": row.line, "cell": cell, "count": row.files}
             yield f"{self.label} ({row.line}): {cell}", ReportLine(code, "partly", detail)
         if lost:

@@ -86,7 +86,7 @@ def match_known(
             updates = []
             for sha256, pk in stored.values_list("sha256", "pk"):
                 row = by_hash[sha256]
-                table.settle(row)
+                table.mark_used(row)
                 updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
             _write(batch, updates, report, applied)
         if not table.only_unmatched():

@@ -29,18 +29,18 @@ _LOCAL = b"PK\x03\x04"  # before the entry itself
 _UTF8 = 0x800  # the flag of an entry whose name is UTF-8
 
 
-def readable(name: str) -> str:
+def readable_name(name: str) -> str:
     """Return a name for display: composed characters (NFC), forward slashes, limited length.
 
     Nothing is deleted. Control characters, direction overrides (which make "gpj.exe" look like "exe.jpg") and
     bytes that no encoding reads are shown as <U+202E> and <0x95>.
     """
-    name = escaped(unicodedata.normalize("NFC", name.replace("\\", "/"))).removeprefix("./")
+    name = escape_unprintable(unicodedata.normalize("NFC", name.replace("\\", "/"))).removeprefix("./")
     name = name or "unnamed"
     return name if len(name) <= MAX_NAME else "…" + name[1 - MAX_NAME :]
 
 
-def escaped(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """Return the text with unprintable characters written as <U+202E> or <0x95>.
 
     A screen or a database may not be able to show these characters.
@@ -105,7 +105,10 @@ class SkippedFiles:
     def notes(self, prefix: str = "") -> Iterator[tuple[str, ReportLine]]:
         """Yield (name, report line)."""
         for folder, count in self._folders.items():
-            yield prefix + readable(folder), ReportLine("folder_passed_over", "skipped", {"count": count})
+            yield (
+                prefix + readable_name(folder),
+                ReportLine("folder_passed_over", "skipped", {"count": count}),
+            )
         for kind, count in self._files.items():
             yield prefix + kind, ReportLine("system_files", "skipped", {"count": count})
 
@@ -184,7 +187,7 @@ class ZipNames:
             if not info.flag_bits & _UTF8 and not info.orig_filename.isascii() and _unicode_path(info) is None
         ]
         self.guessed = len(raw)
-        self.encoding = encodings.choose(raw, encodings.OF_ARCHIVES)
+        self.encoding = encodings.find_encoding(raw, encodings.OF_ARCHIVES)
 
     def of(self, info: zipfile.ZipInfo) -> str:
         """Return the name of an entry."""

@@ -42,7 +42,7 @@ class Picture:
     notes: tuple[ReportLine, ...] = ()
 
 
-def examine(data: bytes, *, max_pixels: int, window: imaging.Window | None = None) -> Picture:
+def read_picture(data: bytes, *, max_pixels: int, window: imaging.Window | None = None) -> Picture:
     """Check and decode an image. Raises ProblemError with the reason if it is refused.
 
     `window`: the black and white values for deep images. None: they are estimated from this file.

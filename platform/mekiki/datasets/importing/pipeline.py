@@ -27,10 +27,10 @@ from mekiki.datasets.importing.archives import Limits
 from mekiki.datasets.importing.entries import Entry, Source, SourceReader
 from mekiki.datasets.importing.metadata_updates import Update, apply_updates, match_known
 from mekiki.datasets.importing.report import NumberSet, Report
-from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.importing.windows import PixelWindows, camera_of
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch, ImportProblem, PixelWindow
 from mekiki.datasets.problems import ProblemError, ReportLine
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 
 CHUNK_FILES = 64
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -86,7 +86,7 @@ def audit_key(seed: str, sha256: str) -> float:
     return (int.from_bytes(digest[:8], "big") >> 11) / float(1 << 53)
 
 
-def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand) -> Counts:
+def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: ItemsInHand) -> Counts:
     """Store every entry of the source and return the counts.
 
     An exception of `progress` stops the import, and nothing is left half-written.
@@ -109,7 +109,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand
             progress(taken + rejected, max(total, taken + rejected))
 
     try:
-        pixel_windows = Windows(batch.dataset)
+        pixel_windows = PixelWindows(batch.dataset)
         for window, entries in _chunks(batch, walk, limits, hand):
             if window.alone:
                 finish_all_but(0)
@@ -120,7 +120,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand
         match_known(batch, walk.tables, report, run.applied)
         report.close()
     except BaseException:
-        hand.let_go()
+        hand.release_all()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -130,7 +130,7 @@ def store_all(batch: ImportBatch, source: Source, progress: Progress, hand: Hand
 
 
 def _chunks(
-    batch: ImportBatch, walk: SourceReader, limits: Limits, hand: Hand
+    batch: ImportBatch, walk: SourceReader, limits: Limits, hand: ItemsInHand
 ) -> Iterator[tuple[_Chunk, list[tuple[Entry, str]]]]:
     entries: list[tuple[Entry, str]] = []
     window = _Chunk()
@@ -160,7 +160,7 @@ def _chunks(
         yield window, entries
 
 
-def _pages(entries: Iterable[Entry], limits: Limits, hand: Hand) -> Iterator[Entry | None]:
+def _pages(entries: Iterable[Entry], limits: Limits, hand: ItemsInHand) -> Iterator[Entry | None]:
     """Yield the entries. The pages of a TIFF replace the TIFF itself.
 
     None means that all earlier entries must be finished before the next one is read.
@@ -181,7 +181,7 @@ def _pages(entries: Iterable[Entry], limits: Limits, hand: Hand) -> Iterator[Ent
             except imaging.ImagingError:
                 pages = 0  # reported later, when the file itself is examined
         if sha256:
-            hand.put_down(sha256)
+            hand.mark_unfinished(sha256)
         if not pages:
             yield entry
 
@@ -204,10 +204,10 @@ def _submit(
     window: _Chunk,
     entries: list[tuple[Entry, str]],
     dataset: Dataset,
-    pixel_windows: Windows,
+    pixel_windows: PixelWindows,
     pool: ThreadPoolExecutor,
     limits: Limits,
-    hand: Hand,
+    hand: ItemsInHand,
 ) -> _Chunk:
     """Send the entries that the dataset does not have yet to the threads."""
     hashes = {sha256 for _, sha256 in entries}
@@ -234,14 +234,16 @@ def _submit(
             window.bad.append((entry.where or entry.name, full))
         else:
             # A second copy in the same window is examined too. If it is damaged, both are reported.
-            pixel_window = pixel_windows.of(groups[sha256])
+            pixel_window = pixel_windows.window_of(groups[sha256])
             if pixel_window is not None:
                 window.pixel_windows[sha256] = pixel_window
             levels = None if pixel_window is None else imaging.Window(pixel_window.black, pixel_window.white)
             if window.is_written:
                 future = pool.submit(_store, dataset.pk, sha256, entry.data, limits, levels)
             else:
-                future = pool.submit(pictures.examine, entry.data, max_pixels=limits.pixels, window=levels)
+                future = pool.submit(
+                    pictures.read_picture, entry.data, max_pixels=limits.pixels, window=levels
+                )
             window.good.append((entry, sha256, future))
     return window
 
@@ -250,7 +252,7 @@ def _store(
     dataset_id: int, sha256: str, data: bytes, limits: Limits, levels: imaging.Window | None
 ) -> pictures.Picture:
     """Examine one file and write it with its derivatives. Runs in a thread and uses no database."""
-    picture = pictures.examine(data, max_pixels=limits.pixels, window=levels)
+    picture = pictures.read_picture(data, max_pixels=limits.pixels, window=levels)
     _write(dataset_id, sha256, data, picture)
     return picture
 
@@ -266,7 +268,7 @@ def _write(dataset_id: int, sha256: str, data: bytes, picture: pictures.Picture)
 class _Recorder:
     """The recording part of one run over an import."""
 
-    def __init__(self, batch: ImportBatch, hand: Hand) -> None:
+    def __init__(self, batch: ImportBatch, hand: ItemsInHand) -> None:
         self.batch = batch
         self._hand = hand
         self.report = Report(batch)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from mekiki.datasets.importing.names import escaped
+from mekiki.datasets.importing.names import escape_unprintable
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError, ReportLine
 
@@ -40,7 +40,7 @@ class Report:
     def _row(self, name: str, problem: ProblemError | ReportLine) -> ImportProblem:
         return ImportProblem(
             batch=self._batch,
-            name=escaped(name),
+            name=escape_unprintable(name),
             code=problem.code,
             outcome=problem.outcome,
             detail=problem.detail,

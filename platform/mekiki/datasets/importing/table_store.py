@@ -112,7 +112,7 @@ class TableStore:
         return self._tables
 
     def add(self, table: int, line: int, cell: str, values: dict[str, str], keys: tuple[str, str]) -> bool:
-        """Store a row. `keys`: see metadata.keys_of.
+        """Store a row. `keys`: see metadata.row_keys.
 
         Returns False if the tables of this import have MAX_ROWS rows already.
         """

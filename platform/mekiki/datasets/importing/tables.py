@@ -73,7 +73,7 @@ def choose_encoding(openers: Iterable[Open]) -> str | None:
             if stated_encoding(file.read(200)) is None:
                 samples.append(_sample(open_table, left))
                 left = max(0, left - len(samples[-1]))
-    return encodings.choose(samples, encodings.OF_TABLES)
+    return encodings.find_encoding(samples, encodings.OF_TABLES)
 
 
 def _sample(open_table: Open, most: int) -> bytes:
@@ -259,7 +259,7 @@ def _clean(text: str) -> str:
 
     Control characters are escaped, not deleted.
     """
-    return names.escaped(" ".join(unicodedata.normalize("NFC", text).split()))
+    return names.escape_unprintable(" ".join(unicodedata.normalize("NFC", text).split()))
 
 
 class _Rows:

@@ -46,7 +46,7 @@ def reassign_windows(images: Iterable[Image]) -> None:
         image.window_version = 0
 
 
-class Windows:
+class PixelWindows:
     """The pixel windows of a dataset, for one import or one rebuild."""
 
     def __init__(self, dataset: Dataset) -> None:
@@ -94,6 +94,6 @@ class Windows:
             )
         self._known[group] = window
 
-    def of(self, group: tuple[str, str]) -> PixelWindow | None:
+    def window_of(self, group: tuple[str, str]) -> PixelWindow | None:
         """Return the window of the group, or None for images of 8 bits."""
         return self._known.get(group)

@@ -23,7 +23,7 @@ from mekiki.datasets.problems import LIMIT_CODES, ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.uploads import enqueue_import
 from mekiki.datasets.services.windows import rebuild_images_of_changed_cameras
-from mekiki.jobs.in_hand import Hand
+from mekiki.jobs.in_hand import ItemsInHand
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import enqueue
 
@@ -62,13 +62,13 @@ def import_folder(*, dataset: Dataset, path: str | Path, user: User | None, ever
         return enqueue_import(batch=batch, user=user)
 
 
-def examined_files_of(batch: ImportBatch) -> Hand:
+def examined_files_of(batch: ImportBatch) -> ItemsInHand:
     """Return the record of the files that a worker is examining, and of files that killed workers."""
-    return Hand(f"import {batch.pk}")
+    return ItemsInHand(f"import {batch.pk}")
 
 
 def run_import(
-    *, batch: ImportBatch, progress: Callable[[int, int | None], None], hand: Hand | None = None
+    *, batch: ImportBatch, progress: Callable[[int, int | None], None], hand: ItemsInHand | None = None
 ) -> ImportBatch:
     """Store the files of a batch. It may be repeated after a kill, and run in two workers at once.
 

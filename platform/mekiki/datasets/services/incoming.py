@@ -20,7 +20,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from mekiki.datasets.importing import names
-from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
+from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive_kind
 from mekiki.datasets.importing.entries import NAMES_FILE
 from mekiki.datasets.problems import ProblemError
 
@@ -82,7 +82,7 @@ def receive(folder: Path, name: str, file: Readable, size: int | None) -> Receiv
     return received if problem is None else received.refused(problem)
 
 
-def append(folder: Path, files: Sequence[Received], *, marker: Path | None = None) -> bool:
+def append_files(folder: Path, files: Sequence[Received], *, marker: Path | None = None) -> bool:
     """Give the files their numbers and write their lines. All files are added, or none.
 
     If `marker` exists, the same part was added before: the files are not added, and the result is False.
@@ -121,13 +121,13 @@ def append(folder: Path, files: Sequence[Received], *, marker: Path | None = Non
 
 
 def _line(at: int, file: Received) -> bytes:
-    row = {"file": at, "name": names.readable(file.name), "size": file.size}
+    row = {"file": at, "name": names.readable_name(file.name), "size": file.size}
     if file.problem is not None:
         row["problem"] = {"code": file.problem.code, "detail": file.problem.detail}
     return json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
-def too_big(limit: int) -> ProblemError:
+def too_big_problem(limit: int) -> ProblemError:
     """Return the problem of a file or an archive above its limit in bytes."""
     return ProblemError(
         "archive_too_big" if limit == settings.MAX_ARCHIVE_BYTES else "too_large", limit=limit
@@ -142,11 +142,11 @@ def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
     while piece := file.read(_STEP):
         if not size and is_zip(piece[:4]):
             limit = settings.MAX_ARCHIVE_BYTES
-        elif not size and (kind := other_archive(piece[:HEAD_BYTES])):
+        elif not size and (kind := other_archive_kind(piece[:HEAD_BYTES])):
             problem = ProblemError("archive_kind", format=kind)
         size += len(piece)
         if problem is None and size > limit:
-            problem = too_big(limit)
+            problem = too_big_problem(limit)
             out.truncate(0)
         if problem is None:
             out.write(piece)

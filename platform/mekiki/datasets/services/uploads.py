@@ -22,15 +22,16 @@ from mekiki.datasets import quotas
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import outcome_counts
-from mekiki.datasets.services.incoming import Readable, Received, append, receive, too_big
+from mekiki.datasets.services.incoming import Readable, Received, append_files, receive, too_big_problem
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.payloads import ImportImagesPayload
 from mekiki.jobs.services import cancel, enqueue
 
 # An unfinished upload is discarded after this time.
 ABANDONED_AFTER = timedelta(days=2)
 
 
-def job_key(batch: ImportBatch) -> str:
+def import_job_key(batch: ImportBatch) -> str:
     """Return the key that allows one active job for each import.
 
     Several imports of one dataset may run at the same time.
@@ -85,7 +86,7 @@ def add_file(*, batch: ImportBatch, user: User, name: str, file: Readable, size:
     folder = _open_folder(batch)
     with _together(batch) as received:
         received.append(_receive(batch, folder, name, file, size))
-        append(folder, received)
+        append_files(folder, received)
     return received[0].size
 
 
@@ -119,8 +120,8 @@ def add_files(
                 continue
             is_archive = name.lower().endswith(".zip")
             limit = settings.MAX_ARCHIVE_BYTES if is_archive else settings.MAX_FILE_BYTES
-            received.append(Received(name, size, None, too_big(limit)))
-        if not append(folder, received, marker=marker):
+            received.append(Received(name, size, None, too_big_problem(limit)))
+        if not append_files(folder, received, marker=marker):
             _give_back(batch, received)
             return 0
     return taken
@@ -171,7 +172,7 @@ def _open_folder(batch: ImportBatch) -> Path:
     folder = Path(batch.location)
     if batch.finished_at is not None or not batch.location or not folder.is_dir():
         raise ValidationError(_("This upload has ended. Start a new one; images stored before are kept."))
-    if Job.objects.filter(key=job_key(batch)).exists():
+    if Job.objects.filter(key=import_job_key(batch)).exists():
         raise ValidationError(_("This upload is being imported already. Start a new one for more files."))
     return folder
 
@@ -199,8 +200,8 @@ def enqueue_import(*, batch: ImportBatch, user: User | None) -> Job:
     return enqueue(
         kind=Kind.IMPORT_IMAGES,
         dataset=row.dataset,
-        key=job_key(row),
-        payload={"batch": row.pk},
+        key=import_job_key(row),
+        payload=ImportImagesPayload(batch=row.pk).as_json(),
         user=user,
     )
 
@@ -217,7 +218,7 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
     row = ImportBatch.objects.select_for_update().get(pk=batch.pk)
     if row.finished_at is not None:
         return
-    for job in Job.objects.filter(key=job_key(row), state__in=ACTIVE_STATES):
+    for job in Job.objects.filter(key=import_job_key(row), state__in=ACTIVE_STATES):
         job.dataset = batch.dataset  # with the role of the user
         cancel(job=job, user=user)
     folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
@@ -249,5 +250,5 @@ def _discard_abandoned_uploads(dataset: Dataset) -> None:
         created_at__lt=clock.now() - ABANDONED_AFTER,
     )
     for batch in old:
-        if not Job.objects.filter(key=job_key(batch)).exists():
+        if not Job.objects.filter(key=import_job_key(batch)).exists():
             discard_import(batch=batch, user=None)

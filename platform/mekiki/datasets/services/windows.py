@@ -14,9 +14,10 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets import storage
 from mekiki.datasets.importing import pictures
-from mekiki.datasets.importing.windows import Windows, camera_of
+from mekiki.datasets.importing.windows import PixelWindows, camera_of
 from mekiki.datasets.models import Dataset, Image, PixelWindow
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import RebuildPicturesPayload
 from mekiki.jobs.services import enqueue
 
 LARGEST = 3.4e38
@@ -54,7 +55,7 @@ def change_window(*, window: PixelWindow, user: User, black: float, white: float
         },
     )
     # An estimate that was requested earlier and still waits must not replace these values.
-    return _enqueue(row.dataset, user, {"window": row.pk, "estimate": False})
+    return _enqueue(row.dataset, user, RebuildPicturesPayload(window=row.pk, estimate=False))
 
 
 @transaction.atomic
@@ -65,7 +66,7 @@ def estimate_window_again(*, window: PixelWindow, user: User) -> Job:
     of the dataset.
     """
     require_role(user, window.dataset, Role.ADMIN)
-    return _enqueue(window.dataset, user, {"window": window.pk, "estimate": True})
+    return _enqueue(window.dataset, user, RebuildPicturesPayload(window=window.pk, estimate=True))
 
 
 @transaction.atomic
@@ -75,7 +76,7 @@ def resume_window_change(*, window: PixelWindow, user: User) -> Job:
     Raises PermissionDenied unless the user is an admin of the dataset.
     """
     require_role(user, window.dataset, Role.ADMIN)
-    return _enqueue(window.dataset, user, {"window": window.pk})
+    return _enqueue(window.dataset, user, RebuildPicturesPayload(window=window.pk))
 
 
 @transaction.atomic
@@ -85,19 +86,19 @@ def rebuild_old_pictures(*, dataset: Dataset, user: User) -> Job:
     Raises PermissionDenied unless the user is an admin of the dataset.
     """
     require_role(user, dataset, Role.ADMIN)
-    return _enqueue(dataset, user, {})
+    return _enqueue(dataset, user, RebuildPicturesPayload())
 
 
 def rebuild_images_of_changed_cameras(*, dataset: Dataset, user: User | None) -> None:
     """Start jobs that render the images that an import moved to the window of another camera."""
     moved = PixelWindow.objects.filter(dataset=dataset, images__window_version=0).distinct()
     for window in moved:
-        _enqueue(dataset, user, {"window": window.pk})
+        _enqueue(dataset, user, RebuildPicturesPayload(window=window.pk))
 
 
-def _enqueue(dataset: Dataset, user: User | None, payload: dict[str, int | bool]) -> Job:
-    key = f"rebuild_pictures:{dataset.pk}:{payload.get('window', 'old')}"
-    return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload, user=user)
+def _enqueue(dataset: Dataset, user: User | None, payload: RebuildPicturesPayload) -> Job:
+    key = f"rebuild_pictures:{dataset.pk}:{'old' if payload.window is None else payload.window}"
+    return enqueue(kind=Kind.REBUILD_PICTURES, dataset=dataset, key=key, payload=payload.as_json(), user=user)
 
 
 def reestimate_window(
@@ -143,7 +144,7 @@ def reestimate_window(
     window.estimated_from, window.version = row.estimated_from, row.version
 
 
-def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
+def rebuild_picture(*, image: Image, windows: PixelWindows, max_pixels: int) -> None:
     """Render an image's thumbnail and display file again, and update its row.
 
     Raises ProblemError if the original cannot be read, and FileNotFoundError if it is missing. Nothing is
@@ -157,9 +158,9 @@ def rebuild_picture(*, image: Image, windows: Windows, max_pixels: int) -> None:
     else:
         if windows.missing([group]):
             windows.estimate(group, [data], max_pixels=max_pixels)
-        window = windows.of(group)
+        window = windows.window_of(group)
     levels = None if window is None else imaging.Window(window.black, window.white)
-    picture = pictures.examine(data, max_pixels=max_pixels, window=levels)
+    picture = pictures.read_picture(data, max_pixels=max_pixels, window=levels)
     display = storage.display_name(image.dataset_id, image.sha256)
     if picture.display is not None:
         storage.write_atomically(display, picture.display)

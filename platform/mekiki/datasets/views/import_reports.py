@@ -9,14 +9,14 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from mekiki.accounts.http import number_in, user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.config.csv_files import csv_response, safe_cell
-from mekiki.config.keyset import take
+from mekiki.config.keyset import take_page
 from mekiki.datasets.access import import_for
 from mekiki.datasets.models import ImportBatch, ImportProblem
 from mekiki.datasets.problems import LIMIT_CODES, explain
 from mekiki.datasets.selectors import latest_job, outcome_counts, problems_after
-from mekiki.jobs.progress import status
+from mekiki.jobs.progress import job_status
 
 LINES_A_PAGE = 100
 LINES_A_GROUP = 25
@@ -39,14 +39,16 @@ def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "dataset": batch.dataset,
         "section": "images",
         "batch": batch,
-        "job": status(job, batch.dataset.role) if job is not None else None,
+        "job": job_status(job, batch.dataset.role) if job is not None else None,
         "outcome": outcome,
         "not_stored": batch.problems.filter(code__in=LIMIT_CODES).count(),
     }
     counts = outcome_counts(batch)
     if outcome:
         after = request.GET.get("after", "")
-        groups = [_group(batch, ImportProblem.Outcome(outcome), counts, LINES_A_PAGE, number_in(after) or 0)]
+        groups = [
+            _group(batch, ImportProblem.Outcome(outcome), counts, LINES_A_PAGE, parse_number(after) or 0)
+        ]
         here = f"?outcome={outcome}"
         context["newer_url"] = here if after else ""
         context["older_url"] = f"{here}&after={groups[0]['last']}" if groups[0]["more"] else ""
@@ -61,7 +63,7 @@ def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def _group(
     batch: ImportBatch, outcome: ImportProblem.Outcome, counts: dict[str, int], limit: int, after: int = 0
 ) -> dict[str, Any]:
-    rows, more = take(problems_after(batch, after, limit + 1, outcome), limit)
+    rows, more = take_page(problems_after(batch, after, limit + 1, outcome), limit)
     return {
         "outcome": outcome,
         "title": outcome.label,

@@ -58,9 +58,9 @@ def damaged_error(why: str) -> DamagedError:
     )
 
 
-def twice(name: str) -> DamagedError:
+def duplicate_entry_error(name: str) -> DamagedError:
     """Return the error for an archive that holds an entry twice."""
-    return damaged_error(_("it holds %(name)s twice") % {"name": shown(name)})
+    return damaged_error(_("it holds %(name)s twice") % {"name": safe_name(name)})
 
 
 def sum_line(sha256: str, name: str) -> bytes:
@@ -137,7 +137,7 @@ class Entry:
         while left:
             piece = self._read(min(_PIECE, left))
             if not piece:
-                raise damaged_error(_("it ends in the middle of %(name)s") % {"name": shown(self.name)})
+                raise damaged_error(_("it ends in the middle of %(name)s") % {"name": safe_name(self.name)})
             digest.update(piece)
             write(piece)
             left -= len(piece)
@@ -147,7 +147,7 @@ class Entry:
     def content(self, limit: int) -> bytes:
         """Return all bytes. Raises DamagedError if there are more than `limit` bytes."""
         if self.size > limit:
-            raise damaged_error(_("%(name)s is too large") % {"name": shown(self.name)})
+            raise damaged_error(_("%(name)s is too large") % {"name": safe_name(self.name)})
         pieces: list[bytes] = []
         self.copy(pieces.append, lambda _count: None)
         return b"".join(pieces)
@@ -172,7 +172,7 @@ class Reader:
             if first and entry.name != HEADER:
                 raise damaged_error(_("it is no backup of Mekiki"))
             if not first and entry.name == HEADER:
-                raise twice(entry.name)
+                raise duplicate_entry_error(entry.name)
             first = False
             if entry.name == SUMS:
                 self._compare(entry)
@@ -193,13 +193,13 @@ class Reader:
             name = os.fsdecode(raw.rstrip(b"\0"))
             info = self._header()
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
-            raise damaged_error(_("%(name)s is not a regular file") % {"name": shown(name)})
+            raise damaged_error(_("%(name)s is not a regular file") % {"name": safe_name(name)})
         if not is_allowed_name(name):
             raise damaged_error(
-                _("it holds a file that does not belong to a backup: %(name)s") % {"name": shown(name)}
+                _("it holds a file that does not belong to a backup: %(name)s") % {"name": safe_name(name)}
             )
         if not 0 <= info.size <= self._size - self._file.tell():
-            raise damaged_error(_("it ends in the middle of %(name)s") % {"name": shown(name)})
+            raise damaged_error(_("it ends in the middle of %(name)s") % {"name": safe_name(name)})
         return Entry(name, info.size, self._file.read)
 
     def _header(self) -> tarfile.TarInfo:
@@ -220,7 +220,9 @@ class Reader:
             left -= len(piece)
             if piece != expected:
                 name = os.fsdecode(expected.rstrip(b"\n").split(b"  ", 1)[1])
-                raise damaged_error(_("%(name)s was changed or is not in the list") % {"name": shown(name)})
+                raise damaged_error(
+                    _("%(name)s was changed or is not in the list") % {"name": safe_name(name)}
+                )
         if left:
             raise damaged_error(_("files of its list are missing"))
         expected = bytes(-sums.size % _BLOCK) + 2 * _END
@@ -236,6 +238,6 @@ def is_allowed_name(name: str) -> bool:
     return len(parts) > 1 and parts[0] in FOLDERS and not {"", ".", ".."} & set(parts) and "\0" not in name
 
 
-def shown(name: str) -> str:
+def safe_name(name: str) -> str:
     """Return a name from an untrusted file in a form that is safe for a terminal."""
     return re.sub(r"[^\w./ -]", "�", name.encode(errors="replace").decode())[:200]

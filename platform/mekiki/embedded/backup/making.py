@@ -88,7 +88,7 @@ def _one(connection: psycopg.Connection[Any], query: str) -> Any:
     return row[0] if row else None
 
 
-def counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
+def row_counts(connection: psycopg.Connection[Any]) -> dict[str, int]:
     """Return the number of rows of the most important tables, which a restore compares."""
     return {table: _one(connection, f"SELECT count(*) FROM {table}") for table in COUNTED}  # noqa: S608
 
@@ -112,7 +112,7 @@ def _header(home: Path, connection: psycopg.Connection[Any], folders: list[str])
             "server": _one(connection, "SHOW server_version"),
             "bytes": _one(connection, "SELECT pg_database_size(current_database())"),
             "migrations": [list(step) for step in migrations],
-            "counts": counts(connection),
+            "counts": row_counts(connection),
         },
     }
 

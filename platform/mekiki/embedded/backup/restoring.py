@@ -17,7 +17,7 @@ from mekiki.config.plain import UnusableFileError, UserError
 from mekiki.config.regular_files import NotRegularError, open_regular
 from mekiki.embedded import identity, places
 from mekiki.embedded.backup import archive, database
-from mekiki.embedded.backup.making import COUNTED, counts
+from mekiki.embedded.backup.making import COUNTED, row_counts
 from mekiki.embedded.backup.progress import Progress
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
@@ -175,7 +175,7 @@ def _extract(entries: Iterator[archive.Entry], home: Path, progress: Progress) -
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise archive.twice(entry.name) from None
+            raise archive.duplicate_entry_error(entry.name) from None
         with os.fdopen(handle, "wb") as out:
             entry.copy(out.write, progress.advance)
         has_dump |= entry.name == archive.DUMP
@@ -199,7 +199,7 @@ def _load(home: Path, expected: dict[str, int], external: str) -> None:
         with database.own_server(home) as url:
             database.load(url, dump, whole=False)
             with psycopg.connect(url) as connection:
-                _compare(counts(connection), expected)
+                _compare(row_counts(connection), expected)
     dump.unlink()
 
 

@@ -21,7 +21,7 @@ def read(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def new() -> dict[str, str]:
+def new_passwords() -> dict[str, str]:
     """Return a new password for each role: 256 bits in letters, digits, - and _."""
     return {role: secrets.token_urlsafe(32) for role in ROLES}
 

@@ -79,7 +79,7 @@ class Child:
         self.last_exit = {"at": state.now(), "code": code, "error": error[:500], "memory": memory}
         return pause
 
-    def hurry(self) -> None:
+    def make_due(self) -> None:
         """Make a waiting child due now, because the cause of its failure may be gone."""
         if self.phase == state.WAITING:
             self.next_start, self.next_try = time.monotonic(), state.now()

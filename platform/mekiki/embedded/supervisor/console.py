@@ -25,7 +25,7 @@ class Console:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.colour = supports_color() and env.colour()
+        self.colour = supports_color() and env.allows_colour()
         with contextlib.suppress(AttributeError):
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 

@@ -26,7 +26,7 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
     On a new home this takes seconds, later almost no time. Raises PlainError if the application's role has
     rights that it should not have, and DATABASE_OWNER_URL says that the roles are separate.
     """
-    endpoints.connect(replace(servers, database_url=owner_url))
+    endpoints.use_servers(replace(servers, database_url=owner_url))
     if owner_url != servers.database_url:
         preparing.make_application_role(owner_url, servers.database_url)
     changed = bring_up_to_date(console)
@@ -35,7 +35,7 @@ def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> i
         application=connecting.role_of(servers.database_url),
         report=env.text("DATABASE_REPORT_ROLE"),
     )
-    endpoints.connect(servers)
+    endpoints.use_servers(servers)
     _check_role(console, separate=owner_url != servers.database_url)
     return changed
 
@@ -75,14 +75,14 @@ def bring_up_to_date(console: Console) -> int:
     return len(plan)
 
 
-def relocate() -> None:
+def update_moved_paths() -> None:
     """Update file paths in the database after the home was moved or restored elsewhere."""
     from mekiki.datasets.services import relocate_uploads
 
     relocate_uploads()
 
 
-def signing_key(console: Console) -> None:
+def create_signing_key(console: Console) -> None:
     """Create the platform's signing key at the first start.
 
     At a later start, print a message if the key cannot sign. A problem with the key does not stop the start.

@@ -59,7 +59,7 @@ def reachable_host(host: str) -> str:
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
 
 
-def answers(host: str, port: int) -> int:
+def http_status(host: str, port: int) -> int:
     """Return the HTTP status of the first page, or 0 if the web server does not respond yet."""
     connection = http.client.HTTPConnection(reachable_host(host).strip("[]"), port, timeout=10)
     try:

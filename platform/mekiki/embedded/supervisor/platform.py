@@ -160,4 +160,4 @@ class Platform:
 
     def connect(self) -> None:
         """Connect Django and Celery of this process to the platform's servers."""
-        endpoints.connect(endpoints.Endpoints(self.database_url, self.broker_url, self.url, self.pid))
+        endpoints.use_servers(endpoints.Endpoints(self.database_url, self.broker_url, self.url, self.pid))

@@ -17,7 +17,7 @@ from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints, identity, state
 from mekiki.embedded.ballast import ReserveFile
 from mekiki.embedded.leftovers import terminate_stale_process
-from mekiki.embedded.lock import HomeLock, not_writable
+from mekiki.embedded.lock import HomeLock, not_writable_message
 from mekiki.embedded.memory import out_of_memory_kills
 from mekiki.embedded.postgres import Postgres
 from mekiki.embedded.process import last_lines, rotate
@@ -25,7 +25,7 @@ from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import children, first
 from mekiki.embedded.supervisor.child import REPORT_LOG_AFTER_EXITS, Child
 from mekiki.embedded.supervisor.console import Console
-from mekiki.embedded.supervisor.listener import answers, listen, reachable_host
+from mekiki.embedded.supervisor.listener import http_status, listen, reachable_host
 from mekiki.embedded.valkey import Valkey
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Supervisor:
             for name in ("run", "logs"):
                 (make_home(home) / name).mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:
-            raise UserError(not_writable(home, problem)) from None
+            raise UserError(not_writable_message(home, problem)) from None
         self.console = Console(home / "logs" / "mekiki.log")
         # Removed from the environment before any child starts.
         self.admin_password = env.pop("MEKIKI_ADMIN_PASSWORD")
@@ -158,15 +158,17 @@ class Supervisor:
         postgres = None if env.text("DATABASE_URL") else Postgres(self.home / "postgres")
         valkey = None if env.text("BROKER_URL") else Valkey(self.home / "valkey")
         if postgres and (self.home / "postgres").exists():
-            self._ballast = ReserveFile((self.home / "postgres").resolve(), disk.reserve())
-            self._ballast.look()  # on a full disk, the database needs this space to start
+            self._ballast = ReserveFile((self.home / "postgres").resolve(), disk.reserve_bytes())
+            self._ballast.adjust()  # on a full disk, the database needs this space to start
         # Servers start in parallel, because their addresses are known before they respond.
         if valkey:
             valkey.launch()
             self.running.append(Child("valkey", valkey))
         if postgres:
             postgres.launch()
-            self._ballast = self._ballast or ReserveFile((self.home / "postgres").resolve(), disk.reserve())
+            self._ballast = self._ballast or ReserveFile(
+                (self.home / "postgres").resolve(), disk.reserve_bytes()
+            )
             self.running.append(Child("postgres", postgres))
         self.endpoints = endpoints.Endpoints(
             database_url=postgres.url if postgres else env.text("DATABASE_URL"),
@@ -193,9 +195,9 @@ class Supervisor:
         owner_url = postgres.owner_url if postgres else env.text("DATABASE_OWNER_URL")
         owner_url = owner_url or self.endpoints.database_url
         changed = first.migrate(self.console, self.endpoints, owner_url)
-        first.relocate()
+        first.update_moved_paths()
         if self.with_worker and children.worker_installed():
-            first.signing_key(self.console)
+            first.create_signing_key(self.console)
         self._raise_if_stop_requested()
         self.waiting_for_input = True
         try:
@@ -230,7 +232,7 @@ class Supervisor:
 
     def _wait_for_web(self, web: Child) -> None:
         deadline = time.monotonic() + 60
-        while not (status := answers(self.host, self.port)):
+        while not (status := http_status(self.host, self.port)):
             self._raise_if_stop_requested()
             if not web.server.alive() or time.monotonic() > deadline:
                 raise SupervisorError(self._with_log_end(web, _("The web server did not start.")))
@@ -293,9 +295,9 @@ class Supervisor:
 
         After the end of a shortage, waiting children start at once.
         """
-        if self._ballast and self._ballast.look() == "given up":
+        if self._ballast and self._ballast.adjust() == "given up":
             self.console.warn(_("The disk is full. Disk space reserved for the database was released."))
-        before, self._shortage = self._shortage, disk.shortage()
+        before, self._shortage = self._shortage, disk.shortage_reason()
         for child in self.running:
             if isinstance(child.server, Valkey):
                 child.server.keep_messages(not self._shortage)
@@ -306,7 +308,7 @@ class Supervisor:
                 "The disk is nearly full: less than %(reserve)s MB is free. Imports, trainings and label "
                 "sets wait."
             )
-            % {"reserve": disk.reserve() >> 20},
+            % {"reserve": disk.reserve_bytes() >> 20},
             disk.READ_ONLY: _(
                 "A folder of the home cannot be written. Imports, trainings and label sets wait."
             ),
@@ -316,7 +318,7 @@ class Supervisor:
             return
         self.console.ok(_("There is free space on the disk again. Everything continues."))
         for child in self.running:
-            child.hurry()
+            child.make_due()
 
     def _handle_exit(self, child: Child, error: str = "") -> None:
         """Report the end of a child and the time of its next start.
@@ -365,7 +367,7 @@ class Supervisor:
         self.console.ok(text % {"title": child.title, "pid": child.server.pid})
         if isinstance(child.server, Postgres | Valkey):
             for other in self.running:
-                other.hurry()
+                other.make_due()
         self._write_state()
 
     def _write_state(self) -> None:

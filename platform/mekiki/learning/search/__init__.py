@@ -1,6 +1,12 @@
 """Search in embeddings: the index, the nearest images, and search texts that a worker embeds."""
 
-from mekiki.learning.search.neighbours import MAX_HITS, Neighbours, SearchTooSlowError, nearest, vector_of
+from mekiki.learning.search.neighbours import (
+    MAX_HITS,
+    Neighbours,
+    SearchTooSlowError,
+    nearest_images,
+    vector_of,
+)
 from mekiki.learning.search.serving import serving_encoder
 from mekiki.learning.search.tending import enqueue_index_build, maintain_search
 from mekiki.learning.search.texts import Problem, TextVectorResult, find_text_vector
@@ -14,7 +20,7 @@ __all__ = [
     "enqueue_index_build",
     "find_text_vector",
     "maintain_search",
-    "nearest",
+    "nearest_images",
     "serving_encoder",
     "vector_of",
 ]

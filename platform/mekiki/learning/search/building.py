@@ -25,7 +25,7 @@ Report = Callable[[int, int], None]
 Session = psycopg.Connection[Any]
 
 
-def name_of(encoder_id: int) -> str:
+def index_name(encoder_id: int) -> str:
     """Return the name of an encoder's index in the database."""
     return f"{PREFIX}{encoder_id}"
 
@@ -36,17 +36,17 @@ def is_valid(session: Session, encoder_id: int) -> bool:
         _value(
             session,
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
-            [name_of(encoder_id)],
+            [index_name(encoder_id)],
         )
     )
 
 
-def size_of(session: Session, encoder_id: int) -> int:
+def embedding_count(session: Session, encoder_id: int) -> int:
     """Return the number of embeddings of the encoder."""
     return int(_value(session, "SELECT count(*) FROM learning_embedding WHERE encoder_id = %s", [encoder_id]))
 
 
-def memory_for(rows: int, dim: int, *, local: bool) -> int:
+def build_memory_mb(rows: int, dim: int, *, local: bool) -> int:
     """Return the memory for the build in megabytes.
 
     A build with the graph in memory is several times faster than a build on disk. One element takes 2 bytes
@@ -67,7 +67,7 @@ def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) ->
     twice a second with numbers of images. An exception from it stops the build and leaves no incomplete
     index.
     """
-    total = size_of(own, encoder_id)
+    total = embedding_count(own, encoder_id)
     while not _value(own, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
         report(0, total)
         time.sleep(POLL_SECONDS)
@@ -78,7 +78,7 @@ def build(own: Session, watcher: Session, encoder_id: int, *, report: Report) ->
         local = own.info.host.startswith("/")
         # The server checks that its client still exists, so the build ends when this process is killed.
         own.execute("SET client_connection_check_interval = '2s'")
-        memory = f"{memory_for(total, dim, local=local)}MB"
+        memory = f"{build_memory_mb(total, dim, local=local)}MB"
         own.execute("SELECT set_config('maintenance_work_mem', %s, false)", [memory])
         if local:
             helpers = max(0, min(4, (os.cpu_count() or 1) - 1))
@@ -103,7 +103,9 @@ def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: in
         "CREATE INDEX CONCURRENTLY {} ON learning_embedding "
         "USING hnsw ((vector::halfvec({})) halfvec_ip_ops) WITH (m = {}, ef_construction = {}) "
         "WHERE encoder_id = {}"
-    ).format(sql.Identifier(name_of(encoder_id)), *map(sql.Literal, (dim, DEGREE, BUILD_WIDTH, encoder_id)))
+    ).format(
+        sql.Identifier(index_name(encoder_id)), *map(sql.Literal, (dim, DEGREE, BUILD_WIDTH, encoder_id))
+    )
     failure: list[BaseException] = []
 
     def run() -> None:
@@ -116,7 +118,7 @@ def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: in
     thread.start()
     try:
         while thread.is_alive():
-            report(progress(watcher, encoder_id, total) or 0, total)
+            report(build_progress(watcher, encoder_id, total) or 0, total)
             thread.join(POLL_SECONDS)
     except BaseException:
         while thread.is_alive():
@@ -130,7 +132,7 @@ def _create(own: Session, watcher: Session, encoder_id: int, dim: int, total: in
         raise failure[0]
 
 
-def undo(session: Session, encoder_id: int) -> bool:
+def drop_unless_building(session: Session, encoder_id: int) -> bool:
     """Drop a finished index unless it is being built now, and return whether it was dropped."""
     if not _value(session, "SELECT pg_try_advisory_lock(%s, %s)", [LOCK, encoder_id]):
         return False
@@ -141,7 +143,7 @@ def undo(session: Session, encoder_id: int) -> bool:
     return True
 
 
-def progress(session: Session, encoder_id: int, total: int) -> int | None:
+def build_progress(session: Session, encoder_id: int, total: int) -> int | None:
     """Return how many of `total` images are already in the index, or None if no build is running."""
     row = session.execute(
         "SELECT done, total FROM learning_search_index_progress(%s)", [encoder_id]
@@ -153,7 +155,7 @@ def progress(session: Session, encoder_id: int, total: int) -> int | None:
 
 
 def _drop(encoder_id: int) -> sql.Composed:
-    return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(name_of(encoder_id)))
+    return sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(sql.Identifier(index_name(encoder_id)))
 
 
 def _value(session: Session, query: str, values: list[Any]) -> Any:

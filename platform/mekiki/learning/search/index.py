@@ -20,7 +20,7 @@ from django.db import connection
 
 from mekiki.learning.models import Embedding, Encoder
 from mekiki.learning.search import building, keeper
-from mekiki.learning.search.building import PREFIX, Report, name_of
+from mekiki.learning.search.building import PREFIX, Report, index_name
 
 # Up to this number of images all vectors are compared, which is exact and fast.
 EXACT_UP_TO = 10_000
@@ -44,7 +44,7 @@ class IndexState:
     rows: int  # approximate number of vectors, as of the build or the last vacuum
 
 
-def states() -> dict[int, IndexState]:
+def index_states() -> dict[int, IndexState]:
     """Return encoder id → state of its index, for all existing indexes."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -67,7 +67,7 @@ def is_searchable(encoder: Encoder) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT i.indisvalid FROM pg_index i WHERE i.indexrelid = to_regclass(%s)",
-            [name_of(encoder.pk)],
+            [index_name(encoder.pk)],
         )
         row = cursor.fetchone()
     return bool(row and row[0])

@@ -44,13 +44,13 @@ def request_build(own: building.Session, encoder_id: int, *, report: building.Re
     """
     if building.is_valid(own, encoder_id):
         return False
-    total = building.size_of(own, encoder_id)
+    total = building.embedding_count(own, encoder_id)
     own.execute(f"LISTEN {RESULT_CHANNEL}")
     asked = -NOTICE_SECONDS
     missed = time.monotonic()
     try:
         while not building.is_valid(own, encoder_id):
-            done = building.progress(own, encoder_id, total)
+            done = building.build_progress(own, encoder_id, total)
             report(done or 0, total)
             now = time.monotonic()
             if done is not None or _is_keeper_running(own):
@@ -143,7 +143,7 @@ class IndexBuilder:
                 elif verb == "stop" and encoder_id and encoder_id == self._made:
                     # The request to stop came just after the index was finished. Its job has already ended.
                     self._made = 0
-                    building.undo(session, encoder_id)
+                    building.drop_unless_building(session, encoder_id)
 
     def _build(self, session: building.Session, encoder_id: int) -> None:
         def watch(_done: int, _total: int) -> None:

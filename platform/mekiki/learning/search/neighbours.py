@@ -47,7 +47,7 @@ def vector_of(encoder: Encoder, image: Image) -> NDArray[np.float32] | None:
     return None if row is None else np.asarray(row.vector, np.float32)
 
 
-def nearest(
+def nearest_images(
     *, encoder: Encoder, vector: NDArray[np.floating], images: QuerySet[Image], limit: int = MAX_HITS
 ) -> Neighbours:
     """Return the `limit` images of `images` most similar to `vector` (d,), ties by ascending image id.

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.payloads import IndexPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Encoder
 from mekiki.learning.search import index, texts
@@ -26,7 +27,7 @@ def maintain_search() -> dict[str, int]:
 
     Must run outside a transaction.
     """
-    known = index.states()
+    known = index.index_states()
     asked = 0
     encoders = {encoder.pk: encoder for encoder in Encoder.objects.all()}
     for encoder in encoders.values():
@@ -39,7 +40,7 @@ def maintain_search() -> dict[str, int]:
         needed = owner is not None and index.is_needed(encoder_id)
         if not needed or (owner is not None and _still_to_embed(owner) > REBUILD_ABOVE * state.rows):
             dropped += index.drop(encoder_id)
-    return {"asked": asked, "dropped": dropped, "forgotten": texts.prune()}
+    return {"asked": asked, "dropped": dropped, "forgotten": texts.delete_unused_texts()}
 
 
 def enqueue_index_build(*, encoder: Encoder) -> bool:
@@ -62,14 +63,15 @@ def enqueue_index_build(*, encoder: Encoder) -> bool:
     by_head = Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=encoder)
     by_name = Dataset.objects.filter(archived_at__isnull=True, encoder_name=encoder.name)
     dataset = by_head.order_by("pk").first() or by_name.order_by("pk").first()
-    enqueue(kind=Kind.INDEX, dataset=dataset, key=key, payload={"encoder": encoder.pk})
+    enqueue(kind=Kind.INDEX, dataset=dataset, key=key, payload=IndexPayload(encoder=encoder.pk).as_json())
     return True
 
 
 def _embedding_jobs(encoder: Encoder) -> QuerySet[Job]:
     """Return the active jobs that embed with this encoder.
 
-    They are selected by name, because the encoder's row can be newer than the job.
+    They are selected by name (EncodePayload, ChangeEncoderPayload), because the encoder's row can be newer
+    than the job.
     """
     named = Q(payload__encoder=encoder.name)
     own = Q(dataset__encoder_name=encoder.name) & ~Q(payload__has_key="encoder")

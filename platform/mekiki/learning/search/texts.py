@@ -84,7 +84,7 @@ class TextVectorResult:
         return self.problem.sentence(self.detail) if self.problem else ""
 
 
-def digest_of(text: str) -> str:
+def text_digest(text: str) -> str:
     """Return the SHA-256 of a text, which is its key in the cache."""
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -124,7 +124,7 @@ def _wait(row: TextEmbedding, seconds: float) -> None:
 def _row(encoder: Encoder, text: str, user: User) -> TextEmbedding | None:
     """Return the row of a text, created if it is new, or None if too many texts are waiting."""
     now = clock.now()
-    row = TextEmbedding.objects.filter(encoder=encoder, digest=digest_of(text)).first()
+    row = TextEmbedding.objects.filter(encoder=encoder, digest=text_digest(text)).first()
     if row is not None:
         if clock.has_passed(LAST_USE_PRECISION, row.used_at, at=now):
             TextEmbedding.objects.filter(pk=row.pk).update(used_at=now)
@@ -134,7 +134,7 @@ def _row(encoder: Encoder, text: str, user: User) -> TextEmbedding | None:
         return None
     row, _made = TextEmbedding.objects.get_or_create(
         encoder=encoder,
-        digest=digest_of(text),
+        digest=text_digest(text),
         defaults={"text": text, "created_by": user, "used_at": now},
     )
     return row
@@ -217,7 +217,7 @@ def record_problem(*, row: TextEmbedding, problem: Problem, **detail: Any) -> No
     )
 
 
-def prune(keep: int = KEEP) -> int:
+def delete_unused_texts(keep: int = KEEP) -> int:
     """Delete the least recently used texts beyond `keep`, and return the number of deleted texts."""
     last = TextEmbedding.objects.order_by("-used_at").values_list("used_at", flat=True)[keep : keep + 1]
     edge = next(iter(last), None)

@@ -9,6 +9,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
+from mekiki.jobs.payloads import PredictPayload
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.selectors import active_labels
@@ -16,7 +17,7 @@ from mekiki.learning.models import Champion, Head
 from mekiki.learning.selectors import champion
 
 
-def job_key(dataset: Dataset) -> str:
+def promotion_job_key(dataset: Dataset) -> str:
     """Return the key of the job that promotes a chosen head. A dataset has one active job of this kind."""
     return f"use_head:{dataset.pk}"
 
@@ -74,7 +75,7 @@ def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
         raise ValidationError(_("This head is in use already."))
     if why := promotion_obstacle(dataset, head):
         raise ValidationError(why)
-    if Job.objects.filter(key=job_key(dataset), state__in=ACTIVE_STATES).exists():
+    if Job.objects.filter(key=promotion_job_key(dataset), state__in=ACTIVE_STATES).exists():
         raise ValidationError(
             _("Another head is already being promoted. Wait until that has ended, or stop it.")
         )
@@ -86,7 +87,11 @@ def request_promotion(*, dataset: Dataset, head: Head, user: User) -> Job:
         data={"version": head.version, "digest": head.digest},
     )
     return enqueue(
-        kind=Kind.PREDICT, dataset=dataset, key=job_key(dataset), payload={"head": head.pk}, user=user
+        kind=Kind.PREDICT,
+        dataset=dataset,
+        key=promotion_job_key(dataset),
+        payload=PredictPayload(head=head.pk).as_json(),
+        user=user,
     )
 
 

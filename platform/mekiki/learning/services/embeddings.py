@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import EncodePayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.binary import INT8, blank_rows, copy_in, halfvec
 from mekiki.learning.models import (
@@ -32,7 +33,7 @@ def request_encoding(*, dataset: Dataset, encoder: str = "", user: User | None =
         kind=Kind.ENCODE,
         dataset=dataset,
         key=encoding_key(dataset, encoder),
-        payload={"encoder": encoder},
+        payload=EncodePayload(encoder=encoder).as_json(),
         user=user,
     )
 

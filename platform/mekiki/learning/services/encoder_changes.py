@@ -19,6 +19,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.payloads import ChangeEncoderPayload
 from mekiki.jobs.services import cancel, enqueue
 from mekiki.learning.encoder_names import checked_encoder
 from mekiki.learning.models import EncoderChange
@@ -128,8 +129,9 @@ def _give_job(change: EncoderChange, act: str, user: User | None) -> None:
         kind=Kind.CHANGE_ENCODER,
         dataset=change.dataset,
         key=change_key(change.dataset),
-        # `encoder` is the name of the encoder that the job embeds with, as in jobs of kind ENCODE.
-        payload={"change": change.pk, "act": act, "encoder": change.from_name if back else change.to_name},
+        payload=ChangeEncoderPayload(
+            change=change.pk, act=act, encoder=change.from_name if back else change.to_name
+        ).as_json(),
         user=user,
     )
     if change.job.cancel_requested:  # a step that was stopped has come to rest, and its job is just ending
@@ -166,7 +168,7 @@ def request_switch(*, change: EncoderChange, user: User) -> EncoderChange:
 
 
 @transaction.atomic
-def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
+def request_revert(*, change: EncoderChange, user: User) -> EncoderChange:
     """Start the return to the previous encoder. Later decisions are kept.
 
     Raises the errors of request_switch. Also raises ValidationError if a later change replaced this change,
@@ -174,12 +176,12 @@ def request_take_back(*, change: EncoderChange, user: User) -> EncoderChange:
     """
     require_role(user, change.dataset, Role.ADMIN)
     row = _lock_change(change)
-    if why := take_back_obstacle(row):
+    if why := revert_obstacle(row):
         raise ValidationError(why, code="cannot_take_back")
     return _begin(row, "take_back", user)
 
 
-def take_back_obstacle(change: EncoderChange) -> str:
+def revert_obstacle(change: EncoderChange) -> str:
     """Return why a change cannot be taken back, as a sentence, or "" if it can be."""
     dataset = change.dataset
     in_use = encoder_in_use(dataset)

@@ -3,6 +3,7 @@
 Every step holds the lock on the dataset's row and starts from a state that allows it.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +16,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import ChangeEncoderPayload
 from mekiki.learning.models import Encoder, EncoderChange, Head
 from mekiki.learning.selectors import champion, encoder_in_use
 from mekiki.learning.services.embeddings import request_encoding
@@ -36,12 +38,12 @@ def lock_dataset(dataset: Dataset) -> Dataset:
     return Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
 
 
-def finish_change(change: EncoderChange, state: State, **fields: Any) -> None:
-    """Set the final state of a change, with the given other fields."""
+def finish_change(change: EncoderChange, state: State, **heads: Head | None) -> None:
+    """Set the final state of a change, with its heads, if they are given."""
     change.state, change.ended_at = state, clock.now()
-    for name, value in fields.items():
+    for name, value in heads.items():
         setattr(change, name, value)
-    change.save(update_fields=["state", "ended_at", *fields])
+    change.save(update_fields=["state", "ended_at", *heads])
 
 
 @transaction.atomic
@@ -53,14 +55,13 @@ def resume_change(*, job: Job) -> EncoderChange | None:
     """
     assert job.dataset is not None
     dataset = lock_dataset(job.dataset)
+    payload = ChangeEncoderPayload.of(job)
     change = (
-        EncoderChange.objects.select_related("dataset")
-        .filter(dataset=dataset, pk=job.payload["change"])
-        .first()
+        EncoderChange.objects.select_related("dataset").filter(dataset=dataset, pk=payload.change).first()
     )
     if change is None:
         raise ValidationError(gettext_lazy("This change of the encoder does not exist."))
-    allowed, acting, _resting = TRANSITIONS[job.payload["act"]]
+    allowed, acting, _resting = TRANSITIONS[payload.act]
     if change.state in allowed:
         others = EncoderChange.objects.filter(dataset=dataset, state__in=EncoderChange.OPEN).exclude(
             pk=change.pk
@@ -127,7 +128,7 @@ def begin_platform_switch(*, change: EncoderChange, job: Job) -> None:
     change.refresh_from_db()
     if change.state == State.READY and change.created_by_id is None:
         # From here on the job performs the switch, also if it is tried again.
-        job.payload = {**job.payload, "act": "switch"}
+        job.payload = replace(ChangeEncoderPayload.of(job), act="switch").as_json()
         Job.objects.filter(pk=job.pk).update(payload=job.payload)
         change.state, change.job = State.SWITCHING, job
         change.save(update_fields=["state", "job"])

@@ -10,6 +10,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import RemoveEmbeddingsPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import (
     EmbeddingRemoval,
@@ -59,7 +60,7 @@ def request_removal(*, dataset: Dataset, encoder: Encoder, user: User) -> Job:
         kind=Kind.REMOVE_EMBEDDINGS,
         dataset=row,
         key=f"remove_embeddings:{row.pk}:{encoder.pk}",
-        payload={"encoder_id": encoder.pk},
+        payload=RemoveEmbeddingsPayload(encoder_id=encoder.pk).as_json(),
         user=user,
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psycopg
 from django.db import OperationalError, connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.utils import IntegrityError
 from numpy.typing import ArrayLike, NDArray
 from psycopg import sql
@@ -37,12 +38,12 @@ DROP_PAUSE = 0.25  # seconds
 log = logging.getLogger(__name__)
 
 
-def table_of(head_id: int) -> str:
+def partition_name(head_id: int) -> str:
     """Return the name of the partition with a head's predictions."""
     return f"{TABLE}_{head_id}"
 
 
-def _lock_head(cursor: Any, head: Head) -> None:
+def _lock_head(cursor: CursorWrapper, head: Head) -> None:
     """Lock the head until the transaction ends, so that no one else stores for it or deletes it.
 
     Raises Head.DoesNotExist if the head was deleted.
@@ -51,7 +52,7 @@ def _lock_head(cursor: Any, head: Head) -> None:
     _require_head(cursor, head)
 
 
-def _require_head(cursor: Any, head: Head) -> None:
+def _require_head(cursor: CursorWrapper, head: Head) -> None:
     if not cursor.fetchone()[0]:
         raise Head.DoesNotExist(f"head {head.pk} is gone")
 
@@ -113,7 +114,7 @@ def store_predictions(
         rows["head_id"] = head.pk
         for name, values in columns.items():
             rows[name] = values[first[new]]
-        copy_in(table_of(head.pk), ["head_id", *columns], rows)
+        copy_in(partition_name(head.pk), ["head_id", *columns], rows)
     return len(rows)
 
 

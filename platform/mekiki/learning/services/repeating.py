@@ -9,6 +9,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import VerifyHeadPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import verification_key
@@ -29,7 +30,7 @@ def request_verification(*, dataset: Dataset, head: Head, user: User | None = No
         kind=Kind.VERIFY_HEAD,
         dataset=dataset,
         key=verification_key(head),
-        payload={"head": head.pk},
+        payload=VerifyHeadPayload(head=head.pk).as_json(),
         user=user,
     )
 

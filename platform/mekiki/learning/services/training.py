@@ -16,6 +16,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.services import update_settings
 from mekiki.jobs.models import Job, Kind
+from mekiki.jobs.payloads import TrainPayload
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import active_labels, current_prompt_set
 from mekiki.learning import reasons
@@ -58,7 +59,8 @@ def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> Trai
             ),
             code="nothing_confirmed",
         )
-    job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload={"trigger": str(trigger)}, user=user)
+    payload = TrainPayload(trigger=str(trigger)).as_json()
+    job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload=payload, user=user)
     return get_or_create_run(job, trigger=trigger, user=user)
 
 
@@ -99,7 +101,7 @@ def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) 
         job=job,
         defaults={
             "dataset": dataset,
-            "trigger": trigger or job.payload.get("trigger") or TrainingRun.Trigger.BUTTON,
+            "trigger": trigger or TrainPayload.of(job).trigger or TrainingRun.Trigger.BUTTON,
             "created_by": user,
         },
     )

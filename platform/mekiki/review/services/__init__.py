@@ -11,7 +11,7 @@ from mekiki.review.services.leases import (
     release_expired_leases,
     renew,
 )
-from mekiki.review.services.putting_back import put_back
+from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.undoing import undo
 
@@ -23,7 +23,6 @@ __all__ = [
     "fill_queue",
     "held_item",
     "next_items",
-    "put_back",
     "release",
     "release_expired_leases",
     "renew",
@@ -31,6 +30,7 @@ __all__ = [
     "request_refill",
     "request_training_if_due",
     "retire_audit",
+    "return_to_queue",
     "take_back_correction",
     "undo",
     "update_confirmed_label",

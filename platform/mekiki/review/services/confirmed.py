@@ -58,7 +58,7 @@ def deciding_decision(decisions: Iterable[Decision], wanted: int) -> Decision | 
     return next(d for d in counted if d.label_id == label_id)
 
 
-def update_confirmed_label(*, dataset: Dataset, image: Any) -> ConfirmedLabel | None:
+def update_confirmed_label(*, dataset: Dataset, image: Image) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
@@ -104,7 +104,7 @@ def update_confirmed_label(*, dataset: Dataset, image: Any) -> ConfirmedLabel | 
     return current
 
 
-def derive_restored(label: Label) -> None:
+def update_images_of_restored_label(label: Label) -> None:
     """Update the images that were audited under a restored label. Their first answer is valid again."""
     answered = Decision.objects.filter(
         dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABEL_KINDS
@@ -114,7 +114,7 @@ def derive_restored(label: Label) -> None:
         update_confirmed_label(dataset=label.dataset, image=image)
 
 
-def audit_answer(image: Any) -> tuple[Label | None, datetime | None]:
+def audit_answer(image: Image) -> tuple[Label | None, datetime | None]:
     """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
 
     It is the first label that reviewers gave blind, including late answers. An answer that was undone before
@@ -170,7 +170,7 @@ def _was_undone_blind(decision: Decision) -> bool:
     ).exists()
 
 
-def _was_retired(dataset: Dataset, image: Any) -> bool:
+def _was_retired(dataset: Dataset, image: Image) -> bool:
     """Return whether an earlier answer about this image was moved into training before it was undone."""
     spans = Decision.objects.filter(
         image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT

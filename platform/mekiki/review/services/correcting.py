@@ -1,7 +1,7 @@
 """Actions on the page of an image: correct its label, undo the correction, or request another review."""
 
 import uuid
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -12,23 +12,28 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
-from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import update_confirmed_label
-from mekiki.review.services.decisions import after_decision, check_note, move_to_front, record_decision
-from mekiki.review.services.leases import build_shown
+from mekiki.review.services.decisions import (
+    active_label,
+    check_note,
+    move_to_front,
+    record_decision,
+    request_follow_up_work,
+)
+from mekiki.review.services.leases import shown_of_items
 from mekiki.review.services.locks import lock_reviewer
 
 
 def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
     """Lock the image until the transaction ends, and return it with its confirmed label.
 
-    Raises UnknownHereError if the dataset does not contain the image, and ReviewError if the image has no
-    confirmed label or hides it.
+    Raises NotFoundForReviewerError if the dataset does not contain the image, and ReviewError if the image
+    has no confirmed label or hides it.
     """
     image = (
         Image.objects.filter(dataset=dataset, pk=image_id)
@@ -71,10 +76,10 @@ def correct_label(
     Earlier decisions are kept, and the audit still uses its first answer. A request that is sent again with
     the same client_key returns the same decision, with `duplicate` set.
 
-    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the image or the label
-    does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text. Raises
-    ReviewError if there is no confirmed label, if the image must be judged blind, if the label is unchanged
-    or archived, if the key was used before, or if the prediction was replaced.
+    Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the image or the
+    label does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text.
+    Raises ReviewError if there is no confirmed label, if the image must be judged blind, if the label is
+    unchanged or archived, if the key was used before, or if the prediction was replaced.
     """
     require_role(user, dataset, Role.REVIEWER)
     check_note(note)
@@ -92,25 +97,15 @@ def correct_label(
         before.duplicate = True
         return before
     image, current = _lock(dataset, image_id)
-    label = Label.objects.filter(dataset=dataset, pk=label_id).first()
-    if label is None:
-        raise NotFoundForReviewerError(
-            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
-        )
-    if label.archived_at is not None:
-        raise ReviewError(
-            "label_archived",
-            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
-            % {"label": label.name},
-        )
+    label = active_label(dataset, label_id)
     if label.pk == current.label_id:
         raise ReviewError(
             "same_label",
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _create_recheck_item(dataset, image, state=QueueItem.State.DONE, finished_at=now, overlap=1)
-    shown = build_shown(dataset=dataset, items=[item])[item.pk]
+    item = _create_recheck_item(dataset, image, finished_at=now, overlap=1)
+    shown = shown_of_items(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
             "prediction_replaced",
@@ -132,13 +127,19 @@ def correct_label(
     )
     update_confirmed_label(dataset=dataset, image=image)
     record_decision(decision, item)
-    after_decision(dataset, user)
+    request_follow_up_work(dataset, user)
     return decision
 
 
 def _create_recheck_item(
-    dataset: Dataset, image: Image, stream: str = Stream.RECHECK, **more: Any
+    dataset: Dataset,
+    image: Image,
+    stream: str = Stream.RECHECK,
+    *,
+    overlap: int | None = None,
+    finished_at: datetime | None = None,
 ) -> QueueItem:
+    """Create a finished item, to which an answer is attached or which is moved to the front."""
     head = Head.objects.filter(champion__dataset=dataset).only("pk").first()
     return QueueItem.objects.create(
         dataset=dataset,
@@ -146,7 +147,10 @@ def _create_recheck_item(
         stream=stream,
         propensity=1.0,  # chosen by a person, not drawn
         head=head,
-        **{"position": 0.0, "overlap": dataset.overlap, **more},
+        position=0.0,
+        overlap=dataset.overlap if overlap is None else overlap,
+        state=QueueItem.State.DONE,
+        finished_at=finished_at,
     )
 
 
@@ -196,7 +200,7 @@ def request_recheck(*, dataset: Dataset, user: User, image_id: int) -> QueueItem
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK
-        waiting = _create_recheck_item(dataset, image, stream, state=QueueItem.State.DONE)
+        waiting = _create_recheck_item(dataset, image, stream)
     waiting.image = image
     item = move_to_front(waiting)
     record(

@@ -57,10 +57,10 @@ def answer(
     label: required for correct. Confirm uses the label that was shown.
     milliseconds: time from display to answer, or None if the sender does not know it.
 
-    Raises PermissionDenied if the user is not a reviewer. Raises UnknownHereError if the item or the lease
-    does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast. Raises
-    ReviewError if the state forbids the answer (no prediction, a blind item, an archived label, a key that
-    was used before).
+    Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
+    lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
+    Raises ReviewError if the state forbids the answer (no prediction, a blind item, an archived label, a key
+    that was used before).
     """
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
@@ -120,7 +120,7 @@ def answer(
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image)
     record_decision(decision, item)
-    after_decision(dataset, user)
+    request_follow_up_work(dataset, user)
     return decision
 
 
@@ -147,6 +147,22 @@ def check_note(note: str) -> None:
         )
     if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
+
+
+def active_label(dataset: Dataset, label_id: int) -> Label:
+    """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived."""
+    label = Label.objects.filter(pk=label_id, dataset=dataset).first()
+    if label is None:
+        raise NotFoundForReviewerError(
+            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
+        )
+    if label.archived_at is not None:
+        raise ReviewError(
+            "label_archived",
+            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
+            % {"label": label.name},
+        )
+    return label
 
 
 def _checked_against(
@@ -176,17 +192,7 @@ def _checked_against(
         label_id = predicted
     if label_id is None:
         return kind, None
-    label = Label.objects.filter(pk=label_id, dataset=dataset).first()
-    if label is None:
-        raise NotFoundForReviewerError(
-            "unknown_label", _("This dataset has no such label. Nothing was recorded.")
-        )
-    if label.archived_at is not None:
-        raise ReviewError(
-            "label_archived",
-            _("The label “%(label)s” has been archived. Nothing was recorded; choose another one.")
-            % {"label": label.name},
-        )
+    active_label(dataset, label_id)
     return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
 
 
@@ -194,7 +200,7 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     """Lock the image and then the item until the transaction ends, and return the item.
 
     The image is locked first, because an image can have several items and an undo can move between them.
-    Raises UnknownHereError if the dataset does not contain the item.
+    Raises NotFoundForReviewerError if the dataset does not contain the item.
     """
     images = Image.objects.filter(queue_items__pk=item_id, dataset=dataset)
     image = images.select_for_update(of=("self",), no_key=True).first()
@@ -264,7 +270,7 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
     )
 
 
-def after_decision(dataset: Dataset, user: User) -> None:
+def request_follow_up_work(dataset: Dataset, user: User) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
     transaction.on_commit(lambda: _request_follow_up(dataset, user), robust=True)
 

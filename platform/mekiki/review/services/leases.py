@@ -185,14 +185,14 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
             continue
         slot = next(n for n in range(item.overlap) if n not in slots)
         new.append(Lease(item=item, slot=slot, user=user, expires_at=now + lease_time()))
-    shown = build_shown(dataset=dataset, items=[lease.item for lease in new])
+    shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
     Lease.objects.bulk_create(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 
 
-def build_shown(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
+def shown_of_items(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
     """Return item id → what the screen shows of the item.
 
     The keys are stream, propensity and blind. Items that are not blind also have the keys of the champion's

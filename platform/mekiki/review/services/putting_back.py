@@ -18,13 +18,13 @@ from mekiki.review.services.locks import lock_reviewer
 
 
 @transaction.atomic
-def put_back(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
+def return_to_queue(*, dataset: Dataset, user: User, flag_id: int) -> QueueItem:
     """Put a flagged image first in the queue and return its item.
 
     The reviewer who flagged the image may answer too. The item keeps its stream and propensity, so an audited
     image is judged blind again. A refill does not replace the item. Raises PermissionDenied if the user is
-    not an admin. Raises UnknownHereError if the dataset has no such flag. Raises ReviewError if the flag was
-    undone or if the image has all decisions that its overlap requires.
+    not an admin. Raises NotFoundForReviewerError if the dataset has no such flag. Raises ReviewError if the
+    flag was undone or if the image has all decisions that its overlap requires.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q
@@ -14,7 +13,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import TrainingRun
+from mekiki.learning.models import Head, TrainingRun
 from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.selectors import active_decisions, audits_under_archived_labels
@@ -38,7 +37,7 @@ FILLING = (Kind.REFILL, Kind.TRAIN, Kind.PREDICT)
 def fill_queue(
     *,
     dataset: Dataset,
-    head: Any,
+    head: Head,
     image_ids: Sequence[int],
     streams: Sequence[str],
     propensities: Sequence[float],
@@ -156,7 +155,7 @@ def _changed_since(dataset: Dataset, last: Job) -> bool:
     return any(row is not None and row[0] > since for row in newest)
 
 
-def _items_added_since(dataset: Dataset, asked_at: Any) -> bool:
+def _items_added_since(dataset: Dataset, asked_at: datetime) -> bool:
     """Return whether items were added since `asked_at`.
 
     The caller knows that the queue is short again, so REFILL_INTERVAL does not apply then.

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import includes_role
-from mekiki.accounts.http import number_in, user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import image_for
 from mekiki.datasets.models import Image
@@ -95,7 +95,7 @@ def correct(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Give another label to an image with a confirmed label."""
 
     def act(picture: Image) -> str:
-        label, version = number_in(request.POST.get("label", "")), request.POST.get("head", "")
+        label, version = parse_number(request.POST.get("label", "")), request.POST.get("head", "")
         if label is None:
             raise ReviewError("no_label", _("Choose a label. Nothing was changed."))
         decision = services.correct_label(
@@ -104,7 +104,7 @@ def correct(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
             image_id=picture.pk,
             label_id=label,
             client_key=_key(request.POST.get("client_key", "")),
-            head_version=number_in(version),
+            head_version=parse_number(version),
             note=request.POST.get("note", "").strip(),
         )
         return _("The confirmed label is “%(label)s” now.") % {"label": decision.label}

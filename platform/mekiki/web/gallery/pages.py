@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from mekiki.config.keyset import beyond, take
+from mekiki.config.keyset import after_key, take_page
 from mekiki.datasets.models import Image
 
 PAGE_SIZE = 60
@@ -29,7 +29,7 @@ def load_page(images: QuerySet[Image], sort: str, after: str = "", before: str =
     key = _parse_key(after or before, with_confidence=bool(sort))
     backwards = bool(before) and key is not None
     images = _in_order(images, sort, key, falling=descending != backwards)
-    rows, more = take(images, PAGE_SIZE)
+    rows, more = take_page(images, PAGE_SIZE)
     if backwards:
         rows.reverse()
     first = page_key(rows[0], sort) if rows and ((key and not backwards) or (backwards and more)) else ""
@@ -44,7 +44,7 @@ def _in_order(
     if key is not None:
         confidence, pk = key
         keys: list[tuple[str, Any]] = [] if confidence is None else [("confidence", confidence)]
-        images = images.filter(beyond(*keys, ("pk", pk), descending=falling))
+        images = images.filter(after_key(*keys, ("pk", pk), descending=falling))
         if not sort and "answered" in images.query.annotations:
             images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
     sign = "-" if falling else ""

@@ -17,7 +17,7 @@ from mekiki.learning.models import Head
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
-from mekiki.review.finding import FilterForm, filter_images, leaves_out_hidden
+from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.searching import search
 from mekiki.web.gallery.pages import load_page, load_page_of_hits
@@ -87,7 +87,7 @@ def _list_context(
     matches = images.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
     return {
         "images": page.images,
-        "left_out": blinding.hidden_count(dataset) if leaves_out_hidden(asked) else 0,
+        "left_out": blinding.hidden_count(dataset) if uses_hidden_facts(asked) else 0,
         "newer": page.newer,
         "older": page.older,
         "total": total,

@@ -79,7 +79,7 @@ def confusion_on_audit(
     return _confusion(evaluation.report.confusion, evaluation.report.label_ids, labels, slug)
 
 
-def of_reviewed(head: Head, labels: dict[int, Label]) -> Confusion | None:
+def confusion_on_reviewed(head: Head, labels: dict[int, Label]) -> Confusion | None:
     """Return the out-of-fold matrix on the reviewed labels. It does not estimate accuracy."""
     cross = head.metrics.cross_validated_on_reviewed_labels
     return _confusion(cross.confusion, head.label_ids, labels, "") if cross is not None else None

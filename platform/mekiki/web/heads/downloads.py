@@ -15,7 +15,7 @@ from mekiki.learning.accuracy import COUNT_COLUMNS, changes_since, counts_of, un
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
-from mekiki.review.blinding import hidden, hidden_ids, neutral_name
+from mekiki.review.blinding import hidden_condition, hidden_ids, neutral_name
 from mekiki.review.models import Decision
 
 CHUNK = 2000  # rows whose decisions are loaded in one query
@@ -36,7 +36,7 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
     The cells of a decision that is not on record are empty.
     """
     yield TRAINING_COLUMNS
-    condition = hidden(head.dataset)
+    condition = hidden_condition(head.dataset)
     stored = (
         head.training_labels.order_by("image_id")
         .values_list("image_id", "image__sha256", "image__name", "label__name", "decision_id", "others")

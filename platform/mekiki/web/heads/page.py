@@ -69,7 +69,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "choice": choice_of(shown),
         "strengths": strengths_of(shown),
         "reliability": reliability_of(cross),
-        "reviewed_confusion": confusion.of_reviewed(shown, labels),
+        "reviewed_confusion": confusion.confusion_on_reviewed(shown, labels),
         "repeated": _repeated(shown),
     }
     return render(request, "web/head.html", context)

@@ -1,24 +1,25 @@
 """Filters and tags for accuracy figures: `{% load accuracy %}`. The texts come from learning.accuracy."""
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from django import template
 
 from mekiki.learning import accuracy
-from mekiki.learning.accuracy import AuditCounts
+from mekiki.learning.accuracy import AuditCounts, Estimate
+from mekiki.learning.models import Evaluation
 from mekiki.review.audit_counts import audit_counts
 
 register = template.Library()
 
-register.filter("support", accuracy.support)
+register.filter("support", accuracy.support_sentence)
 register.filter("in_a_cell", accuracy.accuracy_cell)
 register.filter("images_in_a_cell", accuracy.sample_size_cell)
 register.filter("leads_with_interval", accuracy.leads_with_interval)
 
 
 @register.filter
-def headline(estimate: Any) -> str:
+def headline(estimate: Estimate | None) -> str:
     """Return the main figure.
 
     In an interval, no line break separates a number from its percent sign.
@@ -28,7 +29,7 @@ def headline(estimate: Any) -> str:
 
 
 @register.simple_tag
-def accuracy_notes(evaluation: Any, now: AuditCounts | None = None) -> list[str]:
+def accuracy_notes(evaluation: Evaluation | None, now: AuditCounts | None = None) -> list[str]:
     """Return the sentences beside a figure. `now`: the dataset's counts, read here if they are not given."""
     if evaluation is None:
         return []
@@ -45,17 +46,18 @@ def compared_headline(side: dict[str, Any]) -> str:
 @register.filter
 def compared_support(side: dict[str, Any]) -> str:
     """Return the sample behind that figure."""
-    return accuracy.support(_estimate(side))
+    return accuracy.support_sentence(_estimate(side))
 
 
-def _estimate(side: dict[str, Any]) -> Any:
+def _estimate(side: dict[str, Any]) -> Estimate:
     """Return one side of a comparison as an estimate.
 
     Comparisons made before images were weighted have no `value`: the plain share is used.
     """
     share = side.get("value")
     share = side["correct"] / side["n"] if share is None else share
-    return SimpleNamespace(**{name: side[name] for name in ("n", "correct", "low", "high")}, accuracy=share)
+    figures = {name: side[name] for name in ("n", "correct", "low", "high")}
+    return cast(Estimate, SimpleNamespace(**figures, accuracy=share))
 
 
 @register.filter
@@ -65,4 +67,4 @@ def compared_notes(audit: dict[str, Any]) -> list[str]:
     A comparison made before all counts were stored has only the number of images with an archived label.
     """
     counts = audit.get("counts") or {"archived_label": audit.get("archived", 0)}
-    return accuracy.notes(AuditCounts(**counts))
+    return accuracy.notes_on_counts(AuditCounts(**counts))

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from mekiki.accounts.access import includes_role
+from mekiki.accounts.access import DatasetLike, includes_role
 from mekiki.accounts.models import Role
 from mekiki.jobs import progress
 from mekiki.learning.figures import count, percent
@@ -85,7 +85,7 @@ def optional_url(name: str, *args: object) -> str:
 
 
 @register.simple_tag
-def running_jobs(dataset: object) -> list[progress.JobStatus]:
+def running_jobs(dataset: DatasetLike) -> list[progress.JobStatus]:
     """Return the active jobs of a dataset, the running ones first."""
     return progress.active_jobs_of(dataset)
 

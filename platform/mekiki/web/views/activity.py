@@ -26,6 +26,7 @@ from mekiki.exports.models import LabelSet
 from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind
+from mekiki.jobs.payloads import FreezePayload
 from mekiki.web import activity_log, events
 
 ENDED_JOBS = 10
@@ -44,12 +45,12 @@ def activity(request: HttpRequest, slug: str) -> HttpResponse:
         "section": "activity",
         "jobs": progress.active_jobs_of(dataset),
         "ended": [
-            (job, progress.status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
+            (job, progress.job_status(job, dataset.role), job.pk in again, left_out.get(job.pk, []))
             for job in ended
         ],
         "left_out": [item for rows in left_out.values() for item in rows],
         "may_retry": bool(again),
-        "groups": events.choices(with_users=False),
+        "groups": events.filter_choices(with_users=False),
         **activity_log.event_page_context(
             request,
             Event.objects.filter(dataset_id=dataset.pk),
@@ -65,7 +66,7 @@ def platform_activity(request: HttpRequest) -> HttpResponse:
     require_platform_admin(user_of(request))
     users, _more = people.users()
     context = {
-        "groups": events.choices(with_users=True),
+        "groups": events.filter_choices(with_users=True),
         **activity_log.event_page_context(
             request, Event.objects.all(), names=[user.username for user in users]
         ),
@@ -116,6 +117,14 @@ def cancel_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     return redirect("activity", slug)
 
 
+def _label_set_of(dataset: Dataset, job: Job) -> LabelSet | None:
+    """Return the label set that a job freezes, or None for a job of another kind."""
+    label_set_id = FreezePayload.of(job).label_set
+    if label_set_id is None:
+        return None
+    return LabelSet.objects.filter(dataset=dataset, pk=label_set_id).first()
+
+
 @require_POST
 def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     """Request again work that failed or was stopped."""
@@ -124,7 +133,7 @@ def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     if job.dataset_id != dataset.pk:
         raise Http404
     try:
-        label_set = LabelSet.objects.filter(dataset=dataset, pk=job.payload.get("label_set")).first()
+        label_set = _label_set_of(dataset, job)
         if job.kind == Kind.FREEZE and job.state in UNSUCCESSFUL_STATES and label_set is not None:
             # This also stores the new job in the label set.
             exports.retry(label_set=label_set, user=user_of(request))

@@ -14,12 +14,12 @@ from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
-from mekiki.learning.accuracy import headline, support
+from mekiki.learning.accuracy import headline, support_sentence
 from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
 from mekiki.web import charts
-from mekiki.web.next_step import decide, facts_of
+from mekiki.web.next_step import choose_next_step, facts_of
 from mekiki.web.numbers import DatasetSummary, dataset_summaries
 from mekiki.web.problems import problems_of
 from mekiki.web.templatetags.shell import count
@@ -72,7 +72,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the loop as one diagram, the learning curve and the next sensible action."""
     dataset = dataset_for(user_of(request), slug)
     standing = dataset_summaries([dataset], user_of(request))[0]
-    step = decide(facts_of(dataset, standing))
+    step = choose_next_step(facts_of(dataset, standing))
     curve = [evaluation for evaluation in learning_curve(dataset) if evaluation.n]
     stations = loop_stations(standing)
     context = {
@@ -119,7 +119,7 @@ def curve_chart(dataset: Dataset, curve: list[Evaluation]) -> SafeString | str:
         "After %(n)d answer: %(accuracy)s, %(support)s.",
         "After %(n)d answers: %(accuracy)s, %(support)s.",
         int(last.x),
-    ) % {"n": last.x, "accuracy": headline(curve[-1]), "support": support(curve[-1])}
+    ) % {"n": last.x, "accuracy": headline(curve[-1]), "support": support_sentence(curve[-1])}
     return charts.learning_curve(
         points,
         title=_("Accuracy against answers given"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts import selectors, services
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.forms import MemberForm
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Membership, Role, User
@@ -20,7 +20,7 @@ from mekiki.datasets.models import Dataset
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@confirm_first
+@require_confirmation
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the members of a dataset. Its admins add a member by user name."""
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
@@ -58,7 +58,7 @@ def _member(dataset: Dataset, user_id: int) -> User:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Give a member another role."""
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
@@ -75,7 +75,7 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Remove a member from a dataset. The member's decisions stay."""
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)

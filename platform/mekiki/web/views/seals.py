@@ -12,18 +12,18 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import require_platform_admin
-from mekiki.accounts.confirming import confirm_first
+from mekiki.accounts.confirming import require_confirmation
 from mekiki.accounts.http import user_of
-from mekiki.accounts.outbox import is_set_up
+from mekiki.accounts.outbox import is_mail_set_up
 from mekiki.audit import head_mail
 from mekiki.audit.keys import key_history
 from mekiki.audit.messages import FINDINGS
 from mekiki.audit.models import Seal, SealCheck, SealTimeStamp
-from mekiki.audit.sealing import facts_of, unsealed_count
+from mekiki.audit.sealing import signed_facts_of, unsealed_count
 from mekiki.audit.stamping import add_time_stamp
-from mekiki.audit.time_stamps import MAX_REPLY, request_for
+from mekiki.audit.time_stamps import MAX_REPLY, build_stamp_request
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
-from mekiki.jobs.progress import status
+from mekiki.jobs.progress import job_status
 from mekiki.jobs.seals import request_check, request_seal
 from verification.signing import grouped
 
@@ -83,11 +83,11 @@ def _page(
         "findings": [FINDINGS.render(f["code"], f["detail"]) for f in check.findings] if check else [],
         "stamps": SealTimeStamp.objects.order_by("-pk")[:SHOWN],
         "keys": [(key, grouped(key.fingerprint)) for key in keys],
-        "jobs": [status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],
+        "jobs": [job_status(job) for job in jobs.filter(state__in=ACTIVE_STATES)],
         "failed": last.error_for_reader if last is not None and last.state == State.FAILED else "",
         "form": form,
         "may_act": user_of(request).is_superuser,
-        "mail": is_set_up(),
+        "mail": is_mail_set_up(),
         "mailed": head_mail.last_mailed(),
     }
     if user_of(request).is_superuser:  # other users may not see addresses
@@ -96,7 +96,7 @@ def _page(
             "recipients": addresses,
             "recipients_form": recipients_form
             or RecipientsForm(initial={"recipients": "\n".join(addresses)}),
-            "troubled": head_mail.troubled(),
+            "troubled": head_mail.mails_with_problems(),
         }
     return render(request, "web/seals.html", context, status=code)
 
@@ -115,7 +115,7 @@ def request_seal_or_check(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@confirm_first
+@require_confirmation
 def mail(request: HttpRequest) -> HttpResponse:
     """Set who receives the head by mail, or mail it now."""
     require_platform_admin(user_of(request))
@@ -180,7 +180,7 @@ def stamp_request(request: HttpRequest) -> HttpResponse:
     """Download a request for a time stamp of the newest seal."""
     seal = _newest()
     response = HttpResponse(
-        request_for(facts_of(seal).statement()), content_type="application/timestamp-query"
+        build_stamp_request(signed_facts_of(seal).statement()), content_type="application/timestamp-query"
     )
     response["Content-Disposition"] = f'attachment; filename="mekiki-seal-{seal.number}.tsq"'
     return response

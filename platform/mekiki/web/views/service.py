@@ -46,7 +46,7 @@ def system_state(request: HttpRequest) -> HttpResponse:
         "processes": system.processes(),
         "disks": system.disks(),
         "attention": system.attention(),
-        "reserve": disk.reserve(),
+        "reserve": disk.reserve_bytes(),
         "waiting": system.waiting_jobs(),
     }
     return render(request, "web/system.html", context)

@@ -3,14 +3,13 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from mekiki.accounts import services
-from mekiki.accounts.selectors import user_named
+from mekiki.accounts.commands import UserCommand
 
 
-class Command(BaseCommand):
+class Command(UserCommand):
     """A command for the case that no admin can log in, or that the wrong user is an admin.
 
     It records an event in the audit log.
@@ -20,14 +19,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Add the arguments for the user and for the direction of the change."""
-        parser.add_argument("name", help="name of the user")
+        super().add_arguments(parser)
         parser.add_argument("--withdraw", action="store_true", help="remove the rights of an admin")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Change the right and print the result. The last admin cannot be withdrawn."""
-        user = user_named(options["name"])
-        if user is None:
-            raise CommandError(_("No user has this name. Nothing was changed."))
+        user = self.find_user(options["name"])
         row = services.set_admin(user=user, is_admin=not options["withdraw"], actor=None)
         message = (
             _("%(name)s is an admin of the platform now.")

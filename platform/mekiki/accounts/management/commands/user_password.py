@@ -3,17 +3,15 @@
 It is for the case that no admin can help.
 """
 
-from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from mekiki.accounts import services
-from mekiki.accounts.selectors import user_named
+from mekiki.accounts.commands import UserCommand
 
 
-class Command(BaseCommand):
+class Command(UserCommand):
     """A command that prints a new password, which must be changed at the next login.
 
     It records an event in the audit log.
@@ -21,15 +19,9 @@ class Command(BaseCommand):
 
     help = "Set a new password for a user. It must be changed at the next login."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the argument for the user."""
-        parser.add_argument("name", help="name of the user")
-
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the password on standard output and the explanation on standard error."""
-        user = user_named(options["name"])
-        if user is None:
-            raise CommandError(_("No user has this name. Nothing was changed."))
+        user = self.find_user(options["name"])
         password = services.generate_password()
         services.reset_password(user=user, password=password, actor=None)
         message = _("New password of %(name)s. It is shown this once and must be changed at the next login.")

@@ -19,6 +19,7 @@ from mekiki.datasets.report_text import report_text
 from mekiki.datasets.selectors import problems_after
 from mekiki.datasets.services import import_folder
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
+from mekiki.jobs.payloads import ImportImagesPayload
 
 POLL_SECONDS = 0.3
 # After this time in the queue, the command warns that no worker seems to run.
@@ -66,7 +67,9 @@ class Command(BaseCommand):
         except PermissionDenied as error:
             raise CommandError(str(error)) from None
         if not wait and options["json"]:
-            self._print_json({"state": job.state, "job": str(job.pk), "import": job.payload["batch"]})
+            self._print_json(
+                {"state": job.state, "job": str(job.pk), "import": ImportImagesPayload.of(job).batch}
+            )
             return
         if not wait:
             self.stdout.write(_("The import is queued. Its progress: /d/%(slug)s/activity/") % {"slug": slug})
@@ -98,7 +101,9 @@ class Command(BaseCommand):
         return job
 
     def _report(self, job: Job, *, as_json: bool) -> None:
-        batch = ImportBatch.objects.get(pk=job.payload["batch"])
+        batch_id = ImportImagesPayload.of(job).batch
+        assert batch_id is not None
+        batch = ImportBatch.objects.get(pk=batch_id)
         if as_json:
             self._print_json(
                 {
