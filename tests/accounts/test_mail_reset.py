@@ -95,7 +95,8 @@ def test_a_recipient_that_is_refused_does_not_delay_the_others(
     request_reset("bad")
     request_reset("hana")
     assert mail_reset.send_waiting_resets() == 1 and mail.outbox[0].to == ["hana@example.com"]
-    assert mail_reset.send_waiting_resets() == 0 and len(refused_recipients) == 1  # it waits before the next try
+    # The refused mail waits before the next try.
+    assert mail_reset.send_waiting_resets() == 0 and len(refused_recipients) == 1
     row = PasswordReset.objects.get(user__username="bad")
     assert row.sent_at is None and row.tries == 1 and row.next_at > clock.now()
     PasswordReset.objects.update(next_at=clock.now() - timedelta(seconds=1))

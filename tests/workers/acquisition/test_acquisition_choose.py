@@ -1,4 +1,4 @@
-"""The batch of `choose`: which images, in which order, with which propensity."""
+"""The batch of `choose_batch`: which images, in which order, with which propensity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def score_random_images(n: int, labels: int, seed: int) -> Scores:
     return score(ZeroShotHead(rng.normal(size=(labels, 4)), 3.0), rng.normal(size=(n, 4)).astype(np.float32))
 
 
-def choose_batch(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choice:
+def choose_for_random_images(n: int = 200, labels: int = 4, seed: int = 0, **changes: object) -> Choice:
     rng = np.random.default_rng(seed)
     arguments = {
         "X": rng.normal(size=(n, 4)).astype(np.float32),
@@ -51,7 +51,7 @@ def choose_batch(n: int = 200, labels: int = 4, seed: int = 0, **changes: object
 def test_invariants_of_a_batch(n, labels, batch, fraction, strategy, cold, blind, share, seed) -> None:
     rng = np.random.default_rng(seed)
     candidate, reserve = rng.random(n) < 0.7, rng.random(n) < share
-    c = choose_batch(
+    c = choose_for_random_images(
         n, labels, seed, candidate=candidate, reserve=reserve, batch=batch, audit_fraction=fraction,
         strategy=strategy, cold=cold or blind, scores=None if blind else score_random_images(n, labels, seed),
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_invariants_of_a_batch(n, labels, batch, fraction, strategy, cold, blind
 @pytest.mark.parametrize("batch", [1, 3, 20, 100])
 def test_audit_share_is_exact_in_expectation(batch: int) -> None:
     share = [
-        np.mean(choose_batch(400, seed=s, batch=batch, strategy="random").stream == "audit")
+        np.mean(choose_for_random_images(400, seed=s, batch=batch, strategy="random").stream == "audit")
         for s in range(1500)
     ]
     spread = np.std(share) / np.sqrt(1500) + 1e-9
@@ -81,7 +81,7 @@ def test_audit_share_is_exact_in_expectation(batch: int) -> None:
 def test_every_prefix_has_its_share_of_audits() -> None:
     audits_at = np.zeros(100)
     for s in range(300):
-        audit = choose_batch(400, seed=s, batch=100, strategy="random").stream == "audit"
+        audit = choose_for_random_images(400, seed=s, batch=100, strategy="random").stream == "audit"
         audits_at += audit
         assert np.abs(audit.cumsum() - 0.15 * np.arange(1, 101)).max() < 1.01
         assert audit[:20].sum() in (2, 3, 4)
@@ -122,40 +122,45 @@ def test_propensities_equal_the_frequencies_of_20_000_draws() -> None:
 
 def test_propensities_equal_the_documented_ones() -> None:
     reserve = np.arange(200) < 50
-    c = choose_batch(reserve=reserve)
+    c = choose_for_random_images(reserve=reserve)
     audits = int((c.stream == "audit").sum())
     assert audits in (5, 6, 7)
     np.testing.assert_allclose(c.propensity[c.stream == "audit"], audits / 50, rtol=1e-6)
     assert (c.propensity[c.stream == "uncertain"] == 1.0).all()
-    r = choose_batch(reserve=reserve, strategy="random")
+    r = choose_for_random_images(reserve=reserve, strategy="random")
     np.testing.assert_allclose(r.propensity[r.stream == "diverse"], (40 - audits) / 150, rtol=1e-6)
 
 
 def test_the_batch_depends_on_the_seed_only() -> None:
     fixed = {"scores": score_random_images(200, 4, 0), "reserve": np.arange(200) < 60}
-    a, b = choose_batch(strategy="random", **fixed), choose_batch(strategy="random", **fixed)
+    a, b = (
+        choose_for_random_images(strategy="random", **fixed),
+        choose_for_random_images(strategy="random", **fixed),
+    )
     assert a.index.tolist() == b.index.tolist()
     assert a.stream.tolist() == b.stream.tolist()
-    assert choose_batch(seed=1, strategy="random", **fixed).index.tolist() != a.index.tolist()
-    assert choose_batch(**fixed).index.tolist() == choose_batch(**fixed).index.tolist()
+    assert choose_for_random_images(seed=1, strategy="random", **fixed).index.tolist() != a.index.tolist()
+    assert (
+        choose_for_random_images(**fixed).index.tolist() == choose_for_random_images(**fixed).index.tolist()
+    )
 
 
 def test_other_images_fill_the_batch_of_a_small_reserve() -> None:
     reserve = np.arange(200) < 2
-    c = choose_batch(reserve=reserve, batch=100)
+    c = choose_for_random_images(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "audit").sum() == 2
 
 
 def test_audits_fill_the_batch_of_a_small_pool() -> None:
     reserve = np.arange(200) < 190
-    c = choose_batch(reserve=reserve, batch=100)
+    c = choose_for_random_images(reserve=reserve, batch=100)
     assert len(c) == 100
     assert (c.stream == "uncertain").sum() == 10
 
 
 def test_cold_start_divides_the_batch_among_zero_shot_labels() -> None:
-    c = choose_batch(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
+    c = choose_for_random_images(cold=True, labelled_counts=np.zeros(4, int), reserve=np.zeros(200, bool))
     assert set(c.stream) == {"diverse"}
     counts = np.bincount(score_random_images(200, 4, 0).label[c.index], minlength=4)
     assert counts.max() - counts.min() <= 1
@@ -163,7 +168,7 @@ def test_cold_start_divides_the_batch_among_zero_shot_labels() -> None:
 
 def test_margin_chooses_the_most_uncertain() -> None:
     s = score_random_images(2000, 4, 0)
-    c = choose_batch(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
+    c = choose_for_random_images(2000, reserve=np.zeros(2000, bool), audit_fraction=0.0)
     assert np.median(s.margin[c.index]) < np.quantile(s.margin, 0.15)
 
 
@@ -182,7 +187,7 @@ def test_margin_chooses_the_most_uncertain() -> None:
 )
 def test_invalid_arguments_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        choose_batch(**changes)
+        choose_for_random_images(**changes)
 
 
 def test_margin_beats_random_on_digits() -> None:
@@ -220,7 +225,7 @@ def test_coverage_needs_no_scores_and_avoids_covered_images(strategy: str) -> No
     X = corners + np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32) * 0.1
     candidate = np.ones(200, bool)
     candidate[[3, 60]] = False  # corners 0 and 1 are covered
-    c = choose_batch(
+    c = choose_for_random_images(
         X=X, scores=None, candidate=candidate, reserve=np.zeros(200, bool), batch=2, audit_fraction=0.0,
         strategy=strategy,
     )  # fmt: skip
@@ -238,7 +243,7 @@ def test_coverage_does_not_count_audited_images_as_covered() -> None:
     candidate, reserve = np.ones(100, bool), np.zeros(100, bool)
     candidate[[0, 50]] = False  # both corners have a label,
     reserve[50:53] = True  # but the label of the second is an audit
-    c = choose_batch(
+    c = choose_for_random_images(
         X=X,
         scores=None,
         candidate=candidate,

@@ -86,9 +86,7 @@ def test_stopped_download_is_resumed(fake_hub: FakeHub, tmp_path: Path) -> None:
     assert len(partial_files(tmp_path)) == 1
     fake_hub.requests.clear()
     progress_bytes: list[int] = []
-    hub = Hub(
-        tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: progress_bytes.append(done)
-    )
+    hub = Hub(tmp_path, endpoint=fake_hub.address, progress=lambda done, _total: progress_bytes.append(done))
     path = hub.first_available("maker/big", ["weights.bin"])
     assert path is not None
     assert path.read_bytes() == fake_hub.models["maker/big"]["weights.bin"]
