@@ -1,6 +1,6 @@
 """The test database, migrated once for every state of the migrations.
 
-All migrations together take some ten seconds of a processor. The first session that needs them writes a dump
+All migrations together take some seconds of a processor. The first session that needs them writes a dump
 of the migrated database to the folder for temporary files. Later sessions, and the other processes of a
 parallel run, load the dump.
 """
@@ -37,15 +37,20 @@ def create() -> None:
     from django.db import connection
 
     FOLDER.mkdir(mode=0o700, exist_ok=True)
-    dump = FOLDER / f"{digest()}.sql"
-    with FileLock(f"{dump}.lock"):
-        if not dump.exists():
+    file = dump()
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
             connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-            draft = dump.with_suffix(f".{os.getpid()}")
+            draft = file.with_suffix(f".{os.getpid()}")
             _run("pg_dump", "--file", str(draft), database=connection.settings_dict["NAME"])
-            draft.rename(dump)
+            draft.rename(file)
             return
-    _load(dump)
+    _load(file)
+
+
+def dump() -> Path:
+    """Return the dump of the migrated database. The fixture `django_db_setup` creates it."""
+    return FOLDER / f"{digest()}.sql"
 
 
 def _load(dump: Path) -> None:

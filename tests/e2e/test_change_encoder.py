@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from mekiki.embedded.supervisor import Platform
+from tests import prepared_homes
 from tests.e2e.test_journey import PASSWORD, go, log_in, wait_for_text
 from tests.workers.conftest import COLOURS, make_model, picture
 
@@ -54,7 +55,7 @@ while leased := next_items(dataset=dataset, user=admin, count=1):
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Platform]:
     variables = {
         "DATABASE_URL": "",
         "BROKER_URL": "",
@@ -62,7 +63,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         "MEKIKI_ADMIN_PASSWORD": PASSWORD,
     }
     expect.set_options(timeout=120_000)
-    home = tmp_path_factory.mktemp("change") / "home"
+    home = prepared_homes.prepare(tmp_path_factory.mktemp("change") / "home")
     make_model(home / "models" / "line-camera", seed=21, dim=24, context=12)
     with Platform(home, env=variables, quiet=True) as started:
         yield started

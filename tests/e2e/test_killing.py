@@ -18,6 +18,7 @@ import redis
 
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import Platform
+from tests import prepared_homes
 from tests.e2e.killing import FINISHED, TAKEN_UP, Reviewer, Site, check_answers, until
 
 pytestmark = pytest.mark.slow
@@ -45,12 +46,15 @@ def images(photos: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, photos: Path, images: int) -> Iterator[Site]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, photos: Path, images: int
+) -> Iterator[Site]:
     """Start one platform for all tests.
 
     The dataset "answers" is predicted and waits for reviewers. The other datasets are empty.
     """
-    platform = Platform(tmp_path_factory.mktemp("killing") / "home", quiet=True, env=SETTINGS)
+    home = prepared_homes.prepare(tmp_path_factory.mktemp("killing") / "home")
+    platform = Platform(home, quiet=True, env=SETTINGS)
     try:
         platform.start()
         site = Site(platform, ["answers", "main", "broker", "database", "child", "all"])

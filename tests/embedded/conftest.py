@@ -7,18 +7,26 @@ import psutil
 import pytest
 
 from mekiki.embedded.supervisor import Platform
+from tests import prepared_homes
 
 # These tests do not use the session's own servers.
 EMBEDDED = {"DATABASE_URL": "", "BROKER_URL": ""}
 
 
 @pytest.fixture
-def new_platform(tmp_path: Path) -> Iterator[Callable[..., Platform]]:
-    """Return a function that creates a Platform on a new home. All are stopped and deleted at the end."""
+def new_platform(tmp_path: Path, django_db_setup: None) -> Iterator[Callable[..., Platform]]:
+    """Return a function that creates a Platform on a new home. All are stopped and deleted at the end.
+
+    The home has a migrated database, unless `first_start` is true.
+    """
     platforms: list[Platform] = []
 
-    def make(name: str = "home", *, home: Path | None = None, **options: object) -> Platform:
+    def make(
+        name: str = "home", *, home: Path | None = None, first_start: bool = False, **options: object
+    ) -> Platform:
         options = {"env": EMBEDDED, **options}
+        if home is None and not first_start:
+            prepared_homes.prepare(tmp_path / name)
         platform = Platform(home or tmp_path / name, quiet=True, **options)  # type: ignore[arg-type]
         platforms.append(platform)
         return platform

@@ -18,6 +18,7 @@ from mekiki.accounts.models import User
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import first
 from mekiki.embedded.supervisor.console import Console
+from tests import prepared_homes
 from tests.embedded.conftest import EMBEDDED, processes_of
 
 
@@ -62,8 +63,8 @@ class Terminal:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "home"
+def home(tmp_path: Path, django_db_setup: None) -> Iterator[Path]:
+    yield prepared_homes.prepare(tmp_path / "home")
     places.delete_database(tmp_path / "home" / "postgres")
 
 

@@ -26,6 +26,7 @@ from mekiki.embedded.secrets import make_home
 from mekiki.embedded.supervisor import Platform
 from mekiki.embedded.valkey import Valkey
 from mekiki.simulation.clients import HttpClient
+from tests import prepared_homes
 from tests.conftest import PREFIX
 from tests.e2e.killing import Site
 from tests.embedded.conftest import EMBEDDED
@@ -101,6 +102,8 @@ class PlatformOnSmallDisk:
             (home / "postgres").symlink_to(self.database)
         else:
             self.database = home / "postgres"
+            self.database.mkdir(mode=0o700)
+        prepared_homes.copy_cluster(self.database)
         # The database's log grows by 16 MB, so the ballast must hold at least two steps.
         one_process_each = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
         self.platform = Platform(
@@ -162,7 +165,7 @@ class PlatformOnSmallDisk:
 
 
 @pytest.fixture(scope="module")
-def platform_on_small_disk() -> Iterator[PlatformOnSmallDisk]:
+def platform_on_small_disk(django_db_setup: None) -> Iterator[PlatformOnSmallDisk]:
     with small_disk(700) as disk:
         small_platform = None
         try:

@@ -42,7 +42,7 @@ def open_page(platform: Platform) -> int:
 @pytest.mark.slow
 def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     """One platform for checks that would each need a start."""
-    platform = new_platform("目利き's home, with spaces")
+    platform = new_platform("目利き's home, with spaces", first_start=True)
     platform.start()
     home = platform.home
 
@@ -116,7 +116,7 @@ def log_after(home: Path, word: str) -> list[str]:
 
 
 def test_port_in_use_is_reported_before_anything_starts(new_platform: NewPlatform) -> None:
-    platform = new_platform()
+    platform = new_platform(first_start=True)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         refused = run_mekiki(platform, "up", "--port", str(port))
@@ -131,7 +131,10 @@ def test_external_servers_replace_the_embedded_servers(new_platform: NewPlatform
     with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
     platform = new_platform(
-        env={"DATABASE_URL": external_url, "BROKER_URL": _valkey}, worker=False, beat=False
+        first_start=True,
+        env={"DATABASE_URL": external_url, "BROKER_URL": _valkey},
+        worker=False,
+        beat=False,
     )
     platform.start()
     assert set(platform.pids()) == {"web"}
@@ -150,12 +153,12 @@ def test_platform_that_cannot_start_reports_the_reason(new_platform: NewPlatform
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PlatformError, match=f"Port {port} is in use"):
-            new_platform(port=port).start()
+            new_platform(first_start=True, port=port).start()
 
 
 def test_invalid_variable_is_reported(new_platform: NewPlatform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEKIKI_PORT", "eighty")
-    refused = run_mekiki(new_platform(), "up")
+    refused = run_mekiki(new_platform(first_start=True), "up")
     assert refused.returncode != 0
     assert refused.stderr.strip() == "MEKIKI_PORT must be a whole number, not 'eighty'."
 
