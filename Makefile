@@ -32,10 +32,10 @@ run: $(VENV)/.installed  ## Run the empty platform on this machine (ARGS="--port
 
 test: lint chromium  ## Check and test everything, a real browser included (ARGS="tests/embedded -x")
 	@# More processes than cores: many tests wait for a server or a browser. Each process has its own database, and one
-	@# thread for its arithmetic. Tests with a browser run in processes of their own, because Playwright keeps an event loop.
+	@# thread for its arithmetic.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile -m "not e2e" --durations=30 --durations-min=2 && \
-	    $(BIN)/python -m pytest -n 2 --dist loadfile -m e2e --durations=10 --durations-min=2; fi
+	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 \
+	    --durations-min=2; fi
 
 check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not e2e and not slow"

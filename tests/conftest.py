@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,13 +83,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that took long in a complete run. `make check` leaves them out."""
-    from tests.slow import names_of_slow_tests
+    """Mark the tests that took long in a complete run, and put the files with the most seconds first."""
+    from tests.slow import seconds_of_slow_tests
 
-    slow = names_of_slow_tests()
+    seconds = seconds_of_slow_tests()
     for item in items:
-        if item.nodeid.partition("[")[0] in slow:
+        if item.nodeid.partition("[")[0] in seconds:
             item.add_marker(pytest.mark.slow)
+    of_file: Counter[str] = Counter()
+    for name, of_test in seconds.items():
+        of_file[name.partition("::")[0]] += of_test
+    items.sort(key=lambda item: -of_file[item.nodeid.partition("::")[0]])
 
 
 def _make_test_role(server: "Postgres") -> str:

@@ -1,8 +1,10 @@
-"""Which tests `make check` leaves out: the tests that took long, by the times of a complete run.
+"""How long the slow tests took in a complete run.
 
-    python -m pytest -n 2 -m "not e2e" --junitxml=times.xml && python -m tests.slow times.xml
+    python -m pytest -n 3 --dist loadfile --junitxml=times.xml && python -m tests.slow times.xml
 
-writes tests/slow_tests.txt again. A test that is not in the file counts as fast.
+writes tests/slow_tests.txt again: the seconds and the node id of a test in each line. A test that is not in
+the file counts as fast. `make check` leaves the slow tests out. `make test` starts the files with the most
+seconds first, so that no process is left alone with a long file at the end.
 """
 
 import sys
@@ -14,13 +16,17 @@ SECONDS = 1.0  # of all cases of a test together, with their setup
 LIST = Path(__file__).with_name("slow_tests.txt")
 
 
-def names_of_slow_tests() -> set[str]:
-    """Return the node ids, without parameters, of the tests that are listed as slow."""
-    return set(LIST.read_text("utf-8").split())
+def seconds_of_slow_tests() -> dict[str, float]:
+    """Return the seconds of the slow tests by node id without parameters."""
+    rows = (line.split(maxsplit=1) for line in LIST.read_text("utf-8").splitlines())
+    return {name: float(seconds) for seconds, name in rows}
 
 
-def slow_tests(report: Path) -> list[str]:
-    """Return the node ids, without parameters, of the tests of a JUnit report that took SECONDS or longer."""
+def slow_tests(report: Path) -> list[tuple[str, float]]:
+    """Return (node id, seconds) of the tests of a JUnit report that took SECONDS or longer.
+
+    The node ids are without parameters.
+    """
     seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.parse(report).iter("testcase"):
         *folders, last = case.get("classname", "").split(".")
@@ -29,8 +35,9 @@ def slow_tests(report: Path) -> list[str]:
         file = "/".join(parts[: depth + 1]) + ".py"
         name = case.get("name", "").partition("[")[0]
         seconds["::".join([file, *parts[depth + 1 :], name])] += float(case.get("time", 0))
-    return sorted(name for name, total in seconds.items() if total >= SECONDS)
+    return sorted((name, total) for name, total in seconds.items() if total >= SECONDS)
 
 
 if __name__ == "__main__":
-    LIST.write_text("\n".join(slow_tests(Path(sys.argv[1]))) + "\n", "utf-8")
+    lines = [f"{seconds:.1f} {name}\n" for name, seconds in slow_tests(Path(sys.argv[1]))]
+    LIST.write_text("".join(lines), "utf-8")
