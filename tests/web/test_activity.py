@@ -273,7 +273,10 @@ def test_every_recorded_event_has_a_sentence_and_a_filter_entry():
     assert len(recorded) > 30, "too few recorded kinds were found in the code"
     without_sentence = [f"{where} records {kind}" for where, kind in recorded if kind not in set(EVENTS)]
     assert not without_sentence, "\n".join(without_sentence)
-    assert set(EVENTS) <= {kind for _where, kind in recorded}, "sentences of events that are never recorded"
+    older = {"user.name_shared"}  # recorded by older versions, in logs that nobody can change
+    assert set(EVENTS) - older <= {kind for _where, kind in recorded}, (
+        "sentences of events that are never recorded"
+    )
     filter_kinds = {
         kind for _group, _words, kinds in events.filter_choices(with_users=True) for kind, _label in kinds
     }
