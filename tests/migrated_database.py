@@ -1,6 +1,6 @@
 """The test database, migrated once for every state of the migrations.
 
-All migrations together take some ten seconds of a processor. The first session that needs them writes a dump
+All migrations together take some five seconds of a processor. The first session that needs them writes a dump
 of the migrated database to the folder for temporary files. Later sessions, and the other processes of a
 parallel run, load the dump.
 """

@@ -260,6 +260,6 @@ def test_storage_takes_few_queries(root: User, django_assert_max_num_queries) ->
 
 
 def test_usage_of_images_stored_before(dataset: Dataset) -> None:
-    """The migration counts the stored images. A dataset without images has no row."""
+    """A dataset without images has no row."""
     assert not DatasetUsage.objects.filter(dataset=dataset).exists()
     assert quotas.dataset_usage(dataset) == {"images": 0, "bytes": 0}

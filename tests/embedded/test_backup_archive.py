@@ -196,9 +196,13 @@ def header(**changes: Any) -> bytes:
             header(database={"bytes": 1, "counts": {}, "migrations": [["review", "9999_later"]]}),
             "newer version",
         ),
+        (
+            header(database={"bytes": 1, "counts": {}, "migrations": [["review", "0001_initial"]]}),
+            "15868930",
+        ),
         (header(database={"bytes": 10**18, "counts": {}, "migrations": []}), "MB left"),
     ],
-    ids=["list", "deep", "bytes", "fields", "format", "migration", "space"],
+    ids=["list", "deep", "bytes", "fields", "format", "migration", "old", "space"],
 )
 def test_a_backup_this_version_cannot_restore_is_refused_before_anything_is_written(
     content: bytes, message: str, tmp_path: Path, embedded: Callable[[], None]

@@ -18,7 +18,6 @@ from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
 from mekiki.embedded.supervisor import Platform, PlatformError
 from tests.embedded.conftest import EMBEDDED
-from tests.roles import as_owner
 
 NewPlatform = Callable[..., Platform]
 
@@ -259,23 +258,3 @@ def test_a_copy_of_a_running_home_touches_nothing_of_the_original(
     with psycopg.connect(connecting.owner_url(moved.home, moved.database_url)) as connection:
         assert connection.execute("SELECT count(*) FROM proof").fetchone() == (0,)
     assert str(original.home) in (twin / "logs" / "mekiki.log").read_text()
-
-
-@pytest.mark.django_db
-def test_a_database_of_a_newer_version_is_refused() -> None:
-    from django.db import connection
-    from django.db.migrations.recorder import MigrationRecorder
-
-    from mekiki.embedded.supervisor import first
-    from mekiki.embedded.versions import NewerVersionError
-
-    recorder = MigrationRecorder(connection)
-    with as_owner():
-        recorder.record_applied("datasets", "9999_from_the_future")
-    with pytest.raises(NewerVersionError, match="9999_from_the_future"):
-        first.bring_up_to_date(None)  # type: ignore[arg-type]
-    # Removed apps of other projects do not matter.
-    with as_owner():
-        recorder.record_unapplied("datasets", "9999_from_the_future")
-        recorder.record_applied("someone_elses", "0001_initial")
-    assert first.bring_up_to_date(None) == 0  # type: ignore[arg-type]

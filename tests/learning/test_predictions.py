@@ -18,7 +18,6 @@ import numpy as np
 import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 
 from mekiki.datasets.models import Image
@@ -28,7 +27,7 @@ from mekiki.learning.models import Head, Prediction
 from mekiki.learning.services import predictions
 from mekiki.review.services.leases import _predicted
 from tests.factories import ChampionFactory, DatasetFactory, HeadFactory, ImageFactory, LabelFactory
-from tests.roles import as_owner, grant_rights, superuser_url, test_database_url, without_append_only
+from tests.roles import as_owner, superuser_url, test_database_url, without_append_only
 from tests.waiting import is_blocked_by, until
 from workers.embeddings import Mirror
 from workers.heads.scoring import Scores
@@ -390,47 +389,6 @@ def test_storing_resumes_after_a_kill(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < stored <= 20_000 - there
     assert Prediction.objects.count() == Image.objects.filter(dataset=scene.dataset).count() == 20_000
     assert "_by_label" in indexes(scene.head)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_migration_keeps_rows_in_both_directions() -> None:
-    scene, elsewhere = Scene(), Scene()
-    second = scene.new_head()
-    for head in (scene.head, second):
-        scene.store(head)
-    elsewhere.store()
-    before = rows()
-
-    def migrate(name: str) -> None:
-        with as_owner():
-            MigrationExecutor(connection).migrate([("learning", name)])
-        grant_rights()
-
-    try:
-        migrate("0007_challenger_heads")
-        assert rows() == before and partitions() == set()
-        extra = ImageFactory(dataset=elsewhere.dataset)
-        sql(
-            "INSERT INTO learning_prediction VALUES (%s, %s, %s, NULL, 1, 1, 0)",
-            elsewhere.head.pk, extra.pk, elsewhere.labels[0].pk,
-        )  # fmt: skip
-        with pytest.raises(IntegrityError), transaction.atomic():  # foreign keys again
-            sql("DELETE FROM learning_head WHERE id = %s", second.pk)
-            sql("SET CONSTRAINTS ALL IMMEDIATE")
-        before = rows()
-    finally:
-        newest = MigrationExecutor(connection).loader.graph.leaf_nodes("learning")
-        with as_owner():
-            MigrationExecutor(connection).migrate(newest)
-        grant_rights()
-    assert rows() == before
-    heads = (scene.head, second, elsewhere.head)
-    assert {predictions.table_of(head.pk) for head in heads} <= partitions()
-    for head in heads:
-        assert indexes(head) == ALL_INDEXES
-    sql("DELETE FROM datasets_image WHERE id = %s", extra.pk)
-    assert len(rows()) == len(before) - 1
-    assert scene.store(scene.new_head()) == 6
 
 
 @pytest.mark.django_db(transaction=True)

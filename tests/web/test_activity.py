@@ -267,7 +267,8 @@ def test_every_kind_of_event_that_is_recorded_has_words_and_a_place_in_the_filte
     assert len(recorded) > 30, "the code records many kinds; this many were found"
     wordless = [f"{where} records {kind}" for where, kind in recorded if kind not in set(EVENTS)]
     assert not wordless, "\n".join(wordless)
-    assert set(EVENTS) <= {kind for _where, kind in recorded}, "words for what nothing records"
+    older = {"user.name_shared"}  # recorded by older versions, in logs that nobody can change
+    assert set(EVENTS) - older <= {kind for _where, kind in recorded}, "words for what nothing records"
     offered = {kind for _group, _words, kinds in events.choices(with_users=True) for kind, _label in kinds}
     assert offered == set(EVENTS)
     for language in ("en", "ja"):

@@ -133,7 +133,7 @@ class User(AbstractUser):
 
 
 def _strip_collision_mark(key: str) -> str:
-    """Return a stored key without the mark that migration 0005 added to keys that were not unique."""
+    """Return a stored key without the mark that an older version added to keys that were not unique."""
     return key.partition(COLLISION_MARK)[0]
 
 

@@ -15,7 +15,7 @@ from mekiki.jobs.kinds import Kind as Kind
 class Identity(models.Func):
     """The next number of an identity column, for use as a column default only.
 
-    Migration 0013 creates the column.
+    The first migration creates the column.
     """
 
     template = "DEFAULT"

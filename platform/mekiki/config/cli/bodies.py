@@ -64,16 +64,18 @@ def run_django(program: str, arguments: Sequence[str]) -> None:
 
     command = ManagementUtility([program, *arguments])
     if arguments and arguments[0] in COMMANDS_AS_OWNER:
-        _run_as_owner(command.execute)
+        shows_help = not {"-h", "--help"}.isdisjoint(arguments)
+        _run_as_owner(command.execute, migrates=arguments[0] == "migrate" and not shows_help)
     else:
         command.execute()
 
 
-def _run_as_owner(execute: Callable[[], None]) -> None:
+def _run_as_owner(execute: Callable[[], None], *, migrates: bool) -> None:
     from django.conf import settings
 
     from mekiki.embedded import endpoints
     from mekiki.embedded.roles import connecting, rights
+    from mekiki.embedded.versions import refuse_database_of_other_version
 
     running = endpoints.read(settings.HOME)
     running = replace(
@@ -83,6 +85,8 @@ def _run_as_owner(execute: Callable[[], None]) -> None:
     )
     owner = connecting.owner_url(settings.HOME, running.database_url)
     endpoints.connect(replace(running, database_url=owner))
+    if migrates:
+        refuse_database_of_other_version()
     execute()
     if owner != running.database_url:
         application = connecting.role_of(running.database_url)

@@ -22,7 +22,7 @@ from mekiki.embedded.backup.progress import Progress
 from mekiki.embedded.lock import HomeLock
 from mekiki.embedded.roles import connecting
 from mekiki.embedded.secrets import make_home
-from mekiki.embedded.versions import refuse_newer
+from mekiki.embedded.versions import refuse_other_versions
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _opened(file: Path) -> Iterator[Any]:
 def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
     """Return the description inside the backup.
 
-    Raises DamagedError or NewerVersionError.
+    Raises DamagedError, NewerVersionError or OlderVersionError.
     """
     content = entry.content(archive.MAX_HEADER_BYTES)
     try:
@@ -123,7 +123,7 @@ def _read_header(entry: archive.Entry, file: Path) -> dict[str, Any]:
             _("%(file)s was made by a newer version of Mekiki. Nothing was changed. Install that version.")
             % {"file": file}
         )
-    refuse_newer(steps, str(file))
+    refuse_other_versions(steps, str(file))
     return dict(header)
 
 

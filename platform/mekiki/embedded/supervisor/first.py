@@ -17,7 +17,7 @@ from mekiki.config.plain import UserError
 from mekiki.embedded import endpoints
 from mekiki.embedded.roles import checking, connecting, preparing, rights
 from mekiki.embedded.supervisor.console import Console
-from mekiki.embedded.versions import refuse_newer
+from mekiki.embedded.versions import refuse_database_of_other_version
 
 
 def migrate(console: Console, servers: endpoints.Endpoints, owner_url: str) -> int:
@@ -64,14 +64,17 @@ def _check_role(console: Console, *, separate: bool) -> None:
 def bring_up_to_date(console: Console) -> int:
     """Run the missing migrations as the role of this connection, and return their number.
 
-    Raises NewerVersionError if a newer version of Mekiki wrote the database.
+    Raises NewerVersionError or OlderVersionError if this version cannot use the database.
     """
+    refuse_database_of_other_version()
     executor = MigrationExecutor(connection)
-    refuse_newer(executor.loader.applied_migrations, _("The database"))
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
         console.head(_("Preparing the database (%(count)s steps) …") % {"count": len(plan)})
         call_command("migrate", interactive=False, verbosity=0)
+    else:
+        # A home that has the replaced migrations gets the names of the squashed ones.
+        executor.check_replacements()
     return len(plan)
 
 

@@ -26,7 +26,7 @@ from mekiki.learning.models import Head
 from mekiki.learning.selectors import champion
 
 TABLE = "learning_prediction"
-# First number of an advisory lock. The triggers of migration 0008 take it in exclusive mode.
+# First number of an advisory lock. The triggers (learning/migrations) take it in exclusive mode.
 DATASET_LOCK_CLASS = 0x4D4B4C02
 # A drop needs an exclusive lock on the parent table, and readers queue behind a drop that waits. So it waits
 # only this long and is tried again later.
@@ -60,8 +60,8 @@ def _require_head(cursor: Any, head: Head) -> None:
 def open_predictions(*, head: Head) -> None:
     """Create the head's partition if it does not exist, with no index except the primary key.
 
-    Another role owns the tables, so functions of migration 0016 change them. Raises Head.DoesNotExist if the
-    head was deleted.
+    Another role owns the tables, so functions of that role (learning/migrations) change them. Raises
+    Head.DoesNotExist if the head was deleted.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT learning_open_predictions(%s)", [head.pk])
