@@ -1,7 +1,7 @@
 """The memberships, which refer to datasets, while datasets refer to users.
 
-It replaces migrations from before the first release (docs/decisions/0036), the last one of this app among them: a
-home without that one has only a part of these, and is refused (embedded/versions.py).
+It replaces migrations from before the first release (docs/decisions/0036). The last one of this app is among
+them, so that a home without it has only a part of them and is refused (embedded/versions.py).
 """
 
 from django.conf import settings
