@@ -411,24 +411,15 @@ USERS_ARE_CHANGED = {
 }
 
 
-MODULES = sorted({name.split(":")[0] for name in CASES})
-
-
-def services_of(module: str) -> list[Case]:
-    return [case for name, case in CASES.items() if name.split(":")[0] == module]
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_users_of_too_low_a_role(world: ServiceArguments, module: str) -> None:
-    for service, role, arguments in services_of(module):
+def test_services_refuse_users_of_too_low_a_role(world: ServiceArguments) -> None:
+    for service, role, arguments in CASES.values():
         assert_refused(service, getattr(world, role), arguments(world))
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_deactivated_users(world: ServiceArguments, module: str) -> None:
+def test_services_refuse_deactivated_users(world: ServiceArguments) -> None:
     world.root.is_active = False
     world.root.save()
-    for service, _role, arguments in services_of(module):
+    for service, _role, arguments in CASES.values():
         assert_refused(service, world.root, arguments(world))
 
 
