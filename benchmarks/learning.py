@@ -39,11 +39,11 @@ CONDITIONS = ("balanced", "balanced + wrong", "imbalanced", "imbalanced + wrong"
 def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
     """Yield every combination of data set, condition and seed to measure."""
     seeds = range(given.first_seed, given.first_seed + (2 if given.quick else given.seeds))
-    labels = (10, 40) if given.quick else LABELS
-    per_label = 12 if given.quick else PER_LABEL
+    labels = (10, 20) if given.quick else LABELS
+    per_label = 6 if given.quick else PER_LABEL
     sets: list[tuple[data.Data, tuple[str, ...]]] = []
     if "digits" in given.data:
-        sets.append((data.digits(300 if given.quick else None), CONDITIONS[:2]))
+        sets.append((data.digits(150 if given.quick else None), CONDITIONS[: 1 if given.quick else 2]))
     if "photographs" in given.data:
         if given.photos:
             sets.append((data.photographs(given.photos, given.cache), CONDITIONS[:2]))
@@ -51,7 +51,8 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
             print("photographs: skipped, no --photos FOLDER was given")
     if "pictures" in given.data:
         drawn = data.pictures(data.picture_counts(per_label), given.cache)
-        sets.append((data.balanced(drawn, per_label), CONDITIONS[: 1 if given.quick else 2]))
+        if not given.quick:
+            sets.append((data.balanced(drawn, per_label), CONDITIONS[:2]))
         sets.append((drawn, CONDITIONS[3 if given.quick else 2 :]))
     for what, conditions in sets:
         for condition in conditions:
@@ -124,7 +125,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0, help="0 is reported; choose methods on others")
     parser.add_argument("--data", nargs="+", default=["digits", "photographs", "pictures"])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="two seeds, few images, 40 labels")
+    parser.add_argument(
+        "--quick", action="store_true", help="two seeds, few images, 20 labels, one condition a data set"
+    )
     parser.add_argument("--json", type=Path)
     parser.add_argument(
         "--docs", action="store_true", help="write plots and docs/benchmarks.md (needs --json)"

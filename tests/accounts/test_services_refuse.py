@@ -385,13 +385,15 @@ def all_rows() -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-def assert_refused(service: Callable[..., Any], user: Any, arguments: dict[str, Any]) -> None:
-    name_of_actor = "actor" if service in USERS_ARE_CHANGED else "user"
+def assert_refused(*calls: tuple[Callable[..., Any], Any, dict[str, Any]]) -> None:
+    """Call each (service, user, arguments). The rows before the first call must be there after each."""
     before = all_rows()
-    with pytest.raises(PermissionDenied):
-        service(**arguments, **{name_of_actor: user})
-        pytest.fail(f"{service.__name__} did not refuse")
-    assert all_rows() == before, service.__name__
+    for service, user, arguments in calls:
+        name_of_actor = "actor" if service in USERS_ARE_CHANGED else "user"
+        with pytest.raises(PermissionDenied):
+            service(**arguments, **{name_of_actor: user})
+            pytest.fail(f"{service.__name__} did not refuse")
+        assert all_rows() == before, service.__name__
 
 
 # Services that change another user. Their `user` is the changed account, and `actor` acts.
@@ -411,25 +413,15 @@ USERS_ARE_CHANGED = {
 }
 
 
-MODULES = sorted({name.split(":")[0] for name in CASES})
+def test_services_refuse_users_of_too_low_a_role(world: ServiceArguments) -> None:
+    cases = CASES.values()
+    assert_refused(*((service, getattr(world, role), arguments(world)) for service, role, arguments in cases))
 
 
-def services_of(module: str) -> list[Case]:
-    return [case for name, case in CASES.items() if name.split(":")[0] == module]
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_users_of_too_low_a_role(world: ServiceArguments, module: str) -> None:
-    for service, role, arguments in services_of(module):
-        assert_refused(service, getattr(world, role), arguments(world))
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_services_refuse_deactivated_users(world: ServiceArguments, module: str) -> None:
+def test_services_refuse_deactivated_users(world: ServiceArguments) -> None:
     world.root.is_active = False
     world.root.save()
-    for service, _role, arguments in services_of(module):
-        assert_refused(service, world.root, arguments(world))
+    assert_refused(*((service, world.root, arguments(world)) for service, _role, arguments in CASES.values()))
 
 
 def test_strangers_and_deactivated_users_have_no_role() -> None:
@@ -443,14 +435,14 @@ def test_strangers_and_deactivated_users_have_no_role() -> None:
 
 def test_first_admin_of_a_dataset_is_made_only_once(world: ServiceArguments) -> None:
     world.stranger.may_create_datasets = True
-    assert_refused(accounts.make_first_admin, world.stranger, {"dataset": world.dataset})
+    assert_refused((accounts.make_first_admin, world.stranger, {"dataset": world.dataset}))
 
 
 def test_a_job_of_the_platform_is_for_admins_of_the_platform(world: ServiceArguments) -> None:
     job = JobFactory(dataset=None)
-    assert_refused(jobs.cancel, world.admin, {"job": job})
+    assert_refused((jobs.cancel, world.admin, {"job": job}))
     jobs.cancel(job=job, user=world.root)
-    assert_refused(jobs.retry, world.admin, {"job": type(job).objects.get(pk=job.pk)})
+    assert_refused((jobs.retry, world.admin, {"job": type(job).objects.get(pk=job.pk)}))
 
 
 def test_known_role_needs_no_query_and_belongs_to_one_user(world: ServiceArguments) -> None:

@@ -82,24 +82,29 @@ def known_pairs(claims: np.ndarray, shown: np.ndarray) -> np.ndarray:
     return ~(asks_state | asks_subject)
 
 
-def draw_indices(rng: np.random.Generator, shown: np.ndarray) -> np.ndarray:
-    """Return (BATCH,) indices of different pictures in random order."""
+def draw_indices(rng: np.random.Generator, shown: np.ndarray, size: int = BATCH) -> np.ndarray:
+    """Return (size,) indices of different pictures in random order."""
     is_part = shown[:, 0] != SURFACE
-    parts = round(PARTS_SHARE * BATCH)
-    if is_part.sum() < parts or (~is_part).sum() < BATCH - parts:
-        return rng.choice(len(shown), BATCH, replace=False)
+    parts = round(PARTS_SHARE * size)
+    if is_part.sum() < parts or (~is_part).sum() < size - parts:
+        return rng.choice(len(shown), size, replace=False)
     chosen = [
         rng.choice(np.flatnonzero(is_part), parts, replace=False),
-        rng.choice(np.flatnonzero(~is_part), BATCH - parts, replace=False),
+        rng.choice(np.flatnonzero(~is_part), size - parts, replace=False),
     ]
     return rng.permutation(np.concatenate(chosen))
 
 
-def batch_of(step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, drawn: Drawn) -> Batch:
-    """Return the batch of one step; the same seed and step give the same batch."""
+def batch_of(
+    step: int, *, steps: int, seed: int, tokenizer: PocketTokenizer, drawn: Drawn, size: int = BATCH
+) -> Batch:
+    """Return the batch of one step; the same seed and step give the same batch.
+
+    ``size`` is the number of pictures, at least ``SECOND_VIEWS``.
+    """
     rng = np.random.default_rng([seed, 2, step])
     side = SMALL_SIDE if step < SMALL_SIDE_SHARE * steps else FULL_SIDE
-    picks = draw_indices(rng, drawn.shown)
+    picks = draw_indices(rng, drawn.shown, size)
     rows = drawn.shown[picks]
     captions = captions_of(rng, rows)
     seen = crops(rng, drawn, np.concatenate([picks, picks[:SECOND_VIEWS]]), side)

@@ -30,11 +30,12 @@ from workers.pocket.tokenizer import PocketTokenizer
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    return training_pictures(tmp_path_factory.mktemp("cache"), count=BATCH + 20, seed=4)
+    return training_pictures(tmp_path_factory.mktemp("cache"), count=40, seed=4)
 
 
-def step_of(drawn: Drawn, seed: int = 5, step: int = 1) -> Batch:
-    return batch_of(step, steps=100, seed=seed, tokenizer=PocketTokenizer.load(), drawn=drawn)
+def step_of(drawn: Drawn, seed: int = 5, step: int = 1, size: int = SECOND_VIEWS) -> Batch:
+    """Return a batch, a small one by default because the network takes long for a batch of training."""
+    return batch_of(step, steps=100, seed=seed, tokenizer=PocketTokenizer.load(), drawn=drawn, size=size)
 
 
 def test_drawn_pictures_are_cached_for_one_seed(tmp_path) -> None:
@@ -86,7 +87,9 @@ def test_a_step_is_the_same_for_the_same_seed(drawn: Drawn) -> None:
 
 
 def test_a_batch_is_whole_and_finite(drawn: Drawn) -> None:
-    batch = step_of(drawn)
+    repeats = -(-BATCH // len(drawn.shown))
+    enough = Drawn(*(np.concatenate([part] * repeats) for part in vars(drawn).values()))
+    batch = batch_of(1, steps=100, seed=5, tokenizer=PocketTokenizer.load(), drawn=enough)
     assert batch.views.shape == (BATCH + SECOND_VIEWS, 3, 96, 96)
     assert batch.damage.shape[:2] == (BATCH + SECOND_VIEWS, 1)
     assert batch.true.shape == batch.known.shape == (BATCH, CAPTIONED + OPPOSED)
