@@ -1,5 +1,6 @@
 """Verification: a change in a label set is detected, and a hostile file does no harm."""
 
+import csv
 import io
 import json
 import subprocess
@@ -77,6 +78,13 @@ def test_a_label_set_as_written_verifies(valid_file: Path) -> None:
     assert report.ok, [str(p) for p in report.problems]
     assert report.summary["counts"] == {"labels": 10, "human": 8, "machine": 2, "images": 10}
     assert report.summary["version"] == 1 and report.summary["frozen_by"] == "admin"
+
+
+def test_verifying_keeps_the_csv_limit_of_the_process(valid_file: Path) -> None:
+    """The import of metadata tables uses the same limit, in the same process."""
+    before = csv.field_size_limit()
+    assert verify(valid_file).ok
+    assert csv.field_size_limit() == before
 
 
 def test_packing_the_same_contents_gives_the_same_bytes(valid_file: Path, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_decisions_during_the_change_are_in_the_new_head(
 
 
 @pytest.mark.parametrize(
-    "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "fill"]
+    "place", ["store_missing_predictions", "switch_over", "drop_replaced_predictions", "refill_queue"]
 )
 @pytest.mark.parametrize("act", ["switch", "take_back"])
 def test_change_killed_at_any_step_is_done_once(
@@ -201,7 +201,7 @@ def test_change_killed_at_any_step_is_done_once(
         patch.setattr(change_encoder if place == "switch_over" else after_scoring, place, die)
         with pytest.raises(change_encoder.LostClaimError):
             change_encoder.run(job, Report(job))
-    is_switched = place in {"drop_replaced_predictions", "fill"}
+    is_switched = place in {"drop_replaced_predictions", "refill_queue"}
     now, row = Champion.objects.get().head, Dataset.objects.get()
     assert (now != before) == is_switched
     # The encoder's name, the champion and its predictions always match.

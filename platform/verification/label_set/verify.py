@@ -315,13 +315,14 @@ class _Check:
 
 def _table_rows(reader: io.BufferedReader[Any]) -> Iterator[list[str]]:
     """Yield the rows of labels.csv. Invalid CSV ends the iteration early, so that the comparison fails."""
-    csv.field_size_limit(MAX_LINE_BYTES)
+    limit_of_the_process = csv.field_size_limit(MAX_LINE_BYTES)
     text = io.TextIOWrapper(reader, encoding="utf-8-sig", newline="")
     try:
         yield from csv.reader(text)
     except (csv.Error, UnicodeDecodeError):
         return
     finally:
+        csv.field_size_limit(limit_of_the_process)
         # The caller continues to read from the reader, so it must not be closed.
         text.detach()
 

@@ -244,7 +244,7 @@ def test_the_activation_is_that_of_the_weights() -> None:
     from workers.encoders import sources
 
     class AnyHub:
-        def first(self, *_arguments: Any) -> Path:
+        def first_available(self, *_arguments: Any) -> Path:
             return Path("weights.safetensors")
 
     source = sources.find_source("ViT-B-32/openai", AnyHub())  # type: ignore[arg-type]

@@ -102,8 +102,8 @@ def _reads(data: bytes, codec: str) -> bool:
 def parse(open_table: Open, encoding: str | None, store_row: StoreRow) -> list[ReportLine]:
     """Read a table (comma, semicolon or tab) row by row. Return report lines about what was not kept.
 
-    `encoding` is used if the table states none. `take` stores a row and returns False if there is no room for
-    it. Raises ProblemError metadata_invalid with the reason if the table cannot be used.
+    `encoding` is used if the table states none. `store_row` stores a row and returns False if there is no
+    room for it. Raises ProblemError metadata_invalid with the reason if the table cannot be used.
     """
     try:
         with open_table() as file:
