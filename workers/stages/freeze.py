@@ -13,10 +13,8 @@ from workers.runner import Report
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
-    """Write a label set. It is named by the payload, or it names this job."""
-    label_set_id = FreezePayload.of(job).label_set
-    of_payload = LabelSet.objects.filter(pk=label_set_id).first() if label_set_id is not None else None
-    label_set = of_payload or LabelSet.objects.filter(job=job).first()
+    """Write the label set that the payload names."""
+    label_set = LabelSet.objects.filter(pk=FreezePayload.of(job).label_set).first()
     if label_set is None:
         raise StageError(gettext_lazy("The label set to freeze does not exist."))
     report(stage="writing the label set", unit="labels")

@@ -15,8 +15,7 @@ from workers.runner import Report
 
 def run(job: Job, report: Report) -> dict[str, Any]:
     """Store the files. The import itself requests embeddings at its end."""
-    batch_id = ImportImagesPayload.of(job).batch
-    batch = ImportBatch.objects.filter(pk=batch_id).first() if batch_id is not None else None
+    batch = ImportBatch.objects.filter(pk=ImportImagesPayload.of(job).batch).first()
     if batch is None:
         raise StageError(
             gettext_lazy("This import was cancelled in the meantime. Images it had stored are kept.")

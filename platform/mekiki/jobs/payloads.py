@@ -32,7 +32,7 @@ class Payload:
 class ImportImagesPayload(Payload):
     """`batch`: the id of the import."""
 
-    batch: int | None = None
+    batch: int
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class TrainPayload(Payload):
 
 @dataclass(frozen=True)
 class FreezePayload(Payload):
-    """`label_set`: the id of the label set, None in jobs of older versions."""
+    """`label_set`: the id of the label set."""
 
-    label_set: int | None = None
+    label_set: int
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _is_past(dataset: Dataset, job: Job) -> bool:
     if job.kind == Kind.IMPORT_IMAGES:
         # The import was finished in another way or discarded.
         batch = ImportImagesPayload.of(job).batch
-        return batch is None or not dataset.imports.filter(pk=batch, finished_at__isnull=True).exists()
+        return not dataset.imports.filter(pk=batch, finished_at__isnull=True).exists()
     if job.kind == Kind.REFILL:
         return not has_champion(dataset)
     return (

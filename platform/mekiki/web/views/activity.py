@@ -22,7 +22,6 @@ from mekiki.datasets.access import dataset_for, job_for
 from mekiki.datasets.left_out import skipped_images_of
 from mekiki.datasets.models import Dataset
 from mekiki.exports import services as exports
-from mekiki.exports.models import LabelSet
 from mekiki.jobs import progress
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind
@@ -117,14 +116,6 @@ def cancel_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     return redirect("activity", slug)
 
 
-def _label_set_of(dataset: Dataset, job: Job) -> LabelSet | None:
-    """Return the label set that a job freezes, or None for a job of another kind."""
-    label_set_id = FreezePayload.of(job).label_set
-    if label_set_id is None:
-        return None
-    return LabelSet.objects.filter(dataset=dataset, pk=label_set_id).first()
-
-
 @require_POST
 def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     """Request again work that failed or was stopped."""
@@ -133,9 +124,9 @@ def retry_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
     if job.dataset_id != dataset.pk:
         raise Http404
     try:
-        label_set = _label_set_of(dataset, job)
-        if job.kind == Kind.FREEZE and job.state in UNSUCCESSFUL_STATES and label_set is not None:
+        if job.kind == Kind.FREEZE and job.state in UNSUCCESSFUL_STATES:
             # This also stores the new job in the label set.
+            label_set = dataset.label_sets.get(pk=FreezePayload.of(job).label_set)
             exports.retry(label_set=label_set, user=user_of(request))
         else:
             jobs.retry(job=job, user=user_of(request))

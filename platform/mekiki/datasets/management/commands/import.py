@@ -101,9 +101,7 @@ class Command(BaseCommand):
         return job
 
     def _report(self, job: Job, *, as_json: bool) -> None:
-        batch_id = ImportImagesPayload.of(job).batch
-        assert batch_id is not None
-        batch = ImportBatch.objects.get(pk=batch_id)
+        batch = ImportBatch.objects.get(pk=ImportImagesPayload.of(job).batch)
         if as_json:
             self._print_json(
                 {
