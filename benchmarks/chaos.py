@@ -97,7 +97,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         site = Site(platform, [REVIEWED, *IMPORTED], reviewers=names, queue_target=1500)
         draw_pictures(folder / "pictures", options.images, seed=options.seed)
         site.bring_in(REVIEWED, folder / "pictures")
-        until(lambda: site.finished(REVIEWED), 600, "the images are predicted")
+        until(lambda: site.finished(REVIEWED), "the images are predicted")
         clients = [Client(site, REVIEWED, name, pace=options.pace) for name in names]
         injector = Injector(site, options.seed, volume if volume.mounted else None, clock)
         acts = Acts(site, folder, IMPORTED, REVIEWED, options.seed)

@@ -92,7 +92,7 @@ class Injector:
         return Fault(kind, what, began, time.monotonic())
 
     def _family(self, name: str) -> list[psutil.Process]:
-        return until(lambda: self.site.family(name), 120, f"{name} runs")
+        return until(lambda: self.site.family(name), f"{name} runs")
 
     def _kill(self) -> str:
         """Send `kill -9` to a main process."""

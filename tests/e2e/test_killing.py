@@ -19,7 +19,7 @@ import redis
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
-from tests.e2e.killing import FINISHED, TAKEN_UP, Reviewer, Site, check_answers, until
+from tests.e2e.killing import Reviewer, Site, check_answers, until
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +59,7 @@ def site(
         platform.start()
         site = Site(platform, ["answers", "main", "broker", "database", "child", "all"])
         site.bring_in("answers", photos)
-        until(lambda: site.finished("answers"), FINISHED, "the first dataset is predicted")
+        until(lambda: site.finished("answers"), "the first dataset is predicted")
         site.check_complete("answers", images)
         yield site
         site.close()
@@ -72,7 +72,7 @@ def site(
 def start_embedding(site: Site, slug: str, photos: Path, images: int) -> None:
     """Start a dataset and return while its embeddings are being computed, with some of them stored."""
     site.bring_in(slug, photos)
-    stored = until(lambda: site.embedded(slug), FINISHED, "the first embeddings are stored", every=0.005)
+    stored = until(lambda: site.embedded(slug), "the first embeddings are stored", every=0.005)
     assert stored < images, "all embeddings were stored before the check"
 
 
@@ -91,18 +91,18 @@ class InterruptedJob:
 
 
 def check_resumed_jobs(site: Site, images: int, *interrupted: InterruptedJob) -> None:
-    """Check that the interrupted job is resumed within a minute and that everything after it is done."""
-    remaining = list(interrupted)
-    while remaining:
-        for job in remaining[:]:
-            if site.attempt(job.slug, job.kind) >= job.attempt:
-                print_seconds(f"job of “{job.slug}” taken up", job.since)
-                remaining.remove(job)
-            else:
-                assert time.monotonic() - job.since < TAKEN_UP, f"no worker resumes the job of {job.slug}"
-        time.sleep(0.1)
+    """Check that the interrupted jobs are resumed and that everything after them is done.
+
+    benchmarks/chaos.py measures after how many seconds a worker resumes a job.
+    """
     for job in interrupted:
-        until(lambda slug=job.slug: site.finished(slug), FINISHED, f"{job.slug} is finished")
+        until(
+            lambda job=job: site.attempt(job.slug, job.kind) >= job.attempt,
+            f"a worker resumes the job of {job.slug}",
+        )
+        print_seconds(f"job of “{job.slug}” taken up", job.since)
+    for job in interrupted:
+        until(lambda slug=job.slug: site.finished(slug), f"{job.slug} is finished")
         print_seconds(f"“{job.slug}” encoded and predicted", job.since)
         site.check_complete(job.slug, images)
 
@@ -127,7 +127,6 @@ def test_answers_survive_kills_of_the_web_server(site: Site) -> None:
             before = [len(reviewer.answers) for reviewer in reviewers]
             until(
                 lambda b=before: have_answered_more(reviewers, b, 4),
-                90,
                 "both have answered four more images",
             )
             if number % 2:
@@ -139,7 +138,6 @@ def test_answers_survive_kills_of_the_web_server(site: Site) -> None:
         count_waiting = "SELECT count(*) FROM review_queueitem WHERE id = ANY(%s) AND state = 'waiting'"
         until(
             lambda: not site.first_value(count_waiting, leased_items),
-            LEASE_SECONDS + 60,
             "what the vanished reviewer held was given on",
         )
     check_answers(site, "answers")
@@ -177,7 +175,7 @@ def test_answers_and_jobs_survive_a_kill_of_the_database(site: Site, photos: Pat
         site.close()
         assert 0 < site.embedded("database") < images
         print_seconds("PostgreSQL answers again", killed)
-        until(lambda: have_answered_more(reviewers, before, 5), 90, "both have answered five more images")
+        until(lambda: have_answered_more(reviewers, before, 5), "both have answered five more images")
         print_seconds("both reviewers go on", killed)
     check_answers(site, "answers")
     check_resumed_jobs(site, images, InterruptedJob("database", killed))
@@ -190,7 +188,7 @@ def test_jobs_survive_a_killed_worker_and_a_broker_without_messages(
     before = site.platform.pids()
     killed = site.kill("worker")
     assert 0 < site.embedded("main") < images
-    until(lambda: site.was_restarted("worker", before["worker"]), 30, "the worker is started again")
+    until(lambda: site.was_restarted("worker", before["worker"]), "the worker is started again")
     print_seconds("worker started again", killed)
 
     # A queued job whose message no worker has read, and a broker that loses the message.
@@ -202,13 +200,12 @@ def test_jobs_survive_a_killed_worker_and_a_broker_without_messages(
     )
     until(
         lambda: site.first_value(sent + " AND j.kind = 'import_images' AND j.sent_at IS NOT NULL"),
-        30,
         "it is sent",
     )
     lost = site.kill("valkey")
-    until(lambda: site.was_restarted("valkey", before["valkey"]), 30, "the broker is started again")
+    until(lambda: site.was_restarted("valkey", before["valkey"]), "the broker is started again")
     broker = redis.Redis(unix_socket_path=site.platform.broker_url.removeprefix("redis+socket://"))
-    until(lambda: _is_answering(broker), 30, "the broker answers")
+    until(lambda: _is_answering(broker), "the broker answers")
     broker.flushall()
     site.pause("worker", signal.SIGCONT)
     print_seconds("broker runs again, empty", lost)

@@ -176,9 +176,11 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     failed = lambda error: wrong.append(f"script: {error}")  # noqa: E731
     page.on("pageerror", failed)
     response = page.goto(url)
-    # The review station loads its image after the page. On other pages the pictures are part of the page.
-    page.wait_for_timeout(700 if name.startswith("review") else 150)
     assert response is not None
+    # The review station requests its image after the page. On other pages the pictures are part of the page.
+    if name.startswith("review"):
+        page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
     if response.status != expected:
         wrong.append(f"status {response.status}")
     SHOTS.mkdir(exist_ok=True)

@@ -86,7 +86,9 @@ def test_first_start_asks_for_the_admin_and_stops_on_signals(home: Path) -> None
     # Ctrl-C at the question stops everything in order.
     interrupted = Terminal(home)
     interrupted.until("Name [admin]: ")
-    interrupted.interrupt_until("PostgreSQL stopped")
+    interrupted.interrupt_until("Stopping")
+    os.write(interrupted.handle, b"\x03")  # An impatient user presses again. The stop goes on.
+    interrupted.until("PostgreSQL stopped")
     assert interrupted.end() == 0
     assert processes_of(home) == []
 

@@ -204,3 +204,56 @@ def test_undo_during_a_refill_uses_the_new_item_of_the_image():
     thread.join(30)
     assert errors_of(results) == []
     assert [leased.item for leased in station.next(user)] == [chosen]
+
+
+def refill_while_an_answer_is_saved(station: Station, user: Any, number: int) -> list[str]:
+    """Refill the queue with the image of an answer that begins before and is saved after a statement.
+
+    `number` is the place of the statement. Return the statements of the refill.
+    """
+    image = station.item().image
+    leased = station.next(user)[0]
+    begun, save, saved = threading.Event(), threading.Event(), threading.Event()
+    statements: list[str] = []
+
+    def answer() -> None:
+        with transaction.atomic():
+            station.answer(user, leased)
+            begun.set()
+            save.wait(30)
+        saved.set()
+
+    def save_after(execute: Any, sql: str, *rest: Any) -> Any:
+        result = execute(sql, *rest)
+        if len(statements) == number:
+            save.set()
+            assert saved.wait(30)
+        statements.append(sql)
+        return result
+
+    thread = threading.Thread(target=lambda: run_concurrently(answer))
+    thread.start()
+    assert begun.wait(30)
+    with connection.execute_wrapper(save_after):
+        services.fill_queue(
+            dataset=station.dataset,
+            head=station.head,
+            image_ids=[image.pk],
+            streams=["uncertain"],
+            propensities=[1.0],
+        )
+    save.set()
+    thread.join(30)
+    assert ConfirmedLabel.objects.filter(image=image).exists()
+    return statements
+
+
+def test_answer_saved_during_a_refill_is_not_requested_again():
+    station = Station(queue_target=0)
+    user = station.reviewer()
+    number, statements = 0, [""]
+    while number < len(statements):
+        statements = refill_while_an_answer_is_saved(station, user, number)
+        assert not QueueItem.objects.filter(state="waiting").exists(), statements[: number + 1]
+        number += 1
+    assert number > 5

@@ -134,6 +134,7 @@ class Supervisor:
                 os.killpg(self.stopping.server.pid, signal.SIGKILL)
         self.stop_requested = True
         if self.waiting_for_input:
+            self.waiting_for_input = False  # A further signal must not interrupt the stop.
             raise _StopRequested
 
     def _raise_if_stop_requested(self) -> None:
@@ -204,7 +205,8 @@ class Supervisor:
             first.first_admin(self.console, self.admin_password)
         except EOFError:  # Ctrl-D at the prompt
             raise _StopRequested from None
-        self.waiting_for_input = False
+        finally:
+            self.waiting_for_input = False
         connections.close_all()
         self.console.ok(_("Database ready") if changed else _("Database up to date"))
         if web:

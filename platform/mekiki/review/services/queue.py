@@ -76,10 +76,11 @@ def fill_queue(
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))
+    # Waiting images first: an answer that is saved between the two statements is then seen as a label.
+    waiting_images = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
     repeated = audits_under_archived_labels(dataset).values("pk")
     labelled = set(labels.exclude(pk__in=repeated).values_list("image_id", flat=True))
-    waiting_images = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
     items = [
         QueueItem(
