@@ -17,7 +17,7 @@ from mekiki.learning.models import Embedding, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
 from mekiki.simulation.truth import read_truth_csv
-from tests.e2e.test_pages import SHOTS, SIZES, check_page, log_in
+from tests.e2e.test_pages import SHOTS, check_page, log_in, open_page
 from tests.factories import DatasetFactory, EncoderFactory, ImageFactory, UserFactory
 from workers.encoders import load_encoder
 from workers.pocket.sample import make_sample
@@ -167,14 +167,7 @@ def test_search_pages_pass_the_page_checks(
     first = dataset.images.order_by("pk").first()
     assert first is not None
     wrong = []
-    for size, (width, height) in SIZES.items():
-        context = browser.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if size == "phone" else "light",
-            reduced_motion="reduce",
-        )
-        page = context.new_page()
-        page.size_name = size  # type: ignore[attr-defined]
+    with open_page(browser, language) as page:
         log_in(page, live_server, user, language)
         base = f"{live_server.url}/d/line-3/images/"
         for name, address in {
@@ -185,7 +178,6 @@ def test_search_pages_pass_the_page_checks(
             "search-nothing": f"{base}?text={search_text}&q=nowhere",
             "search-image": f"{base}{first.sha256}/",
         }.items():
-            wrong += [f"{name} {size}: {line}" for line in check_page(page, address, name, language)]
-        context.close()
+            wrong += [f"{name}: {line}" for line in check_page(page, address, name, language)]
     assert (SHOTS / f"search-text-{language}-phone.png").exists()
     assert not wrong, "\n".join(wrong)
