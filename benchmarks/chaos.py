@@ -82,7 +82,8 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     )
     from benchmarks.faults.work import Acts, Client, draw_pictures, verify_label_sets
     from mekiki.embedded.supervisor import Platform
-    from tests.e2e.killing import Site, until
+    from tests.e2e.killing import Site
+    from tests.waiting import until
 
     began = time.monotonic()
     volume, clock = Volume(folder / "volume", VOLUME_MB), Clock(folder)

@@ -1,19 +1,24 @@
-"""Waiting for a condition, never for a fixed time."""
+"""Waiting for a condition. A busy machine makes a test slower, but does not make it fail."""
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection
 
+PATIENCE = 600.0  # seconds
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Wait for a condition and return whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+
+def until(condition: Callable[[], Any], description: str = "the condition", every: float = 0.05) -> Any:
+    """Wait until a condition has a true value and return it.
+
+    Raises AssertionError, which contains the description, after PATIENCE.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"after {PATIENCE:.0f} s still not: {description}"
+        time.sleep(every)
+    return value
 
 
 def is_blocked_by(pid: int) -> bool:

@@ -16,7 +16,8 @@ import psutil
 
 from benchmarks.faults.clock import Clock
 from benchmarks.faults.volume import Volume
-from tests.e2e.killing import Site, until
+from tests.e2e.killing import Site
+from tests.waiting import until
 
 HOUR = 3600
 SHIFTS = (HOUR, -HOUR, 0, 24 * HOUR, -24 * HOUR, 0, 600, -600)

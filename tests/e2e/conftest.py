@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 # Playwright's synchronous interface runs an event loop in this thread, in which Django refuses the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+# A busy machine is no defect of a page.
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +34,6 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
             "--disable-sync",
         ],
     }
-
-
-@pytest.fixture
-def long_timeouts() -> Iterator[None]:
-    """Raise the time limits, because a busy machine is no defect of the page."""
-    expect.set_options(timeout=15_000)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,9 @@ import psycopg
 
 from mekiki.embedded.supervisor import Platform
 from mekiki.simulation.clients import HttpClient
+from tests.waiting import PATIENCE, until
 
 LABELS = ["crazing", "inclusion", "patches", "pitted surface", "rolled-in scale", "scratches"]
-PATIENCE = 600.0  # seconds of any wait for a condition, also on a busy machine
 
 PREPARE = """
 import json, sys
@@ -48,18 +48,6 @@ for slug in wanted["datasets"]:
     set_schema(dataset=dataset, labels=labels, user=people.admin)
 json.dump(people.passwords, sys.stdout)
 """
-
-
-def until(condition: Callable[[], Any], description: str, every: float = 0.05) -> Any:
-    """Wait until a condition has a true value and return it.
-
-    Raises AssertionError, which contains the description, after PATIENCE.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"after {PATIENCE:.0f} s still not: {description}"
-        time.sleep(every)
-    return value
 
 
 class Site:

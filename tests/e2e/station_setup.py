@@ -57,8 +57,8 @@ def press_and_wait(page: Page, key: str) -> None:
     )
 
 
-def expect_item(page: Page, item: int, timeout: float = 15_000) -> None:
-    expect(page.locator("[data-station]")).to_have_attribute("data-item", str(item), timeout=timeout)
+def expect_item(page: Page, item: int) -> None:
+    expect(page.locator("[data-station]")).to_have_attribute("data-item", str(item))
 
 
 def expect_saved(page: Page) -> None:

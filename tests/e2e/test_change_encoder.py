@@ -62,7 +62,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) ->
         "MEKIKI_ADMIN_NAME": "aiko",
         "MEKIKI_ADMIN_PASSWORD": PASSWORD,
     }
-    expect.set_options(timeout=120_000)
     home = prepared_homes.prepare(tmp_path_factory.mktemp("change") / "home")
     make_model(home / "models" / "line-camera", seed=21, dim=24, context=12)
     with Platform(home, env=variables, quiet=True) as started:

@@ -24,5 +24,5 @@ def test_import_option_for_every_page_is_used(page: Page, live_server: Any, is_c
         page.get_by_label("Every page becomes an image").focus()
         page.keyboard.press("Space")
     page.set_input_files("#import-files", [{"name": "a.tif", "mimeType": "image/tiff", "buffer": tiff(GREY)}])
-    expect(page).to_have_url(re.compile(r"/import/\d+/$"), timeout=20_000)
+    expect(page).to_have_url(re.compile(r"/import/\d+/$"))
     assert ImportBatch.objects.get(dataset=dataset).every_page is is_chosen

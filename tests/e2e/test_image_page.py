@@ -17,7 +17,6 @@ from tests.review_setup import Station
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 

@@ -47,7 +47,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         **{"DATABASE_URL": "", "BROKER_URL": ""},
         **{"MEKIKI_ADMIN_NAME": "aiko", "MEKIKI_ADMIN_PASSWORD": PASSWORD},
     }
-    expect.set_options(timeout=60_000)
     with Platform(tmp_path_factory.mktemp("journey") / "home", env=variables, quiet=True) as started:
         yield started
         started.discard()

@@ -19,7 +19,8 @@ import redis
 from mekiki.embedded import places
 from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
-from tests.e2e.killing import Reviewer, Site, check_answers, until
+from tests.e2e.killing import Reviewer, Site, check_answers
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 

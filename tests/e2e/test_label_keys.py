@@ -15,7 +15,6 @@ from tests.e2e.station_setup import expect_saved, item_of, press_and_wait, stati
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 

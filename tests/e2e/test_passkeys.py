@@ -28,9 +28,7 @@ def check_page(page: Page, name: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
-def test_passkey_is_added_and_used_for_login_and_confirmation(
-    browser: Browser, live_server: Any, long_timeouts: None
-) -> None:
+def test_passkey_is_added_and_used_for_login_and_confirmation(browser: Browser, live_server: Any) -> None:
     user = UserFactory(username="aiko", language="ja")
     context = browser.new_context(locale="ja-JP")
     page = context.new_page()

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOTS = Path(__file__).parent / "screenshots"
 
 
-def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any, long_timeouts: None) -> None:
+def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any) -> None:
     admin = UserFactory(username="aiko", is_superuser=True, may_create_datasets=True, language="ja")
     dataset = DatasetFactory(admin=admin, slug="line-3", audit_fraction=0.0)
     label, image = LabelFactory(dataset=dataset, name="打痕"), ImageFactory(dataset=dataset, stored=True)

@@ -21,7 +21,6 @@ from tests.e2e.station_setup import (
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 # Presses one key, and again when the next image is painted or after a number of milliseconds.
@@ -140,7 +139,7 @@ def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]
     page.route(re.compile(r"/images/[0-9a-f]{64}"), lambda route: route.abort())
     broken = station.item(image=image_with_files(station))
     page.keyboard.press("Enter")
-    expect_item(page, broken.pk, timeout=20_000)
+    expect_item(page, broken.pk)
     expect(page.locator("[data-loading]")).to_contain_text("could not be loaded")
     page.keyboard.press("2")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")

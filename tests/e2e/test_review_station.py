@@ -24,7 +24,6 @@ from tests.e2e.station_setup import (
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.usefixtures("long_timeouts"),
 ]
 
 SHOTS = Path(__file__).parent / "screenshots"
@@ -215,7 +214,7 @@ def test_empty_queue_shows_the_reason_and_then_new_images(enter: Callable[..., P
     press_and_wait(page, "Enter")
     expect(page.locator("[data-empty-text]")).to_contain_text("Nothing is left to review now")
     fresh = station.item(image=image_with_files(station))
-    expect_item(page, fresh.pk, timeout=20_000)
+    expect_item(page, fresh.pk)
     expect(page.locator("[data-empty]")).to_be_hidden()
 
 

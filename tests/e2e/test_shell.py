@@ -47,18 +47,18 @@ def test_progress_is_updated_and_the_page_reloads_at_the_end(
     job_row = page.locator(f'[data-job="{job.pk}"]')
     expect(job_row.locator("[data-job-detail]")).to_contain_text("10 %")
     services.record_heartbeat(job, done=640)
-    expect(job_row.locator("[data-job-detail]")).to_contain_text("64 %", timeout=8000)
+    expect(job_row.locator("[data-job-detail]")).to_contain_text("64 %")
     expect(job_row.locator("progress")).to_have_js_property("value", 64)
-    expect(page.locator("[data-jobs-percent]")).to_have_text("64%", timeout=8000)
+    expect(page.locator("[data-jobs-percent]")).to_have_text("64%")
     services.succeed(job)
-    expect(job_row).to_have_count(0, timeout=20000)
+    expect(job_row).to_have_count(0)
 
 
 def test_job_that_starts_later_is_shown_in_the_bar(page: Page, live_server: Any, dataset: Any):
     page.goto(f"{live_server.url}/d/line-1/activity/")
     expect(page.locator(".bar__job")).to_be_hidden()
     services.enqueue(kind=Kind.PREDICT, dataset=dataset)
-    expect(page.locator("[data-jobs-label]")).to_have_text("Predict by prompts", timeout=15000)
+    expect(page.locator("[data-jobs-label]")).to_have_text("Predict by prompts")
 
 
 def test_button_stops_a_job(page: Page, live_server: Any, dataset: Any, job: Job):

@@ -55,7 +55,6 @@ def test_single_sign_on_workflow(
     idp: oidc.Provider,
     settings: Any,
     tmp_path: Path,
-    long_timeouts: None,
 ) -> None:
     oidc.configure_site(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
     context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language])

@@ -133,7 +133,7 @@ def test_upload_with_a_lost_reply_is_imported_once(
 
     monkeypatch.setattr(services, "add_files", lose_first_reply)
     imports.locator("#import-files").set_input_files([str(p) for p in sorted(tmp_path.iterdir())])
-    imports.wait_for_url("**/import/*/", timeout=20_000)
+    imports.wait_for_url("**/import/*/")
     assert counts == [50, 0, 10]
     batch = run_latest_import()
     assert (batch.added, batch.duplicates) == (60, 0)

@@ -65,14 +65,14 @@ def test_broker_accepts_messages_on_a_full_disk() -> None:
                     return "AOF" in str(error)
                 return False
 
-            assert until(is_refused)
+            until(is_refused)
             server.keep_messages(False)
-            assert until(lambda: not server.keeps_messages)
+            until(lambda: not server.keeps_messages)
             client.rpush("queue", "message")
 
             # The platform also starts on a full disk.
             os.kill(server.pid, signal.SIGKILL)
-            assert until(lambda: not server.alive())
+            until(lambda: not server.alive())
             server.start()
             client.rpush("queue", "later")
             assert not server.keeps_messages
@@ -80,9 +80,9 @@ def test_broker_accepts_messages_on_a_full_disk() -> None:
             # With free space again it keeps the old data and the new.
             filler.unlink()
             server.keep_messages(True)
-            assert until(lambda: server.keeps_messages)
+            until(lambda: server.keeps_messages)
             # The platform does not stop while it writes.
-            assert until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
+            until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0)
             server.stop()
             server.start()
             assert client.lrange("queue", 0, -1) == [b"later"]
@@ -116,7 +116,7 @@ class PlatformOnSmallDisk:
             for number in range(first, first + 12):
                 (disk / slug / f"{number}.png").write_bytes(png(number))
         self.site.bring_in("parts", disk / "parts")
-        assert until(lambda: self.site.finished("parts"), 120)
+        until(lambda: self.site.finished("parts"))
         self.reviewer, self.admin = self._client_of("vanishing"), self._client_of("admin")
         self.answered = 0
 
@@ -161,7 +161,7 @@ class PlatformOnSmallDisk:
         """Kill a part (SIGKILL) and wait until it runs again."""
         before = self.platform.pids()[name]
         os.kill(before, signal.SIGKILL)
-        assert until(lambda: self.platform.pids().get(name, before) != before, 60), name
+        until(lambda: self.platform.pids().get(name, before) != before, f"{name} is restarted")
 
 
 @pytest.fixture(scope="module")
@@ -180,14 +180,14 @@ def platform_on_small_disk(django_db_setup: None) -> Iterator[PlatformOnSmallDis
 @pytest.mark.slow
 def test_platform_on_a_full_disk_continues_and_recovers(platform_on_small_disk: PlatformOnSmallDisk) -> None:
     site, ballast = platform_on_small_disk.site, platform_on_small_disk.database / "ballast"
-    assert until(ballast.exists)
+    until(ballast.exists)
     filler = fill(platform_on_small_disk.disk)
-    assert until(lambda: not ballast.exists())
+    until(lambda: not ballast.exists())
 
     # Answers use the reserved space. Imports wait, and every user can read why.
     platform_on_small_disk.answer()
     job = platform_on_small_disk.request_import("more")
-    assert until(lambda: platform_on_small_disk.job(job) == ("queued", "disk_full"), 60)
+    until(lambda: platform_on_small_disk.job(job) == ("queued", "disk_full"))
     code, status = platform_on_small_disk.status()
     assert code == 3 and any("Less than the reserve" in row["text"] for row in status["attention"])
     assert "Less than the reserve" in platform_on_small_disk.page("/system/")
@@ -201,18 +201,18 @@ def test_platform_on_a_full_disk_continues_and_recovers(platform_on_small_disk: 
         platform_on_small_disk.answer()
     for name in ("valkey", "web", "worker"):
         platform_on_small_disk.kill(name)
-    assert until(platform_on_small_disk.is_serving, 60)
+    until(platform_on_small_disk.is_serving)
     with allow_full_disk_error():
         platform_on_small_disk.answer()
-    assert until(lambda: phase_of(platform_on_small_disk, "valkey") == "running")
+    until(lambda: phase_of(platform_on_small_disk, "valkey") == "running")
 
     # With free space, everything continues automatically.
     second.unlink()
     (platform_on_small_disk.disk / "filler").unlink()
-    assert until(lambda: platform_on_small_disk.job(job)[0] == "succeeded", 90), site.jobs("more")
-    assert until(lambda: site.finished("more"), 90), site.jobs("more")
-    assert until(ballast.exists)
-    assert until(lambda: platform_on_small_disk.status()[0] == 0, 30), platform_on_small_disk.status()
+    until(lambda: platform_on_small_disk.job(job)[0] == "succeeded")
+    until(lambda: site.finished("more"))
+    until(ballast.exists)
+    until(lambda: platform_on_small_disk.status()[0] == 0)
     platform_on_small_disk.answer()
 
 
@@ -241,7 +241,7 @@ def test_import_waits_while_the_media_folder_is_read_only(
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", str(files)], check=True)
         job = platform_on_small_disk.request_import("third")
-        assert until(lambda: platform_on_small_disk.job(job) == ("queued", "read_only"), 60)
+        until(lambda: platform_on_small_disk.job(job) == ("queued", "read_only"))
         code, status = platform_on_small_disk.status()
         assert code == 3 and any("cannot be written" in row["text"] for row in status["attention"])
         platform_on_small_disk.answer()
@@ -251,5 +251,5 @@ def test_import_waits_while_the_media_folder_is_read_only(
         )
     finally:
         subprocess.run(["umount", "--lazy", str(files)], check=True)
-    assert until(lambda: platform_on_small_disk.job(job)[0] == "succeeded", 90)
-    assert until(lambda: platform_on_small_disk.status()[0] == 0, 30)
+    until(lambda: platform_on_small_disk.job(job)[0] == "succeeded")
+    until(lambda: platform_on_small_disk.status()[0] == 0)

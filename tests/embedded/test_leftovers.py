@@ -68,7 +68,7 @@ def test_process_group_of_a_killed_server_is_ended_even_if_it_ignores_sigterm(tm
     assert member.is_running()
     file.write_text(f"{leader.pid} gone\n")
     assert terminate_stale_process(file, home=tmp_path, grace=0.2) == leader.pid
-    assert until(lambda: not member.is_running() or member.status() == psutil.STATUS_ZOMBIE, 5)
+    until(lambda: not member.is_running() or member.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_pid_file_identifies_the_process_after_a_clock_change(

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from django.db import connection
 from mekiki.embedded import places, postgres
 from mekiki.embedded.postgres import Postgres
 from mekiki.embedded.valkey import Valkey
+from tests.waiting import until
 
 HOMES = {
     "plain": "home",
@@ -45,10 +45,7 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
         c.execute("INSERT INTO t VALUES ('[1,2]')")
     try:
         os.kill(server.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 5
-        while server.alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not server.alive()
+        until(lambda: not server.alive())
         server.start()
         with psycopg.connect(server.superuser_url) as c:
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)

@@ -84,14 +84,14 @@ def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     for name in CHILDREN:
         before = platform.pids()[name]
         os.kill(before, signal.SIGKILL)
-        assert until(lambda n=name, b=before: platform.pids().get(n, b) != b), f"{name} was not restarted"
-        assert until(lambda: open_page(platform) == 200)
+        until(lambda n=name, b=before: platform.pids().get(n, b) != b, f"{name} is restarted")
+        until(lambda: open_page(platform) == 200)
     log = (home / "logs" / "mekiki.log").read_text()
     assert log.count("killed by signal 9") == len(CHILDREN)
     assert platform.alive()
 
     # SIGTERM stops everything in order and leaves no process.
-    assert until(lambda: set(platform.pids()) == set(CHILDREN))
+    until(lambda: set(platform.pids()) == set(CHILDREN))
     platform.stop()
     assert platform.child is not None and platform.child.returncode == 0
     assert processes_of(home) == []
@@ -181,7 +181,7 @@ def test_platform_starts_again_after_a_killed_supervisor(new_platform: NewPlatfo
     second = new_platform(home=first.home, port=port).start()
     open_request.close()
     assert open_page(second) == 200
-    assert until(
+    until(
         lambda: (
             not any(psutil.pid_exists(p) and psutil.Process(p).ppid() != second.pid for p in before.values())
         )
@@ -207,7 +207,7 @@ def test_site_is_available_while_a_part_keeps_crashing(new_platform: NewPlatform
         return state.read(platform.home).children[name]
 
     # The broker dies at once whenever it is started.
-    assert until(lambda: (kill("valkey"), int(str(child("valkey")["restarts"])) >= 5)[1], 60)
+    until(lambda: (kill("valkey"), int(str(child("valkey")["restarts"])) >= 5)[1])
     assert platform.alive()
     assert open_page(platform) == 200
     assert (platform.pids()["web"], platform.pids()["postgres"]) == (web, postgres)
@@ -220,7 +220,7 @@ def test_site_is_available_while_a_part_keeps_crashing(new_platform: NewPlatform
     assert str(platform.home / "logs" / "valkey.log") in log
 
     # Without the disturbance it recovers, and nothing needs attention.
-    assert until(lambda: child("valkey")["phase"] == "running", 60)
+    until(lambda: child("valkey")["phase"] == "running")
     assert run_mekiki(platform, "status").returncode == 0
     platform.stop()
     assert processes_of(platform.home) == []

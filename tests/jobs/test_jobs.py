@@ -151,7 +151,7 @@ def test_message_that_the_broker_lost_is_sent_again(dataset: Dataset, broker: st
     from mekiki.config.celery import app
 
     with app.connection_for_read() as queue:
-        message = queue.SimpleQueue("celery").get(timeout=5)
+        message = queue.SimpleQueue("celery").get(timeout=60)
     assert message.headers["task"] == "workers.tasks.encode"
     assert message.payload[0] == [str(job.pk)]
     message.ack()

@@ -257,7 +257,7 @@ class TestConcurrency:
             own.execute("SET ROLE mekiki")
             own.execute("DELETE FROM datasets_image WHERE id = %s", [deleted_id])
             thread, out = run_in_thread(scene.store)
-            assert until(lambda: is_blocked_by(own.info.backend_pid))
+            until(lambda: is_blocked_by(own.info.backend_pid))
         thread.join(20)
         assert out == [len(scene.images) - 1]
         assert not Prediction.objects.filter(image_id=deleted_id).exists()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from django.utils import timezone
 from mekiki.learning.models import Encoder, TextEmbedding
 from mekiki.learning.search.texts import text_digest
 from tests.factories import EncoderFactory
+from tests.waiting import until
 from workers.encoders import load_encoder
 from workers.steps.texts import ReaderError, TextEncoderProcess, embed_search_text
 
@@ -51,7 +51,7 @@ def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEnc
     # Its process was killed. The next text starts another one.
     killed = reader.pid
     os.kill(killed, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=5)
+    psutil.wait_procs([psutil.Process(killed)] if psutil.pid_exists(killed) else [], timeout=60)
     again = store_text(encoder, "a photo of blue")
     assert embed_search_text(again.pk, reader) == "found" and reader.pid != killed
 
@@ -59,10 +59,7 @@ def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEnc
     last = reader.pid
     reader.idle = 0.2
     assert embed_search_text(store_text(encoder, "green").pk, reader) == "found"
-    deadline = time.monotonic() + 10
-    while (reader.pid or psutil.pid_exists(last)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert reader.pid == 0 and not psutil.pid_exists(last)
+    until(lambda: reader.pid == 0 and not psutil.pid_exists(last))
 
     # Other weights than those of the images' embeddings.
     other = EncoderFactory(name=tiny_encoder, digest="f" * 64, dim=loaded.dim)

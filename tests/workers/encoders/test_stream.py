@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.waiting import until
 from workers.encoders import Encoder, load_encoder
 
 
@@ -115,8 +116,5 @@ def test_next_chunk_is_read_while_a_chunk_is_stored(encoder: Encoder) -> None:
 
     stream = encoder.encode_stream(((n, lambda n=n: fetch(n)) for n in range(200)), batch=4, workers=2)
     next(stream)
-    deadline = time.monotonic() + 30
-    while len(fetched) < 12 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(fetched) >= 12
+    until(lambda: len(fetched) >= 12)
     stream.close()
