@@ -16,6 +16,8 @@ LOCKS := requirements/build.txt requirements/workers.txt requirements/cuda.txt
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 # Files that have a hash of the lock, and nothing that is not in it; what comes as source is built by what is installed.
 LOCKED = $(PIP) --require-hashes --no-deps --no-build-isolation
+# Python keeps compiled modules, because the tests start many processes and each would compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
 # Where torch and torchvision alone come from, instead of the index pip is set up with.
 TORCH_INDEX ?=
 
@@ -34,7 +36,7 @@ test: lint chromium  ## Check and test everything, a real browser included (ARGS
 	@# More processes than cores: many tests wait for a server or a browser. Each process has its own database, and one
 	@# thread for its arithmetic.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 \
+	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=40 \
 	    --durations-min=2; fi
 
 check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
@@ -117,10 +119,11 @@ $(BIOME): $(VENV)/.installed-dev requirements/biome/package-lock.json
 	@touch $@
 
 chromium:
-	@if ! command -v chromium >/dev/null 2>&1; then \
+	@if ! command -v chromium-headless-shell >/dev/null 2>&1 && ! command -v chromium >/dev/null 2>&1; then \
 	  if ! command -v apt-get >/dev/null 2>&1; then \
-	    echo "The browser tests need Chromium as 'chromium' on the PATH. Install it and try again."; exit 1; fi; \
+	    echo "The browser tests need 'chromium-headless-shell' or 'chromium' on the PATH. Install it and try again."; exit 1; fi; \
 	  root=""; if [ "$$(id -u)" != 0 ]; then root=sudo; command -v sudo >/dev/null 2>&1 || { \
-	    echo "The browser tests need Chromium. As root: apt-get install chromium"; exit 1; }; fi; \
+	    echo "The browser tests need Chromium. As root: apt-get install chromium-headless-shell"; exit 1; }; fi; \
 	  echo "Installing Chromium for the browser tests …"; \
-	  $$root apt-get update -q && $$root apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk; fi
+	  $$root apt-get update -q; get="$$root apt-get install -q -y --no-install-recommends fonts-noto-cjk"; \
+	  $$get chromium-headless-shell || $$get chromium; fi

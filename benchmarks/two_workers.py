@@ -1,6 +1,6 @@
 """Two workers on one dataset: images per second, and the cost of a `kill -9` of one of them.
 
-    python benchmarks/two_workers.py [--quick] [--images N] [--json PATH]
+    python benchmarks/two_workers.py [--quick] [--images N] [--only-kill] [--json PATH]
 
 Uses real Celery workers (one process each, as on two machines), a fresh embedded PostgreSQL and Valkey, the
 encoder `pocket`, and pictures of 200×200 drawn here. Each phase embeds a separate dataset with the same
@@ -9,8 +9,8 @@ one is killed midway.
 
 On one machine the two workers share its cores, so `two_workers_ips` shows the cost of sharing, not the gain
 of a second machine. `embedded_twice` counts images that were computed and stored a second time, from the
-workers' logs. `killed_finished_s` is the time from the kill until everything is embedded and predicted; 25 s
-of it pass until a silent worker is taken for dead. `small_rss_mb` and `rss_mb` are the worker's peak memory
+workers' logs. `killed_finished_s` is the time from the kill until everything is embedded and predicted and 25 s
+of it pass until a silent worker is taken for dead. `killed_share` is what the killed worker had stored. `small_rss_mb` and `rss_mb` are the worker's peak memory
 after a tenth and after all.
 """
 
@@ -200,37 +200,40 @@ class Phase:
         return sum(again for _n, again in counts) + max(0, sum(n for n, _again in counts) - self.images)
 
 
-def measure(count: int, home: Path) -> dict[str, Any]:
-    """Run all phases and return the figures."""
+def measure(count: int, home: Path, *, only_kill: bool) -> dict[str, Any]:
+    """Run all phases, or only the phase with the kill, and return the figures."""
 
     from mekiki.accounts.models import User
 
     user = User.objects.create_user("benchmark", may_create_datasets=True)
     contents = pictures(count)
+    figures: dict[str, Any] = {"images": count}
     first = Worker("first", home)
     workers = [first]
     try:
-        warm = Phase("Warm", contents[: count // 10], user, workers)
-        warm.finish()
-        warm.predicted()
-        small = first.peak
-        one = Phase("One", contents, user, workers)
-        one_s = one.finish()
-        one.predicted()
-        peak = first.peak
-        second = Worker("second", home)
-        workers.append(second)
+        if not only_kill:
+            warm = Phase("Warm", contents[: count // 10], user, workers)
+            warm.finish()
+            warm.predicted()
+            figures["small_rss_mb"] = round(first.peak)
+            one = Phase("One", contents, user, workers)
+            figures["one_worker_ips"] = round(count / one.finish(), 1)
+            one.predicted()
+            figures["rss_mb"] = round(first.peak)
+        workers.append(Worker("second", home))
         # A small job for each worker, so that both have loaded the encoder.
         for phase in [
             Phase(f"Warm {n}", contents[: count // 10], user, workers, begin=False) for n in (1, 2)
         ]:
             phase.finish()
             phase.predicted()
-        two = Phase("Two", contents, user, workers)
-        two_s = two.finish()
-        asked = two.predicted()
-        shares = [worker.chunks(two.dataset.pk)[0] for worker in workers]
-        twice = two.twice(workers)
+        twice, asked = 0, []
+        if not only_kill:
+            two = Phase("Two", contents, user, workers)
+            figures["two_workers_ips"] = round(count / two.finish(), 1)
+            asked.append(two.predicted())
+            twice += two.twice(workers)
+            figures["first_share"], figures["second_share"] = (w.chunks(two.dataset.pk)[0] for w in workers)
 
         killed = Phase("Killed", contents, user, workers)
         until(
@@ -241,20 +244,15 @@ def measure(count: int, home: Path) -> dict[str, Any]:
         lead = next(worker for worker in workers if worker.leads(killed.job))
         killed.workers = [worker for worker in workers if worker is not lead]
         lead.end(signal.SIGKILL)
+        killed_share = lead.chunks(killed.dataset.pk)[0]
         since = time.monotonic()
         killed.finish()
-        asked_after = killed.predicted()
-        return {
-            "images": count,
-            "one_worker_ips": round(count / one_s, 1),
-            "two_workers_ips": round(count / two_s, 1),
-            "first_share": shares[0],
-            "second_share": shares[1],
-            "embedded_twice": twice + killed.twice(workers),
+        asked.append(killed.predicted())
+        return figures | {
             "killed_finished_s": round(time.monotonic() - since, 1),
-            "predictions_asked": [asked, asked_after],
-            "small_rss_mb": round(small),
-            "rss_mb": round(peak),
+            "predictions_asked": asked,
+            "embedded_twice": twice + killed.twice(workers),
+            "killed_share": killed_share,
         }
     finally:
         for worker in workers:
@@ -268,6 +266,7 @@ def main() -> None:
     parser.add_argument(
         "--images", type=int, default=0, help="how many (at least 1,100: fewer are not shared)"
     )
+    parser.add_argument("--only-kill", action="store_true", help="only the phase in which a worker is killed")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     count = arguments.images or (2_000 if arguments.quick else 20_000)
@@ -278,7 +277,7 @@ def main() -> None:
         broker = Valkey(Path(folder) / "valkey")
         try:
             with fresh_platform(broker_url=broker.start()) as home:
-                figures = measure(count, home)
+                figures = measure(count, home, only_kill=arguments.only_kill)
         finally:
             broker.stop()
     report(figures, arguments.json)
