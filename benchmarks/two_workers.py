@@ -9,9 +9,9 @@ one is killed midway.
 
 On one machine the two workers share its cores, so `two_workers_ips` shows the cost of sharing, not the gain
 of a second machine. `embedded_twice` counts images that were computed and stored a second time, from the
-workers' logs. `killed_finished_s` is the time from the kill until everything is embedded and predicted and 25 s
-of it pass until a silent worker is taken for dead. `killed_share` is what the killed worker had stored. `small_rss_mb` and `rss_mb` are the worker's peak memory
-after a tenth and after all.
+workers' logs. `killed_finished_s` is the time from the kill until everything is embedded and predicted; 25 s
+of it pass until a silent worker is taken for dead. `killed_share` is the number of images that the killed
+worker had stored. `small_rss_mb` and `rss_mb` are the worker's peak memory after a tenth and after all.
 """
 
 import argparse

@@ -25,9 +25,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     """
     program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if not program:
-        pytest.skip(
-            "NO CHROMIUM: `apt-get install chromium-headless-shell fonts-noto-cjk` (make test does it)"
-        )
+        pytest.skip("NO CHROMIUM: `make chromium` installs it")
     return {
         **browser_type_launch_args,
         "executable_path": program,
