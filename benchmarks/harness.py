@@ -19,12 +19,16 @@ def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -
     """Set Django up on a migrated embedded PostgreSQL with its ordinary settings; yield the home.
 
     The process connects as the owner, who may fill tables directly, which the application may not. ``home``
-    is a folder that is kept and used again; without it the home is new and removed at the end.
+    is a folder that is kept and used again; without it the home is new and removed at the end. If the tests
+    have left a migrated cluster for the present migrations, a new home starts with a copy of it.
     """
     from mekiki.embedded import places
     from mekiki.embedded.postgres import Postgres
+    from tests import migrated_database, prepared_homes
 
     folder = home or Path(tempfile.mkdtemp(prefix="mekiki-benchmark-"))
+    if home is None and migrated_database.dump().exists():
+        prepared_homes.copy_cluster(places.database_folder(folder / "postgres")[0])
     server = Postgres(folder / "postgres")
     server.start()
     try:

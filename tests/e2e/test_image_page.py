@@ -1,8 +1,6 @@
 """The page of an image in a browser: correction by keyboard only, in both languages, on a phone."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import ConfirmedLabel
+from tests.e2e.test_pages import save_screenshot
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 
@@ -68,8 +67,7 @@ def test_label_is_corrected_by_keyboard_on_a_phone(
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     violations = Axe().run(page).response["violations"]
     assert violations == [], violations
-    if folder := os.environ.get("MEKIKI_TEST_SHOTS"):
-        page.screenshot(path=Path(folder) / f"image-{language}.png", full_page=True)
+    save_screenshot(page, f"image-correct-{language}")
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -23,6 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Error, Page, expect
 
 from mekiki.embedded.supervisor import Platform
+from tests import prepared_homes
 from tests.photographs import KINDS, photographs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -42,12 +43,13 @@ ANSWERS = 30
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Platform]:
     variables = {
         **{"DATABASE_URL": "", "BROKER_URL": ""},
         **{"MEKIKI_ADMIN_NAME": "aiko", "MEKIKI_ADMIN_PASSWORD": PASSWORD},
     }
-    with Platform(tmp_path_factory.mktemp("journey") / "home", env=variables, quiet=True) as started:
+    home = prepared_homes.prepare(tmp_path_factory.mktemp("journey") / "home")
+    with Platform(home, env=variables, quiet=True) as started:
         yield started
         started.discard()
 

@@ -4,6 +4,7 @@ No axe violation, no console error, no sideways scroll. axe reads the English pa
 the Japanese page on a phone in dark colours.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -207,10 +208,16 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     return wrong
 
 
+def save_screenshot(page: Page, name: str) -> None:
+    """Save a picture of the whole page to tests/e2e/screenshots if MEKIKI_TEST_SCREENSHOTS is set."""
+    if os.environ.get("MEKIKI_TEST_SCREENSHOTS"):
+        SHOTS.mkdir(exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
 def check_width(page: Page, name: str) -> list[str]:
-    """Save a picture of the page and return what is wider than the window."""
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    """Return what is wider than the window."""
+    save_screenshot(page, name)
     if not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
         return []
     wide = page.evaluate(
@@ -383,7 +390,7 @@ def test_head_is_put_in_use_only_after_confirmation(page: Page, live_server: Any
     page.locator("form[action$='/use/'] button").click()
     dialog = page.locator("#confirm-dialog")
     assert "#1" in dialog.inner_text()
-    page.screenshot(path=SHOTS / f"head-question-{language}.png")
+    save_screenshot(page, f"head-question-{language}")
     dialog.locator("button[value=no]").click()
     assert not Job.objects.filter(kind=Kind.PREDICT).exists()
     page.locator("form[action$='/use/'] button").click()
