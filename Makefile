@@ -36,7 +36,7 @@ test: lint chromium  ## Check and test everything, a real browser included (ARGS
 	@# More processes than cores: many tests wait for a server or a browser. Each process has its own database, and one
 	@# thread for its arithmetic.
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations=40 \
+	  else OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 \
 	    --durations-min=2; fi
 
 check: lint  ## Check style and types, run the fast tests: before every commit (tests/slow.py)
