@@ -195,6 +195,8 @@ def lines_of(page: Iterable[Event]) -> list[Line]:
                         _("Answer, hidden until the audit sample image has been judged"),
                         "",
                     )
+                elif line.event.kind.startswith("reference_image."):
+                    line.detail = ""  # the note and the label give the answer away
             else:
                 line.label = labels.get(line.event.data.get("label"), "")
     return lines

@@ -21,5 +21,7 @@ urlpatterns = [
     path("images/<str:sha256>/correct/", gallery.correct, name="image-correct"),
     path("images/<str:sha256>/take-back/", gallery.take_back, name="image-take-back"),
     path("images/<str:sha256>/ask-again/", gallery.ask_again, name="image-ask-again"),
+    path("images/<str:sha256>/reference/", gallery.add_reference, name="reference-add"),
+    path("references/<int:pk>/remove/", gallery.remove_reference, name="reference-remove"),
     path("images/<str:sha256>/original", gallery.original, name="image-original"),
 ]

@@ -13,11 +13,13 @@ from mekiki.review.services.leases import (
 )
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
+from mekiki.review.services.references import add_reference_image, remove_reference_image
 from mekiki.review.services.undoing import undo
 
 __all__ = [
     "MIN_DISPLAY_MS",
     "LeasedItem",
+    "add_reference_image",
     "answer",
     "correct_label",
     "fill_queue",
@@ -25,6 +27,7 @@ __all__ = [
     "next_items",
     "release",
     "release_expired_leases",
+    "remove_reference_image",
     "renew",
     "request_recheck",
     "request_refill",

@@ -2,12 +2,20 @@
 
 from mekiki.review.finding import filter_images
 from mekiki.web.gallery.files import original
-from mekiki.web.gallery.image import ask_again, correct, image, take_back
+from mekiki.web.gallery.image import (
+    add_reference,
+    ask_again,
+    correct,
+    image,
+    remove_reference,
+    take_back,
+)
 from mekiki.web.gallery.pages import PAGE_SIZE, load_page, load_page_of_hits
 from mekiki.web.gallery.views import images
 
 __all__ = [
     "PAGE_SIZE",
+    "add_reference",
     "ask_again",
     "correct",
     "filter_images",
@@ -16,5 +24,6 @@ __all__ = [
     "load_page",
     "load_page_of_hits",
     "original",
+    "remove_reference",
     "take_back",
 ]

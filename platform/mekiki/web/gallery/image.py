@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
-from mekiki.datasets.access import image_for
+from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Image
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
@@ -22,6 +22,7 @@ from mekiki.review import blinding, services
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
 from mekiki.review.models import ConfirmedLabel, QueueItem
+from mekiki.review.references import references_of
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
 
@@ -65,6 +66,9 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "may_take_back": may_correct and correction_by(user_of(request), picture) is not None,
         "client_key": uuid.uuid4(),
         "problem": problem,
+        "may_refer": is_visible and includes_role(dataset.role, Role.ADMIN),
+        "active_labels": labels,
+        "references": references_of(picture) if is_visible else [],
     }
     return render(request, "web/image.html", context, status=status)
 
@@ -76,9 +80,11 @@ def _prediction(head: Head | None, picture: Image) -> Prediction | None:
     return rows.select_related("label", "runner_up").first()
 
 
-def _run_action(request: HttpRequest, slug: str, sha256: str, act: Callable[[Image], str]) -> HttpResponse:
+def _run_action(
+    request: HttpRequest, slug: str, sha256: str, act: Callable[[Image], str], role: Role = Role.REVIEWER
+) -> HttpResponse:
     """Run an action on an image, then show its page again with the result."""
-    picture = image_for(user_of(request), slug, sha256, Role.REVIEWER)
+    picture = image_for(user_of(request), slug, sha256, role)
     try:
         done = act(picture)
     except NotFoundForReviewerError as error:
@@ -141,3 +147,44 @@ def ask_again(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
         return _("The image was returned to the start of the queue. Its label stays until the new answer.")
 
     return _run_action(request, slug, sha256, act)
+
+
+@require_POST
+def add_reference(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
+    """Make the image a reference image of a label."""
+
+    def act(picture: Image) -> str:
+        label = parse_number(request.POST.get("label", ""))
+        if label is None or request.POST.get("use") not in ("accepted", "rejected"):
+            raise ReviewError("no_label", _("Choose a label and a kind. Nothing was changed."))
+        reference = services.add_reference_image(
+            dataset=picture.dataset,
+            user=user_of(request),
+            image_id=picture.pk,
+            label_id=label,
+            accepted=request.POST["use"] == "accepted",
+            note=request.POST.get("note", ""),
+        )
+        return _("The image is a reference image of “%(label)s” now.") % {"label": reference.label.name}
+
+    return _run_action(request, slug, sha256, act, Role.ADMIN)
+
+
+@require_POST
+def remove_reference(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Remove a reference image of a label, from the page of the image or from the page of the labels."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    try:
+        reference = services.remove_reference_image(
+            dataset=dataset, user=user_of(request), reference_id=min(pk, 2**63 - 1)
+        )
+    except NotFoundForReviewerError as error:
+        raise Http404 from error
+    messages.success(
+        request,
+        _("Removed from the reference images of “%(label)s”. The image itself stays.")
+        % {"label": reference.label.name},
+    )
+    if request.POST.get("from") == "image":
+        return redirect("image", slug, reference.image.sha256)
+    return redirect(reverse("labels", args=[slug]) + "#references")
