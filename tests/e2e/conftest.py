@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 # Playwright's synchronous interface runs an event loop in this thread, in which Django refuses the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 # A busy machine is no defect of a page.
-expect.set_options(timeout=120_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,10 @@ from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
+from mekiki.labeling.keys import key_of
 from mekiki.review import selectors, services
 from mekiki.review.blinding import neutral_name
+from mekiki.review.references import guides_of
 from mekiki.review.services import LeasedItem
 
 router = Router(tags=["review"])
@@ -163,6 +165,32 @@ class ReleaseOut(Schema):
     released: int
 
 
+class ReferenceOut(Schema):
+    """An image that shows what a label includes (accepted), or what it does not include."""
+
+    url: str
+    width: int
+    height: int
+    accepted: bool
+    note: str
+
+
+class GuideOut(Schema):
+    """The guideline and the reference images of a label. `key`: its key in the station, if it has one."""
+
+    id: int
+    name: str
+    key: int | None
+    guideline: str
+    references: list[ReferenceOut]
+
+
+class GuidesOut(Schema):
+    """The guides of all labels in use, in the order of the labels."""
+
+    labels: list[GuideOut]
+
+
 def _dataset_for_review(request: HttpRequest, slug: str) -> Dataset:
     return dataset_for(user_of(request), slug, Role.REVIEWER)
 
@@ -300,3 +328,35 @@ def release(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     dataset = _dataset_for_review(request, slug)
     ended = services.release(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"released": ended}
+
+
+@router.get(
+    "/{slug:slug}/review/guides",
+    response={200: GuidesOut, **ERRORS},
+    url_name="review-guides",
+    summary="Guidelines and reference images",
+)
+def guides(request: HttpRequest, slug: str) -> dict[str, Any]:
+    """Return what reviewers compare an image with. Images that must be judged blind are not among it."""
+    dataset = _dataset_for_review(request, slug)
+    return {
+        "labels": [
+            {
+                "id": guide.label.pk,
+                "name": guide.label.name,
+                "key": key_of(guide.label.position),
+                "guideline": guide.label.guideline,
+                "references": [
+                    {
+                        "url": reverse("image-display", args=[dataset.slug, row.image.sha256]),
+                        "width": row.image.width,
+                        "height": row.image.height,
+                        "accepted": row.accepted,
+                        "note": row.note,
+                    }
+                    for row in [*guide.accepted, *guide.rejected]
+                ],
+            }
+            for guide in guides_of(dataset)
+        ]
+    }

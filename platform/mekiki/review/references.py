@@ -38,6 +38,12 @@ def references_of(image: Image) -> list[ReferenceImage]:
     return list(rows.select_related("label").order_by("label__position", "label_id"))
 
 
+def has_guides(dataset: Dataset) -> bool:
+    """Return whether any label in use has a guideline or a reference image."""
+    labels = active_labels(dataset)
+    return labels.exclude(guideline="").exists() or ReferenceImage.objects.filter(label__in=labels).exists()
+
+
 def guides_of(dataset: Dataset) -> list[Guide]:
     """Return one guide for each label in use, in the order of the labels."""
     references = visible_references(dataset)

@@ -23,12 +23,19 @@ from mekiki.review import selectors, services
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.messages import station_texts
+from mekiki.review.references import has_guides
 from mekiki.review.streams import stream_words
 
 FLAGGED_SHOWN = 200
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
-SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
-SHORTCUTS_WITH_LABEL_SEARCH = {"skip": "Shift+→", "flag": "Shift+↑", "undo": "Shift+←", "help": "F1"}
+SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "help": "?"}
+SHORTCUTS_WITH_LABEL_SEARCH = {
+    "skip": "Shift+→",
+    "flag": "Shift+↑",
+    "undo": "Shift+←",
+    "guide": "F2",
+    "help": "F1",
+}
 
 
 @never_cache
@@ -74,6 +81,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.MIN_DISPLAY_MS,
             "finder": finder,
+            # The first visit begins with the guidelines, if there are any.
+            "first_time": not recent and has_guides(dataset),
             "label_keys": any(label["key"] is not None for label in labels),
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },

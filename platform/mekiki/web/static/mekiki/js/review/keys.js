@@ -24,7 +24,8 @@ export function setKeysOn(on) {
 }
 
 const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo" };
-const LETTERS = { s: "skip", f: "flag", z: "undo", "?": "help" };
+const LETTERS = { s: "skip", f: "flag", z: "undo", g: "guide", "?": "help" };
+const ALWAYS = { F1: "help", F2: "guide" };
 const ZOOM = { "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit" };
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
@@ -33,6 +34,7 @@ export const NAMES = {
   skip: { letter: "S", chord: "Shift+→", aria: "Shift+ArrowRight" },
   flag: { letter: "F", chord: "Shift+↑", aria: "Shift+ArrowUp" },
   undo: { letter: "Z", chord: "Shift+←", aria: "Shift+ArrowLeft" },
+  guide: { letter: "G", chord: "F2", aria: "F2" },
   help: { letter: "?", chord: "F1", aria: "F1" },
 };
 
@@ -53,9 +55,9 @@ export function listen({ act, label, pan, finder }) {
     const { target, key } = event;
     const field = target.closest("input, textarea, select, [contenteditable]");
     if (field && !finder.is(field)) return;
-    if (key === "F1") {
+    if (key in ALWAYS) {
       event.preventDefault();
-      if (!event.repeat) act("help");
+      if (!event.repeat) act(ALWAYS[key]);
       return;
     }
     if (field?.value) return; // In a text, Shift with an arrow selects.

@@ -49,6 +49,11 @@ export class LabelList {
     }
   }
 
+  /** The label whose button has the focus, if any. */
+  focused() {
+    return this.rows.find(row => row.button === document.activeElement)?.label ?? null;
+  }
+
   byKey(number) {
     return this.labels.find(label => label.key === number) ?? null;
   }

@@ -2,6 +2,7 @@
 
 import { post } from "../http.js";
 import { Finder } from "./finder.js";
+import { Guide } from "./guide.js";
 import { History } from "./history.js";
 import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
 import { LabelList } from "./labels.js";
@@ -383,6 +384,18 @@ dialog("flag").addEventListener("close", () => {
   else notice(say("flag_lost"));
 });
 dialog("help").addEventListener("close", () => sight.again());
+
+const guide = new Guide(dialog("guide"), () => {
+  stage.focus({ preventScroll: true });
+  sight.again();
+});
+
+/** The guideline of the label that has the focus, or of the predicted label, beside the image. */
+function showGuide() {
+  const item = supply.current;
+  const focused = labels.focused();
+  guide.open(focused?.id ?? item?.prediction?.label ?? null, item?.picture.loaded ? item.image : null);
+}
 document.querySelector("[data-flag-note]").addEventListener("keydown", event => {
   if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
   event.preventDefault();
@@ -401,6 +414,7 @@ const acts = {
   skip: () => answer("skip"),
   flag,
   undo: always(undo),
+  guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
   "zoom-in": always(() => viewer.in()),
   "zoom-out": always(() => viewer.out()),
@@ -465,3 +479,4 @@ showSync(outbox.size ? "sending" : "saved", outbox.size);
 for (const lease of outbox.leases()) supply.gone.add(lease);
 outbox.run();
 supply.fill();
+if (guide.isFirst) guide.open(null, null);
