@@ -144,6 +144,7 @@ def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]
     page.keyboard.press("2")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
     page.keyboard.press("s")
+    page.keyboard.press("Enter")
     expect(page.locator("[data-empty]")).to_be_visible()
     expect_saved(page)
     kinds = [(d.item_id, d.kind, d.milliseconds is None) for d in Decision.objects.order_by("pk")[1:]]
@@ -161,13 +162,13 @@ def test_press_that_began_on_another_image_records_no_answer(enter: Callable[...
     page.mouse.down()
     page.evaluate(
         """() => document.querySelector("[data-stage]").dispatchEvent(
-            new KeyboardEvent("keydown", { key: "s", repeat: false, bubbles: true, cancelable: true }))"""
+            new KeyboardEvent("keydown", { key: "Enter", repeat: false, bubbles: true, cancelable: true }))"""
     )
     expect_item(page, station.items[1].pk)
     page.mouse.up()
     page.wait_for_timeout(100)
     expect_saved(page)
-    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "skip")]
+    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "confirm")]
 
 
 def test_flag_is_refused_if_the_image_changed_during_the_note(enter: Callable[..., Page]):

@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from mekiki.datasets.models import Image
 from mekiki.review import unresolved
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from tests.factories import UserFactory
@@ -109,7 +110,7 @@ def test_admin_answers_the_selected_images_once_if_the_form_is_sent_twice():
         "act": "answer",
         "label": station.labels[2].pk,
         "decision": [skips[0].pk, skips[1].pk],
-        "key": str(uuid.uuid4()),
+        "client_key": str(uuid.uuid4()),
         "group": "skip-",
     }
     assert "2 images were answered" in text_of(act(station, admin, **form))
@@ -163,7 +164,7 @@ def test_incomplete_and_hostile_forms_change_nothing(form: dict[str, Any], sente
     admin = station.reviewer("admin")
     skips = skip_all(station, station.reviewer())
     before = list(QueueItem.objects.order_by("pk").values())
-    form = {"decision": [skip.pk for skip in skips], "key": "no key", **form}
+    form = {"decision": [skip.pk for skip in skips], "client_key": "no key", **form}
     response = act(station, admin, **form)
     if response.status_code == 200:
         assert sentence in text_of(response)
@@ -184,6 +185,14 @@ def test_members_who_are_no_admins_see_the_list_without_acts_and_strangers_nothi
     assert QueueItem.objects.get().state == "waiting"
 
 
+def test_history_of_an_image_shows_the_reason():
+    station = Station(items=1)
+    (skip,) = skip_all(station, station.reviewer(), reason="expert")
+    address = reverse("image", args=[station.dataset.slug, skip.image.sha256])
+    text = text_of(client_of(station.reviewer("viewer")).get(address))
+    assert "skipped: needs an expert" in text
+
+
 def test_reason_and_note_of_a_blind_image_are_for_admins_and_their_writer():
     station = Station(items=0)
     station.item(stream=Stream.AUDIT)
@@ -193,6 +202,10 @@ def test_reason_and_note_of_a_blind_image_are_for_admins_and_their_writer():
         for group in ("", "?group=skip-not_in_list", "?group=hidden"):
             text = page(station, member, group)
             assert ("not in the list of labels" in text) is visible
+    image = Image.objects.get()
+    for name, arguments in (("image", [image.sha256]), ("activity", [])):
+        response = client_of(other).get(reverse(name, args=[station.dataset.slug, *arguments]))
+        assert "not_in_list" not in text_of(response) and "not in the list" not in text_of(response)
     assert "looks like rust" in page(station, admin) and "judged blind" in page(station, admin)
     assert "looks like rust" in page(station, user)
     assert "looks like rust" not in page(station, other)

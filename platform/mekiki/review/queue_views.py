@@ -117,7 +117,7 @@ def _service(request: HttpRequest, dataset: Dataset, name: str) -> Callable[[int
 
 def _form_key(request: HttpRequest) -> uuid.UUID:
     try:
-        return uuid.UUID(request.POST.get("key", ""))
+        return uuid.UUID(request.POST.get("client_key", ""))
     except ValueError:
         return uuid.uuid4()
 

@@ -18,6 +18,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.messages import station_texts
+from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
 
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
 SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "help": "?"}
@@ -63,6 +64,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "labels": labels,
             "labels_json": json.dumps(labels),
             "texts_json": json.dumps(station_texts()),
+            "skip_reasons": [(reason.value, reason.label) for reason in SKIP_REASONS],
+            "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.MIN_DISPLAY_MS,
