@@ -35,10 +35,12 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "id": label.pk,
             "name": label.name,
             "critical": label.critical,
+            "none": label.is_none,
             "guideline": label.guideline,
             "key": key_of(label.position),
         }
-        for label in active_labels(dataset)
+        # The label “none of these” is last. The sort keeps the order of the others.
+        for label in sorted(active_labels(dataset), key=lambda label: label.is_none)
     ]
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
