@@ -21,6 +21,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services, unresolved
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
+from mekiki.review.models import Decision
 from mekiki.review.streams import stream_words
 
 # The acts of the form, with the message of success.
@@ -36,7 +37,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
     may_act = includes_role(dataset.role, Role.ADMIN)
     groups = unresolved.unresolved_groups(dataset, show_hidden=may_act)
     group = next((g for g in groups if g.code == request.GET.get("group")), groups[0] if groups else None)
-    rows, after = [], None
+    rows: list[Decision] = []
+    after = None
     if group is not None:
         asked = parse_number(request.GET.get("after", ""))
         rows, after = unresolved.unresolved_page(dataset, group.code, show_hidden=may_act, after=asked)

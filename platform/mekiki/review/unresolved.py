@@ -1,6 +1,7 @@
 """Skipped and flagged images that nobody has labelled since, grouped by reason."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Case, Count, Exists, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Concat
@@ -59,7 +60,7 @@ def unresolved_decisions(dataset: Dataset) -> QuerySet[Decision]:
     return rows.exclude(Q(Exists(labels), kind=Decision.Kind.SKIP, late=True))
 
 
-def unresolved_images(dataset: Dataset, *, show_hidden: bool) -> QuerySet[Decision]:
+def unresolved_images(dataset: Dataset, *, show_hidden: bool) -> QuerySet[Any]:
     """Return the newest unresolved decision of each image, annotated with its `group`.
 
     show_hidden: False puts images that must be judged blind into a group of their own, because a reason can

@@ -93,8 +93,8 @@ def update_label(
     if guideline is not None:
         guideline = checked_guideline(guideline, name or label.name)
     if is_none:
-        others = active_labels(label.dataset).filter(is_none=True).exclude(pk=label.pk)
-        refuse_two_none_of_these([*others.values_list("name", flat=True), label.name])
+        marked = active_labels(label.dataset).filter(is_none=True).exclude(pk=label.pk)
+        refuse_two_none_of_these([*marked.values_list("name", flat=True), label.name])
     return change_label(label, user, name=name, critical=critical, guideline=guideline, is_none=is_none)
 
 
