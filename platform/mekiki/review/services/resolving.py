@@ -47,8 +47,8 @@ def lock_decision(dataset: Dataset, decision_id: int) -> tuple[Decision, QueueIt
             "unknown_decision", _("There is no such skipped or flagged image in this dataset.")
         )
     item = lock_item(dataset, decision.item_id)
-    aside = QueueItem.objects.filter(image=item.image, state=_State.SET_ASIDE).select_for_update(no_key=True)
-    other = aside.first()
+    excluded = QueueItem.objects.filter(image=item.image, state=_State.SET_ASIDE)
+    other = excluded.select_for_update(no_key=True).first()
     if other is not None:
         other.image = item.image
         item = other

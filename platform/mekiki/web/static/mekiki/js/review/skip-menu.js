@@ -1,7 +1,7 @@
 // The menu of reasons for a skip. It belongs to the image that was on the screen when it was opened.
 //
-// In the menu no finder takes letters, so digits choose a reason. S is text while there is a finder, so it then does not
-// skip in the menu either (docs/decisions/0017).
+// In the menu no finder takes letters, so digits choose a reason. S is text while there is a finder, and then it does
+// not skip in the menu either (docs/decisions/0017).
 
 import { composing } from "./keys.js";
 import { DOUBLE_CLICK } from "./sight.js";
