@@ -45,7 +45,7 @@ LABEL = "click:[data-labels-list] li:nth-child(2) button"
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("Enter", "Enter"), ("2", "2"), ("s", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
+    [("Enter", "Enter"), ("2", "2"), ("Enter", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
 )
 def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page], first: str, second: str):
     station = station_with(4)
