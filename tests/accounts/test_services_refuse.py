@@ -362,7 +362,27 @@ CASES: dict[str, Case] = {
     "review/services/putting_back.py:return_to_queue": (
         review.return_to_queue,
         "reviewer",
-        lambda w: {"dataset": w.dataset, "flag_id": w.flag.pk},
+        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk},
+    ),
+    "review/services/resolving.py:answer_unresolved": (
+        review.answer_unresolved,
+        "reviewer",
+        lambda w: {
+            "dataset": w.dataset,
+            "decision_id": w.flag.pk,
+            "label_id": w.station.labels[0].pk,
+            "client_key": KEY,
+        },
+    ),
+    "review/services/resolving.py:send_to_reviewer": (
+        review.send_to_reviewer,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk, "reviewer_id": w.reviewer.pk},
+    ),
+    "review/services/resolving.py:set_aside": (
+        review.set_aside,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk},
     ),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
 }

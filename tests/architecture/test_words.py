@@ -33,6 +33,7 @@ EXCEPTIONS = {
     "not_found": "the HTTP status",
     "opinions": "a field of the frozen label sets, whose bytes stay",
     "set_aside": "a column of the jobs: the items that are not processed any more",
+    "SET_ASIDE": "the state of images that an admin took out of the review, as pages and glossary call it",
     "just_set_aside": "the new items of set_aside",
 }
 

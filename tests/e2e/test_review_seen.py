@@ -45,7 +45,7 @@ LABEL = "click:[data-labels-list] li:nth-child(2) button"
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("Enter", "Enter"), ("2", "2"), ("s", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
+    [("Enter", "Enter"), ("2", "2"), ("Enter", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
 )
 def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page], first: str, second: str):
     station = station_with(4)
@@ -127,6 +127,9 @@ def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callabl
     page.wait_for_timeout(300)
     assert item_of(page) == item
     assert Decision.objects.count() == 0
+    expect(page.locator("dialog[open]")).to_have_count(0)
+    if key == "s":
+        page.keyboard.press(key)  # Opens the menu; the second press skips.
     press_and_wait(page, key)
     expect_saved(page)
     assert Decision.objects.count() == 1
@@ -144,6 +147,7 @@ def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]
     page.keyboard.press("2")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
     page.keyboard.press("s")
+    page.keyboard.press("Enter")
     expect(page.locator("[data-empty]")).to_be_visible()
     expect_saved(page)
     kinds = [(d.item_id, d.kind, d.milliseconds is None) for d in Decision.objects.order_by("pk")[1:]]
@@ -161,13 +165,13 @@ def test_press_that_began_on_another_image_records_no_answer(enter: Callable[...
     page.mouse.down()
     page.evaluate(
         """() => document.querySelector("[data-stage]").dispatchEvent(
-            new KeyboardEvent("keydown", { key: "s", repeat: false, bubbles: true, cancelable: true }))"""
+            new KeyboardEvent("keydown", { key: "Enter", repeat: false, bubbles: true, cancelable: true }))"""
     )
     expect_item(page, station.items[1].pk)
     page.mouse.up()
     page.wait_for_timeout(100)
     expect_saved(page)
-    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "skip")]
+    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "confirm")]
 
 
 def test_flag_is_refused_if_the_image_changed_during_the_note(enter: Callable[..., Page]):

@@ -68,6 +68,7 @@ def test_every_answer_can_be_given_by_keyboard(enter: Callable[..., Page]):
     expect(page.locator("[data-said]")).to_contain_text("Undone")
     assert item_of(page) == station.items[1].pk
     press_and_wait(page, "2")
+    page.keyboard.press("s")
     press_and_wait(page, "s")
     page.keyboard.press("f")
     page.get_by_label("What is wrong with the image?").fill("二つの部品が写っている")

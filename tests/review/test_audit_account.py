@@ -6,6 +6,7 @@ This holds for any order of actions. No change of labels or settings improves th
 import contextlib
 import random
 import uuid
+from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -19,17 +20,26 @@ from mekiki.learning.accuracy import COUNT_COLUMNS
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, Stream
-from mekiki.review.selectors import audit_sample, flagged
-from mekiki.review.services import fill_queue, retire_audit, return_to_queue
+from mekiki.review.selectors import audit_sample
+from mekiki.review.services import (
+    answer_unresolved,
+    fill_queue,
+    retire_audit,
+    return_to_queue,
+    send_to_reviewer,
+    set_aside,
+)
+from mekiki.review.unresolved import unresolved_decisions
 from tests.review_setup import Station
 from tests.roles import set_fixed
 
 pytestmark = pytest.mark.django_db
 
 ANSWERING = ("answer", "answer", "answer", "skip", "flag", "undo", "put_back", "refill")
-ACTS = (*ANSWERING, "archive", "restore", "rename", "critical", "retire", "share", "overlap")
+WITH_LISTED = ("set_aside", "send", "answer_listed")
+ACTS = (*ANSWERING, *WITH_LISTED, "archive", "restore", "rename", "critical", "retire", "share", "overlap")
 # Actions in which nobody judges an image. A stated accuracy may not improve after them.
-NO_BETTER = ("archive", "rename", "critical", "share", "overlap", "skip", "refill")
+NO_BETTER = ("archive", "rename", "critical", "share", "overlap", "skip", "refill", "set_aside", "send")
 
 
 class ReviewSimulation:
@@ -72,11 +82,24 @@ class ReviewSimulation:
         with contextlib.suppress(ReviewError):
             self.station.undo(self.dice.choice(self.reviewers), uuid.uuid4())
 
-    def put_back(self) -> None:
-        flag = flagged(self.dataset).first()
-        if flag is not None:
+    def _act_on_listed(self, service: Callable[..., object], **more: object) -> None:
+        decision = unresolved_decisions(self.dataset).first()
+        if decision is not None:
             with contextlib.suppress(ReviewError):
-                return_to_queue(dataset=self.dataset, user=self.admin, flag_id=flag.pk)
+                service(dataset=self.dataset, user=self.admin, decision_id=decision.pk, **more)
+
+    def put_back(self) -> None:
+        self._act_on_listed(return_to_queue)
+
+    def set_aside(self) -> None:
+        self._act_on_listed(set_aside)
+
+    def send(self) -> None:
+        self._act_on_listed(send_to_reviewer, reviewer_id=self.dice.choice(self.reviewers).pk)
+
+    def answer_listed(self) -> None:
+        label = self.dice.choice(list(self.dataset.labels.filter(archived_at__isnull=True)))
+        self._act_on_listed(answer_unresolved, label_id=label.pk, client_key=uuid.uuid4())
 
     def refill(self) -> None:
         images = list(self.dataset.images.values_list("pk", "audit_key"))

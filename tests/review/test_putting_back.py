@@ -11,6 +11,7 @@ from mekiki.audit.models import Event
 from mekiki.review import selectors, services
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision, QueueItem, Stream
+from mekiki.review.unresolved import unresolved_decisions
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 
@@ -26,7 +27,8 @@ def page_text(station: Station, user) -> str:
 def post(station: Station, user, flag: Decision):
     client = Client(headers={"accept-language": "en"})
     client.force_login(user)
-    return client.post(reverse("review-put-back", args=[station.dataset.slug, flag.pk]), follow=True)
+    address = reverse("review-queue-act", args=[station.dataset.slug])
+    return client.post(address, {"one": f"return:{flag.pk}"}, follow=True)
 
 
 def test_image_put_back_by_an_admin_comes_first_and_stays_blind():
@@ -38,13 +40,11 @@ def test_image_put_back_by_an_admin_comes_first_and_stays_blind():
     assert audited.image_id in selectors.reviewed_image_ids(station.dataset)
     text = page_text(station, admin)
     assert "too dark<br>ask line 3" in text
-    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) in text
-    assert reverse("review-put-back", args=[station.dataset.slug, flag.pk]) not in page_text(station, user)
+    assert f'value="return:{flag.pk}"' in text
+    assert f'value="return:{flag.pk}"' not in page_text(station, user)
     reply = post(station, admin, flag)
-    assert (
-        f"image {audited.image.sha256[:8]} was returned to the start of the queue" in reply.content.decode()
-    )
-    assert not selectors.flagged(station.dataset).exists()
+    assert "1 image was returned to the start of the queue" in reply.content.decode()
+    assert not unresolved_decisions(station.dataset).exists()
     again = station.next(user)[0]
     assert again.item == audited and again.blind, (
         "the reviewer who flagged the image may answer, without a prediction"
@@ -65,7 +65,7 @@ def test_refill_keeps_an_image_put_back_by_an_admin():
     user, admin = station.reviewer(), station.reviewer("admin")
     leased = station.next(user)[0]
     flag = station.answer(user, leased, "flag")
-    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, decision_id=flag.pk)
     other = ImageFactory(dataset=station.dataset)
     services.fill_queue(
         dataset=station.dataset,
@@ -89,12 +89,12 @@ def test_admin_decision_supersedes_every_open_flag():
         station.answer(user, leased_item, "flag", note=user.username)
         for user, leased_item in zip((first, second), leased, strict=True)
     ]
-    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flags[1].pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, decision_id=flags[1].pk)
     undone = Decision.objects.filter(kind=Decision.Kind.UNDO).order_by("supersedes_id")
     assert [(d.user, d.supersedes_id) for d in undone] == [(admin, flags[0].pk), (admin, flags[1].pk)]
     assert Event.objects.filter(kind="decision.recorded", data__kind="undo").count() == 2
     with pytest.raises(ReviewError, match="already undone"):
-        services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flags[0].pk)
+        services.return_to_queue(dataset=station.dataset, user=admin, decision_id=flags[0].pk)
     with pytest.raises(ReviewError, match="no answer left to undo"):
         station.undo(first)
 
@@ -117,9 +117,9 @@ def test_images_that_cannot_be_put_back_are_reported():
     other = elsewhere.answer(foreign, elsewhere.next(foreign)[0], "flag")
     for pk in (other.pk, answered.pk, 2**62):
         with pytest.raises(NotFoundForReviewerError):
-            services.return_to_queue(dataset=station.dataset, user=admin, flag_id=pk)
+            services.return_to_queue(dataset=station.dataset, user=admin, decision_id=pk)
     assert post(station, admin, other).status_code == 404
     assert post(station, user, flag).status_code == 403
     with pytest.raises(PermissionDenied):
-        services.return_to_queue(dataset=station.dataset, user=user, flag_id=flag.pk)
+        services.return_to_queue(dataset=station.dataset, user=user, decision_id=flag.pk)
     assert not Event.objects.filter(kind="queue.put_back").exists()

@@ -15,6 +15,7 @@ from mekiki.review import selectors, services
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.services import MIN_DISPLAY_MS
+from mekiki.review.unresolved import unresolved_decisions
 from tests.factories import LabelFactory
 from tests.review_setup import Station
 from tests.roles import as_owner, set_fixed
@@ -143,11 +144,11 @@ def test_a_flag_ends_the_item_without_a_label_and_is_listed():
     station = Station(items=1)
     user = station.reviewer()
     decision = station.answer(user, station.next(user)[0], "flag", note="two parts in one picture")
-    assert list(selectors.flagged(station.dataset)) == [decision]
+    assert list(unresolved_decisions(station.dataset)) == [decision]
     assert confirmed_label_of(station.items[0]) is None
     assert station.items[0].image_id in selectors.reviewed_image_ids(station.dataset)
     station.undo(user)
-    assert not selectors.flagged(station.dataset).exists()
+    assert not unresolved_decisions(station.dataset).exists()
     assert selectors.reviewed_image_ids(station.dataset) == set()
 
 
@@ -426,7 +427,7 @@ def test_count_of_today_ignores_the_undo_of_an_older_answer():
     assert selectors.answered_today(station.dataset, user) == 0
     flag = station.answer(user, station.next(user)[0], "flag")
     assert selectors.answered_today(station.dataset, user) == 1
-    services.return_to_queue(dataset=station.dataset, user=admin, flag_id=flag.pk)
+    services.return_to_queue(dataset=station.dataset, user=admin, decision_id=flag.pk)
     assert selectors.answered_today(station.dataset, user) == 1, "the reviewer did not undo the flag"
     station.answer(user, station.next(user)[0])
     station.undo(user)

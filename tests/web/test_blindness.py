@@ -360,11 +360,9 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
 def test_events_of_the_reserve_name_no_file() -> None:
     world = World("admin")
     flag = Decision.objects.get(kind="flag")
-    response = world.client.post(reverse("review-put-back", args=["world", flag.pk]), follow=True)
-    assert (
-        f"image {world.secret[2].sha256[:8]} was returned to the start of the queue"
-        in response.content.decode()
-    )
+    address = reverse("review-queue-act", args=["world"])
+    response = world.client.post(address, {"one": f"return:{flag.pk}"}, follow=True)
+    assert "1 image was returned to the start of the queue" in response.content.decode()
     assert leaks({"put-back": read(response), "activity": read(world.client.get("/d/world/activity/"))}) == []
     assert not Event.objects.filter(data__icontains=NAME).exists()
 

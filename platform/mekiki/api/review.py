@@ -101,7 +101,8 @@ class NextOut(Schema):
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
-    `milliseconds`: how long the image was on the screen; \
+    `reason` says why the image was skipped (unclear, not_in_list, expert, other) or flagged (bad_image,
+    wrong_object, duplicate, other); it may be empty. `milliseconds`: how long the image was on the screen; \
 too short to be seen, the answer is refused (not_seen).
     """
 
@@ -109,6 +110,9 @@ too short to be seen, the answer is refused (not_seen).
     lease: Id
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
+    reason: Literal[
+        "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
+    ] = ""
     note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
@@ -271,6 +275,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         lease_id=body.lease,
         kind=body.kind,
         label=body.label,
+        reason=body.reason,
         note=body.note,
         client_key=body.client_key,
         milliseconds=body.milliseconds,

@@ -30,7 +30,9 @@ class SealedTable:
 
     `relation` is the name of the table in the database. `columns` maps a name in the record to SQL. `json`
     names the jsonb columns, which are read as text. `source` is the FROM clause, with the table as `t`.
-    `uninteresting` is an SQL condition for rows that alone do not require a seal.
+    `uninteresting` is an SQL condition for rows that alone do not require a seal. `optional` names text
+    columns that the record contains only if they are not empty. A column that is added later must be
+    optional, so that the records of older rows, which are sealed already, stay the same.
     """
 
     name: str
@@ -39,6 +41,7 @@ class SealedTable:
     json: frozenset[str] = frozenset()
     source: str = ""
     uninteresting: str = "false"
+    optional: frozenset[str] = frozenset()
 
     def _select(self) -> str:
         columns = ", ".join(
@@ -48,10 +51,14 @@ class SealedTable:
 
     def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
         """Return the record of a row that `_select` read."""
-        values = dict(zip(self.columns, row, strict=True))
+        values = self._values(row)
         for name in self.json:
             values[name] = json.loads(values[name])
         return values
+
+    def _values(self, row: tuple[Any, ...]) -> dict[str, Any]:
+        values = zip(self.columns, row, strict=True)
+        return {name: value for name, value in values if value != "" or name not in self.optional}
 
     def content(self, row: tuple[Any, ...]) -> bytes:
         """Return the canonical JSON of a row.
@@ -62,7 +69,7 @@ class SealedTable:
         try:
             return canonical(self.record(row))
         except (ValueError, RecursionError):
-            return canonical(dict(zip(self.columns, row, strict=True)) | {"json_as_text": True})
+            return canonical(self._values(row) | {"json_as_text": True})
 
     def rows(self, *, after: int | None, upto: int | None) -> Iterator[tuple[int, bytes]]:
         """Yield (id, canonical JSON) of the rows with after < id <= upto, ascending. None is no bound."""

@@ -15,6 +15,7 @@ from mekiki.labeling.text import (
     checked_name,
     checked_prompts,
     refuse_duplicates,
+    refuse_two_none_of_these,
 )
 
 
@@ -37,6 +38,7 @@ class LabelForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4}),
     )
     critical = forms.BooleanField(label=_("Critical"), required=False)
+    is_none = forms.BooleanField(label=_("“None of these”"), required=False)
     guideline = forms.CharField(
         label=_("Guideline"),
         required=False,
@@ -79,6 +81,7 @@ class LabelForm(forms.Form):
             "prompts": values["lines"],
             "critical": values["critical"],
             "guideline": values["guideline"],
+            "is_none": values["is_none"],
             "position": values.get("position") or None,
         }
 
@@ -96,9 +99,11 @@ class BaseLabels(forms.BaseFormSet):
         return [form for _position, _number, form in sorted(rows, key=lambda row: row[:2])]
 
     def clean(self) -> None:
-        """Refuse two labels with the same name before anything is stored."""
+        """Refuse two labels with one name, or two “none of these”, before anything is stored."""
         if not any(self.errors):
-            refuse_duplicates([form.cleaned_data["name"] for form in self.kept()])
+            kept = [form.cleaned_data for form in self.kept()]
+            refuse_duplicates([values["name"] for values in kept])
+            refuse_two_none_of_these([values["name"] for values in kept if values["is_none"]])
 
     def specs(self) -> list[LabelSpec]:
         """Return all labels in the form that set_schema takes."""
@@ -124,6 +129,7 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
             "prompts": "\n".join(prompts.get(label.pk, [])),
             "critical": label.critical,
             "guideline": label.guideline,
+            "is_none": label.is_none,
         }
         for label in labels
     ]

@@ -18,6 +18,8 @@ class Label(models.Model):
     position = models.PositiveIntegerField()  # 1, 2, 3 …: the key on the keyboard
     critical = models.BooleanField(_("critical"), default=False)
     guideline = models.TextField(_("guideline"), blank=True, default="")
+    # The label for images that none of the other labels fits. The station shows it last.
+    is_none = models.BooleanField(_("none of these"), default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
     # When the label was last marked critical, and when the mark was last removed. A label set states these
@@ -33,6 +35,11 @@ class Label(models.Model):
                 Lower("name"),
                 condition=models.Q(archived_at__isnull=True),
                 name="one_label_per_name",
+            ),
+            models.UniqueConstraint(
+                fields=["dataset"],
+                condition=models.Q(is_none=True, archived_at__isnull=True),
+                name="one_none_of_these",
             ),
         ]
         triggers = [write_guideline_version()]

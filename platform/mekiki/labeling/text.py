@@ -102,6 +102,22 @@ def refuse_duplicates(names: list[str]) -> None:
         seen[key] = name
 
 
+def refuse_two_none_of_these(names: list[str]) -> None:
+    """Raise ValidationError if more than one of the labels stands for “none of these”.
+
+    names: the names of the labels that do.
+    """
+    if len(names) > 1:
+        raise ValidationError(
+            _(
+                "At most one label can stand for “none of these”; “%(first)s” and “%(second)s” are marked. "
+                "Nothing was saved; mark one of them only."
+            )
+            % {"first": names[0], "second": names[1]},
+            code="two_none_of_these",
+        )
+
+
 def checked_prompts(prompts: list[str], label: str) -> list[str]:
     """Return the prompts of one label, cleaned, without empty and repeated prompts, in order.
 

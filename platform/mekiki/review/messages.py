@@ -25,6 +25,12 @@ STATION.add(
         " in the gallery."
     ),
 )
+STATION.add(
+    "skip_lost",
+    gettext_noop(
+        "Another image appeared while the menu was open. Nothing was recorded; skip again if you want."
+    ),
+)
 STATION.add("prediction", gettext_noop("Predicted: {label}, {percent} %"))
 STATION.add("prediction_uncalibrated", gettext_noop("Predicted: {label}, {percent} %, uncalibrated"))
 STATION.add("uncalibrated", gettext_noop("uncalibrated"))

@@ -31,6 +31,23 @@ BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
 AUDIT_UNDO_PERIOD = timedelta(minutes=2)
 
 
+class Reason(models.TextChoices):
+    """The reason why a reviewer skipped or flagged an image."""
+
+    UNCLEAR = "unclear", _("unclear image")
+    NOT_IN_LIST = "not_in_list", _("not in the list of labels")
+    EXPERT = "expert", _("needs an expert")
+    BAD_IMAGE = "bad_image", _("bad image (blurred, dark)")
+    WRONG_OBJECT = "wrong_object", _("wrong object")
+    DUPLICATE = "duplicate", _("duplicate")
+    OTHER = "other", _("other reason")
+
+
+# The order is the order of their keys in the station: 1, 2, 3, 4.
+SKIP_REASONS = (Reason.UNCLEAR, Reason.NOT_IN_LIST, Reason.EXPERT, Reason.OTHER)
+FLAG_REASONS = (Reason.BAD_IMAGE, Reason.WRONG_OBJECT, Reason.DUPLICATE, Reason.OTHER)
+
+
 class QueueItem(models.Model):
     """An image that waits for a reviewer, with its stream and its sampling probability."""
 
@@ -38,6 +55,7 @@ class QueueItem(models.Model):
         WAITING = "waiting", _("waiting")
         DONE = "done", _("done")
         WITHDRAWN = "withdrawn", _("withdrawn")  # replaced by a later refill before a review started
+        SET_ASIDE = "set_aside", _("set aside")  # not reviewed until an admin returns it
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="queue_items")
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="queue_items")
@@ -49,6 +67,10 @@ class QueueItem(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
+    # The item waits for this reviewer only, while the user is a reviewer of the dataset. Null: for everybody.
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
 
     class Meta:
         constraints = [
@@ -65,6 +87,11 @@ class QueueItem(models.Model):
                 fields=["dataset", "position", "id"],
                 condition=models.Q(state="waiting"),
                 name="queue_next",
+            ),
+            models.Index(
+                fields=["assigned_to", "dataset"],
+                condition=models.Q(state="waiting", assigned_to__isnull=False),
+                name="queue_assigned",
             ),
             # Every page with an accuracy counts the audit items.
             models.Index(fields=["dataset"], condition=models.Q(stream="audit"), name="queue_audit"),
@@ -138,6 +165,7 @@ class Decision(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=12, choices=Reason.choices, blank=True, default="", db_default="")
     note = models.TextField(default="", max_length=2000)
     # What the screen showed (review.services.leases.shown_for): stream, propensity, blind and, unless blind,
     # head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
@@ -161,8 +189,20 @@ class Decision(models.Model):
                 | models.Q(kind="undo", label__isnull=True, supersedes__isnull=False),
                 name="decision_has_what_it_needs",
             ),
+            models.CheckConstraint(
+                condition=models.Q(reason="")
+                | models.Q(kind="skip", reason__in=["unclear", "not_in_list", "expert", "other"])
+                | models.Q(kind="flag", reason__in=["bad_image", "wrong_object", "duplicate", "other"]),
+                name="reason_fits_decision",
+            ),
         ]
         indexes = [
+            # The page of the queue lists skipped and flagged images.
+            models.Index(
+                fields=["dataset", "-id"],
+                condition=models.Q(kind__in=["skip", "flag"]),
+                name="decision_without_label",
+            ),
             models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
             models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
             models.Index(fields=["user", "dataset", "created_at"], name="decision_of_the_day"),

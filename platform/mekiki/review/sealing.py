@@ -18,6 +18,7 @@ DECISIONS = SealedTable(
         "user_id": "t.user_id",
         "kind": "t.kind",
         "label_id": "t.label_id",
+        "reason": "t.reason",
         # A note is for colleagues and must not appear in a label set, so only its hash is sealed.
         "note_sha256": (
             "CASE WHEN t.note = '' THEN '' ELSE encode(sha256(convert_to(t.note, 'UTF8')), 'hex') END"
@@ -30,6 +31,7 @@ DECISIONS = SealedTable(
         "created_at": utc_text("t.created_at"),
     },
     json=frozenset({"shown"}),
+    optional=frozenset({"reason"}),
 )
 
 AUDIT_RETIREMENTS = SealedTable(

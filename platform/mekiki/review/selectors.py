@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import TruncSecond
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -240,9 +240,9 @@ def audits_under_archived_labels(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
 def reviewed_image_ids(dataset: Dataset) -> set[int]:
     """Return the ids of images that need no further review.
 
-    These images are labelled, flagged, or have all decisions that their overlap requires. An image with an
-    archived label or audit label is reviewed again. Its true active label is not known, no head is trained on
-    it, and without these images the audit sample would not be random.
+    These images are labelled, flagged, set aside, or have all decisions that their overlap requires. An image
+    with an archived label or audit label is reviewed again. Its true active label is not known, no head is
+    trained on it, and without these images the audit sample would not be random.
     """
     labels = ConfirmedLabel.objects.filter(dataset=dataset)
     outdated = dict(
@@ -251,7 +251,8 @@ def reviewed_image_ids(dataset: Dataset) -> set[int]:
         )
     )
     labelled = set(labels.values_list("image_id", flat=True)) - set(outdated)
-    done = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE)
+    ended = [QueueItem.State.DONE, QueueItem.State.SET_ASIDE]
+    done = QueueItem.objects.filter(dataset=dataset, state__in=ended)
     # These images were already reviewed again, and were flagged or the reviewers did not agree.
     since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
     settled = {image for image, item in since if item > (outdated[image] or 0)}
@@ -297,13 +298,6 @@ def active_decisions(**where: Any) -> QuerySet[Decision]:
     """
     undone = Decision.objects.filter(supersedes=OuterRef("pk"))
     return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
-
-
-def flagged(dataset: Dataset) -> QuerySet[Decision]:
-    """Return the flags that were not undone, on images that were not labelled later, newest first."""
-    labelled = ConfirmedLabel.objects.filter(image=OuterRef("image"), decision__gt=OuterRef("pk"))
-    rows = active_decisions(dataset=dataset, kind=Decision.Kind.FLAG).filter(~Exists(labelled))
-    return rows.select_related("image", "user").order_by("-id")
 
 
 @dataclass(frozen=True)
@@ -371,6 +365,9 @@ def _why_none_is_free(dataset: Dataset, user: User, now: datetime) -> EmptyQueue
         ended_at__isnull=True,
         expires_at__gt=now,
     ).exclude(user=user)
+    sent = Q(assigned_to__isnull=False) & ~Q(assigned_to=user)
+    if not QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).exclude(sent).exists():
+        return EmptyQueue("sent_to_others", _("All waiting images were sent to other reviewers by an admin."))
     if held.exists():
         return EmptyQueue(
             "held_by_others",

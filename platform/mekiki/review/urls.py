@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from mekiki.review import views
+from mekiki.review import queue_views, views
 
 urlpatterns = [
     path("", views.station, name="review"),
-    path("queue/", views.queue, name="review-queue"),
-    path("queue/<int:pk>/put-back/", views.put_back, name="review-put-back"),
-    path("queue/retire/", views.retire, name="review-retire"),
+    path("queue/", queue_views.queue, name="review-queue"),
+    path("queue/act/", queue_views.act, name="review-queue-act"),
+    path("queue/retire/", queue_views.retire, name="review-retire"),
 ]

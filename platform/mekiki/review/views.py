@@ -1,19 +1,15 @@
-"""Views of the review station, and of the page with the queue and the flagged images."""
+"""View of the review station."""
 
 import json
 import unicodedata
 
 from django.conf import settings
-from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
-from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
@@ -21,12 +17,10 @@ from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.blinding import set_shown_attributes
-from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.messages import station_texts
+from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
 from mekiki.review.references import has_guides
-from mekiki.review.streams import stream_words
 
-FLAGGED_SHOWN = 200
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
 SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "help": "?"}
 SHORTCUTS_WITH_LABEL_SEARCH = {
@@ -48,10 +42,12 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "id": label.pk,
             "name": label.name,
             "critical": label.critical,
+            "none": label.is_none,
             "guideline": label.guideline,
             "key": key_of(label.position),
         }
-        for label in active_labels(dataset)
+        # The label “none of these” is last. The sort keeps the order of the others.
+        for label in sorted(active_labels(dataset), key=lambda label: label.is_none)
     ]
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
@@ -77,6 +73,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "labels": labels,
             "labels_json": json.dumps(labels),
             "texts_json": json.dumps(station_texts()),
+            "skip_reasons": [(reason.value, reason.label) for reason in SKIP_REASONS],
+            "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.MIN_DISPLAY_MS,
@@ -87,76 +85,3 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },
     )
-
-
-@require_GET
-def queue(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show the queue by stream, the flagged images with their notes, and the audit sample."""
-    dataset = dataset_for(user_of(request), slug)
-    counts = selectors.queue_counts(dataset)
-    flags = list(selectors.flagged(dataset)[: FLAGGED_SHOWN + 1])
-    set_shown_attributes(dataset, [flag.image for flag in flags])
-    may_put_back = includes_role(dataset.role, Role.ADMIN)
-    # A note can name the label, so it is hidden. Only its writer and admins, who must act on it, see it.
-    closed = {
-        flag.pk
-        for flag in flags
-        if flag.image.hidden and flag.user_id != user_of(request).pk and not may_put_back
-    }
-    return render(
-        request,
-        "review/queue.html",
-        {
-            "dataset": dataset,
-            "section": "review",
-            "streams": [(stream_words(stream), n) for stream, n in counts.items() if n],
-            "waiting": sum(counts.values()),
-            "flags": flags[:FLAGGED_SHOWN],
-            "closed_notes": closed,
-            "more_flags": len(flags) > FLAGGED_SHOWN,
-            "shown_flags": FLAGGED_SHOWN,
-            "audited": selectors.audit_count(dataset),
-            "may_review": includes_role(dataset.role, Role.REVIEWER),
-            "may_retire": includes_role(dataset.role, Role.ADMIN),
-            "may_put_back": may_put_back,
-        },
-    )
-
-
-@require_POST
-def put_back(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Return a flagged image to the queue, by the id of its flag."""
-    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    try:
-        item = services.return_to_queue(dataset=dataset, user=user_of(request), flag_id=min(pk, 2**63 - 1))
-    except NotFoundForReviewerError as error:
-        raise Http404 from error
-    except ReviewError as error:
-        messages.error(request, error.message)
-    else:
-        set_shown_attributes(dataset, [item.image])
-        messages.success(
-            request,
-            _("%(name)s was returned to the start of the queue.") % {"name": item.image.shown_name},
-        )
-    return redirect("review-queue", dataset.slug)
-
-
-@require_POST
-def retire(request: HttpRequest, slug: str) -> HttpResponse:
-    """Move the audit sample into training. The page asks the admin to confirm this before."""
-    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    moved = services.retire_audit(dataset=dataset, user=user_of(request))
-    if moved:
-        messages.success(
-            request,
-            ngettext(
-                "%(n)d audited label is used for training from now on. The audit starts again.",
-                "%(n)d audited labels are used for training from now on. The audit starts again.",
-                moved,
-            )
-            % {"n": moved},
-        )
-    else:
-        messages.info(request, _("There are no audited labels to retire."))
-    return redirect("review-queue", dataset.slug)

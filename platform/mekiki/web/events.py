@@ -105,7 +105,9 @@ def detail(event: Event) -> str:
         return str(data.get("object", ""))[:16]
     if event.kind in _KINDS_WITH_CLIENT:
         return _client(data)
-    if event.kind in {"queue.put_back", "queue.asked_again"} and data.get("image"):
+    if event.kind == "queue.sent":
+        return f"{neutral_name(data.get('image', ''))} → {data.get('to', '')}"
+    if event.kind in {"queue.put_back", "queue.asked_again", "queue.set_aside"} and data.get("image"):
         return neutral_name(data["image"])  # the file name could reveal a label before the audit
     if data.get("error"):
         return translate_stored_text(data["error"])

@@ -118,7 +118,10 @@ def store_restoring(label: Label, user: User, position: int) -> None:
     """Restore a label at this position, with its event."""
     label.archived_at = None
     label.position = position
-    label.save(update_fields=["archived_at", "position"])
+    # Another label may stand for “none of these” by now, and at most one does.
+    others = Label.objects.filter(dataset=label.dataset_id, archived_at__isnull=True, is_none=True)
+    label.is_none = label.is_none and not others.exists()
+    label.save(update_fields=["archived_at", "position", "is_none"])
     run_restore_hooks(label)
     record(
         kind="label.restored",

@@ -33,6 +33,7 @@ from mekiki.labeling.text import (
     checked_name,
     name_key,
     refuse_duplicates,
+    refuse_two_none_of_these,
 )
 
 
@@ -73,10 +74,12 @@ def update_label(
     name: str | None = None,
     critical: bool | None = None,
     guideline: str | None = None,
+    is_none: bool | None = None,
 ) -> Label:
-    """Change a label's name, criticality or guideline; None keeps the present value.
+    """Change a label's name, criticality, guideline or mark “none of these”; None keeps the present value.
 
-    Raises the errors of add_label, and ValidationError if the name belongs to an archived label with answers.
+    Raises the errors of add_label, and ValidationError if the name belongs to an archived label with answers,
+    or if another label stands for “none of these”.
     """
     require_role(user, label.dataset, Role.ADMIN)
     lock_schema(label.dataset)
@@ -89,7 +92,10 @@ def update_label(
             refuse_names_of_archived_labels([name], label.dataset)
     if guideline is not None:
         guideline = checked_guideline(guideline, name or label.name)
-    return change_label(label, user, name=name, critical=critical, guideline=guideline)
+    if is_none:
+        marked = active_labels(label.dataset).filter(is_none=True).exclude(pk=label.pk)
+        refuse_two_none_of_these([*marked.values_list("name", flat=True), label.name])
+    return change_label(label, user, name=name, critical=critical, guideline=guideline, is_none=is_none)
 
 
 @transaction.atomic

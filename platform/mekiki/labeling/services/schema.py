@@ -31,7 +31,14 @@ from mekiki.labeling.services.label_rows import (
     store_restoring,
 )
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
-from mekiki.labeling.text import checked_guideline, checked_name, checked_prompts, name_key, refuse_duplicates
+from mekiki.labeling.text import (
+    checked_guideline,
+    checked_name,
+    checked_prompts,
+    name_key,
+    refuse_duplicates,
+    refuse_two_none_of_these,
+)
 
 
 class LabelSpec(TypedDict):
@@ -41,6 +48,7 @@ class LabelSpec(TypedDict):
     prompts: list[str]
     critical: NotRequired[bool]
     guideline: NotRequired[str]
+    is_none: NotRequired[bool]  # if missing, a label keeps its mark
     id: NotRequired[int | None]
     position: NotRequired[int | None]  # its key; if missing, a label keeps its key and a new label comes last
 
@@ -55,6 +63,7 @@ class _PlannedLabel:
     critical: bool
     id: int | None
     position: int | None
+    is_none: bool | None = None
     label: Label | None = None
     present_position: int | None = None
 
@@ -93,6 +102,9 @@ def set_schema(
     for plan in planned:
         plan.label = present[plan.id] if plan.id else by_name.get(name_key(plan.name))
         plan.present_position = plan.label.position if plan.label else None
+        if plan.is_none is None:
+            plan.is_none = plan.label is not None and plan.label.is_none
+    refuse_two_none_of_these([plan.name for plan in planned if plan.is_none])
     kept = {plan.label.pk for plan in planned if plan.label is not None}
     removed = [label for label in present.values() if label.pk not in kept]
     refuse_unconfirmed(removed, prompts_of(current_prompt_set(dataset)), confirmed)
@@ -111,7 +123,9 @@ def set_schema(
         if plan.label is not None and plan.label.name != plan.name:
             Label.objects.filter(pk=plan.label.pk).update(name=f"\u2060{plan.label.pk}")
     texts: dict[int, list[str]] = {}
-    for position, plan in zip(positions, planned, strict=True):
+    # The label “none of these” comes last, so that the mark is removed from one label before another gets it.
+    ordered = sorted(zip(positions, planned, strict=True), key=lambda pair: bool(pair[1].is_none))
+    for position, plan in ordered:
         label = plan.label or create_label(dataset, plan.name, plan.critical, plan.guideline, user)
         if label.archived_at is not None:
             store_restoring(label, user, position)
@@ -122,6 +136,7 @@ def set_schema(
             critical=plan.critical,
             guideline=plan.guideline,
             position=position,
+            is_none=plan.is_none,
         )
         texts[label.pk] = plan.prompts
     prompt_set = create_prompt_set(dataset, texts, user)
@@ -138,6 +153,7 @@ def _checked_spec(spec: LabelSpec) -> _PlannedLabel:
         critical=bool(spec.get("critical", False)),
         id=spec.get("id"),
         position=spec.get("position"),
+        is_none=spec.get("is_none"),
     )
 
 

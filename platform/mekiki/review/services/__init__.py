@@ -14,6 +14,7 @@ from mekiki.review.services.leases import (
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
+from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.undoing import undo
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "LeasedItem",
     "add_reference_image",
     "answer",
+    "answer_unresolved",
     "correct_label",
     "fill_queue",
     "held_item",
@@ -34,6 +36,8 @@ __all__ = [
     "request_training_if_due",
     "retire_audit",
     "return_to_queue",
+    "send_to_reviewer",
+    "set_aside",
     "take_back_correction",
     "undo",
     "update_confirmed_label",

@@ -104,7 +104,7 @@ def correct_label(
             _("The image has the label “%(label)s” already. Nothing was changed.") % {"label": label.name},
         )
     now = clock.now()
-    item = _create_finished_item(dataset, image, finished_at=now, overlap=1)
+    item = create_finished_item(dataset, image, finished_at=now, overlap=1)
     shown = shown_of_items(dataset=dataset, items=[item])[item.pk]
     if shown.get("head") != head_version:
         raise ReviewError(
@@ -131,7 +131,7 @@ def correct_label(
     return decision
 
 
-def _create_finished_item(
+def create_finished_item(
     dataset: Dataset,
     image: Image,
     stream: str = Stream.RECHECK,
@@ -200,7 +200,7 @@ def request_recheck(*, dataset: Dataset, user: User, image_id: int) -> QueueItem
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK
-        waiting = _create_finished_item(dataset, image, stream)
+        waiting = create_finished_item(dataset, image, stream)
     waiting.image = image
     item = move_to_front(waiting)
     record(

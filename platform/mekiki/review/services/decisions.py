@@ -15,7 +15,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.models import Decision, Lease, QueueItem
+from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import (
     LABEL_KINDS,
@@ -28,6 +28,7 @@ from mekiki.review.services.queue import request_due_work
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
+_REASONS: dict[str, tuple[str, ...]] = {Kind.SKIP: SKIP_REASONS, Kind.FLAG: FLAG_REASONS}
 # Milliseconds for which an image must be on the screen before an answer is accepted. The brain needs about
 # 150 ms to recognize an animal in a photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520,
 # 1996). People answer in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms
@@ -44,6 +45,7 @@ def answer(
     lease_id: int,
     kind: str,
     label: Label | int | None = None,
+    reason: str = "",
     note: str = "",
     client_key: UUID,
     milliseconds: int | None = None,
@@ -55,6 +57,7 @@ def answer(
 
     kind: confirm, correct, skip or flag.
     label: required for correct. Confirm uses the label that was shown.
+    reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
@@ -64,7 +67,7 @@ def answer(
     """
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
-    _validate_arguments(kind, label_id, note)
+    _validate_arguments(kind, label_id, reason, note)
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
@@ -107,6 +110,7 @@ def answer(
         user=user,
         kind=kind,
         label_id=label_id,
+        reason=reason,
         note=note,
         shown=lease.shown,
         client_key=client_key,
@@ -124,7 +128,7 @@ def answer(
     return decision
 
 
-def _validate_arguments(kind: str, label_id: int | None, note: str) -> None:
+def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
     check_note(note)
@@ -132,6 +136,14 @@ def _validate_arguments(kind: str, label_id: int | None, note: str) -> None:
         raise InvalidAnswerError("no_label", _("Choose a label, or skip the image."))
     if kind in (Kind.SKIP, Kind.FLAG) and label_id is not None:
         raise InvalidAnswerError("label_not_wanted", _("To skip or to flag an image gives it no label."))
+    if reason and reason not in _REASONS.get(kind, ()):
+        raise InvalidAnswerError(
+            "bad_reason",
+            _(
+                "This reason does not fit the answer. Nothing was recorded; choose one of the reasons of the "
+                "station."
+            ),
+        )
 
 
 def check_note(note: str) -> None:
@@ -238,8 +250,12 @@ def move_to_front(item: QueueItem) -> QueueItem:
 def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datetime) -> None:
     """Update the item after an answer.
 
-    It is then done, at the end of the queue (after a skip), or still waiting for the next decision.
+    It is then done, at the end of the queue (after a skip), or still waiting for the next decision. An item
+    that waited for this reviewer only waits for everybody.
     """
+    if item.assigned_to_id == user.pk:
+        item.assigned_to = None
+        item.save(update_fields=["assigned_to"])
     if kind == Kind.SKIP:
         last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
         item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
@@ -265,6 +281,7 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
         dataset=decision.dataset,
         target=decision,
         data={"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
+        | ({"reason": str(decision.reason)} if decision.reason else {})
         | ({"late": True} if decision.late else {})
         | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {}),
     )

@@ -110,9 +110,10 @@ def _renew(leases: list[Lease], now: datetime) -> None:
 # The sub-selects are counts, so that PostgreSQL looks up rows by item and cannot use a join or a hash over
 # all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
 # item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
-_FREE = """
+_SELECT_FREE = """
 SELECT q.* FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
+  AND {whose}
   AND q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
  AND l.expires_at > %(now)s
@@ -132,12 +133,22 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
 ORDER BY q.position, q.id LIMIT %(count)s
 FOR NO KEY UPDATE OF q SKIP LOCKED
 """
+# An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends.
+_FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s")
+_FREE = _SELECT_FREE.format(
+    whose="""(q.assigned_to_id IS NULL OR q.assigned_to_id = %(user)s OR NOT EXISTS (
+    SELECT FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id
+    WHERE m.user_id = q.assigned_to_id AND m.dataset_id = q.dataset_id
+    AND m.role IN ('reviewer', 'admin') AND u.is_active
+  ))"""
+)
 
 
 def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count: int) -> list[QueueItem]:
     """Lock and return the next waiting items with a free slot that this reviewer has not decided.
 
-    Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
+    Items that were sent to this reviewer come first. Rows that other transactions lock are skipped. The query
+    reads along the partial index queue_next.
     """
     values = {
         "dataset": dataset.pk,
@@ -147,7 +158,12 @@ def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count
         "excluded": list(excluded),
         "count": count,
     }
-    return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
+    sent = list(QueueItem.objects.raw(_FREE_SENT, values).prefetch_related("image"))
+    if len(sent) == count:
+        return sent
+    values["excluded"] = [*excluded, *(item.pk for item in sent)]
+    values["count"] = count - len(sent)
+    return sent + list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
 
 
 def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:

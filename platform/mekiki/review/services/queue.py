@@ -45,10 +45,10 @@ def fill_queue(
     """Replace the untouched waiting items with the given images, in their order.
 
     Return the number of added items. A waiting item stays if it has an active lease or decisions, if its flag
-    was undone, if a person requested it, or if it is an audit item that was ever leased. Images of other
-    datasets, images that still wait, and images with an active label are skipped. An image with an active
-    label is not skipped if its stream is in REVIEW_LABELLED_STREAMS or if its audit label is archived. Raises
-    ValueError if the lengths differ.
+    was undone, if a person requested it or sent it to a reviewer, or if it is an audit item that was ever
+    leased. Images of other datasets, images that still wait, and images with an active label are skipped. An
+    image with an active label is not skipped if its stream is in REVIEW_LABELLED_STREAMS or if its audit
+    label is archived. Raises ValueError if the lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -58,9 +58,11 @@ def fill_queue(
     # This second statement also sees leases that were created before the locks were taken.
     live = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=now)
     decided = active_decisions(item=OuterRef("pk"), kind__in=LABEL_KINDS)
-    # An undo of a flag requests a review of this image, so a refill must not withdraw the item.
-    put_back = Decision.objects.filter(
-        item=OuterRef("pk"), kind=Decision.Kind.UNDO, supersedes__kind=Decision.Kind.FLAG
+    # An undo of a flag requests a review of this image, and so does an admin who returns the image. A refill
+    # must not withdraw the item then.
+    undone = Decision.objects.filter(kind=Decision.Kind.UNDO)
+    put_back = Exists(undone.filter(item=OuterRef("pk"), supersedes__kind=Decision.Kind.FLAG)) | Exists(
+        undone.filter(image=OuterRef("image"), shown__has_key="put_back")
     )
     # If an image with an active label waits as an audit or a recheck, a person requested another review.
     in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
@@ -69,7 +71,7 @@ def fill_queue(
     # drawn again.
     ever_leased = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
     replaceable = waiting.filter(
-        ~Exists(live), ~Exists(decided), ~Exists(put_back), ~asked_again, ~ever_leased
+        ~Exists(live), ~Exists(decided), ~put_back, ~asked_again, ~ever_leased, assigned_to=None
     )
     withdrawn = replaceable.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}

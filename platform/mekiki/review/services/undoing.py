@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
@@ -16,6 +17,7 @@ from mekiki.review.services.confirmed import effective_decisions, first_by_revie
 from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.unresolved import KINDS
 
 
 @transaction.atomic
@@ -23,10 +25,13 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
 
     The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
-    another reviewer holds it or if it needs no further decision. A request that is sent again with the same
+    another reviewer holds it, if it needs no further decision, or if an admin sent it to another reviewer.
+
+    A request that is sent again with the same
     client_key returns the same decision, with `duplicate` set. An undo cannot be undone: the reviewer answers
     the image again. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if there is
-    nothing to undo or if an answer used the key.
+    nothing to undo, if an admin has set the skipped or flagged image aside or sent it to a reviewer, or if an
+    answer used the key.
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
@@ -48,6 +53,14 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
             "nothing_to_undo",
             _("An admin has returned this image to the queue in the meantime. There is nothing to undo."),
         )
+    if target.kind in KINDS and _admin_has_acted(target):
+        raise ReviewError(
+            "nothing_to_undo",
+            _(
+                "An admin has set this image aside or sent it to a reviewer in the meantime. Your answer "
+                "stays; there is nothing to undo."
+            ),
+        )
     decision = Decision.objects.create(
         dataset=dataset,
         image_id=target.image_id,
@@ -65,11 +78,23 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     return decision
 
 
+def _admin_has_acted(target: Decision) -> bool:
+    """Return whether the image of a skip or flag is set aside or waits for one reviewer."""
+    items = QueueItem.objects.filter(image=target.image_id)
+    sent = Q(state=QueueItem.State.WAITING, assigned_to__isnull=False)
+    return items.filter(sent | Q(state=QueueItem.State.SET_ASIDE)).exists()
+
+
 def _requeue_and_lease(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
-    """Put the image first in the queue and lease it to the reviewer, if it still needs a decision."""
+    """Put the image first in the queue and lease it to the reviewer, if it still needs a decision.
+
+    An image that was sent to another reviewer is not leased.
+    """
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
     if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
+        return None
+    if item.assigned_to_id not in (None, user.pk):
         return None
     leased = lease_items(dataset=dataset, user=user, items=[move_to_front(item)], now=now)
     return leased[0] if leased else None

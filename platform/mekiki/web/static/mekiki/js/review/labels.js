@@ -23,6 +23,7 @@ export class LabelList {
     const item = element("li");
     const button = element("button", "station__label");
     button.type = "button";
+    if (label.none) item.className = "station__none";
     const key = element("kbd", "", label.key === null ? "·" : String(label.key));
     key.setAttribute("aria-hidden", "true");
     if (label.key !== null) button.setAttribute("aria-keyshortcuts", String(label.key));

@@ -2,6 +2,7 @@
 
 import { post } from "../http.js";
 import { Finder } from "./finder.js";
+import { FlagReasons } from "./flag-reasons.js";
 import { Guide } from "./guide.js";
 import { History } from "./history.js";
 import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
@@ -10,6 +11,7 @@ import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { showMetadata, showPrediction, spoken } from "./panel.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
+import { SkipMenu } from "./skip-menu.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
 import { Viewer } from "./viewer.js";
@@ -247,7 +249,7 @@ function meant(event) {
   return false;
 }
 
-function answer(kind, label = null, note = "") {
+function answer(kind, label = null, note = "", reason = "") {
   const item = supply.current;
   if (!item || undoing || root.classList.contains("station--waiting")) return false;
   const judged = kind === "confirm" || kind === "correct";
@@ -273,6 +275,7 @@ function answer(kind, label = null, note = "") {
     kind: said,
     label: confirmed ? item.prediction.label : (label?.id ?? null),
     note,
+    reason,
     client_key: crypto.randomUUID?.() ?? uuid(),
     milliseconds: sight.milliseconds,
   };
@@ -360,6 +363,29 @@ function bringBack(item, past, undone = past?.kind) {
   show(supply.advance(), say("undone"));
 }
 
+/** Open the menu of reasons, for the image on the screen. */
+function openSkipMenu() {
+  const item = supply.current;
+  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  if (sight.has(item)) skipMenu.open(item);
+  else hint("too_soon");
+  return true;
+}
+
+const skipMenu = new SkipMenu(dialog("skip"), {
+  digits: keysOn,
+  letters: () => !finder.exists && keysOn(),
+  skip(item, reason, note) {
+    if (supply.current === item) answer("skip", null, note, reason);
+    else notice(say("skip_lost"));
+  },
+  closed(skipped) {
+    if (!finder.is(document.activeElement)) stage.focus({ preventScroll: true });
+    if (!skipped) sight.again();
+  },
+});
+
+const flagReasons = new FlagReasons(dialog("flag"));
 let flagged = null;
 
 function flag() {
@@ -371,6 +397,7 @@ function flag() {
   }
   flagged = item;
   document.querySelector("[data-flag-note]").value = "";
+  flagReasons.clear();
   dialog("flag").returnValue = "";
   dialog("flag").showModal();
   return true;
@@ -380,7 +407,7 @@ dialog("flag").addEventListener("close", () => {
   stage.focus({ preventScroll: true });
   if (dialog("flag").returnValue !== "flag") sight.again();
   else if (supply.current && supply.current.item === flagged?.item)
-    answer("flag", null, document.querySelector("[data-flag-note]").value);
+    answer("flag", null, document.querySelector("[data-flag-note]").value, flagReasons.value);
   else notice(say("flag_lost"));
 });
 dialog("help").addEventListener("close", () => sight.again());
@@ -411,7 +438,7 @@ const always = act => () => {
 
 const acts = {
   confirm: () => answer("confirm"),
-  skip: () => answer("skip"),
+  skip: openSkipMenu,
   flag,
   undo: always(undo),
   guide: always(showGuide),
