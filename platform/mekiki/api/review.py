@@ -11,7 +11,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Schema
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
@@ -20,6 +20,7 @@ from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
+from mekiki.review.adjustments import LEAST, MOST, ViewAdjustments
 from mekiki.review.blinding import neutral_name
 from mekiki.review.services import LeasedItem
 
@@ -62,6 +63,7 @@ class PredictionOut(Schema):
     confidence: float
     calibrated: bool
     runner_up: int | None
+    runner_up_confidence: float | None
     head: int
 
 
@@ -96,11 +98,27 @@ class NextOut(Schema):
     empty: EmptyOut | None
 
 
+Factor = Annotated[float, Field(ge=LEAST, le=MOST, allow_inf_nan=False)]
+
+
+class ViewIn(Schema):
+    """How the picture was adjusted on the screen: factors (1 is the original), inverted, one channel."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    brightness: Factor = 1.0
+    contrast: Factor = 1.0
+    gamma: Factor = 1.0
+    invert: Annotated[bool, Field(strict=True)] = False
+    channel: Literal["red", "green", "blue"] | None = None
+
+
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
     `milliseconds`: how long the image was on the screen; \
 too short to be seen, the answer is refused (not_seen).
+    `view`: how the picture was adjusted on the screen, null for the original.
     """
 
     item: Id
@@ -110,6 +128,7 @@ too short to be seen, the answer is refused (not_seen).
     note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    view: ViewIn | None = None
 
 
 class AnswerOut(Schema):
@@ -190,6 +209,8 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
             "confidence": predicted["confidence"],
             "calibrated": predicted["calibrated"],
             "runner_up": predicted["runner_up"],
+            # Leases of an earlier version do not have it.
+            "runner_up_confidence": predicted.get("runner_up_confidence"),
             "head": predicted["head"],
         },
     }
@@ -246,6 +267,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         note=body.note,
         client_key=body.client_key,
         milliseconds=body.milliseconds,
+        view=None if body.view is None else ViewAdjustments(**body.view.model_dump()),
     )
     return {
         "decision": decision.pk,

@@ -139,8 +139,9 @@ class Decision(models.Model):
     kind = models.CharField(max_length=10, choices=Kind.choices)
     label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
     note = models.TextField(default="", max_length=2000)
-    # What the screen showed (review.services.leases.shown_for): stream, propensity, blind and, unless blind,
-    # head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
+    # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
+    # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
+    # runner_up_confidence. With an adjusted picture also view (review.adjustments).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"

@@ -14,6 +14,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
+from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
@@ -47,6 +48,7 @@ def answer(
     note: str = "",
     client_key: UUID,
     milliseconds: int | None = None,
+    view: ViewAdjustments | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -56,6 +58,7 @@ def answer(
     kind: confirm, correct, skip or flag.
     label: required for correct. Confirm uses the label that was shown.
     milliseconds: time from display to answer, or None if the sender does not know it.
+    view: how the picture was adjusted on the screen when the answer was given, or None for the original.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -65,6 +68,9 @@ def answer(
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
     _validate_arguments(kind, label_id, note)
+    if view is not None:
+        view.check()
+    adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
@@ -108,7 +114,7 @@ def answer(
         kind=kind,
         label_id=label_id,
         note=note,
-        shown=lease.shown,
+        shown=lease.shown | ({"view": adjusted} if adjusted else {}),
         client_key=client_key,
         late=late,
         milliseconds=milliseconds,
