@@ -20,6 +20,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
+from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.messages import station_texts
@@ -73,6 +74,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.MIN_DISPLAY_MS,
+            "adjustment_limits": (str(LEAST), str(MOST)),  # text: no decimal comma
             "finder": finder,
             "label_keys": any(label["key"] is not None for label in labels),
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,

@@ -1,17 +1,22 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
 import { post } from "../http.js";
+import { Choices } from "./choices.js";
+import { newClientKey } from "./client-key.js";
+import { drawEmpty } from "./empty.js";
 import { Finder } from "./finder.js";
+import { FlagDialog } from "./flag.js";
 import { History } from "./history.js";
 import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { foldSections } from "./sections.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
-import { Viewer } from "./viewer.js";
+import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
 const part = name => root.querySelector(`[data-${name}]`);
@@ -29,7 +34,10 @@ let pollTimer = 0;
 let pollPause = 2000;
 
 const stage = part("stage");
-const viewer = new Viewer(stage, part("canvas"), part("zoom"));
+const choices = new Choices(root.dataset.choices);
+const toStage = () => stage.focus({ preventScroll: true });
+const view = createView(root, choices, toStage);
+foldSections(part("sections"), choices);
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -47,7 +55,7 @@ const finder = new Finder(root, labels, {
   confirm: () => answer("confirm"),
   refuse: hint,
   changed: () => showKeys(),
-  away: () => stage.focus({ preventScroll: true }),
+  away: toStage,
 });
 const keyOf = act => NAMES[act][finder.exists ? "chord" : "letter"];
 const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
@@ -160,10 +168,11 @@ async function show(item, first = "") {
   clearTimeout(pollTimer);
   pollPause = 2000;
   blank();
+  view.imageChanges();
   const interrupted = finder.imageChanges(item);
   if (interrupted) hint("type_again");
   if (!item) {
-    viewer.clear();
+    view.clear();
     part("loading").textContent = say("loading");
     part("loading").hidden = false;
     root.classList.add("station--waiting");
@@ -175,12 +184,15 @@ async function show(item, first = "") {
   showPrediction(part("prediction"), item, labels);
   labels.mark(item.prediction);
   const confirm = root.querySelector('[data-act="confirm"]');
-  confirm.hidden = !item.prediction;
+  // Its room stays, so that the labels do not move.
+  confirm.hidden = false;
+  confirm.classList.toggle("station__confirm--none", !item.prediction);
   part("confirm-text").textContent = item.prediction ? say("confirm", { label: item.prediction.name }) : "";
+  confirm.title = item.prediction?.name ?? "";
   showMetadata(part("meta"), item);
   const { picture } = item;
-  if (picture.loaded) viewer.show(picture.image);
-  else viewer.clear();
+  if (picture.loaded) view.show(picture.image);
+  else view.clear();
   part("loading").hidden = picture.loaded;
   part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
   if (!picture.loaded && !picture.failed) {
@@ -192,41 +204,30 @@ async function show(item, first = "") {
     if (supply.current !== item) return;
     clearTimeout(slowTimer);
     part("loading").hidden = loaded;
-    if (loaded) viewer.show(picture.image);
+    if (loaded) view.show(picture.image);
     else part("loading").textContent = say("image_failed");
   }
   const active = document.activeElement;
   if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) {
-    stage.focus({ preventScroll: true });
+    toStage();
   }
-  announce(`${interrupted ? say("type_again") : ""} ${first} ${spoken(item)}`.trim());
+  const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
+  announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
   if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
 }
 
 function showEmpty(empty, sending) {
   blank();
-  viewer.clear();
+  view.clear();
   if (finder.imageChanges(null)) hint("type_again");
   part("loading").hidden = true;
   if (!empty || sending) {
     poll(500);
     return;
   }
-  const before = part("empty-text").textContent;
   root.classList.remove("station--waiting");
   root.classList.add("station--empty");
-  part("empty").hidden = false;
-  part("empty-text").textContent = empty.text;
-  if (before !== empty.text) announce(empty.text);
-  part("empty-undo").hidden = !empty.may_undo;
-  const progress = part("empty-progress");
-  progress.hidden = empty.code !== "working";
-  if (empty.progress === null) progress.removeAttribute("value");
-  else progress.value = empty.progress;
-  const link = part("empty-link");
-  link.hidden = !empty.url;
-  link.textContent = empty.link;
-  if (empty.url) link.href = empty.url;
+  if (drawEmpty(part, empty)) announce(empty.text);
   poll();
 }
 
@@ -272,9 +273,10 @@ function answer(kind, label = null, note = "") {
     kind: said,
     label: confirmed ? item.prediction.label : (label?.id ?? null),
     note,
-    client_key: crypto.randomUUID?.() ?? uuid(),
+    client_key: newClientKey(),
     milliseconds: sight.milliseconds,
   };
+  if (view.adjusted) body.view = view.adjusted;
   notice("");
   part("hint").hidden = true;
   finder.clear();
@@ -294,15 +296,6 @@ function answer(kind, label = null, note = "") {
     showRate();
   }
   return true;
-}
-
-// crypto.randomUUID exists only in secure contexts; a factory's server may be plain http.
-function uuid() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map(byte => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 async function undo() {
@@ -325,7 +318,7 @@ async function undo() {
       notice(say("undo_wait"));
       return;
     }
-    const reply = await undoOnServer({ client_key: crypto.randomUUID?.() ?? uuid() });
+    const reply = await undoOnServer({ client_key: newClientKey() });
     bringBack(reply.item, history.last, reply.undone);
   } catch (error) {
     if (error.body?.code === "nothing_to_undo") notice(say("nothing_to_undo"));
@@ -359,7 +352,14 @@ function bringBack(item, past, undone = past?.kind) {
   show(supply.advance(), say("undone"));
 }
 
-let flagged = null;
+const flagDialog = new FlagDialog(dialog("flag"), {
+  cancelled: () => sight.again(),
+  closed: toStage,
+  send(item, note) {
+    if (supply.current && supply.current.item === item.item) answer("flag", null, note);
+    else notice(say("flag_lost"));
+  },
+});
 
 function flag() {
   const item = supply.current;
@@ -368,27 +368,11 @@ function flag() {
     hint("too_soon");
     return true;
   }
-  flagged = item;
-  document.querySelector("[data-flag-note]").value = "";
-  dialog("flag").returnValue = "";
-  dialog("flag").showModal();
+  flagDialog.open(item);
   return true;
 }
 
-dialog("flag").addEventListener("close", () => {
-  stage.focus({ preventScroll: true });
-  if (dialog("flag").returnValue !== "flag") sight.again();
-  else if (supply.current && supply.current.item === flagged?.item)
-    answer("flag", null, document.querySelector("[data-flag-note]").value);
-  else notice(say("flag_lost"));
-});
 dialog("help").addEventListener("close", () => sight.again());
-document.querySelector("[data-flag-note]").addEventListener("keydown", event => {
-  if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  dialog("flag").close("flag");
-});
-document.querySelector('[data-act="flag-cancel"]').addEventListener("click", () => dialog("flag").close(""));
 
 /** Return a function that does the act and reports that it took the key. */
 const always = act => () => {
@@ -402,16 +386,15 @@ const acts = {
   flag,
   undo: always(undo),
   help: always(() => dialog("help").showModal()),
-  "zoom-in": always(() => viewer.in()),
-  "zoom-out": always(() => viewer.out()),
-  "zoom-fit": always(() => viewer.fit()),
+  ...view.acts,
 };
 
 root.addEventListener("click", event => {
   const name = event.target.closest("[data-act]")?.dataset.act;
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
-  // After a click on the picture's buttons the keys belong to the picture again.
-  if (name?.startsWith("zoom") && event.detail) stage.focus({ preventScroll: true });
+  // After a click on the picture's buttons the keys belong to the picture again. The arrow keys move the lens.
+  const tool = name?.startsWith("zoom") || name === "adjust-reset";
+  if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
 });
 
 listen({
@@ -422,11 +405,7 @@ listen({
     announce(say("no_such_key", { key: number }));
     return true;
   },
-  pan(dx, dy) {
-    if (viewer.scale <= 1) return false;
-    viewer.pan(dx, dy);
-    return true;
-  },
+  pan: (dx, dy) => view.move(dx, dy),
   finder,
 });
 showKeys();
