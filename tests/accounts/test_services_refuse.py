@@ -364,6 +364,21 @@ CASES: dict[str, Case] = {
         "reviewer",
         lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk},
     ),
+    "review/services/references.py:add_reference_image": (
+        review.add_reference_image,
+        "reviewer",
+        lambda w: {
+            "dataset": w.dataset,
+            "image_id": w.flag.image_id,
+            "label_id": w.station.labels[0].pk,
+            "accepted": True,
+        },
+    ),
+    "review/services/references.py:remove_reference_image": (
+        review.remove_reference_image,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "reference_id": 1},
+    ),
     "review/services/resolving.py:answer_unresolved": (
         review.answer_unresolved,
         "reviewer",

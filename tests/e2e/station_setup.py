@@ -25,13 +25,15 @@ def station_with(items: int, labels: int = 4, **more: Any) -> Station:
     return station
 
 
-def image_with_files(station: Station) -> Image:
-    """Create an image with its files: grey steel with a scratch that differs each time."""
-    image = ImageFactory(dataset=station.dataset, width=200, height=200)
-    dice = random.Random(image.pk)
-    picture = PillowImage.effect_noise((200, 200), 40).convert("L")
-    ends = [(dice.randrange(200), dice.randrange(200)) for _ in range(3)]
-    ImageDraw.Draw(picture).line(ends, fill=230, width=3)
+def image_with_files(station: Station, picture: PillowImage.Image | None = None) -> Image:
+    """Create an image with its files: grey steel with a scratch that differs each time, or the picture."""
+    width, height = picture.size if picture is not None else (200, 200)
+    image = ImageFactory(dataset=station.dataset, width=width, height=height)
+    if picture is None:
+        dice = random.Random(image.pk)
+        picture = PillowImage.effect_noise((200, 200), 40).convert("L")
+        ends = [(dice.randrange(200), dice.randrange(200)) for _ in range(3)]
+        ImageDraw.Draw(picture).line(ends, fill=230, width=3)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     set_fixed(image, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
@@ -46,6 +48,14 @@ def item_of(page: Page) -> int:
     """Return the item on the screen, once it accepts answers."""
     page.wait_for_selector("[data-station][data-item] [data-canvas] img")
     return int(page.get_attribute("[data-station]", "data-item") or 0)
+
+
+def close_guide(page: Page) -> None:
+    """Close the guidelines, which a first visit begins with, and wait until the image counts as seen."""
+    page.wait_for_selector("[data-guide-dialog][open] [role=tab]")
+    page.keyboard.press("Escape")
+    item_of(page)
+    page.wait_for_timeout(300)
 
 
 def press_and_wait(page: Page, key: str) -> None:

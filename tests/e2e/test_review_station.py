@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from tests.e2e.station_setup import (
+    close_guide,
     expect_item,
     expect_saved,
     image_with_files,
@@ -254,7 +255,7 @@ def test_station_fits_the_screen(enter: Callable[..., Page], width: int, height:
     Label.objects.filter(pk=station.labels[1].pk).update(critical=True)
     phone = {"has_touch": True, "is_mobile": True} if width < 500 else {}
     page = enter(station, station.reviewer(), language, viewport={"width": width, "height": height}, **phone)
-    item_of(page)
+    close_guide(page)
     press_and_wait(page, "Enter")
     press_and_wait(page, "2")
     expect_saved(page)

@@ -24,6 +24,7 @@ from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.models import Champion
 from mekiki.learning.services import promote
+from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.models import ConfirmedLabel
 from tests import factories
 from tests.exports.helpers import Judged, ignore_progress, path_of
@@ -67,6 +68,22 @@ def test_every_label_carries_its_lineage(judged: Judged, frozen: LabelSet) -> No
             assert row["shown"]["label_id"] == confirmed.decision.shown["label"]
             assert row["shown"]["confidence"] == confirmed.decision.shown["confidence"]
             assert row["shown"]["calibrated"] is True
+
+
+def test_adjusted_view_of_a_decision_is_in_its_sealed_record_only(judged: Judged) -> None:
+    station = Station(items=2)
+    user = station.reviewer("admin")
+    adjusted, original = station.next(user, 2)
+    station.answer(user, adjusted, view=ViewAdjustments(gamma=1.5, channel="red"))
+    station.answer(user, original)
+    label_set = freeze(dataset=station.dataset, user=user)
+    label_set = write_label_set(label_set=label_set, progress=ignore_progress)
+    report = verify(path_of(label_set))
+    assert report.ok, report.problems
+    with_view, without = sorted(rows_of(path_of(label_set)), key=lambda row: row["decision_id"])
+    assert with_view["sealed"]["shown"].pop("view") == {"gamma": 1.5, "channel": "red"}
+    assert with_view["sealed"]["shown"] == without["sealed"]["shown"]
+    assert set(with_view["shown"]) == {"label", "label_id", "confidence", "calibrated"}
 
 
 def test_machine_labels_are_confident_uncritical_and_of_unreviewed_images(

@@ -12,6 +12,7 @@ from django.utils import timezone
 from mekiki.audit.models import Event
 from mekiki.jobs.models import Job, Kind
 from mekiki.review import selectors, services
+from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.services import MIN_DISPLAY_MS
@@ -432,3 +433,37 @@ def test_count_of_today_ignores_the_undo_of_an_older_answer():
     station.answer(user, station.next(user)[0])
     station.undo(user)
     assert selectors.answered_today(station.dataset, user) == 1
+
+
+def test_decision_records_the_confidence_of_the_runner_up_that_was_shown():
+    station = Station(items=2)
+    user = station.reviewer()
+    first, second = station.next(user, 2)
+    assert station.answer(user, first).shown["runner_up_confidence"] == 0.2
+    blind = station.item(stream=Stream.AUDIT)
+    station.answer(user, second)
+    (leased,) = station.next(user)
+    assert leased.item == blind
+    decision = station.answer(user, leased, "correct", label=station.labels[1])
+    assert not set(decision.shown) & {"runner_up", "runner_up_confidence", "confidence"}
+
+
+def test_archived_runner_up_is_not_recorded_as_shown():
+    station = Station(items=1)
+    user = station.reviewer()
+    set_fixed(station.labels[1], archived_at=timezone.now())
+    shown = station.next(user)[0].lease.shown
+    assert (shown["runner_up"], shown["runner_up_confidence"]) == (None, None)
+    assert shown["label"] == station.labels[0].pk
+
+
+@pytest.mark.parametrize("view", [{"brightness": 5.0}, {"gamma": float("nan")}, {"channel": "alpha"}])
+def test_invalid_adjustments_of_the_view_are_refused_and_the_lease_kept(view):
+    station = Station(items=1)
+    user = station.reviewer()
+    (leased,) = station.next(user)
+    with pytest.raises(InvalidAnswerError) as refused:
+        station.answer(user, leased, view=ViewAdjustments(**view))
+    assert refused.value.code == "bad_view"
+    assert not Decision.objects.exists()
+    assert station.answer(user, leased, view=ViewAdjustments()).shown == leased.lease.shown

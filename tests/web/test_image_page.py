@@ -103,6 +103,17 @@ def test_uncalibrated_confidences_are_marked_in_notice_and_at_each_figure(world:
     assert "未較正" in text_of(world, 3, **{"accept-language": "ja"})
 
 
+def test_history_shows_how_the_picture_was_adjusted(world: World) -> None:
+    shown = {"stream": "uncertain", "propensity": 1.0, "blind": False}
+    decide(world, 3, world.labels[0], shown=shown)
+    assert "adjusted view" not in text_of(world, 3)
+    view = {"brightness": 1.25, "gamma": 0.8, "invert": True, "channel": "red"}
+    decide(world, 4, world.labels[0], shown=shown | {"view": view})
+    page = text_of(world, 4)
+    assert "adjusted view" in page
+    assert "brightness 125 %, gamma 0.80, inverted, red channel" in page
+
+
 class TestCorrection:
     @pytest.fixture
     def judged(self, world: World) -> World:

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Router, Schema
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
@@ -21,6 +21,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.keys import key_of
 from mekiki.review import selectors, services
+from mekiki.review.adjustments import LEAST, MOST, ViewAdjustments
 from mekiki.review.blinding import neutral_name
 from mekiki.review.references import guides_of
 from mekiki.review.services import LeasedItem
@@ -64,6 +65,7 @@ class PredictionOut(Schema):
     confidence: float
     calibrated: bool
     runner_up: int | None
+    runner_up_confidence: float | None
     head: int
 
 
@@ -98,12 +100,28 @@ class NextOut(Schema):
     empty: EmptyOut | None
 
 
+Factor = Annotated[float, Field(ge=LEAST, le=MOST, allow_inf_nan=False)]
+
+
+class ViewIn(Schema):
+    """How the picture was adjusted on the screen: factors (1 is the original), inverted, one channel."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    brightness: Factor = 1.0
+    contrast: Factor = 1.0
+    gamma: Factor = 1.0
+    invert: Annotated[bool, Field(strict=True)] = False
+    channel: Literal["red", "green", "blue"] | None = None
+
+
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
     `reason` says why the image was skipped (unclear, not_in_list, expert, other) or flagged (bad_image,
     wrong_object, duplicate, other); it may be empty. `milliseconds`: how long the image was on the screen; \
 too short to be seen, the answer is refused (not_seen).
+    `view`: how the picture was adjusted on the screen, null for the original.
     """
 
     item: Id
@@ -116,6 +134,7 @@ too short to be seen, the answer is refused (not_seen).
     note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    view: ViewIn | None = None
 
 
 class AnswerOut(Schema):
@@ -222,6 +241,8 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
             "confidence": predicted["confidence"],
             "calibrated": predicted["calibrated"],
             "runner_up": predicted["runner_up"],
+            # Leases of an earlier version do not have it.
+            "runner_up_confidence": predicted.get("runner_up_confidence"),
             "head": predicted["head"],
         },
     }
@@ -279,6 +300,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         note=body.note,
         client_key=body.client_key,
         milliseconds=body.milliseconds,
+        view=None if body.view is None else ViewAdjustments(**body.view.model_dump()),
     )
     return {
         "decision": decision.pk,

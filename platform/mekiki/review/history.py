@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Image
+from mekiki.review.adjustments import adjustment_words
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
 from mekiki.review.streams import stream_words
@@ -13,11 +14,16 @@ LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One decision in the history of an image. `in_use`: the confirmed label follows from this decision."""
+    """One decision in the history of an image.
+
+    in_use: the confirmed label follows from this decision.
+    adjusted: how the picture was adjusted on the screen, in words; empty for the original.
+    """
 
     decision: Decision
     stream: str  # in words
     in_use: bool
+    adjusted: list[str]
 
 
 def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[HistoryEntry]:
@@ -27,7 +33,12 @@ def history_of(image: Image, confirmed: ConfirmedLabel | None) -> list[HistoryEn
     )
     in_use = confirmed.decision_id if confirmed is not None else None
     return [
-        HistoryEntry(decision, stream_words(decision.shown.get("stream", "")), decision.pk == in_use)
+        HistoryEntry(
+            decision,
+            stream_words(decision.shown.get("stream", "")),
+            decision.pk == in_use,
+            adjustment_words(decision.shown),
+        )
         for decision in rows
     ]
 

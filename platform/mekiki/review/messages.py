@@ -42,6 +42,8 @@ STATION.add(
     "calibrated_why", gettext_noop("Calibrated: of images with this number, about as many are right.")
 )
 STATION.add("runner_up", gettext_noop("Second: {label}"))
+STATION.add("runner_up_spoken", gettext_noop("Second: {label}, {percent} %"))
+STATION.add("adjusted", gettext_noop("Adjusted view."))
 STATION.add("none_predicted", gettext_noop("Nothing is predicted for this image yet. Choose a label."))
 STATION.add(
     "blind",
@@ -99,7 +101,6 @@ STATION.add(
 STATION.add("find_none", gettext_noop("No label matches."))
 STATION.add("find_some", gettext_noop("Enter chooses: {label}"))
 STATION.add("no_such_key", gettext_noop("There is no label {key}."))
-STATION.add("zoom", gettext_noop("Zoom {percent} %"))
 STATION.add("label_none", gettext_noop("no label"))
 
 # Why a search has no result (searching.py).

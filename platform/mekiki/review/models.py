@@ -167,8 +167,9 @@ class Decision(models.Model):
     label = models.ForeignKey(Label, null=True, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=12, choices=Reason.choices, blank=True, default="", db_default="")
     note = models.TextField(default="", max_length=2000)
-    # What the screen showed (review.services.leases.shown_for): stream, propensity, blind and, unless blind,
-    # head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up.
+    # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
+    # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
+    # runner_up_confidence. With an adjusted picture also view (review.adjustments).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"

@@ -16,6 +16,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.labeling.keys import key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
+from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.messages import station_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
@@ -78,6 +79,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
             "seen_after": services.MIN_DISPLAY_MS,
+            "adjustment_limits": (str(LEAST), str(MOST)),  # text: no decimal comma
             "finder": finder,
             # The first visit begins with the guidelines, if there are any.
             "first_time": not recent and has_guides(dataset),

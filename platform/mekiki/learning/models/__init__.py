@@ -22,6 +22,7 @@ from mekiki.learning.models.heads import (
     HeadTrainingLabel,
     Prediction,
     TrainingRun,
+    confidence_of_runner_up,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "TrainingRun",
     "WorkerDifference",
     "WorkerReport",
+    "confidence_of_runner_up",
 ]

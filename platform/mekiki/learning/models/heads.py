@@ -200,3 +200,16 @@ class Prediction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.head_id}:{self.image_id}"
+
+    @property
+    def runner_up_confidence(self) -> float:
+        """Return the confidence of the runner-up."""
+        return confidence_of_runner_up(self.confidence, self.margin)
+
+
+def confidence_of_runner_up(confidence: float, margin: float) -> float:
+    """Return the confidence of the runner-up from the columns of a prediction.
+
+    Scores are 32-bit numbers (workers/heads/scoring.py), so the seventh digit of the difference is not exact.
+    """
+    return round(max(0.0, confidence - margin), 6)

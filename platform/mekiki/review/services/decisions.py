@@ -14,6 +14,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
+from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
@@ -49,6 +50,7 @@ def answer(
     note: str = "",
     client_key: UUID,
     milliseconds: int | None = None,
+    view: ViewAdjustments | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -59,6 +61,7 @@ def answer(
     label: required for correct. Confirm uses the label that was shown.
     reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
+    view: how the picture was adjusted on the screen when the answer was given, or None for the original.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -68,6 +71,9 @@ def answer(
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
     _validate_arguments(kind, label_id, reason, note)
+    if view is not None:
+        view.check()
+    adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
     before = Decision.objects.filter(user=user, client_key=client_key).first()
     if before is not None:
@@ -112,7 +118,7 @@ def answer(
         label_id=label_id,
         reason=reason,
         note=note,
-        shown=lease.shown,
+        shown=lease.shown | ({"view": adjusted} if adjusted else {}),
         client_key=client_key,
         late=late,
         milliseconds=milliseconds,

@@ -1,5 +1,6 @@
 """Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Head, Prediction
+from mekiki.learning.models import Head, Prediction, confidence_of_runner_up
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import LABEL_KINDS
@@ -22,7 +23,17 @@ MAX_ITEMS = 5
 # reviewer.
 SKIP_COOLDOWN = timedelta(minutes=10)
 # Keys of a shown prediction.
-SHOWN = ("head", "head_digest", "prompt_set", "label", "label_name", "confidence", "calibrated", "runner_up")
+SHOWN = (
+    "head",
+    "head_digest",
+    "prompt_set",
+    "label",
+    "label_name",
+    "confidence",
+    "calibrated",
+    "runner_up",
+    "runner_up_confidence",
+)
 # Ended leases are kept this long, for answers that come late.
 ENDED_LEASES_KEPT = timedelta(days=30)
 
@@ -212,8 +223,9 @@ def shown_of_items(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dic
     """Return item id → what the screen shows of the item.
 
     The keys are stream, propensity and blind. Items that are not blind also have the keys of the champion's
-    prediction: head (version), head_digest, prompt_set (version), label, label_name, confidence, calibrated
-    and runner_up. These are None if there is no prediction.
+    prediction: head (version), head_digest, prompt_set (version), label, label_name, confidence, calibrated,
+    runner_up and runner_up_confidence. These are None if there is no prediction. The keys of the runner-up
+    are also None if its label is archived, because the screen does not show it.
     """
     shown: dict[int, dict[str, Any]] = {
         item.pk: {
@@ -246,7 +258,14 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
     head = in_use.first()
     while head is not None:
         rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
-            "image_id", "label_id", "label__name", "label__archived_at", "confidence", "runner_up_id"
+            "image_id",
+            "label_id",
+            "label__name",
+            "label__archived_at",
+            "confidence",
+            "margin",
+            "runner_up_id",
+            "runner_up__archived_at",
         )
         predictions = {row["image_id"]: row for row in rows}
         if predictions or head == (now := in_use.first()):
@@ -263,11 +282,19 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
             "label": row["label_id"],
             "label_name": row["label__name"],
             "confidence": row["confidence"],
-            "runner_up": row["runner_up_id"],
         }
+        | _runner_up(row)
         for image_id, row in predictions.items()
         if row["label__archived_at"] is None
     }
+
+
+def _runner_up(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the runner-up of a prediction and its confidence, or None for both if it is not shown."""
+    if row["runner_up_id"] is None or row["runner_up__archived_at"] is not None:
+        return {"runner_up": None, "runner_up_confidence": None}
+    confidence = confidence_of_runner_up(row["confidence"], row["margin"])
+    return {"runner_up": row["runner_up_id"], "runner_up_confidence": confidence}
 
 
 @transaction.atomic

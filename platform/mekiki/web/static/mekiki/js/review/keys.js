@@ -23,10 +23,18 @@ export function setKeysOn(on) {
   }
 }
 
-const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo" };
-const LETTERS = { s: "skip", f: "flag", z: "undo", g: "guide", "?": "help" };
+const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo", ArrowDown: "adjust" };
+const LETTERS = {
+  s: "skip",
+  f: "flag",
+  z: "undo",
+  g: "guide",
+  a: "adjust",
+  r: "adjust-reset",
+  "?": "help",
+};
 const ALWAYS = { F1: "help", F2: "guide" };
-const ZOOM = { "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit" };
+const ZOOM = { "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit", "*": "zoom-actual" };
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
 /** What is written on the buttons, and what screen readers announce: by act, without and with a finder. */
@@ -35,6 +43,7 @@ export const NAMES = {
   flag: { letter: "F", chord: "Shift+↑", aria: "Shift+ArrowUp" },
   undo: { letter: "Z", chord: "Shift+←", aria: "Shift+ArrowLeft" },
   guide: { letter: "G", chord: "F2", aria: "F2" },
+  adjust: { letter: "A", chord: "Shift+↓", aria: "Shift+ArrowDown" },
   help: { letter: "?", chord: "F1", aria: "F1" },
 };
 
@@ -77,10 +86,18 @@ export function listen({ act, label, pan, finder }) {
       return;
     }
     if (control && (key === "Enter" || key === " ")) return;
+    if (key === " ") {
+      // Held down it shows the lens, and never scrolls the page.
+      event.preventDefault();
+      if (!event.repeat && keysOn()) act("lens-hold");
+      return;
+    }
     // A key held down must not answer the images that follow.
     if (event.repeat && !(key in ZOOM)) return;
     if (take(event)) event.preventDefault();
   });
+
+  document.addEventListener("keyup", event => event.key === " " && act("lens-release"));
 
   function take({ key }) {
     if (key === "Enter" && finder.typing) {
@@ -88,7 +105,7 @@ export function listen({ act, label, pan, finder }) {
       return true;
     }
     if (key === "Enter") return act("confirm");
-    if (key === "Escape") return finder.close();
+    if (key === "Escape") return finder.close() || act("escape");
     if (!keysOn()) return false;
     if (key === "/" || finder.wants(key)) return finder.start(key === "/" && !finder.begins(key) ? "" : key);
     if (/^[1-9]$/.test(key)) return label(Number(key));

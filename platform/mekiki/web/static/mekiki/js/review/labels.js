@@ -9,6 +9,21 @@ function element(tag, className, text) {
   return made;
 }
 
+/** How the labels are laid out: with their guidelines, as a list, or in columns. */
+function density(labels) {
+  if (labels.length > 18) return "many";
+  if (labels.length > 9) return "columns";
+  return labels.length <= 5 && labels.some(label => label.guideline) ? "guidelines" : "list";
+}
+
+/** A mark of a label: a sign where there is little room, with its word for all others. */
+function mark(kind, className) {
+  const made = element("span", `badge ${className} station__mark station__mark--${kind}`);
+  made.append(element("span", "station__mark-word", say(`${kind}_badge`)));
+  made.title = say(`${kind}_badge`);
+  return made;
+}
+
 export class LabelList {
   /** choose(label, event): a label's button was pressed. */
   constructor(root, labels, choose) {
@@ -17,6 +32,7 @@ export class LabelList {
     this.list = root.querySelector("[data-labels-list]");
     this.rows = labels.map(label => this.#row(label));
     this.list.replaceChildren(...this.rows.map(row => row.item));
+    root.dataset.density = density(labels);
   }
 
   #row(label) {
@@ -24,9 +40,11 @@ export class LabelList {
     const button = element("button", "station__label");
     button.type = "button";
     if (label.none) item.className = "station__none";
+    button.title = label.guideline ? `${label.name}\n${label.guideline}` : label.name;
     const key = element("kbd", "", label.key === null ? "·" : String(label.key));
     key.setAttribute("aria-hidden", "true");
     if (label.key !== null) button.setAttribute("aria-keyshortcuts", String(label.key));
+    if (label.critical) button.classList.add("station__label--critical");
     const words = element("span", "station__label-words");
     words.append(element("span", "station__label-name", label.name));
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
@@ -41,10 +59,9 @@ export class LabelList {
   mark(prediction) {
     for (const { label, button, badges } of this.rows) {
       const marks = [];
-      if (prediction?.label === label.id)
-        marks.push(element("span", "badge badge--accent", say("predicted_badge")));
-      else if (prediction?.runner_up === label.id) marks.push(element("span", "badge", say("second_badge")));
-      if (label.critical) marks.push(element("span", "badge badge--warn", say("critical_badge")));
+      if (label.critical) marks.push(mark("critical", "badge--warn"));
+      if (prediction?.label === label.id) marks.push(mark("predicted", "badge--accent"));
+      else if (prediction?.runner_up === label.id) marks.push(mark("second", ""));
       badges.replaceChildren(...marks);
       button.classList.toggle("station__label--predicted", prediction?.label === label.id);
     }

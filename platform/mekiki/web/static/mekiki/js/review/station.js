@@ -1,8 +1,11 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
 import { post } from "../http.js";
+import { Choices } from "./choices.js";
+import { newClientKey } from "./client-key.js";
+import { drawEmpty } from "./empty.js";
 import { Finder } from "./finder.js";
-import { FlagReasons } from "./flag-reasons.js";
+import { FlagDialog } from "./flag.js";
 import { Guide } from "./guide.js";
 import { History } from "./history.js";
 import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
@@ -10,11 +13,12 @@ import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
 import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { foldSections } from "./sections.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
-import { Viewer } from "./viewer.js";
+import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
 const part = name => root.querySelector(`[data-${name}]`);
@@ -32,7 +36,10 @@ let pollTimer = 0;
 let pollPause = 2000;
 
 const stage = part("stage");
-const viewer = new Viewer(stage, part("canvas"), part("zoom"));
+const choices = new Choices(root.dataset.choices);
+const toStage = () => stage.focus({ preventScroll: true });
+const view = createView(root, choices, toStage);
+foldSections(part("sections"), choices);
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -50,7 +57,7 @@ const finder = new Finder(root, labels, {
   confirm: () => answer("confirm"),
   refuse: hint,
   changed: () => showKeys(),
-  away: () => stage.focus({ preventScroll: true }),
+  away: toStage,
 });
 const keyOf = act => NAMES[act][finder.exists ? "chord" : "letter"];
 const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
@@ -163,10 +170,11 @@ async function show(item, first = "") {
   clearTimeout(pollTimer);
   pollPause = 2000;
   blank();
+  view.imageChanges();
   const interrupted = finder.imageChanges(item);
   if (interrupted) hint("type_again");
   if (!item) {
-    viewer.clear();
+    view.clear();
     part("loading").textContent = say("loading");
     part("loading").hidden = false;
     root.classList.add("station--waiting");
@@ -178,12 +186,15 @@ async function show(item, first = "") {
   showPrediction(part("prediction"), item, labels);
   labels.mark(item.prediction);
   const confirm = root.querySelector('[data-act="confirm"]');
-  confirm.hidden = !item.prediction;
+  // Its room stays, so that the labels do not move.
+  confirm.hidden = false;
+  confirm.classList.toggle("station__confirm--none", !item.prediction);
   part("confirm-text").textContent = item.prediction ? say("confirm", { label: item.prediction.name }) : "";
+  confirm.title = item.prediction?.name ?? "";
   showMetadata(part("meta"), item);
   const { picture } = item;
-  if (picture.loaded) viewer.show(picture.image);
-  else viewer.clear();
+  if (picture.loaded) view.show(picture.image);
+  else view.clear();
   part("loading").hidden = picture.loaded;
   part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
   if (!picture.loaded && !picture.failed) {
@@ -195,41 +206,30 @@ async function show(item, first = "") {
     if (supply.current !== item) return;
     clearTimeout(slowTimer);
     part("loading").hidden = loaded;
-    if (loaded) viewer.show(picture.image);
+    if (loaded) view.show(picture.image);
     else part("loading").textContent = say("image_failed");
   }
   const active = document.activeElement;
   if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) {
-    stage.focus({ preventScroll: true });
+    toStage();
   }
-  announce(`${interrupted ? say("type_again") : ""} ${first} ${spoken(item)}`.trim());
+  const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
+  announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
   if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
 }
 
 function showEmpty(empty, sending) {
   blank();
-  viewer.clear();
+  view.clear();
   if (finder.imageChanges(null)) hint("type_again");
   part("loading").hidden = true;
   if (!empty || sending) {
     poll(500);
     return;
   }
-  const before = part("empty-text").textContent;
   root.classList.remove("station--waiting");
   root.classList.add("station--empty");
-  part("empty").hidden = false;
-  part("empty-text").textContent = empty.text;
-  if (before !== empty.text) announce(empty.text);
-  part("empty-undo").hidden = !empty.may_undo;
-  const progress = part("empty-progress");
-  progress.hidden = empty.code !== "working";
-  if (empty.progress === null) progress.removeAttribute("value");
-  else progress.value = empty.progress;
-  const link = part("empty-link");
-  link.hidden = !empty.url;
-  link.textContent = empty.link;
-  if (empty.url) link.href = empty.url;
+  if (drawEmpty(part, empty)) announce(empty.text);
   poll();
 }
 
@@ -276,9 +276,10 @@ function answer(kind, label = null, note = "", reason = "") {
     label: confirmed ? item.prediction.label : (label?.id ?? null),
     note,
     reason,
-    client_key: crypto.randomUUID?.() ?? uuid(),
+    client_key: newClientKey(),
     milliseconds: sight.milliseconds,
   };
+  if (view.adjusted) body.view = view.adjusted;
   notice("");
   part("hint").hidden = true;
   finder.clear();
@@ -298,15 +299,6 @@ function answer(kind, label = null, note = "", reason = "") {
     showRate();
   }
   return true;
-}
-
-// crypto.randomUUID exists only in secure contexts; a factory's server may be plain http.
-function uuid() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6] & 0x0f) | 0x40;
-  bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = [...bytes].map(byte => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 async function undo() {
@@ -329,7 +321,7 @@ async function undo() {
       notice(say("undo_wait"));
       return;
     }
-    const reply = await undoOnServer({ client_key: crypto.randomUUID?.() ?? uuid() });
+    const reply = await undoOnServer({ client_key: newClientKey() });
     bringBack(reply.item, history.last, reply.undone);
   } catch (error) {
     if (error.body?.code === "nothing_to_undo") notice(say("nothing_to_undo"));
@@ -380,13 +372,19 @@ const skipMenu = new SkipMenu(dialog("skip"), {
     else notice(say("skip_lost"));
   },
   closed(skipped) {
-    if (!finder.is(document.activeElement)) stage.focus({ preventScroll: true });
+    if (!finder.is(document.activeElement)) toStage();
     if (!skipped) sight.again();
   },
 });
 
-const flagReasons = new FlagReasons(dialog("flag"));
-let flagged = null;
+const flagDialog = new FlagDialog(dialog("flag"), {
+  cancelled: () => sight.again(),
+  closed: toStage,
+  send(item, note, reason) {
+    if (supply.current && supply.current.item === item.item) answer("flag", null, note, reason);
+    else notice(say("flag_lost"));
+  },
+});
 
 function flag() {
   const item = supply.current;
@@ -395,25 +393,14 @@ function flag() {
     hint("too_soon");
     return true;
   }
-  flagged = item;
-  document.querySelector("[data-flag-note]").value = "";
-  flagReasons.clear();
-  dialog("flag").returnValue = "";
-  dialog("flag").showModal();
+  flagDialog.open(item);
   return true;
 }
 
-dialog("flag").addEventListener("close", () => {
-  stage.focus({ preventScroll: true });
-  if (dialog("flag").returnValue !== "flag") sight.again();
-  else if (supply.current && supply.current.item === flagged?.item)
-    answer("flag", null, document.querySelector("[data-flag-note]").value, flagReasons.value);
-  else notice(say("flag_lost"));
-});
 dialog("help").addEventListener("close", () => sight.again());
 
 const guide = new Guide(dialog("guide"), () => {
-  stage.focus({ preventScroll: true });
+  toStage();
   sight.again();
 });
 
@@ -423,12 +410,6 @@ function showGuide() {
   const focused = labels.focused();
   guide.open(focused?.id ?? item?.prediction?.label ?? null, item?.picture.loaded ? item.image : null);
 }
-document.querySelector("[data-flag-note]").addEventListener("keydown", event => {
-  if (event.isComposing || event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  dialog("flag").close("flag");
-});
-document.querySelector('[data-act="flag-cancel"]').addEventListener("click", () => dialog("flag").close(""));
 
 /** Return a function that does the act and reports that it took the key. */
 const always = act => () => {
@@ -443,16 +424,15 @@ const acts = {
   undo: always(undo),
   guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
-  "zoom-in": always(() => viewer.in()),
-  "zoom-out": always(() => viewer.out()),
-  "zoom-fit": always(() => viewer.fit()),
+  ...view.acts,
 };
 
 root.addEventListener("click", event => {
   const name = event.target.closest("[data-act]")?.dataset.act;
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
-  // After a click on the picture's buttons the keys belong to the picture again.
-  if (name?.startsWith("zoom") && event.detail) stage.focus({ preventScroll: true });
+  // After a click on the picture's buttons the keys belong to the picture again. The arrow keys move the lens.
+  const tool = name?.startsWith("zoom") || name === "adjust-reset";
+  if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
 });
 
 listen({
@@ -463,11 +443,7 @@ listen({
     announce(say("no_such_key", { key: number }));
     return true;
   },
-  pan(dx, dy) {
-    if (viewer.scale <= 1) return false;
-    viewer.pan(dx, dy);
-    return true;
-  },
+  pan: (dx, dy) => view.move(dx, dy),
   finder,
 });
 showKeys();

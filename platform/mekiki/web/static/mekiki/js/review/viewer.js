@@ -1,11 +1,20 @@
-// One image, as large as the stage: zoomed by wheel, double click, two fingers or keys, moved by dragging or arrows.
+// One image on the stage: fitted, pixel for pixel (1:1) or enlarged; zoomed by wheel, double click, two fingers or
+// keys, moved by dragging or arrows.
+//
+// `ratio` says how many pixels of the screen one pixel of the image takes: 1 is 1:1. `x` and `y` name the point of the
+// image in the middle of the stage, from 0 to 1, so that they stay right when the stage changes its size.
 
-const MOST = 16;
 const STEP = 1.4;
+const MOST = 32;
+// Above this ratio the pixels of the image are drawn as squares, so that nothing is blurred.
+const SQUARES = 2;
+
+const within = (least, value, most) => Math.min(most, Math.max(least, value));
 
 export class Viewer {
-  constructor(stage, canvas, label, say) {
-    Object.assign(this, { stage, canvas, label, say });
+  /** changed(): another image, zoom or position. */
+  constructor(stage, canvas, changed = () => {}) {
+    Object.assign(this, { stage, canvas, changed, keep: false, still: false, image: null });
     this.pointers = new Map();
     stage.addEventListener("wheel", event => this.#wheel(event), { passive: false });
     canvas.addEventListener("dblclick", event => this.#toggle(event));
@@ -13,74 +22,123 @@ export class Viewer {
     canvas.addEventListener("pointermove", event => this.#move(event));
     for (const name of ["pointerup", "pointercancel"])
       canvas.addEventListener(name, event => this.#up(event));
-    this.fit();
+    new ResizeObserver(() => this.#apply()).observe(canvas);
+    window.addEventListener("resize", () => this.#apply()); // Another zoom of the browser, another screen.
+    Object.assign(this, { fitted: true, ratio: 1, x: 0.5, y: 0.5 });
   }
 
+  /** Show an image: fitted, or with `keep` as the image before it. */
   show(image) {
     this.image = image;
     this.canvas.replaceChildren(image);
-    this.fit();
+    if (this.keep) this.#apply();
+    else this.fit();
   }
 
   clear() {
     this.image = null;
     this.canvas.replaceChildren();
+    this.changed();
   }
 
   fit() {
-    Object.assign(this, { scale: 1, x: 0, y: 0 });
+    this.fitted = true;
     this.#apply();
   }
 
-  zoom(factor, at = null) {
-    const before = this.scale;
-    this.scale = Math.min(MOST, Math.max(1, this.scale * factor));
-    const box = this.canvas.getBoundingClientRect();
-    const px = at ? at.x - box.left - box.width / 2 : 0;
-    const py = at ? at.y - box.top - box.height / 2 : 0;
-    const ratio = this.scale / before;
-    this.x = px - (px - this.x) * ratio;
-    this.y = py - (py - this.y) * ratio;
-    this.#apply();
+  /** 1:1: a pixel of the image is a pixel of the screen. */
+  actual() {
+    this.zoomTo(1);
   }
 
   in() {
-    this.zoom(STEP);
+    this.zoomTo(this.ratio * STEP);
   }
 
   out() {
-    this.zoom(1 / STEP);
+    this.zoomTo(this.ratio / STEP);
   }
 
-  pan(dx, dy) {
-    this.x += dx;
-    this.y += dy;
+  /** Zoom to a ratio. The point of the image at `at` (of the window) stays where it is. */
+  zoomTo(wanted, at = null) {
+    if (!this.image) return;
+    const { fit, box, width, height } = this.#measures();
+    const ratio = within(Math.min(1, fit), wanted, Math.max(MOST, 4 * fit));
+    if (ratio <= fit && fit <= 1) {
+      this.fit();
+      return;
+    }
+    const [px, py] = at ? [at.x - box.left - box.width / 2, at.y - box.top - box.height / 2] : [0, 0];
+    const grown = ratio / this.ratio;
+    this.x += (px / width) * (1 - 1 / grown);
+    this.y += (py / height) * (1 - 1 / grown);
+    Object.assign(this, { fitted: false, ratio });
     this.#apply();
   }
 
-  #apply() {
+  /** Is the image larger than the stage? Then it can be moved. */
+  get movable() {
+    if (!this.image) return false;
+    const { box, width, height } = this.#measures();
+    return width > box.width + 1 || height > box.height + 1;
+  }
+
+  pan(dx, dy) {
+    if (!this.image) return;
+    const { width, height } = this.#measures();
+    this.x -= dx / width;
+    this.y -= dy / height;
+    this.#apply();
+  }
+
+  /** The point of the image, in its pixels, at a point of the canvas. */
+  pointAt(left, top) {
+    const { scale } = this.#measures();
+    return [(left - this.left) / scale, (top - this.top) / scale];
+  }
+
+  /** The size of the stage and of the image on it, in CSS pixels; `fit`: the ratio of the fitted image. */
+  #measures() {
     const box = this.canvas.getBoundingClientRect();
-    const [mx, my] = [(box.width * (this.scale - 1)) / 2, (box.height * (this.scale - 1)) / 2];
-    this.x = Math.min(mx, Math.max(-mx, this.x));
-    this.y = Math.min(my, Math.max(-my, this.y));
-    this.canvas.classList.toggle("station__canvas--zoomed", this.scale > 1);
-    if (this.image) this.image.style.transform = `translate(${this.x}px, ${this.y}px) scale(${this.scale})`;
-    const percent = `${Math.round(this.scale * 100)} %`;
-    if (this.label.textContent !== percent) this.label.textContent = percent;
+    const { naturalWidth, naturalHeight } = this.image;
+    const dots = window.devicePixelRatio || 1;
+    const fit = Math.min(box.width / naturalWidth, box.height / naturalHeight) * dots;
+    const scale = this.ratio / dots;
+    return { box, dots, fit, scale, width: naturalWidth * scale, height: naturalHeight * scale };
+  }
+
+  #apply() {
+    const { image, canvas } = this;
+    if (!image?.naturalWidth || !canvas.clientWidth) return;
+    const { fit } = this.#measures();
+    if (this.fitted) Object.assign(this, { ratio: fit, x: 0.5, y: 0.5 });
+    else this.ratio = within(Math.min(1, fit), this.ratio, Math.max(MOST, 4 * fit));
+    const { box, dots, scale, width, height } = this.#measures();
+    const place = (point, size, room) => {
+      const half = room / 2 / size;
+      const middle = half < 0.5 ? within(half, point, 1 - half) : 0.5;
+      // Whole pixels of the screen: otherwise an image at 1:1 would be blurred.
+      return [middle, Math.round((room / 2 - middle * size) * dots) / dots];
+    };
+    [this.x, this.left] = place(this.x, width, box.width);
+    [this.y, this.top] = place(this.y, height, box.height);
+    image.style.transform = `translate(${this.left}px, ${this.top}px) scale(${scale})`;
+    canvas.classList.toggle("station__canvas--zoomed", this.movable);
+    canvas.classList.toggle("station__canvas--squares", this.ratio > SQUARES);
+    this.changed();
   }
 
   #wheel(event) {
-    if (!this.image) return;
+    if (!this.image || event.target.closest("[data-adjust-panel]")) return;
     event.preventDefault();
-    this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), {
-      x: event.clientX,
-      y: event.clientY,
-    });
+    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015));
+    this.zoomTo(this.ratio * factor, { x: event.clientX, y: event.clientY });
   }
 
   #toggle(event) {
-    if (this.scale > 1) this.fit();
-    else this.zoom(3, { x: event.clientX, y: event.clientY });
+    if (!this.image) return;
+    if (!this.fitted) this.fit();
+    else this.zoomTo(this.ratio < 0.8 ? 1 : this.ratio * 3, { x: event.clientX, y: event.clientY });
   }
 
   #down(event) {
@@ -96,8 +154,9 @@ export class Viewer {
     this.pointers.set(event.pointerId, now);
     if (other) {
       const distance = p => Math.hypot(p.x - other.x, p.y - other.y) || 1;
-      this.zoom(distance(now) / distance(before), { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 });
-    } else this.pan(now.x - before.x, now.y - before.y);
+      const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };
+      this.zoomTo((this.ratio * distance(now)) / distance(before), middle);
+    } else if (!this.still) this.pan(now.x - before.x, now.y - before.y);
   }
 
   #up(event) {

@@ -1,0 +1,59 @@
+// How the image is looked at: zoom, lens and adjustments, with what is kept for the next image.
+
+import { Adjustments } from "./adjustments.js";
+import { Magnifier } from "./magnifier.js";
+import { Viewer } from "./viewer.js";
+import { ZoomBar } from "./zoombar.js";
+
+/** Return a function that does the act and reports that it took the key. */
+const always = act => () => {
+  act();
+  return true;
+};
+
+/** choices: the Choices of the person. away(): the keys belong to the image again. */
+export function createView(root, choices, away) {
+  const part = name => root.querySelector(`[data-${name}]`);
+  const bar = new ZoomBar(root);
+  const viewer = new Viewer(part("stage"), part("canvas"), () => {
+    bar.draw(viewer);
+    magnifier.draw();
+  });
+  const magnifier = new Magnifier(part("stage"), viewer, {
+    lens: part("lens"),
+    button: root.querySelector('[data-act="lens"]'),
+    canvas: part("canvas"),
+  });
+  const adjustments = new Adjustments(root, [part("canvas"), part("lens")], away);
+  choices.bind(part("keep-zoom"), "keep-zoom", on => (viewer.keep = on));
+  choices.bind(part("keep-adjustments"), "keep-adjustments", on => (adjustments.keep = on));
+
+  return {
+    show: image => viewer.show(image),
+    clear: () => viewer.clear(),
+    imageChanges: () => adjustments.imageChanges(),
+    /** What differs from the original, as an answer sends it; null when nothing does. */
+    get adjusted() {
+      return adjustments.value;
+    },
+    /** An arrow key moves the lens, or an enlarged image. False when there is nothing to move. */
+    move(dx, dy) {
+      if (magnifier.move(-dx / 4, -dy / 4)) return true;
+      if (!viewer.movable) return false;
+      viewer.pan(dx, dy);
+      return true;
+    },
+    acts: {
+      "zoom-in": always(() => viewer.in()),
+      "zoom-out": always(() => viewer.out()),
+      "zoom-fit": always(() => viewer.fit()),
+      "zoom-actual": always(() => viewer.actual()),
+      lens: always(() => magnifier.pin()),
+      "lens-hold": () => magnifier.hold(true),
+      "lens-release": () => magnifier.hold(false),
+      adjust: always(() => adjustments.toggle()),
+      "adjust-reset": always(() => adjustments.reset()),
+      escape: () => magnifier.pin(false) || adjustments.close(),
+    },
+  };
+}
