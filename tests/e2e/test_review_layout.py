@@ -14,7 +14,6 @@ from tests.e2e.station_setup import (
     close_guide,
     expect_saved,
     image_with_files,
-    item_of,
     press_and_wait,
     station_with,
 )
