@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import psycopg
 from django.db import connection
 from django.db.models import BooleanField, Expression, Func, Model, QuerySet
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import get_related_populators
 from django.db.transaction import TransactionManagementError
 
@@ -64,10 +65,11 @@ class CompiledQuery(Generic[Row]):
 
     build: returns the queryset. Its arguments are the Parameters. It must not depend on anything else that
     can change, such as a setting.
+    prepared: False if PostgreSQL must plan each call, because the plan depends on the values.
     """
 
-    def __init__(self, build: Callable[..., QuerySet[Row]]) -> None:
-        self.build = build
+    def __init__(self, build: Callable[..., QuerySet[Row]], *, prepared: bool = True) -> None:
+        self.build, self.prepared = build, prepared
         self.names = list(signature(build).parameters)
         self.stored = threading.local()
 
@@ -86,7 +88,11 @@ class CompiledQuery(Generic[Row]):
         if locks and not connection.in_atomic_block:
             raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
         bound = [values[p.name] if isinstance(p, Parameter) else p for p in params]
-        cursor = run_prepared(sql, bound)
+        if self.prepared:
+            cursor = run_prepared(sql, bound)
+        else:
+            cursor = connection.cursor()
+            cursor.execute(sql, bound)
         try:
             return compiler, compiler.results_iter([cursor.fetchall()])
         finally:
@@ -116,3 +122,39 @@ class CompiledQuery(Generic[Row]):
     def tuples(self, **values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a queryset with values_list() as tuples."""
         return [tuple(row) for row in self._rows(values)[1]]
+
+
+_INSERTS: dict[tuple[type[Model], tuple[str, ...]], str] = {}
+
+
+def insert(instance: Row) -> Row:
+    """Insert a new object, without Django's signals, and return it with the values that the database set.
+
+    Like save(force_insert=True), but the statement is compiled once and prepared.
+    """
+    meta = instance._meta
+    written = [
+        field
+        for field in meta.concrete_fields
+        if not isinstance(value := getattr(instance, field.attname), DatabaseDefault)
+        and not (field.primary_key and value is None)
+    ]
+    returned = meta.db_returning_fields  # type: ignore[attr-defined]
+    key = (type(instance), tuple(field.attname for field in written))
+    sql = _INSERTS.get(key)
+    if sql is None:
+        columns = ", ".join(f'"{field.column}"' for field in written)
+        places = ", ".join(["%s"] * len(written))
+        back = ", ".join(f'"{field.column}"' for field in returned)
+        # The names are those of Django's model.
+        sql = f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({places}) RETURNING {back}'  # noqa: S608
+        _INSERTS[key] = sql
+    values = [field.get_db_prep_save(getattr(instance, field.attname), connection) for field in written]
+    cursor = run_prepared(sql, values)
+    try:
+        for field, value in zip(returned, cursor.fetchone(), strict=True):
+            setattr(instance, field.attname, value)
+    finally:
+        cursor.close()
+    instance._state.adding, instance._state.db = False, connection.alias
+    return instance

@@ -6,16 +6,23 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
+from mekiki.config.compiled import insert, run_prepared
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Head, Prediction
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.confirmed import LABEL_KINDS
+from mekiki.review.services.queries import (
+    HEAD_IN_USE,
+    HELD_LEASES,
+    ITEMS,
+    LABEL_KINDS,
+    OPEN_LEASES,
+    PREDICTIONS,
+)
 
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same
@@ -60,7 +67,7 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     require_role(user, dataset, Role.REVIEWER)
     count = max(1, min(count, MAX_ITEMS))
     now = clock.now()
-    held = _held(dataset, user, now)[:count]
+    held = HELD_LEASES.all(dataset=dataset.pk, user=user.pk, now=now)[:count]
     leased = [LeasedItem(lease.item, lease) for lease in held]
     _renew([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
     excluded: set[int] = set()
@@ -75,28 +82,16 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     return leased
 
 
-def _held(dataset: Dataset, user: User, now: datetime) -> QuerySet[Lease]:
-    return (
-        Lease.objects.filter(
-            user=user,
-            ended_at__isnull=True,
-            expires_at__gt=now,
-            item__dataset=dataset,
-            item__state=QueueItem.State.WAITING,
-        )
-        .select_related("item__image")
-        .order_by("item__position", "item_id")
-    )
-
-
 def held_item(*, dataset: Dataset, user: User, image_id: int) -> LeasedItem | None:
     """Return the item of an image if the reviewer holds it now, otherwise None.
 
     Raises PermissionDenied if the user is not a reviewer.
     """
     require_role(user, dataset, Role.REVIEWER)
-    lease = _held(dataset, user, clock.now()).filter(item__image_id=image_id).first()
-    return LeasedItem(lease.item, lease) if lease else None
+    for lease in HELD_LEASES.all(dataset=dataset.pk, user=user.pk, now=clock.now()):
+        if lease.item.image_id == image_id:
+            return LeasedItem(lease.item, lease)
+    return None
 
 
 def _renew(leases: list[Lease], now: datetime) -> None:
@@ -111,7 +106,7 @@ def _renew(leases: list[Lease], now: datetime) -> None:
 # all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
 # item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
 _FREE = """
-SELECT q.* FROM review_queueitem q
+SELECT q.id FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
   AND q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
@@ -129,7 +124,7 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     AND d.kind <> 'undo' AND (d.kind <> 'skip' OR d.created_at BETWEEN %(rested)s AND %(now)s)
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
   )
-ORDER BY q.position, q.id LIMIT %(count)s
+ORDER BY q.position, q.id LIMIT n
 FOR NO KEY UPDATE OF q SKIP LOCKED
 """
 
@@ -145,9 +140,11 @@ def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count
         "now": now,
         "rested": now - SKIP_COOLDOWN,
         "excluded": list(excluded),
-        "count": count,
     }
-    return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
+    # The number is part of the text, so that the prepared plan is one for a few rows.
+    with run_prepared(_FREE.replace("LIMIT n", f"LIMIT {count:d}"), values) as cursor:
+        ids = [row[0] for row in cursor.fetchall()]
+    return ITEMS.all(ids=ids) if ids else []
 
 
 def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
@@ -158,7 +155,7 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     """
     used: dict[int, dict[int, int]] = {item.pk: {} for item in items}  # item → slot → user
     expired = []
-    for lease in Lease.objects.filter(item__in=items, ended_at__isnull=True):
+    for lease in OPEN_LEASES.all(items=[item.pk for item in items]):
         if lease.expires_at <= now:
             expired.append(lease)
         else:
@@ -188,7 +185,8 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
-    Lease.objects.bulk_create(new)
+    for lease in new:
+        insert(lease)
     return [LeasedItem(lease.item, lease) for lease in new]
 
 
@@ -221,19 +219,10 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
     opens only the partition of this head. If the head was replaced between the two queries, its predictions
     may be deleted. Then the predictions of the new head are read.
     """
-    in_use = (
-        Head.objects.filter(champion__dataset=dataset)
-        .order_by()
-        .select_related("prompt_set")
-        .only("version", "digest", "calibrated", "prompt_set__version")
-    )
-    head = in_use.first()
+    head = HEAD_IN_USE.first(dataset=dataset.pk)
     while head is not None:
-        rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
-            "image_id", "label_id", "label__name", "label__archived_at", "confidence", "runner_up_id"
-        )
-        predictions = {row["image_id"]: row for row in rows}
-        if predictions or head == (now := in_use.first()):
+        predictions = {row.image_id: row for row in PREDICTIONS.all(head=head.pk, images=image_ids)}
+        if predictions or head == (now := HEAD_IN_USE.first(dataset=dataset.pk)):
             break
         head = now
     if head is None:
@@ -244,13 +233,13 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
             "head_digest": head.digest,
             "prompt_set": head.prompt_set.version,
             "calibrated": head.calibrated,
-            "label": row["label_id"],
-            "label_name": row["label__name"],
-            "confidence": row["confidence"],
-            "runner_up": row["runner_up_id"],
+            "label": row.label_id,
+            "label_name": row.label.name,
+            "confidence": row.confidence,
+            "runner_up": row.runner_up_id,
         }
         for image_id, row in predictions.items()
-        if row["label__archived_at"] is None
+        if row.label.archived_at is None
     }
 
 
