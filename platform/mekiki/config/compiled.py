@@ -60,6 +60,22 @@ def run_prepared(sql: str, values: Any = None) -> Any:
     return cursor
 
 
+class _Statement:
+    """The SQL of a queryset, and what turns its rows into objects (django.db.models.query.ModelIterable)."""
+
+    def __init__(self, query: Any) -> None:
+        self.locks: bool = query.select_for_update
+        self.compiler = query.get_compiler(connection=connection)
+        self.sql, self.params = self.compiler.as_sql()
+        select, about = self.compiler.select, self.compiler.klass_info
+        self.converters = self.compiler.get_converters([column[0] for column in select])
+        self.model, fields = about["model"], about["select_fields"]
+        self.columns = slice(fields[0], fields[-1] + 1)
+        self.names = [column[0].target.attname for column in select[self.columns]]
+        self.related = get_related_populators(about, select, connection.alias)
+        self.annotations = list(self.compiler.annotation_col_map.items())
+
+
 class CompiledQuery(Generic[Row]):
     """A queryset whose SQL is compiled at the first call of each thread.
 
@@ -73,44 +89,38 @@ class CompiledQuery(Generic[Row]):
         self.names = list(signature(build).parameters)
         self.stored = threading.local()
 
-    def _compiled(self) -> tuple[Any, str, list[Any], bool]:
-        """Return the compiler of this thread, the SQL, its parameters, and whether it locks rows."""
-        kept = getattr(self.stored, "compiled", None)
+    def _compiled(self) -> "_Statement":
+        """Return the statement of this thread."""
+        kept: _Statement | None = getattr(self.stored, "statement", None)
         if kept is None:
-            query = self.build(*map(Parameter, self.names)).query
-            compiler = query.get_compiler(connection=connection)
-            sql, params = compiler.as_sql()
-            kept = self.stored.compiled = (compiler, sql, list(params), query.select_for_update)
+            kept = self.stored.statement = _Statement(self.build(*map(Parameter, self.names)).query)
         return kept
 
-    def _rows(self, values: dict[str, Any]) -> tuple[Any, Iterable[Any]]:
-        compiler, sql, params, locks = self._compiled()
-        if locks and not connection.in_atomic_block:
+    def _rows(self, values: dict[str, Any]) -> Iterable[Any]:
+        statement = self._compiled()
+        if statement.locks and not connection.in_atomic_block:
             raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
-        bound = [values[p.name] if isinstance(p, Parameter) else p for p in params]
+        bound = [values[p.name] if isinstance(p, Parameter) else p for p in statement.params]
         if self.prepared:
-            cursor = run_prepared(sql, bound)
+            cursor = run_prepared(statement.sql, bound)
         else:
             cursor = connection.cursor()
-            cursor.execute(sql, bound)
-        try:
-            return compiler, compiler.results_iter([cursor.fetchall()])
-        finally:
-            cursor.close()
+            cursor.execute(statement.sql, bound)
+        with cursor:
+            rows: Iterable[Any] = cursor.fetchall()
+        if rows and statement.converters:
+            rows = statement.compiler.apply_converters(rows, statement.converters)
+        return rows
 
     def all(self, **values: Any) -> list[Row]:
         """Return the rows as objects, as Django does, also with select_related and annotations."""
-        compiler, rows = self._rows(values)
-        select, about = compiler.select, compiler.klass_info
-        start, end = about["select_fields"][0], about["select_fields"][-1] + 1
-        names = [column[0].target.attname for column in select[start:end]]
-        related = get_related_populators(about, select, connection.alias)
+        statement, alias = self._compiled(), connection.alias
         objects = []
-        for row in rows:
-            instance = about["model"].from_db(connection.alias, names, row[start:end])
-            for populator in related:
+        for row in self._rows(values):
+            instance = statement.model.from_db(alias, statement.names, row[statement.columns])
+            for populator in statement.related:
                 populator.populate(row, instance)
-            for name, column in compiler.annotation_col_map.items():
+            for name, column in statement.annotations:
                 setattr(instance, name, row[column])
             objects.append(instance)
         return objects
@@ -119,42 +129,50 @@ class CompiledQuery(Generic[Row]):
         """Return the first object, or None. The queryset limits itself to one row."""
         return next(iter(self.all(**values)), None)
 
-    def tuples(self, **values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a queryset with values_list() as tuples."""
-        return [tuple(row) for row in self._rows(values)[1]]
 
-
-_INSERTS: dict[tuple[type[Model], tuple[str, ...]], str] = {}
+_INSERTS: dict[tuple[type[Model], tuple[str, ...], int], str] = {}
 
 
 def insert(instance: Row) -> Row:
-    """Insert a new object, without Django's signals, and return it with the values that the database set.
+    """Insert a new object like save(force_insert=True), and return it. See insert_all."""
+    return insert_all([instance])[0]
 
-    Like save(force_insert=True), but the statement is compiled once and prepared.
+
+def insert_all(instances: list[Row]) -> list[Row]:
+    """Insert new objects of one model, without Django's signals, and return them.
+
+    The objects get the values that the database set. The statement is built once and prepared. All objects
+    must leave the same columns to the database.
     """
-    meta = instance._meta
+    if not instances:
+        return instances
+    first = instances[0]
+    meta = first._meta
     written = [
         field
         for field in meta.concrete_fields
-        if not isinstance(value := getattr(instance, field.attname), DatabaseDefault)
+        if not isinstance(value := getattr(first, field.attname), DatabaseDefault)
         and not (field.primary_key and value is None)
     ]
     returned = meta.db_returning_fields  # type: ignore[attr-defined]
-    key = (type(instance), tuple(field.attname for field in written))
+    key = (type(first), tuple(field.attname for field in written), len(instances))
     sql = _INSERTS.get(key)
     if sql is None:
         columns = ", ".join(f'"{field.column}"' for field in written)
-        places = ", ".join(["%s"] * len(written))
+        row = f"({', '.join(['%s'] * len(written))})"
         back = ", ".join(f'"{field.column}"' for field in returned)
         # The names are those of Django's model.
-        sql = f'INSERT INTO "{meta.db_table}" ({columns}) VALUES ({places}) RETURNING {back}'  # noqa: S608
-        _INSERTS[key] = sql
-    values = [field.get_db_prep_save(getattr(instance, field.attname), connection) for field in written]
-    cursor = run_prepared(sql, values)
-    try:
-        for field, value in zip(returned, cursor.fetchone(), strict=True):
+        sql = f'INSERT INTO "{meta.db_table}" ({columns}) VALUES {", ".join([row] * len(instances))}'  # noqa: S608
+        sql = _INSERTS[key] = f"{sql} RETURNING {back}"
+    values = [
+        field.get_db_prep_save(getattr(instance, field.attname), connection)
+        for instance in instances
+        for field in written
+    ]
+    with run_prepared(sql, values) as cursor:
+        rows = cursor.fetchall()
+    for instance, row in zip(instances, rows, strict=True):
+        for field, value in zip(returned, row, strict=True):
             setattr(instance, field.attname, value)
-    finally:
-        cursor.close()
-    instance._state.adding, instance._state.db = False, connection.alias
-    return instance
+        instance._state.adding, instance._state.db = False, connection.alias
+    return instances

@@ -11,7 +11,7 @@ from django.db.models import Count
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
-from mekiki.config.compiled import insert, run_prepared
+from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
@@ -185,8 +185,7 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
-    for lease in new:
-        insert(lease)
+    insert_all(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 
 

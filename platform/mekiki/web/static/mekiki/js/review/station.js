@@ -59,8 +59,10 @@ const outbox = new Outbox({
   done(_entry, reply) {
     showWaiting(reply.waiting);
     if (reply.late) notice(say("late"));
-    if (!supply.current) supply.fill();
+    if (reply.next) supply.take({ ...reply.next, waiting: reply.waiting });
+    else supply.fill();
   },
+  wanted: () => supply.count(outbox.size - 1),
   refused(entry, error) {
     notice(say("not_kept", { reason: error.message }));
     const past = history.entries.find(one => one.key === entry.body.client_key);
@@ -75,9 +77,11 @@ const supply = new Supply({
   base,
   leaseSeconds: Number(root.dataset.leaseSeconds),
   unsent: () => outbox.leases(),
+  coming: () => outbox.sending,
   arrived(reply, fresh) {
     showWaiting(reply.waiting);
-    if (!outbox.size && !undoing) {
+    // Only review/next counts today's answers. The reply to an answer leaves the count of this page as it is.
+    if (reply.answered_today !== undefined && !outbox.size && !undoing) {
       today = reply.answered_today;
       countToday(0);
     }
