@@ -15,6 +15,7 @@ from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
+from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queries import (
     HEAD_IN_USE,
     HELD_LEASES,
@@ -66,6 +67,7 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     """
     require_role(user, dataset, Role.REVIEWER)
     count = max(1, min(count, MAX_ITEMS))
+    lock_reviewer(user.pk)  # A request that is sent twice must not lease twice as many.
     now = clock.now()
     held = HELD_LEASES.all(dataset=dataset.pk, user=user.pk, now=now)[:count]
     leased = [LeasedItem(lease.item, lease) for lease in held]
@@ -104,11 +106,15 @@ def _renew(leases: list[Lease], now: datetime) -> None:
 
 # The sub-selects are counts, so that PostgreSQL looks up rows by item and cannot use a join or a hash over
 # all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
-# item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
+# item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap. Most items
+# at the front of the queue are leased, so CASE checks the leases first and leaves the other counts out.
 _FREE = """
 SELECT q.id FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
-  AND q.overlap > (
+  AND CASE WHEN q.overlap <= (
+    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
+ AND l.expires_at > %(now)s
+  ) THEN false ELSE q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
  AND l.expires_at > %(now)s
   ) + CASE WHEN q.overlap = 1 THEN 0 ELSE (
@@ -123,7 +129,7 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.user_id = %(user)s
     AND d.kind <> 'undo' AND (d.kind <> 'skip' OR d.created_at BETWEEN %(rested)s AND %(now)s)
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
-  )
+  ) END
 ORDER BY q.position, q.id LIMIT n
 FOR NO KEY UPDATE OF q SKIP LOCKED
 """
