@@ -164,9 +164,10 @@ class RenewedOut(Schema):
 
 
 class RenewOut(Schema):
-    """The holds that go on; the others were lost."""
+    """The holds that go on; the others were lost. `answered_today` as in review/next."""
 
     renewed: list[RenewedOut]
+    answered_today: int
 
 
 class ReleaseOut(Schema):
@@ -304,9 +305,12 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
 )
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
-    dataset = _dataset_for_review(request, slug)
-    kept = services.renew(dataset=dataset, user=user_of(request), lease_ids=body.leases)
-    return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
+    dataset, user = _dataset_for_review(request, slug), user_of(request)
+    kept = services.renew(dataset=dataset, user=user, lease_ids=body.leases)
+    return {
+        "renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept],
+        "answered_today": selectors.answered_today(dataset, user),
+    }
 
 
 @router.post(

@@ -80,15 +80,12 @@ const supply = new Supply({
   coming: () => outbox.sending,
   arrived(reply, fresh) {
     showWaiting(reply.waiting);
-    // Only review/next counts today's answers. The reply to an answer leaves the count of this page as it is.
-    if (reply.answered_today !== undefined && !outbox.size && !undoing) {
-      today = reply.answered_today;
-      countToday(0);
-    }
+    takeToday(reply);
     if (supply.current) return;
     if (fresh || supply.items.length) show(supply.advance());
     else showEmpty(reply.empty, outbox.size > 0);
   },
+  renewed: takeToday,
   failed(error) {
     if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
     else if (!supply.current) part("loading").textContent = say("error");
@@ -138,6 +135,13 @@ function showWaiting(n) {
 function countToday(change) {
   today = Math.max(0, today + change);
   part("today").textContent = String(today);
+}
+
+/** Show the server's count of today's answers. A reply to an answer has none: this page has counted the answer. */
+function takeToday(reply) {
+  if (reply.answered_today === undefined || outbox.size || undoing) return;
+  today = reply.answered_today;
+  countToday(0);
 }
 
 function showRate() {

@@ -27,9 +27,9 @@ export function picture(item) {
 
 export class Supply {
   /** `unsent()`: leases whose answers are on their way. `coming()`: whether a reply to an answer brings the next images.
-   * `arrived(reply)` after each fetch, `failed(error)`. */
-  constructor({ base, leaseSeconds, unsent, coming, arrived, failed }) {
-    Object.assign(this, { base, unsent, coming, arrived, failed });
+   * `arrived(reply)` after each fetch, `renewed(reply)` after each renewal, `failed(error)`. */
+  constructor({ base, leaseSeconds, unsent, coming, arrived, renewed, failed }) {
+    Object.assign(this, { base, unsent, coming, arrived, renewed, failed });
     this.items = [];
     this.current = null;
     this.gone = new Set();
@@ -114,6 +114,7 @@ export class Supply {
       const kept = new Set(reply.renewed.map(one => one.lease));
       this.items = this.items.filter(one => kept.has(one.lease));
       if (this.current && !kept.has(this.current.lease)) this.current.lost = true;
+      this.renewed(reply);
     } catch {
       // The holds last three times as long as this pause.
     }
