@@ -2,7 +2,7 @@
 
 Django builds the SQL of a queryset anew for each call. For the short queries of the review this takes longer
 than PostgreSQL needs to run them. A CompiledQuery keeps the SQL, and only the values differ from call to call
-(docs/decisions/0034).
+(docs/decisions/0038).
 """
 
 import threading
@@ -27,7 +27,7 @@ class Parameter(Expression):
         super().__init__(output_field=output_field)
         self.name = name
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         """Return a placeholder, with this object as its value."""
         return "%s", [self]
 
@@ -72,7 +72,8 @@ class _Statement:
         self.model, fields = about["model"], about["select_fields"]
         self.columns = slice(fields[0], fields[-1] + 1)
         self.names = [column[0].target.attname for column in select[self.columns]]
-        self.related = get_related_populators(about, select, connection.alias)
+        # The type stubs are those of a later Django.
+        self.related = get_related_populators(about, select, connection.alias)  # type: ignore[call-arg]
         self.annotations = list(self.compiler.annotation_col_map.items())
 
 
