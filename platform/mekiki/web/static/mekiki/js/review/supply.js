@@ -26,8 +26,8 @@ export function picture(item) {
 }
 
 export class Supply {
-  /** `unsent()`: leases whose answers are on their way. `coming()`: whether a reply to an answer brings the next images.
-   * `arrived(reply)` after each fetch, `renewed(reply)` after each renewal, `failed(error)`. */
+  /** `unsent()`: leases whose answers are on their way. `coming()`: whether a reply to an answer brings the next
+   * images. `arrived(reply)` after each fetch, `renewed(reply)` after each renewal, `failed(error)`. */
   constructor({ base, leaseSeconds, unsent, coming, arrived, renewed, failed }) {
     Object.assign(this, { base, unsent, coming, arrived, renewed, failed });
     this.items = [];
