@@ -8,7 +8,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mekiki.embedded.postgres import Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
@@ -22,6 +25,15 @@ def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -
     is a folder that is kept and used again; without it the home is new and removed at the end. If the tests
     have left a migrated cluster for the present migrations, a new home starts with a copy of it.
     """
+    with fresh_server(home, broker_url=broker_url) as (folder, _server):
+        yield folder
+
+
+@contextmanager
+def fresh_server(
+    home: Path | None = None, *, broker_url: str = "memory://"
+) -> Iterator[tuple[Path, "Postgres"]]:
+    """Do as fresh_platform, and yield the home and the database server."""
     from mekiki.embedded import places
     from mekiki.embedded.postgres import Postgres
     from tests import migrated_database, prepared_homes
@@ -37,7 +49,7 @@ def fresh_platform(home: Path | None = None, *, broker_url: str = "memory://") -
         from django.db import connection
 
         call_command("migrate", verbosity=0)
-        yield folder
+        yield folder, server
         connection.close()
     finally:
         server.stop()

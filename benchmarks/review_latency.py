@@ -2,15 +2,18 @@
 
     python benchmarks/review_latency.py [--quick] [--json PATH]
 
-Budget (design, section 8): under 100 ms. A temporary platform has drawn sample pictures and real predictions,
-and a reviewer confirms with `Enter`. The time is measured inside the page, from the key to the frame after
+Budget (design, section 9): median below 50 ms, p95 below 100 ms, over 300 answers. A temporary platform has
+drawn sample pictures and real predictions, and a reviewer confirms with `Enter`. Heads are retrained on the
+same cores meanwhile, as usual. The time is measured inside the page, from the key to the frame after
 the next image is complete. The pause between two answers is 0.4 s: shorter than a person needs, and longer
 than the 0.2 s below which the review station accepts no answer.
 """
 
 import argparse
 import json
+import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -63,15 +66,15 @@ root.querySelector("[data-canvas] img")?.complete;
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20 answers instead of 100")
+    parser.add_argument("--quick", action="store_true", help="20 answers instead of 300")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    answers = 20 if given.quick else 100
+    answers, pictures_drawn = (20, 120) if given.quick else (300, 600)
     password = secrets.token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="mekiki-latency-") as folder:
         pictures = Path(folder) / "pictures"
         subprocess.run(
-            [sys.executable, "-m", "workers.pocket.sample", str(pictures), "--count", "240"],
+            [sys.executable, "-m", "workers.pocket.sample", str(pictures), "--count", str(pictures_drawn)],
             check=True,
             cwd=ROOT,
         )
@@ -81,9 +84,10 @@ def main() -> None:
         ):
             env = {**platform.env, "DJANGO_SETTINGS_MODULE": "mekiki.config.settings"}
             subprocess.run([sys.executable, "-c", SET_UP, str(pictures), password], env=env, check=True)
-            browser = playwright.chromium.launch(
-                executable_path="/usr/bin/chromium", headless=True, args=FLAGS
-            )
+            program = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+            if program is None:
+                raise SystemExit("Chromium is missing. `make chromium` installs it.")
+            browser = playwright.chromium.launch(executable_path=program, headless=True, args=FLAGS)
             page = browser.new_context(
                 base_url=platform.url, viewport={"width": 1280, "height": 860}
             ).new_page()
@@ -94,8 +98,11 @@ def main() -> None:
             page.wait_for_url(lambda address: "login" not in address)
             page.goto("/d/latency/review/")
             page.wait_for_selector("[data-station][data-item] [data-canvas] img")
-            times = []
-            for _ in range(answers):
+            times: list[float] = []
+            load = os.getloadavg()[0]
+            while len(times) < answers:
+                # The queue can be empty for a moment, until a refill has chosen the next images.
+                page.wait_for_selector("[data-station][data-item][data-painted]", timeout=120_000)
                 page.wait_for_timeout(400)
                 # A blind question is answered but not measured.
                 if page.locator("[data-act=confirm]").is_hidden():
@@ -107,6 +114,8 @@ def main() -> None:
     times.sort()
     result = {
         "answers": len(times),
+        "browser": Path(program).name,
+        "load_before": round(load, 1),
         "key_to_paint_p50_ms": round(times[len(times) // 2], 1),
         "key_to_paint_p95_ms": round(times[int(len(times) * 0.95)], 1),
     }

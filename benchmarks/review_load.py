@@ -1,47 +1,56 @@
-"""Fifty reviewers at once on a dataset of a million images: server time of the next image.
+"""Many reviewers at once on a dataset of a million images: time of an answer with its next image.
 
-    python benchmarks/review_load.py [--quick] [--images N] [--reviewers N] [--think SECONDS] [--json PATH]
+    python benchmarks/review_load.py [--quick] [--images N] [--reviewers N] [--think SECONDS] [--seconds N]
+                                     [--separate] [--home FOLDER] [--json PATH]
+    python benchmarks/review_load.py --label-studio URL --label-studio-token TOKEN --label-studio-project ID
 
-Budget (design, section 8): p99 below 50 ms, no item assigned to two people, no answer lost. Each reviewer
-requests the next three images (as the station does), waits for `think` seconds on average, and answers.
-Requests go through the whole Django stack (session, access, API) of two processes, with a fresh embedded
-PostgreSQL and its ordinary, durable settings. The time is that of the request for the next images, from the
-middleware to the JSON. The reviewers, the server and the database share two cores, so the figures include the
-wait for them.
+Budget (design, section 9): 1,000,000 images, 50 reviewers with 1 s think time: p99 of the next image below
+50 ms, no item handed to two people, no answer lost. Each reviewer holds three images (as the station does),
+waits for `think` seconds on average, and answers. The answer leases the next image in the same request
+(`--separate`: in two requests, as before). The time is that of the request until the next image has arrived,
+measured by the clients.
+
+The web server is that of `mekiki up` (gunicorn with its two processes, the role of the application), on a
+fresh embedded PostgreSQL with its ordinary, durable settings. The clients (reviewers.py) are one process on
+the same cores. The report states the processor time of the web server, the database and the clients for each
+cycle of answer and next image, and how busy the cores were with all of them and with other processes.
+
+`--home` keeps the database and uses it again. `--label-studio` drives a running Label Studio with the same
+clients. It needs a project with tasks; its labelling interface has one Choices tag (`--label-studio-names`).
+This was tested only against a small local server that answers with the shapes of its API.
 """
 
 import argparse
 import json
-import random
+import os
 import subprocess
 import sys
-import threading
 import time
-import uuid
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
-from benchmarks.harness import fresh_platform, report  # noqa: E402
+from benchmarks.harness import fresh_server, report  # noqa: E402
 
-PROCESSES = 2
 SLUG = "benchmark"
+CSRF = "a" * 32
 
 
-def fill(images: int, reviewers: int, items: int) -> None:
-    """Write a dataset of `images` predicted images and a queue of `items` directly into the tables."""
+def fill(images: int, reviewers: int) -> None:
+    """Write a dataset of `images` predicted images and its reviewers directly into the tables."""
     from django.db import connection
     from django.utils import timezone
 
     from mekiki.accounts.models import Role, User
     from mekiki.accounts.services import set_role
-    from mekiki.datasets.models import Dataset, Image
+    from mekiki.datasets.models import Dataset
     from mekiki.labeling.models import Label, PromptSet
     from mekiki.learning.models import Champion, Encoder, Head
     from mekiki.learning.services import index_predictions, open_predictions
-    from mekiki.review.services import fill_queue
 
     dataset = Dataset.objects.create(slug=SLUG, name="Benchmark", retrain_every=0, queue_target=0)
     labels = [Label.objects.create(dataset=dataset, name=f"label {n}", position=n) for n in range(1, 7)]
@@ -73,139 +82,213 @@ def fill(images: int, reviewers: int, items: int) -> None:
         )
         cursor.execute("ANALYZE")
     index_predictions(head=head)
-    chosen = list(Image.objects.filter(dataset=dataset).order_by("-id").values_list("pk", flat=True)[:items])
-    streams = ["audit" if n % 7 == 0 else "uncertain" for n in range(items)]
-    fill_queue(dataset=dataset, head=head, image_ids=chosen, streams=streams, propensities=[0.5] * items)
     for n in range(reviewers):
         user = User.objects.create(username=f"reviewer-{n}")
         set_role(dataset=dataset, user=user, role=Role.REVIEWER, actor=None)
 
 
-def review(number: int, answers: int, think: float, seen: list[Any], times: list[float]) -> None:
-    """Review as one reviewer: request items and answer them.
-
-    Appends (item, reviewer) to ``seen`` for every item received, and the seconds of each request to
-    ``times``.
-    """
+def fill_queue(items: int) -> None:
+    """Replace the waiting items by `items` images that were never in the queue. One of seven is an audit."""
     from django.db import connection
+
+    from mekiki.datasets.models import Dataset, Image
+    from mekiki.learning.models import Head
+    from mekiki.review.models import QueueItem
+    from mekiki.review.services import fill_queue as fill_queue_of
+
+    dataset, used = Dataset.objects.get(slug=SLUG), QueueItem.objects.values("image_id")
+    images = Image.objects.filter(dataset=dataset).exclude(pk__in=used).order_by("-id")
+    chosen = list(images.values_list("pk", flat=True)[:items])
+    if len(chosen) < items:
+        raise SystemExit(f"Only {len(chosen)} images are left. Use another --home.")
+    streams = ["audit" if n % 7 == 0 else "uncertain" for n in range(items)]
+    fill_queue_of(
+        dataset=dataset,
+        head=Head.objects.get(dataset=dataset),
+        image_ids=chosen,
+        streams=streams,
+        propensities=[0.5] * items,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE review_queueitem, review_lease, review_decision")
+
+
+def login_headers(reviewers: int) -> list[dict[str, str]]:
+    """Return the headers of a logged-in browser for each reviewer."""
+    from django.conf import settings
     from django.test import Client
 
     from mekiki.accounts.models import User
-    from mekiki.labeling.models import Label
 
-    client = Client(SERVER_NAME="localhost")
-    client.force_login(User.objects.get(username=f"reviewer-{number}"))
-    label = Label.objects.filter(dataset__slug=SLUG).earliest("position").pk
-    base = f"/api/v1/datasets/{SLUG}/review/"
-    dice = random.Random(number)
-
-    def post(act: str, body: dict[str, Any]) -> Any:
-        reply = client.post(base + act, json.dumps(body), content_type="application/json")
-        if reply.status_code != 200:
-            raise RuntimeError(f"{act}: {reply.status_code} {reply.content[:200]!r}")
-        return reply.json()
-
-    time.sleep(dice.uniform(0, think))
-    for _ in range(answers):
-        begun = time.perf_counter()
-        items = post("next", {"count": 3})["items"]
-        times.append(time.perf_counter() - begun)
-        seen.extend((item["item"], number) for item in items)
-        time.sleep(dice.uniform(0.5, 1.5) * think)
-        first = items[0]
-        body = {"item": first["item"], "lease": first["lease"], "client_key": str(uuid.uuid4())}
-        post("answer", body | {"kind": "correct", "label": label, "milliseconds": 900})
-    connection.close()
+    headers = []
+    for number in range(reviewers):
+        client = Client(SERVER_NAME="localhost")
+        client.force_login(User.objects.get(username=f"reviewer-{number}"))
+        session = client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookies = f"{settings.SESSION_COOKIE_NAME}={session}; {settings.CSRF_COOKIE_NAME}={CSRF}"
+        headers.append({"Cookie": cookies, "X-CSRFToken": CSRF})
+    return headers
 
 
-def work(first: int, count: int, answers: int, think: float) -> None:
-    """Run one process of reviewers and write the items they received as JSON."""
-    import django
-
-    django.setup()
-    seen: list[Any] = []
-    times: list[float] = []
-    failed: list[str] = []
-
-    def run(number: int) -> None:
+def processor_seconds(root: psutil.Process) -> float:
+    """Return the processor time of a process and its descendants, also of those that have ended."""
+    total = 0.0
+    for process in [root, *root.children(recursive=True)]:
         try:
-            review(number, answers, think, seen, times)
-        except Exception as error:
-            failed.append(repr(error))
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(first, first + count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    json.dump({"seen": seen, "times": times, "failed": failed}, sys.stdout)
+            total += sum(process.cpu_times()[:4])
+        except psutil.NoSuchProcess:
+            continue
+    return total
 
 
-def measure(images: int, reviewers: int, answers: int, think: float) -> dict[str, Any]:
-    """Set up, let the reviewers work, and return the figures."""
+def busy_seconds() -> float:
+    """Return the processor time that all processes of this machine have used."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - times.iowait - times.guest - times.guest_nice
 
-    from mekiki.review.models import ConfirmedLabel, Decision
 
-    fill(images, reviewers, items=reviewers * (answers + 5))
-    share = -(-reviewers // PROCESSES)
-    begun = time.perf_counter()
-    workers = [
-        subprocess.Popen(
-            [
-                *[sys.executable, __file__, "--work", str(first), str(min(share, reviewers - first))],
-                *[str(answers), str(think)],
-            ],
-            stdout=subprocess.PIPE,
-        )
-        for first in range(0, reviewers, share)
-    ]
-    results = [json.loads(worker.communicate()[0]) for worker in workers]
-    seconds = time.perf_counter() - begun
-    failed = [error for result in results for error in result["failed"]]
-    if failed:
-        raise SystemExit(f"{len(failed)} reviewers failed, the first with {failed[0]}")
+def play(settings: dict[str, Any]) -> dict[str, Any]:
+    """Run the clients in a process of their own and return their figures."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "reviewers.py")],
+        input=json.dumps(settings).encode(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    figures: dict[str, Any] = json.loads(done.stdout)
+    if figures["failed"]:
+        raise SystemExit(f"{len(figures['failed'])} reviewers failed, the first with {figures['failed'][0]}")
+    return figures
+
+
+def percentile(times: list[float], share: float) -> float:
+    """Return a percentile of seconds, in milliseconds."""
+    ordered = sorted(times)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1)
+
+
+def summary(options: argparse.Namespace, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures that are measured on every tool."""
     holders: dict[int, set[int]] = {}
-    for result in results:
-        for item, reviewer in result["seen"]:
-            holders.setdefault(item, set()).add(reviewer)
-    times = sorted(x for result in results for x in result["times"])
-
-    def percentile(share: float) -> float:
-        return round(times[min(len(times) - 1, int(share * len(times)))] * 1000, 1)
-
-    given = reviewers * answers
-    kept = min(Decision.objects.count(), ConfirmedLabel.objects.count())
+    for item, reviewer in figures["seen"]:
+        holders.setdefault(item, set()).add(reviewer)
+    times = figures["times"]
     return {
-        "images": images,
-        "reviewers": reviewers,
-        "next_p50_ms": percentile(0.5),
-        "next_p95_ms": percentile(0.95),
-        "next_p99_ms": percentile(0.99),
-        "answers_per_s": round(given / seconds, 1),
+        "reviewers": options.reviewers,
+        "think_s": options.think,
+        "seconds": round(figures["seconds"], 1),
+        "next_p50_ms": percentile(times, 0.5),
+        "next_p95_ms": percentile(times, 0.95),
+        "next_p99_ms": percentile(times, 0.99),
+        "next_max_ms": percentile(times, 1.0),
+        "answers_per_s": round(figures["kept"] / figures["seconds"], 1),
         "shared_items": sum(len(people) > 1 for people in holders.values()),
-        "lost_answers": given - kept,
     }
 
 
+def measure(options: argparse.Namespace, home: Path, server: Any) -> dict[str, Any]:
+    """Start the web server, let the reviewers work, and return the figures."""
+    from mekiki.embedded.roles import APPLICATION, REPORT, rights
+    from mekiki.embedded.supervisor import children
+    from mekiki.embedded.supervisor.listener import http_status, listen
+    from mekiki.labeling.models import Label
+    from mekiki.review.models import ConfirmedLabel, Decision
+
+    rights.grant(server.owner_url, application=APPLICATION, report=REPORT)
+    before = Decision.objects.count(), ConfirmedLabel.objects.count()
+    listener = listen("127.0.0.1", 0)
+    web = children.web(home, children.child_environment(home, server.url, "memory://"), listener)
+    web.start()
+    try:
+        port = listener.getsockname()[1]
+        settings = {
+            "tool": "mekiki",
+            "url": f"http://127.0.0.1:{port}",
+            "headers": login_headers(options.reviewers),
+            "base": f"/api/v1/datasets/{SLUG}/review/",
+            "label": Label.objects.filter(dataset__slug=SLUG).earliest("position").pk,
+            "think": options.think,
+            "separate": options.separate,
+        }
+        while not http_status("127.0.0.1", port):
+            time.sleep(0.2)
+        play(settings | {"seconds": 5})  # the processes have loaded their code and opened their connections
+        warm = Decision.objects.count() - before[0]
+        roots = [psutil.Process(web.pid), psutil.Process(server.pid)]
+        load, busy, used = os.getloadavg()[0], busy_seconds(), [processor_seconds(root) for root in roots]
+        begun = time.monotonic()
+        figures = play(settings | {"seconds": options.seconds})
+        spent, busy = time.monotonic() - begun, busy_seconds() - busy
+        used = [processor_seconds(root) - old for root, old in zip(roots, used, strict=True)]
+    finally:
+        web.stop()
+        listener.close()
+    kept = min(Decision.objects.count() - before[0], ConfirmedLabel.objects.count() - before[1]) - warm
+    per_cycle = [round(seconds / figures["kept"] * 1000, 1) for seconds in [*used, figures["cpu_seconds"]]]
+    cores = spent * (os.cpu_count() or 1)
+    others = busy - sum(used) - figures["cpu_seconds"]
+    return {
+        "images": options.images,
+        **summary(options, figures),
+        "lost_answers": figures["kept"] - kept,
+        "web_cpu_ms_per_cycle": per_cycle[0],
+        "database_cpu_ms_per_cycle": per_cycle[1],
+        "clients_cpu_ms_per_cycle": per_cycle[2],
+        "cores_busy_percent": round(busy / cores * 100, 1),
+        "cores_busy_with_clients_percent": round(figures["cpu_seconds"] / cores * 100, 1),
+        "cores_busy_with_others_percent": round(max(0.0, others) / cores * 100, 1),
+        "load_before": round(load, 1),
+    }
+
+
+def measure_label_studio(options: argparse.Namespace) -> dict[str, Any]:
+    """Let the same clients work on a running Label Studio, and return the figures."""
+    from_name, to_name, choice = options.label_studio_names.split(",")
+    headers = {"Authorization": f"Token {options.label_studio_token}"}
+    settings = {
+        "tool": "label_studio",
+        "url": options.label_studio,
+        "headers": [headers] * options.reviewers,
+        "project": options.label_studio_project,
+        "from_name": from_name,
+        "to_name": to_name,
+        "choice": choice,
+        "think": options.think,
+        "seconds": options.seconds,
+    }
+    return {"tool": "Label Studio", **summary(options, play(settings))}
+
+
 def main() -> None:
-    if sys.argv[1:2] == ["--work"]:
-        first, count, answers = map(int, sys.argv[2:5])
-        work(first, count, answers, float(sys.argv[5]))
-        return
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="10,000 images, 10 reviewers, 10 answers each")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="10,000 images, 10 reviewers, 10 seconds")
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--reviewers", type=int, default=None)
-    parser.add_argument("--answers", type=int, default=None, help="by each reviewer")
-    parser.add_argument("--think", type=float, default=2.0, help="mean seconds to look at an image")
+    parser.add_argument("--think", type=float, default=1.0, help="mean seconds to look at an image")
+    parser.add_argument("--seconds", type=float, default=None, help="how long the reviewers work")
+    parser.add_argument("--separate", action="store_true", help="answer and next image in two requests")
+    parser.add_argument("--home", type=Path, help="folder of a database that is kept and used again")
+    parser.add_argument("--label-studio", metavar="URL", help="measure a running Label Studio instead")
+    parser.add_argument("--label-studio-token", metavar="TOKEN", default="")
+    parser.add_argument("--label-studio-project", metavar="ID", type=int, default=1)
+    parser.add_argument("--label-studio-names", default="choice,image,ok", help="from_name,to_name,choice")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    images = options.images or (10_000 if options.quick else 1_000_000)
-    reviewers = options.reviewers or (10 if options.quick else 50)
-    answers = options.answers or (10 if options.quick else 30)
+    options.images = options.images or (10_000 if options.quick else 1_000_000)
+    options.reviewers = options.reviewers or (10 if options.quick else 50)
+    options.seconds = options.seconds or (10 if options.quick else 120)
+    if options.label_studio:
+        report(measure_label_studio(options), options.json)
+        return
+    with fresh_server(options.home) as (home, server):
+        from mekiki.datasets.models import Dataset
 
-    with fresh_platform():
-        figures = measure(images, reviewers, answers, options.think)
+        if not Dataset.objects.filter(slug=SLUG).exists():
+            fill(options.images, options.reviewers)
+        # A reviewer answers at most once in half the think time; three more are held at the end.
+        most = (options.seconds + 5) / max(options.think, 0.02)
+        fill_queue(min(int(options.reviewers * (most * 1.1 + 10)), options.images // 2))
+        figures = measure(options, home, server)
     report(figures, options.json)
 
 

@@ -355,6 +355,16 @@ CASES: dict[str, Case] = {
     ),
     "review/services/correcting.py:request_recheck": (review.request_recheck, "viewer", image_arguments()),
     "review/services/decisions.py:answer": (review.answer, "viewer", answer_arguments),
+    "review/services/following.py:next_or_reason": (
+        review.next_or_reason,
+        "viewer",
+        dataset_arguments(count=1),
+    ),
+    "review/services/following.py:next_after_answer": (
+        review.next_after_answer,
+        "viewer",
+        dataset_arguments(count=1),
+    ),
     "review/services/leases.py:next_items": (review.next_items, "viewer", dataset_arguments()),
     "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
     "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connection
 from django.test import Client
 
 from mekiki.jobs.models import Kind
@@ -72,6 +73,7 @@ def test_image_goes_from_queue_to_confirmed_label():
         "late": False,
         "duplicate": False,
         "waiting": 1,
+        "next": None,
     }
     assert browser.post("next", {"count": 1})["answered_today"] == 1
     undone = browser.post("undo", {"client_key": str(uuid.uuid4())})
@@ -224,7 +226,9 @@ def test_release_of_ten_thousand_leases_is_refused():
     browser = Browser(station)
     assert browser.post("release", {"leases": list(range(1, 10_001))}, 422)["fields"] == ["leases"]
     (item,) = browser.next()
-    assert browser.post("renew", {"leases": [item["lease"]]})["renewed"][0]["lease"] == item["lease"]
+    reply = browser.post("renew", {"leases": [item["lease"]]})
+    assert reply["renewed"][0]["lease"] == item["lease"]
+    assert reply["answered_today"] == 0
     assert browser.post("release", {"leases": [item["lease"], 999_999_999]}) == {"released": 1}
 
 
@@ -266,6 +270,104 @@ def test_number_of_queries_does_not_grow_with_the_queue(django_assert_max_num_qu
         items = browser.next(5)
     with django_assert_max_num_queries(24):
         browser.answer(items[0])
+
+
+def test_answer_and_the_next_images_come_in_one_request():
+    station = Station(items=5)
+    browser = Browser(station)
+    held = browser.next(3)
+    reply = browser.answer(held[0], next=3)
+    assert Decision.objects.get().pk == reply["decision"]
+    assert reply["waiting"] == 4
+    assert reply["next"]["empty"] is None
+    following = reply["next"]["items"]
+    assert [one["lease"] for one in following[:2]] == [one["lease"] for one in held[1:]]
+    assert [one["item"] for one in following] == [item.pk for item in station.items[1:4]]
+    assert following == browser.next(3)
+    assert browser.answer(following[0])["next"] is None
+
+
+def test_answer_sent_twice_with_next_leases_no_more_images():
+    station = Station(items=9)
+    browser = Browser(station)
+    (item,) = browser.next()
+    key = str(uuid.uuid4())
+    first = browser.answer(item, client_key=key, next=3)
+    again = browser.answer(item, client_key=key, next=3)
+    assert again == first | {"duplicate": True}
+    assert Decision.objects.count() == 1
+    assert Lease.objects.filter(ended_at__isnull=True).count() == 3
+
+
+def test_refused_answer_leases_nothing():
+    station = Station(items=3)
+    browser = Browser(station)
+    (item,) = browser.next()
+    reply = browser.answer(item, milliseconds=3, next=3, status=422)
+    assert reply["code"] == "not_seen"
+    assert Decision.objects.count() == 0
+    assert Lease.objects.count() == 1
+    assert browser.answer(item, next=6, status=422)["code"] == "malformed"
+
+
+def test_last_answer_reports_why_there_is_no_next_image():
+    station = Station(items=1)
+    browser = Browser(station)
+    (item,) = browser.next()
+    following = browser.answer(item, next=3)["next"]
+    assert following["items"] == []
+    assert following["empty"] == browser.post("next", {"count": 3})["empty"]
+    assert following["empty"]["may_undo"] is True
+
+
+def test_next_image_after_an_answer_is_blind_if_its_stream_is():
+    station = Station(items=1)
+    blind = station.item(stream=Stream.AUDIT)
+    browser = Browser(station)
+    (item,) = browser.next()
+    reply = browser.answer(item, next=1)
+    (following,) = reply["next"]["items"]
+    assert following["item"] == blind.pk
+    assert following["blind"] is True and following["prediction"] is None
+    assert following["image"]["metadata"] == {}
+    assert blind.image.name not in json.dumps(reply)
+    assert station.labels[0].name not in json.dumps(reply)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answer_is_kept_and_reported_if_no_image_can_be_leased():
+    station = Station(items=3)
+    browser = Browser(station)
+    (item,) = browser.next()
+
+    def refuse_leases(execute: Any, sql: str, *rest: Any) -> Any:
+        if "INSERT" in sql and "review_lease" in sql:
+            raise OperationalError("no lease can be written")
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(refuse_leases):
+        reply = browser.answer(item, next=3)
+    assert reply["decision"] == Decision.objects.get().pk
+    assert reply["next"] is None
+    assert len(browser.next(3)) == 2
+
+
+def test_reviewers_of_one_request_each_need_their_role():
+    station = Station(items=2)
+    browser = Browser(station)
+    (item,) = browser.next()
+    station.dataset.memberships.filter(user=browser.user).update(role="viewer")
+    assert browser.answer(item, next=2, status=403)["code"] == "refused"
+    assert Decision.objects.count() == 0
+
+
+def test_answer_with_the_next_images_takes_few_queries(django_assert_max_num_queries):
+    station = Station(items=40)
+    browser = Browser(station)
+    held = browser.next(3)
+    browser.answer(held[0], next=3)
+    with django_assert_max_num_queries(33):
+        browser.answer(held[1], next=3)
 
 
 def test_too_quick_answer_is_refused_with_a_code():

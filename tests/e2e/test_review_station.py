@@ -1,5 +1,6 @@
 """The review station in a real Chromium: two users, keyboard only, lost connections, blind images."""
 
+import json
 import re
 import threading
 from collections.abc import Callable
@@ -152,6 +153,43 @@ def test_answers_without_a_connection_are_kept_and_sent_once(
     expect_saved(page)
     assert [d.item_id for d in Decision.objects.order_by("pk")] == [x.pk for x in station.items[:2]]
     assert item_of(page) == station.items[2].pk
+
+
+def test_answer_and_next_image_take_one_request(enter: Callable[..., Page]):
+    station = station_with(9)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    wait_for_leases(page, 3)
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url.rsplit("/", 1)[-1]))
+    for _ in range(4):
+        press_and_wait(page, "Enter")
+        expect_saved(page)
+        wait_for_leases(page, 3)
+    assert requests.count("answer") == 4
+    assert "next" not in requests
+    assert item_of(page) == station.items[4].pk
+    expect(page.locator("[data-waiting]")).to_have_text("5")
+    expect(page.locator("[data-today]")).to_have_text("4")
+
+
+def test_reviewing_goes_on_if_no_image_could_be_leased_with_the_answer(enter: Callable[..., Page]):
+    station = station_with(6)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    wait_for_leases(page, 3)
+
+    def lease_nothing(route: Route) -> None:
+        reply = route.fetch(post_data=json.dumps({**route.request.post_data_json, "next": None}))
+        route.fulfill(response=reply)
+
+    page.route("**/review/answer", lease_nothing)
+    for place in range(1, 6):
+        press_and_wait(page, "Enter")
+        assert item_of(page) == station.items[place].pk
+    press_and_wait(page, "Enter")
+    expect(page.locator("[data-empty]")).to_be_visible()
+    assert Decision.objects.count() == 6
 
 
 def test_answer_with_a_lost_reply_is_recorded_once(enter: Callable[..., Page]):

@@ -1,5 +1,6 @@
 """Real threads on real connections: nothing is shared, lost, or done twice."""
 
+import json
 import threading
 import time
 import uuid
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.db.models import Count
+from django.test import Client
 
 from mekiki.datasets.models import Image
 from mekiki.review import services
@@ -66,6 +68,61 @@ def test_twenty_reviewers_share_no_image_and_lose_none():
     assert Decision.objects.count() == 200
     assert ConfirmedLabel.objects.count() == 200
     assert not QueueItem.objects.exclude(state="done").exists()
+
+
+def post(client: Client, station: Station, action: str, body: dict[str, Any]) -> Any:
+    """Send a request to the review API and return its reply."""
+    address = f"/api/v1/datasets/{station.dataset.slug}/review/{action}"
+    reply = client.post(address, json.dumps(body), content_type="application/json")
+    assert reply.status_code == 200, reply.content[:300]
+    return reply.json()
+
+
+def logged_in(user: Any) -> Client:
+    """Return a client with the session of the user."""
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_reviewers_who_answer_and_lease_in_one_request_share_no_image():
+    station = Station(items=90, queue_target=0)
+    leased: set[tuple[int, int]] = set()  # (item, reviewer)
+
+    def review(user: Any) -> Callable[[], None]:
+        client = logged_in(user)
+
+        def work() -> None:
+            items = post(client, station, "next", {"count": 3})["items"]
+            while items:
+                leased.update((item["item"], user.pk) for item in items)
+                first = items[0]
+                body = {"item": first["item"], "lease": first["lease"], "kind": "confirm", "next": 3}
+                reply = post(client, station, "answer", body | {"client_key": str(uuid.uuid4())})
+                assert not reply["late"]
+                items = reply["next"]["items"]
+
+        return work
+
+    assert not errors_of(run_concurrently(*(review(station.reviewer()) for _ in range(10))))
+    assert Counter(item for item, _user in leased).most_common(1)[0][1] == 1
+    assert Decision.objects.count() == ConfirmedLabel.objects.count() == 90
+    assert not QueueItem.objects.exclude(state="done").exists()
+
+
+def test_answer_sent_six_times_concurrently_leases_the_next_images_once():
+    station = Station(items=30, queue_target=0)
+    user = station.reviewer()
+    leased = station.next(user)[0]
+    body = {"item": leased.item.pk, "lease": leased.lease.pk, "kind": "confirm", "next": 3}
+    body["client_key"] = str(uuid.uuid4())
+    clients = [logged_in(user) for _ in range(6)]
+    results = run_concurrently(*(lambda c=client: post(c, station, "answer", body) for client in clients))
+    assert not errors_of(results)
+    assert len({reply["decision"] for reply in results}) == 1
+    assert len({tuple(item["lease"] for item in reply["next"]["items"]) for reply in results}) == 1
+    assert Decision.objects.count() == 1
+    assert Lease.objects.filter(user=user, ended_at__isnull=True).count() == 3
 
 
 def test_overlap_under_load_leases_to_different_reviewers():

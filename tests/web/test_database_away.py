@@ -66,7 +66,7 @@ def test_other_errors_have_the_usual_error_format(
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("mekiki.review.services.next_items", fail)
+    monkeypatch.setattr("mekiki.review.services.next_or_reason", fail)
     url = "/api/v1/datasets/parts/review/next"
     answer = client.post(url, {"count": 1}, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (500, "failed")

@@ -29,11 +29,17 @@ def role_in(user: User, dataset: DatasetLike) -> str | None:
 
     Admins of the platform are admins of every dataset. An inactive user has no role.
     """
+    if user.is_authenticated and user.is_active and not user.is_superuser:
+        roles = Membership.objects.filter(user=user, dataset_id=dataset.pk).values_list("role", flat=True)
+        return role_of(user, roles.first())
+    return role_of(user, None)
+
+
+def role_of(user: User, membership: str | None) -> str | None:
+    """Return the user's role in a dataset, given the role of the membership, or None without a role."""
     if not user.is_authenticated or not user.is_active:
         return None
-    if user.is_superuser:
-        return Role.ADMIN
-    return Membership.objects.filter(user=user, dataset_id=dataset.pk).values_list("role", flat=True).first()
+    return Role.ADMIN if user.is_superuser else membership
 
 
 def includes_role(role: str | None, needed: str) -> bool:

@@ -3,12 +3,23 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db.models import BooleanField, ExpressionWrapper, Subquery
+from django.db.models import BooleanField, ExpressionWrapper, QuerySet, Subquery
 from django.http import HttpRequest
 
 from mekiki.accounts import logins
 from mekiki.accounts.models import SiteSettings, User
 from mekiki.accounts.second_factor.selectors import lacks_required_factor_q
+from mekiki.config.compiled import CompiledQuery, Parameter
+
+
+def _user(user_id: Parameter) -> QuerySet[User]:
+    """Return the user with the attributes that `get_user` adds. Every request reads it."""
+    zone = Subquery(SiteSettings.objects.values("time_zone")[:1])
+    lacks = ExpressionWrapper(lacks_required_factor_q(), output_field=BooleanField())
+    return User.objects.annotate(stored_time_zone=zone, lacks_second_factor=lacks).filter(pk=user_id)
+
+
+_USER = CompiledQuery(_user)
 
 
 class SiteBackend(ModelBackend):
@@ -48,8 +59,5 @@ class SiteBackend(ModelBackend):
         The user has two more attributes. `stored_time_zone` is the time zone of the site.
         `lacks_second_factor` is true if admins need a second factor and this admin has none.
         """
-        zone = Subquery(SiteSettings.objects.values("time_zone")[:1])
-        lacks = ExpressionWrapper(lacks_required_factor_q(), output_field=BooleanField())
-        users = User.objects.annotate(stored_time_zone=zone, lacks_second_factor=lacks)
-        user = users.filter(pk=user_id).first()
+        user = _USER.first(user_id=user_id)
         return user if user is not None and self.user_can_authenticate(user) else None

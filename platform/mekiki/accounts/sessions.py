@@ -11,12 +11,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends import db
-from django.db.models import F, Q, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from mekiki.accounts.clients import Client, client_of
 from mekiki.accounts.models import Session, User
+from mekiki.config.compiled import CompiledQuery, Parameter
 
 # A use is stored at most once in this time, so that most requests write nothing.
 USE_WRITE_INTERVAL = timedelta(minutes=1)
@@ -39,6 +40,23 @@ def active_condition() -> Q:
         created_at__gt=Now() - timedelta(seconds=settings.SESSION_COOKIE_AGE),
         used_at__gt=Now() - timedelta(minutes=settings.SESSION_IDLE_MINUTES),
     )
+
+
+def _active_session(key: Parameter, age_limit: Parameter, idle_limit: Parameter) -> QuerySet[Session]:
+    """Return the session with this key digest if it is active. Every request reads it."""
+    rows = Session.objects.filter(
+        pk=key,
+        created_at__gt=Now() - ExpressionWrapper(age_limit, DurationField()),
+        used_at__gt=Now() - ExpressionWrapper(idle_limit, DurationField()),
+    )
+    return rows.annotate(
+        age=Now() - F("created_at"),
+        idle_time=Now() - F("used_at"),
+        time_since_confirmation=Now() - F("confirmed_at"),
+    )
+
+
+_ACTIVE_SESSION = CompiledQuery(_active_session)
 
 
 class SessionStore(db.SessionStore):
@@ -67,12 +85,11 @@ class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Any:
         session: Any = None
         if self.session_key:
-            rows = self.get_model_class().objects.filter(active_condition(), pk=key_digest(self.session_key))
-            session = rows.annotate(
-                age=Now() - F("created_at"),
-                idle_time=Now() - F("used_at"),
-                time_since_confirmation=Now() - F("confirmed_at"),
-            ).first()
+            session = _ACTIVE_SESSION.first(
+                key=key_digest(self.session_key),
+                age_limit=timedelta(seconds=settings.SESSION_COOKIE_AGE),
+                idle_limit=timedelta(minutes=settings.SESSION_IDLE_MINUTES),
+            )
         if session is None:
             self._session_key = None  # type: ignore[attr-defined]
             return None

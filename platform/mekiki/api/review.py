@@ -15,7 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
-from mekiki.accounts.models import Role
+from mekiki.accounts.models import Role, User
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
@@ -122,6 +122,7 @@ class AnswerIn(Schema):
     wrong_object, duplicate, other); it may be empty. `milliseconds`: how long the image was on the screen; \
 too short to be seen, the answer is refused (not_seen).
     `view`: how the picture was adjusted on the screen, null for the original.
+    `next`: how many images to hold afterwards.
     """
 
     item: Id
@@ -135,10 +136,21 @@ too short to be seen, the answer is refused (not_seen).
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
     view: ViewIn | None = None
+    next: int | None = Field(None, ge=1, le=5)
+
+
+class FollowingOut(Schema):
+    """The images to judge after an answer, those held already first."""
+
+    items: list[ItemOut]
+    empty: EmptyOut | None
 
 
 class AnswerOut(Schema):
-    """What was recorded. `late`: kept as a decision, because the hold had run out."""
+    """What was recorded. `late`: kept as a decision, because the hold had run out.
+
+    `next` is null if it was not asked for, or if no image could be held; ask for the next images then.
+    """
 
     decision: int
     kind: str
@@ -146,6 +158,7 @@ class AnswerOut(Schema):
     late: bool
     duplicate: bool
     waiting: int
+    next: FollowingOut | None = None
 
 
 class UndoIn(Schema):
@@ -177,9 +190,10 @@ class RenewedOut(Schema):
 
 
 class RenewOut(Schema):
-    """The holds that go on; the others were lost."""
+    """The holds that go on; the others were lost. `answered_today` as in review/next."""
 
     renewed: list[RenewedOut]
+    answered_today: int
 
 
 class ReleaseOut(Schema):
@@ -248,6 +262,24 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
     }
 
 
+def _following(
+    dataset: Dataset, user: User, leased: list[LeasedItem], empty: selectors.EmptyQueue | None
+) -> dict[str, Any]:
+    may_act = includes_role(dataset.role, Role.ADMIN)
+    return {
+        "items": [_item(dataset, one) for one in leased],
+        "empty": empty
+        and {
+            "code": empty.code,
+            "text": empty.text,
+            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
+            "link": empty.link if may_act else "",
+            "progress": empty.progress,
+            "may_undo": selectors.can_undo(dataset, user),
+        },
+    }
+
+
 @router.post(
     "/{slug:slug}/review/next",
     response={200: NextOut, **ERRORS},
@@ -256,27 +288,12 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 )
 def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     """Hold up to `count` images: first those held already, then the next free ones."""
-    dataset = _dataset_for_review(request, slug)
-    leased = services.next_items(dataset=dataset, user=user_of(request), count=body.count)
-    waiting = selectors.waiting_count(dataset)
-    empty = None
-    if not leased:
-        services.request_refill(dataset=dataset, waiting=waiting)
-        empty = selectors.empty_queue_reason(dataset, user_of(request))
-    may_act = includes_role(dataset.role, Role.ADMIN)
+    dataset, user = _dataset_for_review(request, slug), user_of(request)
+    leased, empty = services.next_or_reason(dataset=dataset, user=user, count=body.count)
     return {
-        "items": [_item(dataset, one) for one in leased],
-        "waiting": waiting,
-        "answered_today": selectors.answered_today(dataset, user_of(request)),
-        "empty": empty
-        and {
-            "code": empty.code,
-            "text": empty.text,
-            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
-            "link": empty.link if may_act else "",
-            "progress": empty.progress,
-            "may_undo": selectors.can_undo(dataset, user_of(request)),
-        },
+        **_following(dataset, user, leased, empty),
+        "waiting": selectors.waiting_count(dataset),
+        "answered_today": selectors.answered_today(dataset, user),
     }
 
 
@@ -287,11 +304,14 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     summary="Answer",
 )
 def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
-    """Record an answer, once for each client_key. A late one is kept as a decision."""
-    dataset = _dataset_for_review(request, slug)
+    """Record an answer, once for each client_key. A late one is kept as a decision.
+
+    With `next`, images are held as by review/next. The answer is kept even if that fails.
+    """
+    dataset, user = _dataset_for_review(request, slug), user_of(request)
     decision = services.answer(
         dataset=dataset,
-        user=user_of(request),
+        user=user,
         item_id=body.item,
         lease_id=body.lease,
         kind=body.kind,
@@ -302,13 +322,15 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         milliseconds=body.milliseconds,
         view=None if body.view is None else ViewAdjustments(**body.view.model_dump()),
     )
+    following = body.next and services.next_after_answer(dataset=dataset, user=user, count=body.next)
     return {
         "decision": decision.pk,
         "kind": decision.kind,
         "label": decision.label_id,
         "late": decision.late,
         "duplicate": decision.duplicate,
-        "waiting": selectors.waiting_count(dataset),
+        "waiting": selectors.waiting_count(dataset) if decision.waiting is None else decision.waiting,
+        "next": following and _following(dataset, user, *following),
     }
 
 
@@ -339,9 +361,12 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
 )
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
-    dataset = _dataset_for_review(request, slug)
-    kept = services.renew(dataset=dataset, user=user_of(request), lease_ids=body.leases)
-    return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
+    dataset, user = _dataset_for_review(request, slug), user_of(request)
+    kept = services.renew(dataset=dataset, user=user, lease_ids=body.leases)
+    return {
+        "renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept],
+        "answered_today": selectors.answered_today(dataset, user),
+    }
 
 
 @router.post(

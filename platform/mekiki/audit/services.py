@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 
 from mekiki.audit.models import Event
+from mekiki.config.compiled import insert
 
 if TYPE_CHECKING:
     from mekiki.accounts.access import DatasetLike
@@ -26,12 +27,14 @@ def record(
     platform itself. `data` holds JSON-serialisable details. `object_id` identifies the object if it is no
     row.
     """
-    return Event.objects.create(
-        kind=kind,
-        actor_id=actor.pk if actor is not None else None,
-        actor_name=actor.get_username() if actor is not None else "",
-        dataset_id=dataset.pk if dataset is not None else None,
-        object_type=target._meta.model_name or "" if target is not None else "",
-        object_id=str(target.pk) if target is not None else object_id,
-        data=data or {},
+    return insert(
+        Event(
+            kind=kind,
+            actor_id=actor.pk if actor is not None else None,
+            actor_name=actor.get_username() if actor is not None else "",
+            dataset_id=dataset.pk if dataset is not None else None,
+            object_type=target._meta.model_name or "" if target is not None else "",
+            object_id=str(target.pk) if target is not None else object_id,
+            data=data or {},
+        )
     )

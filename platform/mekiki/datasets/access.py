@@ -7,11 +7,12 @@ refused (403).
 from typing import TypeVar
 from uuid import UUID
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, OuterRef, QuerySet, Subquery
 from django.http import Http404
 
-from mekiki.accounts.access import require_role, role_in
-from mekiki.accounts.models import Role, User
+from mekiki.accounts.access import require_role, role_in, role_of
+from mekiki.accounts.models import Membership, Role, User
+from mekiki.config.compiled import CompiledQuery, Parameter
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
 from mekiki.jobs.models import Job
 
@@ -46,15 +47,28 @@ def _first(rows: QuerySet[Row], **named: str) -> Row | None:
     return None if any("\0" in name for name in named.values()) else rows.filter(**named).first()
 
 
+def _dataset(slug: Parameter, user_id: Parameter) -> QuerySet[Dataset]:
+    """Return the dataset with this address, with the role of the user's membership."""
+    roles = Membership.objects.filter(user=user_id, dataset_id=OuterRef("pk")).values("role")
+    rows = Dataset.objects.filter(archived_at__isnull=True, slug=slug)
+    return rows.annotate(membership_role=Subquery(roles[:1]))
+
+
+_DATASET = CompiledQuery(_dataset)
+
+
 def dataset_for(user: User, slug: str, role: str = Role.VIEWER) -> Dataset:
     """Return the dataset, with the user's role as `dataset.role`.
 
     Raises Http404 if the dataset does not exist or the user is not a member. Raises DatasetMovedError if the
     dataset has another address now. Raises PermissionDenied if the role of the member is too low.
     """
-    rows = Dataset.objects.filter(archived_at__isnull=True)
-    dataset = _first(rows, slug=slug) or _first(rows, addresses__slug=slug)
-    held = role_in(user, dataset) if dataset is not None else None
+    dataset = None if "\0" in slug else _DATASET.first(slug=slug, user_id=user.pk)
+    if dataset is not None:
+        held = role_of(user, dataset.membership_role)  # type: ignore[attr-defined]
+    else:
+        dataset = _first(Dataset.objects.filter(archived_at__isnull=True), addresses__slug=slug)
+        held = role_in(user, dataset) if dataset is not None else None
     if dataset is None or held is None:
         raise Http404
     if dataset.slug != slug:

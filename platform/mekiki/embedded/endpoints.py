@@ -83,7 +83,8 @@ def database(url: str) -> dict[str, Any]:
         "PORT": port,
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": query,
+        # Django's own statements are not prepared, only those of config/compiled.py.
+        "OPTIONS": {**query, "prepare_threshold": 5},
     }
 
 

@@ -212,6 +212,8 @@ class Decision(models.Model):
 
     # Not a column. review.services sets it to True if the same client_key was already recorded.
     duplicate = False
+    # Not a column. The length of the queue after the answer, counted after the commit.
+    waiting: int | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.image_id}"

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.config import clock
+from mekiki.config.compiled import run_prepared
 from mekiki.datasets.models import AuditShareChange, Dataset, Image, ImportBatch
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
@@ -261,7 +262,9 @@ def reviewed_image_ids(dataset: Dataset) -> set[int]:
 
 def waiting_count(dataset: Dataset) -> int:
     """Return the number of waiting items. The queue is short, so the count is fast."""
-    return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
+    sql = "SELECT count(*) FROM review_queueitem WHERE dataset_id = %s AND state = 'waiting'"
+    with run_prepared(sql, [dataset.pk]) as cursor:
+        return int(cursor.fetchone()[0])
 
 
 def queue_counts(dataset: Dataset) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
+from mekiki.review.services.following import next_after_answer, next_or_reason
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,
@@ -26,7 +27,9 @@ __all__ = [
     "correct_label",
     "fill_queue",
     "held_item",
+    "next_after_answer",
     "next_items",
+    "next_or_reason",
     "release",
     "release_expired_leases",
     "remove_reference_image",

@@ -12,6 +12,7 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
+from mekiki.config.compiled import insert
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
@@ -24,8 +25,7 @@ from mekiki.review.models import (
     Stream,
 )
 from mekiki.review.selectors import active_decisions
-
-LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
+from mekiki.review.services.queries import CONFIRMED_LABEL, LABEL_DECISIONS, LABEL_KINDS
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
@@ -33,6 +33,11 @@ def effective_decisions(**where: Any) -> list[Decision]:
     return list(
         active_decisions(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id")
     )
+
+
+def standing(decisions: Iterable[Decision]) -> list[Decision]:
+    """Return the decisions that were not undone. They were read with `superseded_by`."""
+    return [d for d in decisions if getattr(d, "superseded_by", None) is None]
 
 
 def first_by_reviewer(decisions: Iterable[Decision]) -> list[Decision]:
@@ -58,13 +63,16 @@ def deciding_decision(decisions: Iterable[Decision], wanted: int) -> Decision | 
     return next(d for d in counted if d.label_id == label_id)
 
 
-def update_confirmed_label(*, dataset: Dataset, image: Image) -> ConfirmedLabel | None:
+def update_confirmed_label(
+    *, dataset: Dataset, image: Image, given: list[Decision] | None = None
+) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
-    settled.
+    settled. `given` are the rows of LABEL_DECISIONS, if the caller has read them already.
     """
-    decisions = sorted(effective_decisions(image=image), key=lambda d: d.item_id or 0, reverse=True)
+    given = LABEL_DECISIONS.all(image=image.pk) if given is None else given
+    decisions = sorted(standing(given), key=lambda d: d.item_id or 0, reverse=True)
     settled = []
     for _item, of_item in groupby(decisions, key=lambda d: d.item_id):
         group = list(of_item)
@@ -72,25 +80,27 @@ def update_confirmed_label(*, dataset: Dataset, image: Image) -> ConfirmedLabel 
         if deciding is not None:
             settled.append(deciding)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
-    current = ConfirmedLabel.objects.select_for_update(no_key=True).filter(image=image).first()
+    current = CONFIRMED_LABEL.first(image=image.pk)
     if deciding is None:
         if current is not None:
             current.delete()
         return None
     # An image that was reviewed for the audit stays in the audit, regardless of later items.
-    audit_label, audited_at = audit_answer(image)
+    audit_label, audited_at = _audit_answer(given)
     audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in decisions)
     stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
     if current is None:
-        return ConfirmedLabel.objects.create(
-            dataset=dataset,
-            image=image,
-            label=cast(Label, deciding.label),
-            decision=deciding,
-            stream=stream,
-            in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
-            audit_label=audit_label,
-            audited_at=audited_at,
+        return insert(
+            ConfirmedLabel(
+                dataset=dataset,
+                image=image,
+                label=cast(Label, deciding.label),
+                decision=deciding,
+                stream=stream,
+                in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
+                audit_label=audit_label,
+                audited_at=audited_at,
+            )
         )
     audit_id = audit_label.pk if audit_label is not None else None
     if current.decision_id != deciding.pk or current.audit_label_id != audit_id:
@@ -114,20 +124,20 @@ def update_images_of_restored_label(label: Label) -> None:
         update_confirmed_label(dataset=label.dataset, image=image)
 
 
-def audit_answer(image: Image) -> tuple[Label | None, datetime | None]:
+def _audit_answer(given: list[Decision]) -> tuple[Label | None, datetime | None]:
     """Return (label, time) of an image's valid audit answer, or (None, None) before its audit is complete.
+
+    `given` are all label decisions about the image.
 
     It is the first label that reviewers gave blind, including late answers. An answer that was undone before
     anything showed the head's prediction is ignored (`_was_undone_blind`). If the label was archived and the
     image was audited again, the later audit is used.
     """
-    given = (
-        Decision.objects.filter(image=image, kind__in=LABEL_KINDS, shown__stream=Stream.AUDIT)
-        .select_related("item", "label", "superseded_by")
-        .order_by("item_id", "id")
-    )
+    blind = [d for d in given if d.shown.get("stream") == Stream.AUDIT]
+    # As in the database, an answer without an item comes last.
+    blind.sort(key=lambda d: (d.item_id is None, d.item_id or 0, d.pk))
     answers = []
-    for _item, of_item in groupby(given, key=lambda d: d.item_id):
+    for _item, of_item in groupby(blind, key=lambda d: d.item_id):
         group = [d for d in of_item if not _was_undone_blind(d)]
         wanted = group[0].item.overlap if group and group[0].item else 1
         deciding = _first_deciding_decision(group, wanted)

@@ -127,7 +127,7 @@ def correct_label(
     )
     update_confirmed_label(dataset=dataset, image=image)
     record_decision(decision, item)
-    request_follow_up_work(dataset, user)
+    request_follow_up_work(dataset, user, decision)
     return decision
 
 

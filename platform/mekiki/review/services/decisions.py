@@ -12,19 +12,28 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.datasets.models import Dataset, Image
+from mekiki.config.compiled import insert, run_prepared
+from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
-    LABEL_KINDS,
-    effective_decisions,
     first_by_reviewer,
+    standing,
     update_confirmed_label,
 )
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queries import (
+    ANSWER_OF_KEY,
+    IMAGE_OF_ITEM,
+    ITEM,
+    LABEL,
+    LABEL_DECISIONS,
+    LABEL_KINDS,
+    LEASE,
+)
 from mekiki.review.services.queue import request_due_work
 
 Kind = Decision.Kind
@@ -75,7 +84,7 @@ def answer(
         view.check()
     adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
+    before = ANSWER_OF_KEY.first(user=user.pk, key=client_key)
     if before is not None:
         if before.dataset_id != dataset.pk or before.item_id != item_id:
             raise ReviewError(
@@ -99,7 +108,7 @@ def answer(
             % {"n": milliseconds},
         )
     item = lock_item(dataset, item_id)
-    lease = Lease.objects.filter(pk=lease_id, user=user, item=item).first()
+    lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
         raise NotFoundForReviewerError(
             "unknown_lease",
@@ -109,28 +118,33 @@ def answer(
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
-    decision = Decision.objects.create(
-        dataset=dataset,
-        image=item.image,
-        item=item,
-        user=user,
-        kind=kind,
-        label_id=label_id,
-        reason=reason,
-        note=note,
-        shown=lease.shown | ({"view": adjusted} if adjusted else {}),
-        client_key=client_key,
-        late=late,
-        milliseconds=milliseconds,
+    decision = insert(
+        Decision(
+            dataset=dataset,
+            image=item.image,
+            item=item,
+            user=user,
+            kind=kind,
+            label_id=label_id,
+            reason=reason,
+            note=note,
+            shown=lease.shown | ({"view": adjusted} if adjusted else {}),
+            client_key=client_key,
+            late=late,
+            milliseconds=milliseconds,
+        )
     )
     if lease.ended_at is None:
-        Lease.objects.filter(pk=lease.pk, ended_at__isnull=True).update(ended_at=now)
+        run_prepared(
+            "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL", [now, lease.pk]
+        ).close()
+    given = LABEL_DECISIONS.all(image=item.image_id) if kind in LABEL_KINDS else []
     if waiting_state:
-        _update_item_after_answer(item, kind, user, now)
+        _update_item_after_answer(item, kind, user, now, given)
     if kind in LABEL_KINDS:
-        update_confirmed_label(dataset=dataset, image=item.image)
+        update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
-    request_follow_up_work(dataset, user)
+    request_follow_up_work(dataset, user, decision)
     return decision
 
 
@@ -169,7 +183,7 @@ def check_note(note: str) -> None:
 
 def active_label(dataset: Dataset, label_id: int) -> Label:
     """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived."""
-    label = Label.objects.filter(pk=label_id, dataset=dataset).first()
+    label = LABEL.first(label=label_id, dataset=dataset.pk)
     if label is None:
         raise NotFoundForReviewerError(
             "unknown_label", _("This dataset has no such label. Nothing was recorded.")
@@ -220,10 +234,8 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     The image is locked first, because an image can have several items and an undo can move between them.
     Raises NotFoundForReviewerError if the dataset does not contain the item.
     """
-    images = Image.objects.filter(queue_items__pk=item_id, dataset=dataset)
-    image = images.select_for_update(of=("self",), no_key=True).first()
-    items = QueueItem.objects.filter(pk=item_id, dataset=dataset)
-    item = items.select_for_update(no_key=True).first() if image is not None else None
+    image = IMAGE_OF_ITEM.first(item=item_id, dataset=dataset.pk)
+    item = ITEM.first(item=item_id, dataset=dataset.pk) if image is not None else None
     if image is None or item is None:
         raise NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
     item.image = image
@@ -253,11 +265,14 @@ def move_to_front(item: QueueItem) -> QueueItem:
     return first
 
 
-def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datetime) -> None:
+def _update_item_after_answer(
+    item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
+) -> None:
     """Update the item after an answer.
 
     It is then done, at the end of the queue (after a skip), or still waiting for the next decision. An item
-    that waited for this reviewer only waits for everybody.
+    that waited for this reviewer only waits for everybody. `given` are the label decisions about
+    the image.
     """
     if item.assigned_to_id == user.pk:
         item.assigned_to = None
@@ -268,7 +283,7 @@ def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datet
         item.save(update_fields=["position"])
         return
     if kind in LABEL_KINDS:
-        decisions = first_by_reviewer(effective_decisions(item=item))
+        decisions = first_by_reviewer(d for d in standing(given) if d.item_id == item.pk)
         on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
         # A late decision completes the item only if no other reviewer has an active lease on it.
@@ -276,7 +291,10 @@ def _update_item_after_answer(item: QueueItem, kind: str, user: User, now: datet
             return
     item.state = QueueItem.State.DONE
     item.finished_at = now
-    item.save(update_fields=["state", "finished_at"])
+    run_prepared(
+        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = %s",
+        [QueueItem.State.DONE.value, now, item.pk],
+    ).close()
 
 
 def record_decision(decision: Decision, item: QueueItem | None) -> None:
@@ -293,14 +311,14 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
     )
 
 
-def request_follow_up_work(dataset: Dataset, user: User) -> None:
+def request_follow_up_work(dataset: Dataset, user: User, decision: Decision) -> None:
     """Request a refill or a training if needed, after the decision is committed."""
-    transaction.on_commit(lambda: _request_follow_up(dataset, user), robust=True)
+    transaction.on_commit(lambda: _request_follow_up(dataset, user, decision), robust=True)
 
 
-def _request_follow_up(dataset: Dataset, user: User) -> None:
-    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).count()
-    request_due_work(dataset, waiting, user)
+def _request_follow_up(dataset: Dataset, user: User, decision: Decision) -> None:
+    decision.waiting = waiting_count(dataset)
+    request_due_work(dataset, decision.waiting, user)
 
 
 def is_flagged(item: QueueItem) -> bool:

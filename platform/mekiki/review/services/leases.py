@@ -1,22 +1,30 @@
 """Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
+from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Head, Prediction, confidence_of_runner_up
+from mekiki.learning.models import Prediction, confidence_of_runner_up
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.confirmed import LABEL_KINDS
+from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queries import (
+    HEAD_IN_USE,
+    HELD_LEASES,
+    ITEMS,
+    LABEL_KINDS,
+    OPEN_LEASES,
+    PREDICTIONS,
+)
 
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same
@@ -70,8 +78,9 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     """
     require_role(user, dataset, Role.REVIEWER)
     count = max(1, min(count, MAX_ITEMS))
+    lock_reviewer(user.pk)  # A request that is sent twice must not lease twice as many.
     now = clock.now()
-    held = _held(dataset, user, now)[:count]
+    held = HELD_LEASES.all(dataset=dataset.pk, user=user.pk, now=now)[:count]
     leased = [LeasedItem(lease.item, lease) for lease in held]
     _renew([lease for lease in held if lease.expires_at - now < lease_time() / 2], now)
     excluded: set[int] = set()
@@ -86,28 +95,16 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     return leased
 
 
-def _held(dataset: Dataset, user: User, now: datetime) -> QuerySet[Lease]:
-    return (
-        Lease.objects.filter(
-            user=user,
-            ended_at__isnull=True,
-            expires_at__gt=now,
-            item__dataset=dataset,
-            item__state=QueueItem.State.WAITING,
-        )
-        .select_related("item__image")
-        .order_by("item__position", "item_id")
-    )
-
-
 def held_item(*, dataset: Dataset, user: User, image_id: int) -> LeasedItem | None:
     """Return the item of an image if the reviewer holds it now, otherwise None.
 
     Raises PermissionDenied if the user is not a reviewer.
     """
     require_role(user, dataset, Role.REVIEWER)
-    lease = _held(dataset, user, clock.now()).filter(item__image_id=image_id).first()
-    return LeasedItem(lease.item, lease) if lease else None
+    for lease in HELD_LEASES.all(dataset=dataset.pk, user=user.pk, now=clock.now()):
+        if lease.item.image_id == image_id:
+            return LeasedItem(lease.item, lease)
+    return None
 
 
 def _renew(leases: list[Lease], now: datetime) -> None:
@@ -120,12 +117,16 @@ def _renew(leases: list[Lease], now: datetime) -> None:
 
 # The sub-selects are counts, so that PostgreSQL looks up rows by item and cannot use a join or a hash over
 # all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
-# item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
+# item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap. Most items
+# at the front of the queue are leased, so CASE checks the leases first and leaves the other counts out.
 _SELECT_FREE = """
-SELECT q.* FROM review_queueitem q
+SELECT q.id FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
   AND {whose}
-  AND q.overlap > (
+  AND CASE WHEN q.overlap <= (
+    SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
+ AND l.expires_at > %(now)s
+  ) THEN false ELSE q.overlap > (
     SELECT count(*) FROM review_lease l WHERE l.item_id = q.id AND l.ended_at IS NULL\
  AND l.expires_at > %(now)s
   ) + CASE WHEN q.overlap = 1 THEN 0 ELSE (
@@ -140,13 +141,11 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     SELECT count(*) FROM review_decision d WHERE d.item_id = q.id AND d.user_id = %(user)s
     AND d.kind <> 'undo' AND (d.kind <> 'skip' OR d.created_at BETWEEN %(rested)s AND %(now)s)
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
-  )
-ORDER BY q.position, q.id LIMIT %(count)s
-FOR NO KEY UPDATE OF q SKIP LOCKED
+  ) END
 """
 # An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends.
 _FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s")
-_FREE = _SELECT_FREE.format(
+FREE = _SELECT_FREE.format(
     whose="""(q.assigned_to_id IS NULL OR q.assigned_to_id = %(user)s OR NOT EXISTS (
     SELECT FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id
     WHERE m.user_id = q.assigned_to_id AND m.dataset_id = q.dataset_id
@@ -158,23 +157,37 @@ _FREE = _SELECT_FREE.format(
 def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count: int) -> list[QueueItem]:
     """Lock and return the next waiting items with a free slot that this reviewer has not decided.
 
-    Items that were sent to this reviewer come first. Rows that other transactions lock are skipped. The query
-    reads along the partial index queue_next.
+    Items that were sent to this reviewer come first.
     """
-    values = {
+    values = values_of_free(dataset, user, now, excluded)
+    sent = lock_free_items(_FREE_SENT, values, count)
+    if len(sent) == count:
+        return sent
+    values["excluded"] = [*excluded, *(item.pk for item in sent)]
+    return sent + lock_free_items(FREE, values, count - len(sent))
+
+
+def values_of_free(dataset: Dataset, user: User, now: datetime, excluded: set[int]) -> dict[str, Any]:
+    """Return the parameters of the query FREE."""
+    return {
         "dataset": dataset.pk,
         "user": user.pk,
         "now": now,
         "rested": now - SKIP_COOLDOWN,
         "excluded": list(excluded),
-        "count": count,
     }
-    sent = list(QueueItem.objects.raw(_FREE_SENT, values).prefetch_related("image"))
-    if len(sent) == count:
-        return sent
-    values["excluded"] = [*excluded, *(item.pk for item in sent)]
-    values["count"] = count - len(sent)
-    return sent + list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
+
+
+def lock_free_items(free: str, values: dict[str, Any], count: int) -> list[QueueItem]:
+    """Lock and return up to `count` items of the query FREE, which can have more conditions, in review order.
+
+    Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
+    """
+    # The number is part of the text, so that the prepared plan is one for a few rows.
+    sql = f"{free} ORDER BY q.position, q.id LIMIT {count:d} FOR NO KEY UPDATE OF q SKIP LOCKED"
+    with run_prepared(sql, values) as cursor:
+        ids = [row[0] for row in cursor.fetchall()]
+    return ITEMS.all(ids=ids) if ids else []
 
 
 def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
@@ -185,7 +198,7 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     """
     used: dict[int, dict[int, int]] = {item.pk: {} for item in items}  # item → slot → user
     expired = []
-    for lease in Lease.objects.filter(item__in=items, ended_at__isnull=True):
+    for lease in OPEN_LEASES.all(items=[item.pk for item in items]):
         if lease.expires_at <= now:
             expired.append(lease)
         else:
@@ -215,7 +228,7 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
-    Lease.objects.bulk_create(new)
+    insert_all(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 
 
@@ -249,26 +262,10 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
     opens only the partition of this head. If the head was replaced between the two queries, its predictions
     may be deleted. Then the predictions of the new head are read.
     """
-    in_use = (
-        Head.objects.filter(champion__dataset=dataset)
-        .order_by()
-        .select_related("prompt_set")
-        .only("version", "digest", "calibrated", "prompt_set__version")
-    )
-    head = in_use.first()
+    head = HEAD_IN_USE.first(dataset=dataset.pk)
     while head is not None:
-        rows = Prediction.objects.filter(head_id=head.pk, image__in=image_ids).values(
-            "image_id",
-            "label_id",
-            "label__name",
-            "label__archived_at",
-            "confidence",
-            "margin",
-            "runner_up_id",
-            "runner_up__archived_at",
-        )
-        predictions = {row["image_id"]: row for row in rows}
-        if predictions or head == (now := in_use.first()):
+        predictions = {row.image_id: row for row in PREDICTIONS.all(head=head.pk, images=image_ids)}
+        if predictions or head == (now := HEAD_IN_USE.first(dataset=dataset.pk)):
             break
         head = now
     if head is None:
@@ -279,22 +276,22 @@ def _predicted(dataset: Dataset, image_ids: list[int]) -> dict[int, dict[str, An
             "head_digest": head.digest,
             "prompt_set": head.prompt_set.version,
             "calibrated": head.calibrated,
-            "label": row["label_id"],
-            "label_name": row["label__name"],
-            "confidence": row["confidence"],
+            "label": row.label_id,
+            "label_name": row.label.name,
+            "confidence": row.confidence,
         }
         | _runner_up(row)
         for image_id, row in predictions.items()
-        if row["label__archived_at"] is None
+        if row.label.archived_at is None
     }
 
 
-def _runner_up(row: Mapping[str, Any]) -> dict[str, Any]:
+def _runner_up(row: Prediction) -> dict[str, Any]:
     """Return the runner-up of a prediction and its confidence, or None for both if it is not shown."""
-    if row["runner_up_id"] is None or row["runner_up__archived_at"] is not None:
+    if row.runner_up is None or row.runner_up.archived_at is not None:
         return {"runner_up": None, "runner_up_confidence": None}
-    confidence = confidence_of_runner_up(row["confidence"], row["margin"])
-    return {"runner_up": row["runner_up_id"], "runner_up_confidence": confidence}
+    confidence = confidence_of_runner_up(row.confidence, row.margin)
+    return {"runner_up": row.runner_up_id, "runner_up_confidence": confidence}
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 To avoid deadlocks, locks are taken in this order: the reviewer, the image, its items, the leases.
 """
 
-from django.db import connection
+from mekiki.config.compiled import run_prepared
 
 _REVIEWER, _DATASET = 0x4D4B5201, 0x4D4B5202
 
@@ -19,5 +19,4 @@ def lock_training_request(dataset_id: int) -> None:
 
 
 def _lock(space: int, key: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [space, key % 2**31])
+    run_prepared("SELECT pg_advisory_xact_lock(%s::int, %s::int)", [space, key % 2**31]).close()

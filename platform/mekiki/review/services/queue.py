@@ -17,8 +17,8 @@ from mekiki.learning.models import Head, TrainingRun
 from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.selectors import active_decisions, audits_under_archived_labels
-from mekiki.review.services.confirmed import LABEL_KINDS
 from mekiki.review.services.locks import lock_training_request
+from mekiki.review.services.queries import LABEL_KINDS
 
 logger = logging.getLogger(__name__)
 

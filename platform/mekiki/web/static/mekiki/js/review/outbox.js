@@ -7,9 +7,10 @@ const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30000;
 
 export class Outbox {
-  /** `changed(state, n)`: saved, sending, offline, login. `done(entry, reply)`, `refused(entry, error)`. */
-  constructor({ url, prefix, changed, done, refused }) {
-    Object.assign(this, { url, prefix, changed, done, refused });
+  /** `changed(state, n)`: saved, sending, offline, login. `done(entry, reply)`, `refused(entry, error)`.
+   * `wanted()`: how many images the server leases in the same request. */
+  constructor({ url, prefix, changed, done, refused, wanted }) {
+    Object.assign(this, { url, prefix, changed, done, refused, wanted });
     this.entries = [];
     this.state = "saved";
     this.busy = false;
@@ -33,6 +34,11 @@ export class Outbox {
 
   get size() {
     return this.entries.length;
+  }
+
+  /** True if answers are being sent, whose replies bring the next images. */
+  get sending() {
+    return this.size > 0 && this.state !== "offline" && this.state !== "login";
   }
 
   /** Leases whose answers are still on their way. */
@@ -108,7 +114,7 @@ export class Outbox {
         this.#keep(entry);
       }
       try {
-        const reply = await post(this.url, entry.body, { keepalive: true });
+        const reply = await post(this.url, { ...entry.body, next: this.wanted() }, { keepalive: true });
         this.#drop(entry);
         this.wait = FIRST_WAIT;
         this.#tell(this.entries.length ? "sending" : "saved");

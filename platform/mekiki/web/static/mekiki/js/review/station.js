@@ -69,8 +69,10 @@ const outbox = new Outbox({
   done(_entry, reply) {
     showWaiting(reply.waiting);
     if (reply.late) notice(say("late"));
-    if (!supply.current) supply.fill();
+    if (reply.next) supply.take({ ...reply.next, waiting: reply.waiting });
+    else supply.fill();
   },
+  wanted: () => supply.count(outbox.size - 1),
   refused(entry, error) {
     notice(say("not_kept", { reason: error.message }));
     const past = history.entries.find(one => one.key === entry.body.client_key);
@@ -85,16 +87,15 @@ const supply = new Supply({
   base,
   leaseSeconds: Number(root.dataset.leaseSeconds),
   unsent: () => outbox.leases(),
+  coming: () => outbox.sending,
   arrived(reply, fresh) {
     showWaiting(reply.waiting);
-    if (!outbox.size && !undoing) {
-      today = reply.answered_today;
-      countToday(0);
-    }
+    takeToday(reply);
     if (supply.current) return;
     if (fresh || supply.items.length) show(supply.advance());
     else showEmpty(reply.empty, outbox.size > 0);
   },
+  renewed: takeToday,
   failed(error) {
     if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
     else if (!supply.current) part("loading").textContent = say("error");
@@ -144,6 +145,13 @@ function showWaiting(n) {
 function countToday(change) {
   today = Math.max(0, today + change);
   part("today").textContent = String(today);
+}
+
+/** Show the server's count of today's answers. A reply to an answer has none: this page has counted the answer. */
+function takeToday(reply) {
+  if (reply.answered_today === undefined || outbox.size || undoing) return;
+  today = reply.answered_today;
+  countToday(0);
 }
 
 function showRate() {

@@ -26,9 +26,10 @@ export function picture(item) {
 }
 
 export class Supply {
-  /** `unsent()`: leases whose answers are on their way. `arrived(reply)` after each fetch, `failed(error)`. */
-  constructor({ base, leaseSeconds, unsent, arrived, failed }) {
-    Object.assign(this, { base, unsent, arrived, failed });
+  /** `unsent()`: leases whose answers are on their way. `coming()`: whether a reply to an answer brings the next
+   * images. `arrived(reply)` after each fetch, `renewed(reply)` after each renewal, `failed(error)`. */
+  constructor({ base, leaseSeconds, unsent, coming, arrived, renewed, failed }) {
+    Object.assign(this, { base, unsent, coming, arrived, renewed, failed });
     this.items = [];
     this.current = null;
     this.gone = new Set();
@@ -63,13 +64,27 @@ export class Supply {
   advance() {
     if (this.current) this.gone.add(this.current.lease);
     this.current = this.items.shift() ?? null;
-    if (this.items.length < AHEAD - 1) this.fill();
+    if (this.items.length < AHEAD - 1 && !this.coming()) this.fill();
     return this.current;
   }
 
   /** An answer was refused for good: its image may be asked for again. */
   forgive(lease) {
     this.gone.delete(lease);
+  }
+
+  /** How many images to hold. The server gives first what we hold: also what is answered but not yet sent. */
+  count(unsent) {
+    return Math.min(5, AHEAD + unsent);
+  }
+
+  /** Add the images of a reply that are new. */
+  take(reply) {
+    const known = new Set(this.#held().map(one => one.lease));
+    const passing = new Set([...this.gone, ...this.unsent()]);
+    const fresh = reply.items.filter(one => !known.has(one.lease) && !passing.has(one.lease));
+    this.items.push(...fresh.map(item => this.#prepare(item)));
+    this.arrived(reply, fresh.length);
   }
 
   async fill() {
@@ -79,14 +94,7 @@ export class Supply {
     }
     this.filling = true;
     try {
-      // The server gives first what we hold: also what we have answered and not yet been able to send.
-      const count = Math.min(5, AHEAD + this.unsent().length);
-      const reply = await post(`${this.base}next`, { count });
-      const known = new Set(this.#held().map(one => one.lease));
-      const passing = new Set([...this.gone, ...this.unsent()]);
-      const fresh = reply.items.filter(one => !known.has(one.lease) && !passing.has(one.lease));
-      this.items.push(...fresh.map(item => this.#prepare(item)));
-      this.arrived(reply, fresh.length);
+      this.take(await post(`${this.base}next`, { count: this.count(this.unsent().length) }));
     } catch (error) {
       this.failed(error);
     } finally {
@@ -106,6 +114,7 @@ export class Supply {
       const kept = new Set(reply.renewed.map(one => one.lease));
       this.items = this.items.filter(one => kept.has(one.lease));
       if (this.current && !kept.has(this.current.lease)) this.current.lost = true;
+      this.renewed(reply);
     } catch {
       // The holds last three times as long as this pause.
     }

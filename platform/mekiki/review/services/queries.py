@@ -1,0 +1,100 @@
+"""Compiled queries of the acts that each reviewer repeats: the next images, and an answer."""
+
+from django.db.models import QuerySet
+
+from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
+from mekiki.datasets.models import Image
+from mekiki.labeling.models import Label
+from mekiki.learning.models import Head, Prediction
+from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem
+
+LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
+
+
+def _held(dataset: Parameter, user: Parameter, now: Parameter) -> QuerySet[Lease]:
+    """Return the leases that a reviewer holds, with item and image, in review order."""
+    return (
+        Lease.objects.filter(
+            user=user,
+            ended_at__isnull=True,
+            expires_at__gt=now,
+            item__dataset=dataset,
+            item__state=QueueItem.State.WAITING,
+        )
+        .select_related("item__image")
+        .order_by("item__position", "item_id")
+    )
+
+
+def _items(ids: Parameter) -> QuerySet[QueueItem]:
+    rows = QueueItem.objects.filter(IsIn("pk", ids)).select_related("image")
+    return rows.order_by("position", "pk")
+
+
+def _open_leases(items: Parameter) -> QuerySet[Lease]:
+    return Lease.objects.filter(IsIn("item_id", items), ended_at__isnull=True)
+
+
+def _head_in_use(dataset: Parameter) -> QuerySet[Head]:
+    rows = Head.objects.filter(champion__dataset=dataset).order_by().select_related("prompt_set")
+    return rows.only("version", "digest", "calibrated", "prompt_set__version")
+
+
+def _predictions(head: Parameter, images: Parameter) -> QuerySet[Prediction]:
+    rows = Prediction.objects.filter(IsIn("image_id", images), head_id=head)
+    return rows.select_related("label", "runner_up").only(
+        "image",
+        "label",
+        "label__name",
+        "label__archived_at",
+        "confidence",
+        "margin",
+        "runner_up",
+        "runner_up__archived_at",
+    )
+
+
+def _answer_of_key(user: Parameter, key: Parameter) -> QuerySet[Decision]:
+    return Decision.objects.filter(user=user, client_key=key)
+
+
+def _image_of_item(item: Parameter, dataset: Parameter) -> QuerySet[Image]:
+    images = Image.objects.filter(queue_items__pk=item, dataset=dataset)
+    return images.select_for_update(of=("self",), no_key=True)
+
+
+def _item(item: Parameter, dataset: Parameter) -> QuerySet[QueueItem]:
+    return QueueItem.objects.filter(pk=item, dataset=dataset).select_for_update(no_key=True)
+
+
+def _lease(lease: Parameter, user: Parameter, item: Parameter) -> QuerySet[Lease]:
+    return Lease.objects.filter(pk=lease, user=user, item=item)
+
+
+def _label(label: Parameter, dataset: Parameter) -> QuerySet[Label]:
+    return Label.objects.filter(pk=label, dataset=dataset)
+
+
+def _label_decisions(image: Parameter) -> QuerySet[Decision]:
+    """Return all decisions that gave an image a label, also undone ones, in the order of their creation."""
+    rows = Decision.objects.filter(image=image, kind__in=LABEL_KINDS)
+    return rows.select_related("item", "label", "superseded_by").order_by("id")
+
+
+def _confirmed_label(image: Parameter) -> QuerySet[ConfirmedLabel]:
+    return ConfirmedLabel.objects.filter(image=image).select_for_update(no_key=True)
+
+
+HELD_LEASES = CompiledQuery(_held)
+ITEMS = CompiledQuery(_items)
+OPEN_LEASES = CompiledQuery(_open_leases)
+HEAD_IN_USE = CompiledQuery(_head_in_use)
+# Planned for each call, so that the database opens only the partition of this head.
+PREDICTIONS = CompiledQuery(_predictions, prepared=False)
+ANSWER_OF_KEY = CompiledQuery(_answer_of_key)
+IMAGE_OF_ITEM = CompiledQuery(_image_of_item)
+ITEM = CompiledQuery(_item)
+LEASE = CompiledQuery(_lease)
+LABEL = CompiledQuery(_label)
+LABEL_DECISIONS = CompiledQuery(_label_decisions)
+CONFIRMED_LABEL = CompiledQuery(_confirmed_label)
