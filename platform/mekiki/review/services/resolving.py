@@ -131,7 +131,7 @@ def answer_unresolved(
     _end_leases(ended)
     update_confirmed_label(dataset=dataset, image=image)
     record_decision(answer, own)
-    request_follow_up_work(dataset, user, decision)
+    request_follow_up_work(dataset, user, answer)
     return answer
 
 
