@@ -350,9 +350,22 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     reply, responses["undo"] = post("undo", client_key=str(uuid.uuid4()))
     assert reply["item"]["blind"] and reply["item"]["image"]["metadata"] == {}
     _reply, responses["release"] = post("release", leases=[reply["item"]["lease"]])
+    page, responses["grid/next"] = post("grid/next", count=6)
+    assert [tile["image"]["sha256"] for tile in page["tiles"]] == [world.plain[1].sha256]
+    assert [label["waiting"] for label in page["labels"]] == [1]
+    tile = {"item": page["tiles"][0]["item"], "lease": page["tiles"][0]["lease"], "kind": "confirm"}
+    audit = {"item": item, "lease": lease, "kind": "skip"}
+    body = {"page": str(uuid.uuid4()), "milliseconds": 1000, "tiles": [tile, audit]}
+    reply, responses["grid/answer"] = post("grid/answer", **body)
+    assert [result["code"] for result in reply["tiles"]] == ["", "blind"]
+    responses["grid after"] = read(world.client.get("/d/world/review/grid/"))
+    _reply, responses["grid/undo"] = post("grid/undo", client_key=str(uuid.uuid4()))
     assert leaks(responses) == []
     writing = {path for method, path in operations() if method == "post" and "/review/" in path}
-    assert {path.rsplit("/", 1)[1] for path in writing} == {"next", "renew", "answer", "undo", "release"}
+    assert {path.partition("/review/")[2] for path in writing} == {
+        *("next", "renew", "answer", "undo", "release"),
+        *("grid/next", "grid/answer", "grid/undo"),
+    }
     others = {path for method, path in operations() if method == "post"} - writing
     assert all("/encoder/" in path or path.endswith("/cancel") for path in others), others
 

@@ -163,11 +163,11 @@ class ReleaseOut(Schema):
     released: int
 
 
-def _dataset_for_review(request: HttpRequest, slug: str) -> Dataset:
+def dataset_for_review(request: HttpRequest, slug: str) -> Dataset:
     return dataset_for(user_of(request), slug, Role.REVIEWER)
 
 
-def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
+def item_out(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
     image, predicted = leased.item.image, leased.prediction
     return {
         "item": leased.item.pk,
@@ -203,7 +203,7 @@ def _item(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 )
 def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     """Hold up to `count` images: first those held already, then the next free ones."""
-    dataset = _dataset_for_review(request, slug)
+    dataset = dataset_for_review(request, slug)
     leased = services.next_items(dataset=dataset, user=user_of(request), count=body.count)
     waiting = selectors.waiting_count(dataset)
     empty = None
@@ -212,7 +212,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
         empty = selectors.empty_queue_reason(dataset, user_of(request))
     may_act = includes_role(dataset.role, Role.ADMIN)
     return {
-        "items": [_item(dataset, one) for one in leased],
+        "items": [item_out(dataset, one) for one in leased],
         "waiting": waiting,
         "answered_today": selectors.answered_today(dataset, user_of(request)),
         "empty": empty
@@ -235,7 +235,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
 )
 def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
     """Record an answer, once for each client_key. A late one is kept as a decision."""
-    dataset = _dataset_for_review(request, slug)
+    dataset = dataset_for_review(request, slug)
     decision = services.answer(
         dataset=dataset,
         user=user_of(request),
@@ -265,14 +265,14 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
 )
 def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
     """Take back the reviewer's latest answer that stands; its image comes back first."""
-    dataset = _dataset_for_review(request, slug)
+    dataset = dataset_for_review(request, slug)
     decision = services.undo(dataset=dataset, user=user_of(request), client_key=body.client_key)
     held = services.held_item(dataset=dataset, user=user_of(request), image_id=decision.image_id)
     return {
         "decision": decision.pk,
         "undone": decision.shown["undone"],
         "duplicate": decision.duplicate,
-        "item": held and _item(dataset, held),
+        "item": held and item_out(dataset, held),
     }
 
 
@@ -284,7 +284,7 @@ def undo(request: HttpRequest, slug: str, body: UndoIn) -> dict[str, Any]:
 )
 def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """Prolong holds that have not run out."""
-    dataset = _dataset_for_review(request, slug)
+    dataset = dataset_for_review(request, slug)
     kept = services.renew(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"renewed": [{"lease": lease.pk, "expires_at": lease.expires_at} for lease in kept]}
 
@@ -297,6 +297,6 @@ def renew(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
 )
 def release(request: HttpRequest, slug: str, body: LeasesIn) -> dict[str, Any]:
     """End holds that will not be answered, so that others get the images at once."""
-    dataset = _dataset_for_review(request, slug)
+    dataset = dataset_for_review(request, slug)
     ended = services.release(dataset=dataset, user=user_of(request), lease_ids=body.leases)
     return {"released": ended}

@@ -47,6 +47,7 @@ def answer(
     note: str = "",
     client_key: UUID,
     milliseconds: int | None = None,
+    grid: dict[str, Any] | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -56,6 +57,8 @@ def answer(
     kind: confirm, correct, skip or flag.
     label: required for correct. Confirm uses the label that was shown.
     milliseconds: time from display to answer, or None if the sender does not know it.
+    grid: the page of the grid review to which the answer belongs. It is recorded in `shown`. The service that
+    records the page requests the follow-up work.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -108,7 +111,7 @@ def answer(
         kind=kind,
         label_id=label_id,
         note=note,
-        shown=lease.shown,
+        shown=lease.shown if grid is None else {**lease.shown, "grid": grid},
         client_key=client_key,
         late=late,
         milliseconds=milliseconds,
@@ -120,7 +123,8 @@ def answer(
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image)
     record_decision(decision, item)
-    request_follow_up_work(dataset, user)
+    if grid is None:
+        request_follow_up_work(dataset, user)
     return decision
 
 

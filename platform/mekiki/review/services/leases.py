@@ -110,7 +110,7 @@ def _renew(leases: list[Lease], now: datetime) -> None:
 # The sub-selects are counts, so that PostgreSQL looks up rows by item and cannot use a join or a hash over
 # all decisions. The cost then depends on the number of leased items, not on the number of all decisions. An
 # item with overlap 1 and one decision is done, so decisions are counted only for a larger overlap.
-_FREE = """
+FREE = """
 SELECT q.* FROM review_queueitem q
 WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(excluded)s)
   AND q.overlap > (
@@ -129,6 +129,8 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     AND d.kind <> 'undo' AND (d.kind <> 'skip' OR d.created_at BETWEEN %(rested)s AND %(now)s)
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
   )
+"""
+FREE_IN_ORDER = """
 ORDER BY q.position, q.id LIMIT %(count)s
 FOR NO KEY UPDATE OF q SKIP LOCKED
 """
@@ -139,15 +141,19 @@ def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count
 
     Rows that other transactions lock are skipped. The query reads along the partial index queue_next.
     """
-    values = {
+    values = {**values_of_free(dataset, user, now, excluded), "count": count}
+    return list(QueueItem.objects.raw(FREE + FREE_IN_ORDER, values).prefetch_related("image"))
+
+
+def values_of_free(dataset: Dataset, user: User, now: datetime, excluded: set[int]) -> dict[str, Any]:
+    """Return the parameters of the query FREE."""
+    return {
         "dataset": dataset.pk,
         "user": user.pk,
         "now": now,
         "rested": now - SKIP_COOLDOWN,
         "excluded": list(excluded),
-        "count": count,
     }
-    return list(QueueItem.objects.raw(_FREE, values).prefetch_related("image"))
 
 
 def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
