@@ -191,8 +191,8 @@ def answer_page(
     page: the sender's id of the page. milliseconds: how long the images were on the screen.
 
     Raises PermissionDenied if the user is not a reviewer. Raises InvalidAnswerError if the page has no image,
-    too many images or an image twice, or if it was on the screen for less than `needed_ms`. Nothing is recorded
-    then.
+    too many images or an image twice, or if it was on the screen for less than `needed_ms`. Nothing is
+    recorded then.
     """
     require_role(user, dataset, Role.REVIEWER)
     _check_tiles(tiles)
@@ -306,8 +306,8 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     if Decision.objects.filter(user=user, client_key=client_key).exists():
-        undos = _undos_of(dataset, user, client_key)
-        return UndonePage(undos, _label_of(undos), duplicate=True)
+        repeated = _undos_of(dataset, user, client_key)
+        return UndonePage(repeated, _label_of(repeated), duplicate=True)
     last = active_decisions(user=user, dataset=dataset).order_by("-pk").first()
     if last is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
