@@ -71,6 +71,7 @@ READS = {
     "exports/services.py": {"open_file"},
     "learning/services/encoder_changes.py": {"revert_obstacle"},
     "learning/services/encoder_upkeep.py": {"removal_obstacle"},
+    "review/services/grid.py": {"needed_ms"},
 }
 
 

@@ -109,7 +109,6 @@ GRID.add("grid_unmarked", gettext_noop("Image {n}: mark removed"))
 GRID.add("grid_confirm", gettext_noop("Confirm {n} as {label}"))
 GRID.add("grid_confirm_marks", gettext_noop("Record the marks"))
 GRID.add("grid_marks", gettext_noop("{n} marked"))
-GRID.add("grid_option", gettext_noop("{label} ({n})"))
 GRID.add(
     "grid_look",
     gettext_noop("Nothing was recorded, and your marks are kept. Look at the images for {seconds} s more."),

@@ -1,8 +1,6 @@
 // What the reviewer chooses above the grid: the label, the number of images, their size. Number and size are kept for
 // the person on this device.
 
-import { say } from "../texts.js";
-
 export class Choices {
   /** another(): a page with another label or number of images is wanted. resized(): the tiles change their size. */
   constructor(root, store, { another, resized }) {
@@ -38,7 +36,7 @@ export class Choices {
   /** List the labels with their numbers of images; `chosen` is selected. */
   list(labels, chosen) {
     const options = labels.map(({ label, name, waiting }) => {
-      const option = new Option(say("grid_option", { label: name, n: waiting }), String(label));
+      const option = new Option(`${name} · ${waiting}`, String(label));
       option.selected = label === chosen;
       return option;
     });

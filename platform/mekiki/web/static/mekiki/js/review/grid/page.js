@@ -25,6 +25,7 @@ const BEFORE_UNDO = 500;
 let label = null; // {label, name} of the page on the screen
 let busy = false; // a page is being loaded, sent or undone
 let back = false; // this page came back by an undo
+let undoKey = ""; // of an undo whose reply was lost
 let pollTimer = 0;
 let pollPause = 2000;
 
@@ -262,13 +263,17 @@ async function undo() {
   busy = true;
   notice("");
   try {
-    const reply = await undoOnServer({ client_key: crypto.randomUUID?.() ?? uuid() });
+    // After a lost reply the next try has the same key, so that it does not undo one page more.
+    undoKey ||= crypto.randomUUID?.() ?? uuid();
+    const reply = await undoOnServer({ client_key: undoKey });
+    undoKey = "";
     await leave();
     back = true;
     const wanted = { label: reply.label, count: Math.max(reply.undone, choices.wanted.count) };
     await next(wanted, say("grid_undone", { n: reply.undone }));
   } catch (error) {
     busy = false;
+    if (error.status) undoKey = "";
     if (error.status === 401) notice(say("grid_login"), true);
     else notice(error.message || say("grid_undo_wait"));
   }
