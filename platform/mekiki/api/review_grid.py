@@ -38,11 +38,15 @@ class GridLabelOut(Schema):
 
 
 class GridNextOut(Schema):
-    """A page of images, the least typical first. `needed_ms`: how long to look at it before an answer."""
+    """A page of images, the least typical first.
+
+    `needed_ms`: how long to look at it before an answer. `ahead`: thumbnails to load for the next page.
+    """
 
     label: int | None
     tiles: list[ItemOut]
     needed_ms: int
+    ahead: list[str]
     labels: list[GridLabelOut]
     waiting: int
     answered_today: int
@@ -125,6 +129,7 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         "label": page.label and page.label.label,
         "tiles": [item_out(dataset, tile) for tile in page.tiles],
         "needed_ms": services.needed_ms(dataset, len(page.tiles)),
+        "ahead": [reverse("image-thumb", args=[dataset.slug, image.sha256]) for image in page.ahead],
         "labels": [vars(label) for label in page.labels],
         "waiting": waiting,
         "answered_today": selectors.answered_today(dataset, user),

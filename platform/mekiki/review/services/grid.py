@@ -1,6 +1,6 @@
 """Grid review: pages of images with the same predicted label, answered and undone as a whole."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -42,6 +42,7 @@ class GridPage:
     label: WaitingLabel | None
     tiles: list[LeasedItem]
     labels: list[WaitingLabel]  # the largest number of waiting images first
+    ahead: list[Image] = field(default_factory=list)  # probably on the next page; not leased
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def next_page(*, dataset: Dataset, user: User, label_id: int | None = None, coun
             images = [tile.item.image_id for tile in tiles]
             distance = distances_from_mean(head, images, list(items.values()))
             tiles.sort(key=lambda tile: (-distance.get(tile.item.image_id, -1.0), tile.item.pk))
-            return GridPage(label, tiles, labels)
+            on_page = {tile.item.pk for tile in tiles}
+            rest = [image for item, image in items.items() if item in open_ids - on_page][:count]
+            return GridPage(label, tiles, labels, list(Image.objects.filter(pk__in=rest).only("sha256")))
     return GridPage(None, [], labels)
 
 

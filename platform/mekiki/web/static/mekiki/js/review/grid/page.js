@@ -25,6 +25,8 @@ const BEFORE_UNDO = 500;
 let label = null; // {label, name} of the page on the screen
 let busy = false; // a page is being loaded, sent or undone
 let back = false; // this page came back by an undo
+let ahead = []; // thumbnails of the page that probably follows
+let turns = 0; // requests for a page; only the last one is shown
 let undoKey = ""; // of an undo whose reply was lost
 let pollTimer = 0;
 let pollPause = 2000;
@@ -105,18 +107,24 @@ function clear() {
 
 async function next(wanted = choices.wanted, first = "") {
   if (unsent.body) return;
+  const turn = ++turns;
   busy = true;
   clear();
   part("loading").hidden = false;
   try {
-    show(await post(`${grid}next`, wanted), first);
+    const reply = await post(`${grid}next`, wanted);
+    if (turn === turns) show(reply, first);
   } catch (error) {
+    if (turn !== turns) return;
     if (error.status === 401 || error.status === 403) notice(say("grid_login"), true);
     else if (error.status) notice(error.message);
     else part("loading").textContent = say("error");
     poll();
   } finally {
-    busy = false;
+    if (turn === turns) {
+      busy = false;
+      showButton();
+    }
   }
 }
 
@@ -138,6 +146,7 @@ function show(reply, first) {
     return;
   }
   pollPause = 2000;
+  ahead = reply.ahead;
   showSize();
   tiles.show(reply.tiles);
   part("bar").hidden = false;
@@ -171,6 +180,7 @@ function showEmpty(empty) {
 function settled() {
   showButton();
   if (!tiles.all.every(tile => tile.settled)) return;
+  for (const url of ahead.splice(0)) new Image().src = url;
   requestAnimationFrame(() => {
     if (performance.getEntriesByName("grid-data").length) performance.measure("grid-painted", "grid-data");
   });
