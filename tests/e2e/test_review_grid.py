@@ -48,7 +48,7 @@ def test_page_is_marked_confirmed_and_undone_by_keyboard(enter: Callable[..., Pa
     page.keyboard.press("ArrowRight")
     expect(tile(page, 2)).to_be_focused()
     page.keyboard.press("3")
-    expect(tile(page, 2)).to_have_accessible_name(re.compile(f"2.*8.*{predicted.name}.*{scratch.name}"))
+    expect(tile(page, 2)).to_have_accessible_name(re.compile(f"{predicted.name}.*{scratch.name}"))
     page.keyboard.press("End")
     page.keyboard.press("s")
     page.keyboard.press("ArrowLeft")
