@@ -58,7 +58,8 @@ EXCEPTIONS = {
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "review/services/decisions.py": {"request_follow_up_work": PART},
-    "review/services/leases.py": {"lease_items": PART},
+    "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
+    "review/services/undoing.py": {"record_undo": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
 }
 
@@ -70,6 +71,7 @@ READS = {
     "exports/services.py": {"open_file"},
     "learning/services/encoder_changes.py": {"revert_obstacle"},
     "learning/services/encoder_upkeep.py": {"removal_obstacle"},
+    "review/services/grid.py": {"needed_ms"},
 }
 
 

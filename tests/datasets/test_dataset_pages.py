@@ -291,6 +291,7 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "acquisition": "typiclust",
         "overlap": "3",
         "retrain_every": "0",
+        "grid_image_ms": "250",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()
@@ -300,7 +301,9 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         30,
         0,
     )
-    assert dataset.acquisition == "typiclust" and dataset.overlap == 3
+    assert dataset.acquisition == "typiclust" and dataset.overlap == 3 and dataset.grid_image_ms == 250
+    for bad in ("", "99", "10001", "-1", "two"):
+        assert client.post(url, values | {"grid_image_ms": bad}).status_code == 200, bad
     for bad in ("", "0", "-1", "10", "two"):
         assert client.post(url, values | {"overlap": bad}).status_code == 200, bad
     assert 'value="typiclust" selected' in client.get(url).content.decode()

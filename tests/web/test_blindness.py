@@ -31,7 +31,7 @@ from mekiki.learning.models import EncodingProblem, Prediction, TextEmbedding, T
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
 from mekiki.review import services
-from mekiki.review.models import Decision, QueueItem, Stream
+from mekiki.review.models import Decision, Lease, QueueItem, Stream
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -350,9 +350,24 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     reply, responses["undo"] = post("undo", client_key=str(uuid.uuid4()))
     assert reply["item"]["blind"] and reply["item"]["image"]["metadata"] == {}
     _reply, responses["release"] = post("release", leases=[reply["item"]["lease"]])
+    # The other reviewer gives the only image back that is not blind.
+    Lease.objects.filter(user=world.other).update(ended_at=timezone.now())
+    page, responses["grid/next"] = post("grid/next", count=6)
+    assert [tile["image"]["sha256"] for tile in page["tiles"]] == [world.plain[1].sha256]
+    assert [label["waiting"] for label in page["labels"]] == [1]
+    tile = {"item": page["tiles"][0]["item"], "lease": page["tiles"][0]["lease"], "kind": "confirm"}
+    audit = {"item": item, "lease": lease, "kind": "skip"}
+    body = {"page": str(uuid.uuid4()), "milliseconds": 1000, "tiles": [tile, audit]}
+    reply, responses["grid/answer"] = post("grid/answer", **body)
+    assert [result["code"] for result in reply["tiles"]] == ["", "blind"]
+    responses["grid after"] = read(world.client.get("/d/world/review/grid/"))
+    _reply, responses["grid/undo"] = post("grid/undo", client_key=str(uuid.uuid4()))
     assert leaks(responses) == []
     writing = {path for method, path in operations() if method == "post" and "/review/" in path}
-    assert {path.rsplit("/", 1)[1] for path in writing} == {"next", "renew", "answer", "undo", "release"}
+    assert {path.partition("/review/")[2] for path in writing} == {
+        *("next", "renew", "answer", "undo", "release"),
+        *("grid/next", "grid/answer", "grid/undo"),
+    }
     others = {path for method, path in operations() if method == "post"} - writing
     assert all("/encoder/" in path or path.endswith("/cancel") for path in others), others
 

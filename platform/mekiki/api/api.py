@@ -14,6 +14,7 @@ from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
+from mekiki.api.review_grid import router as review_grid
 
 
 class Api(NinjaAPI):
@@ -38,6 +39,7 @@ api = Api(title="Mekiki", version=__version__, auth=django_auth, docs_url=None, 
 errors.install(api)
 api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
+api.add_router("/datasets", review_grid)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

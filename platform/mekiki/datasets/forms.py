@@ -6,7 +6,13 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.datasets.models import Acquisition, Dataset, PlatformQuota
+from mekiki.datasets.models import (
+    MAX_GRID_IMAGE_MS,
+    MIN_GRID_IMAGE_MS,
+    Acquisition,
+    Dataset,
+    PlatformQuota,
+)
 
 GB = 1024**3
 
@@ -56,6 +62,15 @@ class SettingsForm(forms.Form):
             "applies to images that are queued from now on."
         ),
     )
+    grid_image_ms = forms.IntegerField(
+        label=_("Grid review: milliseconds for each image"),
+        min_value=MIN_GRID_IMAGE_MS,
+        max_value=MAX_GRID_IMAGE_MS,
+        help_text=_(
+            "A page of the grid review can be confirmed after this time for each of its images, so that "
+            "reviewers look at the images first. With 100, a page of 24 images needs 2.4 seconds."
+        ),
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -73,6 +88,7 @@ class SettingsForm(forms.Form):
             "queue_target": dataset.queue_target,
             "acquisition": dataset.acquisition,
             "overlap": dataset.overlap,
+            "grid_image_ms": dataset.grid_image_ms,
             "retrain_every": dataset.retrain_every,
         }
 

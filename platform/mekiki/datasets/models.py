@@ -29,6 +29,12 @@ def new_seed() -> str:
     return secrets.token_hex(8)
 
 
+# Limits of Dataset.grid_image_ms. People who search for an odd item among similar ones need 25 to 60 ms for
+# each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
+MIN_GRID_IMAGE_MS = 100
+MAX_GRID_IMAGE_MS = 10_000
+
+
 class Acquisition(models.TextChoices):
     """Acquisition functions: how the next images to review are chosen.
 
@@ -63,6 +69,12 @@ class Dataset(models.Model):
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
     # How many reviewers decide each image.
     overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
+    # A page of the grid review accepts an answer after this time for each of its images.
+    grid_image_ms = models.PositiveIntegerField(
+        _("grid review: milliseconds for each image"),
+        default=MIN_GRID_IMAGE_MS,
+        validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
     # (quota_triggers).
@@ -81,6 +93,9 @@ class Dataset(models.Model):
                 name="audit_share_in_range",
             ),
             models.CheckConstraint(condition=models.Q(overlap__gte=1), name="overlap_of_at_least_one"),
+            models.CheckConstraint(
+                condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"
+            ),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
             ),

@@ -103,6 +103,62 @@ STATION.add("find_some", gettext_noop("Enter chooses: {label}"))
 STATION.add("no_such_key", gettext_noop("There is no label {key}."))
 STATION.add("label_none", gettext_noop("no label"))
 
+# Texts for the scripts of the grid review, beside the texts of the station.
+GRID = Messages("texts of the grid review")
+GRID.add("grid_loading", gettext_noop("Loading the next page…"))
+GRID.add("grid_tile", gettext_noop("{n} of {total}, {name}, predicted: {label}"))
+GRID.add("grid_tile_marked", gettext_noop("{n} of {total}, {name}, predicted: {label}, marked: {mark}"))
+GRID.add("grid_tile_failed", gettext_noop("The image could not be loaded, so it is skipped."))
+GRID.add("grid_mark_skip", gettext_noop("Skip"))
+GRID.add("grid_mark_flag", gettext_noop("Flag"))
+GRID.add("grid_marked", gettext_noop("Image {n}: marked as {mark}"))
+GRID.add("grid_unmarked", gettext_noop("Image {n}: mark removed"))
+GRID.add("grid_confirm", gettext_noop("Confirm {n} as {label}"))
+GRID.add("grid_confirm_marks", gettext_noop("Record the marks"))
+GRID.add("grid_marks", gettext_noop("{n} marked"))
+GRID.add(
+    "grid_look",
+    gettext_noop("Nothing was recorded, and your marks are kept. Look at the images for {seconds} s more."),
+)
+GRID.add(
+    "grid_scroll",
+    gettext_noop(
+        "Nothing was recorded, and your marks are kept. Scroll to the images that were not on the screen yet:"
+        " {n}"
+    ),
+)
+GRID.add("grid_recorded", gettext_noop("Recorded: {n} images, {marks} of them with a mark."))
+GRID.add(
+    "grid_late",
+    gettext_noop("{n} images had passed to other reviewers. Your answers are kept as decisions."),
+)
+GRID.add("grid_refused", gettext_noop("For {n} images nothing was recorded: {reason}"))
+GRID.add("grid_sending", gettext_noop("Sending the page…"))
+GRID.add(
+    "grid_offline",
+    gettext_noop(
+        "No connection. The page and its marks are kept on this device and sent when the connection returns."
+        " To send them now, confirm again."
+    ),
+)
+GRID.add(
+    "grid_login",
+    gettext_noop(
+        "You are no longer logged in. The page and its marks are kept on this device. Log in again to send"
+        " them."
+    ),
+)
+GRID.add("grid_failed", gettext_noop("{reason} Your marks are kept."))
+GRID.add("grid_undone", gettext_noop("Undone. The images are shown again: {n}"))
+GRID.add(
+    "grid_undo_wait",
+    gettext_noop("The server could not be reached, and your answers are kept. Undo again."),
+)
+GRID.add(
+    "grid_lost",
+    gettext_noop("While you were away, images passed to other reviewers and left this page: {n}"),
+)
+
 # Why a search has no result (searching.py).
 SEARCH_PROBLEMS = Messages("problems of a search")
 SEARCH_PROBLEMS.add(
@@ -138,3 +194,8 @@ SEARCH_PROBLEMS.add(
 def station_texts() -> dict[str, str]:
     """Return the texts of the station by code, in the reader's language."""
     return {code: STATION.render(code) for code in STATION}
+
+
+def grid_texts() -> dict[str, str]:
+    """Return the texts of the grid review by code, in the reader's language."""
+    return {code: GRID.render(code) for code in GRID}

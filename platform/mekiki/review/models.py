@@ -169,7 +169,8 @@ class Decision(models.Model):
     note = models.TextField(default="", max_length=2000)
     # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
     # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
-    # runner_up_confidence. With an adjusted picture also view (review.adjustments).
+    # runner_up_confidence. With an adjusted picture also view (review.adjustments). An answer of
+    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}.
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"

@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -13,15 +14,18 @@ from django.views.decorators.http import require_GET
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
-from mekiki.labeling.keys import key_of
+from mekiki.datasets.models import Dataset
+from mekiki.labeling.keys import KEYS, key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import set_shown_attributes
-from mekiki.review.messages import station_texts
+from mekiki.review.messages import grid_texts, station_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
 from mekiki.review.references import has_guides
 
+# Numbers of images on a page of the grid review.
+PAGE_SIZES = (6, 12, 24, 36, 60)
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
 SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "help": "?"}
 SHORTCUTS_WITH_LABEL_SEARCH = {
@@ -33,12 +37,9 @@ SHORTCUTS_WITH_LABEL_SEARCH = {
 }
 
 
-@never_cache
-@require_GET
-def station(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show the review station. After the first page load, all data comes through the API."""
-    dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
-    labels = [
+def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return the labels as the scripts of the station and of the grid review read them."""
+    return [
         {
             "id": label.pk,
             "name": label.name,
@@ -50,6 +51,14 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         # The label “none of these” is last. The sort keeps the order of the others.
         for label in sorted(active_labels(dataset), key=lambda label: label.is_none)
     ]
+
+
+@never_cache
+@require_GET
+def station(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the review station. After the first page load, all data comes through the API."""
+    dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    labels = _labels_of(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
     history = [
@@ -85,5 +94,28 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "first_time": not recent and has_guides(dataset),
             "label_keys": any(label["key"] is not None for label in labels),
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
+        },
+    )
+
+
+@never_cache
+@require_GET
+def grid(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the grid review. After the first page load, all data comes through the API."""
+    dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    labels = _labels_of(dataset)
+    return render(
+        request,
+        "review/grid.html",
+        {
+            "dataset": dataset,
+            "section": "review",
+            "labels_json": json.dumps(labels),
+            "texts_json": json.dumps(station_texts() | grid_texts()),
+            "lease_seconds": settings.LEASE_SECONDS,
+            "label_keys": any(label["key"] is not None for label in labels),
+            "search_labels": len(labels) > KEYS,
+            "counts": PAGE_SIZES,
+            "first_count": 24,
         },
     )

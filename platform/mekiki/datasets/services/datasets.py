@@ -20,7 +20,10 @@ CREATION_SETTINGS = frozenset(
     {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"}
 )
 EDITABLE = frozenset(
-    {"name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"}
+    {
+        *("name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"),
+        "grid_image_ms",
+    }
 )
 
 
@@ -103,7 +106,7 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
 
 @transaction.atomic
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
-    """Change name, description, audit_fraction, queue_target, acquisition, retrain_every or overlap.
+    """Change the settings of a dataset that are in EDITABLE.
 
     A new audit share or a longer queue starts a job that refills the queue. Nothing is recorded if nothing
     changes. Raises PermissionDenied unless the user is an admin of the dataset, and ValidationError if a

@@ -4,6 +4,17 @@ from mekiki.review.services.confirmed import retire_audit, update_confirmed_labe
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
+from mekiki.review.services.grid import (
+    MAX_TILES,
+    MIN_TILES,
+    GridPage,
+    TileAnswer,
+    TileResult,
+    answer_page,
+    needed_ms,
+    next_page,
+    undo_page,
+)
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,
@@ -19,17 +30,25 @@ from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer
 from mekiki.review.services.undoing import undo
 
 __all__ = [
+    "MAX_TILES",
     "MIN_DISPLAY_MS",
+    "MIN_TILES",
+    "GridPage",
     "LeasedItem",
+    "TileAnswer",
+    "TileResult",
     "add_reference_image",
     "answer",
+    "answer_page",
     "answer_unresolved",
     "correct_label",
     "fill_queue",
     "held_item",
+    "needed_ms",
     "next_after_answer",
     "next_items",
     "next_or_reason",
+    "next_page",
     "release",
     "release_expired_leases",
     "remove_reference_image",
@@ -43,5 +62,6 @@ __all__ = [
     "set_aside",
     "take_back_correction",
     "undo",
+    "undo_page",
     "update_confirmed_label",
 ]

@@ -60,6 +60,7 @@ def answer(
     client_key: UUID,
     milliseconds: int | None = None,
     view: ViewAdjustments | None = None,
+    grid: dict[str, Any] | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -71,6 +72,8 @@ def answer(
     reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
     view: how the picture was adjusted on the screen when the answer was given, or None for the original.
+    grid: the page of the grid review to which the answer belongs. It is recorded in `shown`. The service that
+    records the page requests the follow-up work.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -128,7 +131,7 @@ def answer(
             label_id=label_id,
             reason=reason,
             note=note,
-            shown=lease.shown | ({"view": adjusted} if adjusted else {}),
+            shown=lease.shown | ({"view": adjusted} if adjusted else {}) | ({"grid": grid} if grid else {}),
             client_key=client_key,
             late=late,
             milliseconds=milliseconds,
@@ -144,7 +147,8 @@ def answer(
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
-    request_follow_up_work(dataset, user, decision)
+    if grid is None:
+        request_follow_up_work(dataset, user, decision)
     return decision
 
 

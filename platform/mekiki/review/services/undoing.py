@@ -47,6 +47,11 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
     target = active_decisions(user=user, dataset=dataset).order_by("-id").first()
     if target is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
+    return record_undo(dataset=dataset, user=user, target=target, client_key=client_key)
+
+
+def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: UUID) -> Decision:
+    """Record the undo of one answer of the reviewer. The caller has checked the permission and the key."""
     item = lock_item(dataset, target.item_id) if target.item_id else None
     if Decision.objects.filter(supersedes=target).exists():  # It was undone while we waited for the lock.
         raise ReviewError(

@@ -1,0 +1,193 @@
+"""The API of the grid review: a page of images with one predicted label, its answers, its undo.
+
+Holds are renewed and given back by the calls of the review station.
+"""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Router, Schema
+from pydantic import Field
+
+from mekiki.accounts.access import includes_role
+from mekiki.accounts.http import user_of
+from mekiki.accounts.models import Role
+from mekiki.api.review import dataset_for_review, item_out
+from mekiki.api.review_schemas import ERRORS, EmptyOut, Id, ItemOut
+from mekiki.review import selectors, services
+from mekiki.review.grid import empty_grid_reason
+from mekiki.review.services import TileAnswer
+
+router = Router(tags=["review"])
+
+
+class GridNextIn(Schema):
+    """Which page to hold: the images predicted as `label`; without it, the label with most images."""
+
+    label: Id | None = None
+    count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES)
+
+
+class GridLabelOut(Schema):
+    """A label with the number of images that the reviewer can see in the grid."""
+
+    label: int
+    name: str
+    waiting: int
+
+
+class GridNextOut(Schema):
+    """A page of images, the least typical first.
+
+    `needed_ms`: how long to look at it before an answer. `ahead`: thumbnails to load for the next page.
+    """
+
+    label: int | None
+    tiles: list[ItemOut]
+    needed_ms: int
+    ahead: list[str]
+    labels: list[GridLabelOut]
+    waiting: int
+    answered_today: int
+    empty: EmptyOut | None
+
+
+class TileIn(Schema):
+    """The answer about one image of the page."""
+
+    item: Id
+    lease: Id
+    kind: Literal["confirm", "correct", "skip", "flag"]
+    label: Id | None = None
+
+
+class GridAnswerIn(Schema):
+    """The answers about a page. `page` is the sender's own: sent again, the page is recorded once.
+
+    `milliseconds`: how long the images were on the screen; \
+too short to be seen, the page is refused (not_seen).
+    """
+
+    page: UUID
+    milliseconds: int = Field(ge=0, lt=2**31)
+    tiles: list[TileIn] = Field(min_length=1, max_length=services.MAX_TILES)
+
+
+class TileOut(Schema):
+    """What became of the answer about one image. `code` and `detail`: why nothing was recorded for it."""
+
+    item: int
+    decision: int | None
+    kind: str
+    label: int | None
+    late: bool
+    duplicate: bool
+    code: str
+    detail: str
+
+
+class GridAnswerOut(Schema):
+    """What became of the page, in the order of its images."""
+
+    tiles: list[TileOut]
+    waiting: int
+
+
+class GridUndoIn(Schema):
+    """One undo of the reviewer's latest page; `client_key` as in an answer."""
+
+    client_key: UUID
+
+
+class GridUndoOut(Schema):
+    """How many answers were undone, and the label that was predicted for their images."""
+
+    undone: int
+    label: int | None
+    duplicate: bool
+
+
+@router.post(
+    "/{slug:slug}/review/grid/next",
+    response={200: GridNextOut, **ERRORS},
+    url_name="review-grid-next",
+    summary="A page of images to judge",
+)
+def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, Any]:
+    """Hold up to `count` images with one predicted label. Images of the audit are never among them."""
+    dataset = dataset_for_review(request, slug)
+    user = user_of(request)
+    page = services.next_page(dataset=dataset, user=user, label_id=body.label, count=body.count)
+    waiting = selectors.waiting_count(dataset)
+    empty = None
+    if not page.tiles:
+        services.request_refill(dataset=dataset, waiting=waiting)
+        empty = empty_grid_reason(dataset, user)
+    may_act = includes_role(dataset.role, Role.ADMIN) or (empty and empty.url_name == "review")
+    return {
+        "label": page.label and page.label.label,
+        "tiles": [item_out(dataset, tile) for tile in page.tiles],
+        "needed_ms": services.needed_ms(dataset, len(page.tiles)),
+        "ahead": [reverse("image-thumb", args=[dataset.slug, image.sha256]) for image in page.ahead],
+        "labels": [vars(label) for label in page.labels],
+        "waiting": waiting,
+        "answered_today": selectors.answered_today(dataset, user),
+        "empty": empty
+        and {
+            "code": empty.code,
+            "text": empty.text,
+            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
+            "link": empty.link if may_act else "",
+            "progress": empty.progress,
+            "may_undo": selectors.can_undo(dataset, user),
+        },
+    }
+
+
+@router.post(
+    "/{slug:slug}/review/grid/answer",
+    response={200: GridAnswerOut, **ERRORS},
+    url_name="review-grid-answer",
+    summary="Answer a page",
+)
+def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str, Any]:
+    """Record all answers of a page at once, each as its own decision, once for each `page`."""
+    dataset = dataset_for_review(request, slug)
+    results = services.answer_page(
+        dataset=dataset,
+        user=user_of(request),
+        page=body.page,
+        milliseconds=body.milliseconds,
+        tiles=[TileAnswer(**tile.dict()) for tile in body.tiles],
+    )
+    return {
+        "tiles": [
+            {
+                "item": result.item,
+                "decision": result.decision and result.decision.pk,
+                "kind": result.decision.kind if result.decision else "",
+                "label": result.decision and result.decision.label_id,
+                "late": bool(result.decision and result.decision.late),
+                "duplicate": bool(result.decision and result.decision.duplicate),
+                "code": result.error.code if result.error else "",
+                "detail": result.error.message if result.error else "",
+            }
+            for result in results
+        ],
+        "waiting": selectors.waiting_count(dataset),
+    }
+
+
+@router.post(
+    "/{slug:slug}/review/grid/undo",
+    response={200: GridUndoOut, **ERRORS},
+    url_name="review-grid-undo",
+    summary="Undo the last page",
+)
+def undo_page(request: HttpRequest, slug: str, body: GridUndoIn) -> dict[str, Any]:
+    """Take back the answers of the reviewer's latest page that stand; its images come back first."""
+    dataset = dataset_for_review(request, slug)
+    page = services.undo_page(dataset=dataset, user=user_of(request), client_key=body.client_key)
+    return {"undone": len(page.undos), "label": page.label, "duplicate": page.duplicate}

@@ -1,0 +1,89 @@
+"""Queries of the grid review: the waiting images by predicted label, and their order on a page."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.datasets.models import Dataset
+from mekiki.learning.models import Embedding, Head, Prediction
+from mekiki.review.blinding import hidden_ids
+from mekiki.review.models import BLIND_STREAMS, QueueItem
+from mekiki.review.selectors import EmptyQueue, empty_queue_reason, waiting_count
+
+# The mean embedding of a label is computed from at most this many waiting images.
+MEAN_OF = 1000
+
+
+@dataclass(frozen=True)
+class WaitingLabel:
+    """A label and the number of images that a reviewer can see in the grid with it as the prediction."""
+
+    label: int
+    name: str
+    waiting: int
+
+
+def champion_of_grid(dataset: Dataset) -> Head | None:
+    """Return the head in use without its weights, or None."""
+    return Head.objects.filter(champion__dataset=dataset).only("version", "encoder_id").first()
+
+
+def items_by_label(dataset: Dataset, head: Head) -> dict[tuple[int, str], dict[int, int]]:
+    """Return (label id, name) → item id → image id of the waiting items that a grid may show.
+
+    Items of the blind streams, images that hide their prediction, images without a prediction and archived
+    labels are left out.
+    """
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    image_of = dict(
+        waiting.exclude(stream__in=BLIND_STREAMS).order_by("position", "pk").values_list("pk", "image_id")
+    )
+    predicted = {
+        image: (label, name)
+        for image, label, name in Prediction.objects.filter(
+            head_id=head.pk, image__in=list(image_of.values()), label__archived_at__isnull=True
+        ).values_list("image_id", "label_id", "label__name")
+    }
+    hidden = hidden_ids(dataset, predicted)
+    by_label: dict[tuple[int, str], dict[int, int]] = {}
+    for item, image in image_of.items():
+        if image in predicted and image not in hidden:
+            by_label.setdefault(predicted[image], {})[item] = image
+    return by_label
+
+
+def distances_from_mean(head: Head, images: list[int], of: list[int]) -> dict[int, float]:
+    """Return image id → distance of its embedding from the mean embedding of the images `of`.
+
+    The distance is 1 minus the cosine. Images without an embedding are left out.
+    """
+    pool = of[:MEAN_OF]
+    rows = Embedding.objects.filter(encoder_id=head.encoder_id, image__in={*images, *pool})
+    vectors = {
+        image: np.asarray(vector, np.float32) for image, vector in rows.values_list("image_id", "vector")
+    }
+    known = [vectors[image] for image in pool if image in vectors]
+    if not known:
+        return {}
+    mean = np.mean(known, axis=0)  # (d,)
+    mean /= max(float(np.linalg.norm(mean)), 1e-12)
+    return {image: 1.0 - float(vectors[image] @ mean) for image in images if image in vectors}
+
+
+def empty_grid_reason(dataset: Dataset, user: User) -> EmptyQueue:
+    """Return the reason why a reviewer gets no page of the grid."""
+    head = champion_of_grid(dataset)
+    shown = sum(len(items) for items in items_by_label(dataset, head).values()) if head else 0
+    if waiting_count(dataset) > shown:
+        return EmptyQueue(
+            "not_in_grid",
+            _(
+                "The images that wait now are not shown in the grid, because no prediction may be shown for "
+                "them or none exists. Judge them one at a time in the review station."
+            ),
+            "review",
+            _("Review one at a time"),
+        )
+    return empty_queue_reason(dataset, user)

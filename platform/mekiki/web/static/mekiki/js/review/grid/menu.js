@@ -1,0 +1,61 @@
+// The dialog of one tile: its image enlarged, and the labels to choose from.
+
+import { composing, keysOn, printable } from "../keys.js";
+import { LabelList } from "../labels.js";
+
+const LETTERS = { s: "skip", f: "flag" };
+
+export class Menu {
+  /** choose(tile, kind, label): kind is correct, skip, flag or none. closed(): the dialog is gone. */
+  constructor(dialog, labels, { choose, closed }) {
+    Object.assign(this, { dialog, choose });
+    this.tile = null;
+    this.list = new LabelList(dialog, labels, label => this.#take("correct", label));
+    this.find = dialog.querySelector("[data-find]");
+    this.find?.addEventListener("input", () => this.list.filter(this.find.value));
+    dialog.addEventListener("click", event => {
+      const kind = event.target.closest("[data-mark]")?.dataset.mark;
+      if (kind === "close" || event.target === dialog) dialog.close();
+      else if (kind) this.#take(kind);
+    });
+    dialog.addEventListener("keydown", event => this.#key(event));
+    dialog.addEventListener("close", closed);
+  }
+
+  open(tile) {
+    const { item } = tile;
+    this.tile = tile;
+    this.dialog.querySelector("[data-menu-title]").textContent = item.image.name;
+    this.dialog.querySelector("[data-menu-image]").src = item.image.url;
+    this.list.mark(item.prediction);
+    if (this.find) this.find.value = "";
+    this.list.filter("");
+    this.dialog.showModal();
+    const label = tile.mark?.label ?? item.prediction.label;
+    this.list.rows.find(row => row.label.id === label)?.button.focus();
+  }
+
+  #take(kind, label = null) {
+    const { tile } = this;
+    this.dialog.close();
+    this.choose(tile, kind, label);
+  }
+
+  #key(event) {
+    if (composing(event) || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target === this.find) {
+      const first = event.key === "Enter" && this.find.value ? this.list.filter(this.find.value) : null;
+      if (!first) return;
+      event.preventDefault();
+      this.#take("correct", first);
+      return;
+    }
+    if (!keysOn() || !printable(event)) return;
+    const label = /^[1-9]$/.test(event.key) ? this.list.byKey(Number(event.key)) : null;
+    const kind = LETTERS[event.key.toLowerCase()];
+    if (!label && !kind) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.#take(label ? "correct" : kind, label);
+  }
+}
