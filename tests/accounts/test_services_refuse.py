@@ -369,6 +369,13 @@ CASES: dict[str, Case] = {
     "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
     "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),
     "review/services/leases.py:release": (review.release, "viewer", dataset_arguments(lease_ids=[1])),
+    "review/services/grid.py:next_page": (review.next_page, "viewer", dataset_arguments()),
+    "review/services/grid.py:answer_page": (
+        review.answer_page,
+        "viewer",
+        dataset_arguments(page=KEY, tiles=[], milliseconds=9000),
+    ),
+    "review/services/grid.py:undo_page": (review.undo_page, "viewer", dataset_arguments(client_key=KEY)),
     "review/services/putting_back.py:return_to_queue": (
         review.return_to_queue,
         "reviewer",

@@ -110,8 +110,8 @@ def refuse_two_none_of_these(names: list[str]) -> None:
     if len(names) > 1:
         raise ValidationError(
             _(
-                "At most one label can stand for “none of these”; “%(first)s” and “%(second)s” are marked. "
-                "Nothing was saved; mark one of them only."
+                "At most one label can stand for “none of these”; “%(first)s” and “%(second)s” are chosen. "
+                "Nothing was saved; choose one of them."
             )
             % {"first": names[0], "second": names[1]},
             code="two_none_of_these",
