@@ -31,14 +31,16 @@ VIEWER = {
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
-    "api:review-release",
+    "api:review-release", "api:review-guides", "review-grid", "api:review-grid-next",
+    "api:review-grid-answer",
+    "api:review-grid-undo",
     "image-correct", "image-ask-again", "image-take-back",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
     "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
-    "review-put-back",
+    "review-queue-act", "reference-add", "reference-remove",
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel",
@@ -173,6 +175,12 @@ BODIES = {
     "api:review-renew": {"leases": []},
     "api:encoder-change": {"name": "pocket+onnx"},
     "api:review-release": {"leases": []},
+    "api:review-grid-answer": {
+        "page": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a11",
+        "milliseconds": 9000,
+        "tiles": [{"item": 1, "lease": 1, "kind": "skip"}],
+    },
+    "api:review-grid-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a12"},
 }
 
 

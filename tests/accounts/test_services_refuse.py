@@ -88,6 +88,10 @@ def image_arguments(**more: Any) -> Arguments:
     return lambda w: {"dataset": w.dataset, "image_id": w.confirmed.image_id, **more}
 
 
+def flag_arguments(**more: Any) -> Arguments:
+    return lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk, **more}
+
+
 def answer_arguments(w: ServiceArguments) -> dict[str, Any]:
     ids = {"item_id": w.leased.item.pk, "lease_id": w.leased.lease.pk}
     return {"dataset": w.dataset, **ids, "kind": "skip", "client_key": uuid.uuid4()}
@@ -376,46 +380,28 @@ CASES: dict[str, Case] = {
         dataset_arguments(page=KEY, tiles=[], milliseconds=9000),
     ),
     "review/services/grid.py:undo_page": (review.undo_page, "viewer", dataset_arguments(client_key=KEY)),
-    "review/services/putting_back.py:return_to_queue": (
-        review.return_to_queue,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk},
-    ),
+    "review/services/putting_back.py:return_to_queue": (review.return_to_queue, "reviewer", flag_arguments()),
     "review/services/references.py:add_reference_image": (
         review.add_reference_image,
         "reviewer",
-        lambda w: {
-            "dataset": w.dataset,
-            "image_id": w.flag.image_id,
-            "label_id": w.station.labels[0].pk,
-            "accepted": True,
-        },
+        lambda w: image_arguments(label_id=w.label.pk, accepted=True)(w),
     ),
     "review/services/references.py:remove_reference_image": (
         review.remove_reference_image,
         "reviewer",
-        lambda w: {"dataset": w.dataset, "reference_id": 1},
+        dataset_arguments(reference_id=1),
     ),
     "review/services/resolving.py:answer_unresolved": (
         review.answer_unresolved,
         "reviewer",
-        lambda w: {
-            "dataset": w.dataset,
-            "decision_id": w.flag.pk,
-            "label_id": w.station.labels[0].pk,
-            "client_key": KEY,
-        },
+        lambda w: flag_arguments(label_id=w.label.pk, client_key=KEY)(w),
     ),
     "review/services/resolving.py:send_to_reviewer": (
         review.send_to_reviewer,
         "reviewer",
-        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk, "reviewer_id": w.reviewer.pk},
+        lambda w: flag_arguments(reviewer_id=w.reviewer.pk)(w),
     ),
-    "review/services/resolving.py:set_aside": (
-        review.set_aside,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk},
-    ),
+    "review/services/resolving.py:set_aside": (review.set_aside, "reviewer", flag_arguments()),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
 }
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -73,6 +74,12 @@ class LabelStudio:
             server.server_close()
 
 
+def run(playing: Any) -> dict[str, Any]:
+    """Run a coroutine in a thread of its own: a browser test leaves an event loop running in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, playing).result()
+
+
 def settings(url: str, **more: Any) -> dict[str, Any]:
     """Return the settings of three reviewers of Label Studio who answer at once."""
     return {
@@ -85,7 +92,7 @@ def settings(url: str, **more: Any) -> dict[str, Any]:
 def test_reviewers_of_label_studio_annotate_every_task_once():
     tool = LabelStudio(tasks=12)
     with tool.served() as url:
-        figures = asyncio.run(play(settings(url)))
+        figures = run(play(settings(url)))
     assert figures["failed"] == []
     assert sorted(task for task, _body, _token in tool.annotations) == list(range(1, 13))
     assert {token for _task, _body, token in tool.annotations} <= {"Token 0", "Token 1", "Token 2"}
@@ -99,11 +106,11 @@ def test_reviewers_of_label_studio_annotate_every_task_once():
 def test_reply_in_chunks_is_read():
     tool = LabelStudio(tasks=2, chunked=True)
     with tool.served() as url:
-        figures = asyncio.run(play(settings(url)))
+        figures = run(play(settings(url)))
     assert figures["failed"] == [] and figures["kept"] == 2
 
 
 def test_reviewer_who_cannot_reach_the_server_is_reported():
-    figures = asyncio.run(play(settings("http://127.0.0.1:9")))
+    figures = run(play(settings("http://127.0.0.1:9")))
     assert len(figures["failed"]) == 3
     assert "refused" in figures["failed"][0].lower() or "connect" in figures["failed"][0].lower()

@@ -8,7 +8,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from mekiki.jobs.models import Job, State
-from mekiki.review.models import Decision
+from mekiki.review.models import QueueItem
 from tests.e2e.station_setup import station_with
 from tests.factories import JobFactory
 from tests.review_setup import Station
@@ -58,14 +58,16 @@ def test_changed_form_is_kept_when_a_job_ends(enter: Callable[..., Page], live_s
     assert field.input_value() == "a sentence that took long to write"
 
 
-def test_double_click_returns_one_image_to_the_queue(enter: Callable[..., Page], live_server: Any):
+def test_double_click_sets_one_image_aside(enter: Callable[..., Page], live_server: Any):
     station = station_with(3)
     user = station.reviewer("admin")
     for leased in station.next(user, 3):
         station.answer(user, leased, "flag", note="blurred")
     page = enter(station, user)
     page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/queue/")
-    page.get_by_role("button", name="Return to the queue").first.dblclick()
-    expect(page.get_by_role("button", name="Return to the queue")).to_have_count(2)
+    cards = page.locator(".unresolved__card")
+    expect(cards).to_have_count(3)
+    cards.first.get_by_role("button", name="Set aside").dblclick()
+    expect(cards).to_have_count(2)
     page.wait_for_timeout(500)
-    assert Decision.objects.filter(kind="undo").count() == 1
+    assert QueueItem.objects.filter(state="set_aside").count() == 1

@@ -1,5 +1,7 @@
 """Reference images of labels: examples that reviewers compare with the image on the screen."""
 
+from typing import Any
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -57,7 +59,13 @@ def add_reference_image(
         defaults={"accepted": accepted, "note": note},
         create_defaults={"accepted": accepted, "note": note, "created_by": user},
     )
-    _record("reference_image.added", reference, dataset, user)
+    record(
+        kind="reference_image.added",
+        actor=user,
+        dataset=dataset,
+        target=reference.label,
+        data=_facts(reference),
+    )
     return reference
 
 
@@ -73,24 +81,24 @@ def remove_reference_image(*, dataset: Dataset, user: User, reference_id: int) -
     reference = rows.select_related("label", "image").select_for_update(of=("self",)).first()
     if reference is None:
         raise NotFoundForReviewerError("unknown_reference", _("There is no such reference image."))
-    _record("reference_image.removed", reference, dataset, user)
+    record(
+        kind="reference_image.removed",
+        actor=user,
+        dataset=dataset,
+        target=reference.label,
+        data=_facts(reference),
+    )
     reference.delete()
     return reference
 
 
-def _record(kind: str, reference: ReferenceImage, dataset: Dataset, user: User) -> None:
-    record(
-        kind=kind,
-        actor=user,
-        dataset=dataset,
-        target=reference.label,
-        data={
-            "label": reference.label_id,
-            "image": reference.image.sha256,
-            "accepted": reference.accepted,
-            "note": reference.note,
-        },
-    )
+def _facts(reference: ReferenceImage) -> dict[str, Any]:
+    return {
+        "label": reference.label_id,
+        "image": reference.image.sha256,
+        "accepted": reference.accepted,
+        "note": reference.note,
+    }
 
 
 def _checked_note(note: str) -> str:
