@@ -161,16 +161,15 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Budget: p99 of the next image under 50 ms, no item given to two people, no answer lost; under 15 "
         "ms of processor time of web server and database for a cycle of answer and next image. An answer "
         "leases the next image in the same request. The time is that until the next image has arrived, "
-        "over HTTP. The reviewers (one process), the web server and the database share two cores. p99 is "
-        "missed while other processes use a third of both cores (`cores_busy_with_others_percent`), and "
-        "the processor time narrowly. An earlier run beside twice as much other work, which saturated the "
-        "cores, had p50 384 ms, p99 1,428 ms, 33.9 answers a second and 19.6 ms for a cycle. The run on a "
-        "machine without other work is still to be done. Tried: decision 38.",
+        "over HTTP. The reviewers (one process), the web server and the database share two cores, without "
+        "other work. p99 is missed, and the processor time narrowly. Beside other work that saturated the "
+        "cores, the same code had p50 384 ms, p99 1,428 ms, 33.9 answers a second and 19.6 ms for a cycle. "
+        "Tried: decision 40.",
     ),
     "review_load_10k": (
         "Many reviewers at once on 10,000 images",
         "python benchmarks/review_load.py --images 10000 --seconds 60 --json …/review_load_10k.json",
-        "The same with a hundredth of the images, beside as much other work as that earlier run: the "
+        "The same with a hundredth of the images, beside as much other work as that second run: the "
         "processor time (19.1 ms, 19.6 ms with a million) of a cycle does not grow with the images.",
     ),
     "review_load_separate": (
@@ -180,9 +179,9 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "image is the second request.",
     ),
     "review_load_before": (
-        "Many reviewers at once, before decision 38",
+        "Many reviewers at once, before decision 40",
         "python benchmarks/review_load.py --separate --seconds 30 --json …/review_load_before.json",
-        "The code before decision 38, on the same million images, just before the run with two requests "
+        "The code before decision 40, on the same million images, just before the run with two requests "
         "and beside as much other work.",
     ),
     "sealing": (
