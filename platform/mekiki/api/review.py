@@ -75,18 +75,20 @@ def item_out(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 def _following(
     dataset: Dataset, user: User, leased: list[LeasedItem], empty: selectors.EmptyQueue | None
 ) -> dict[str, Any]:
-    may_act = includes_role(dataset.role, Role.ADMIN)
+    items = [item_out(dataset, one) for one in leased]
+    return {"items": items, "empty": empty and empty_out(dataset, user, empty)}
+
+
+def empty_out(dataset: Dataset, user: User, empty: selectors.EmptyQueue) -> dict[str, Any]:
+    """Return why there is no image, with the link only for those who may use its page (EmptyOut)."""
+    may_open = includes_role(dataset.role, Role.ADMIN) or empty.url_name == "review"
     return {
-        "items": [item_out(dataset, one) for one in leased],
-        "empty": empty
-        and {
-            "code": empty.code,
-            "text": empty.text,
-            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
-            "link": empty.link if may_act else "",
-            "progress": empty.progress,
-            "may_undo": selectors.can_undo(dataset, user),
-        },
+        "code": empty.code,
+        "text": empty.text,
+        "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_open else "",
+        "link": empty.link if may_open else "",
+        "progress": empty.progress,
+        "may_undo": selectors.can_undo(dataset, user),
     }
 
 

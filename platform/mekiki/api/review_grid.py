@@ -11,10 +11,8 @@ from django.urls import reverse
 from ninja import Router, Schema
 from pydantic import Field
 
-from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
-from mekiki.accounts.models import Role
-from mekiki.api.review import dataset_for_review, item_out
+from mekiki.api.review import dataset_for_review, empty_out, item_out
 from mekiki.api.review_schemas import ERRORS, EmptyOut, Id, ItemOut
 from mekiki.review import selectors, services
 from mekiki.review.grid import empty_grid_reason
@@ -125,7 +123,6 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
     if not page.tiles:
         services.request_refill(dataset=dataset, waiting=waiting)
         empty = empty_grid_reason(dataset, user)
-    may_act = includes_role(dataset.role, Role.ADMIN) or (empty and empty.url_name == "review")
     return {
         "label": page.label and page.label.label,
         "tiles": [item_out(dataset, tile) for tile in page.tiles],
@@ -134,15 +131,7 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         "labels": [vars(label) for label in page.labels],
         "waiting": waiting,
         "answered_today": selectors.answered_today(dataset, user),
-        "empty": empty
-        and {
-            "code": empty.code,
-            "text": empty.text,
-            "url": reverse(empty.url_name, args=[dataset.slug]) if empty.url_name and may_act else "",
-            "link": empty.link if may_act else "",
-            "progress": empty.progress,
-            "may_undo": selectors.can_undo(dataset, user),
-        },
+        "empty": empty and empty_out(dataset, user, empty),
     }
 
 

@@ -1,6 +1,7 @@
 // The grid review: a page of images with one predicted label, marks on the ones that differ, one key for the rest.
 
 import { post } from "../../http.js";
+import { drawEmpty } from "../empty.js";
 import { keysOn, setKeysOn } from "../keys.js";
 import { load, say } from "../texts.js";
 import { Choices } from "./choices.js";
@@ -161,18 +162,7 @@ function show(reply, first) {
 }
 
 function showEmpty(empty) {
-  part("empty").hidden = false;
-  part("empty-text").textContent = empty.text;
-  announce(empty.text);
-  part("empty-undo").hidden = !empty.may_undo;
-  const progress = part("empty-progress");
-  progress.hidden = empty.code !== "working";
-  if (empty.progress === null) progress.removeAttribute("value");
-  else progress.value = empty.progress;
-  const link = part("empty-link");
-  link.hidden = !empty.url;
-  link.textContent = empty.link;
-  if (empty.url) link.href = empty.url;
+  if (drawEmpty(part, empty)) announce(empty.text);
   poll();
 }
 
