@@ -170,15 +170,15 @@ def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str)
         )
 
 
-def check_note(note: str) -> None:
+def check_note(note: str, most: int = MAX_NOTE) -> None:
     """Raise InvalidAnswerError if the note is too long or cannot be stored as text."""
-    if len(note) > MAX_NOTE:
+    if len(note) > most:
         raise InvalidAnswerError(
             "note_too_long",
             _("The note has %(length)d characters; %(most)d is the most. Shorten it and send it again.")
             % {
                 "length": len(note),
-                "most": MAX_NOTE,
+                "most": most,
             },
         )
     if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):

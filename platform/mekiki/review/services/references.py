@@ -11,9 +11,9 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.review.blinding import hidden_ids
-from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ReferenceImage
-from mekiki.review.services.decisions import active_label
+from mekiki.review.services.decisions import active_label, check_note
 
 MAX_REFERENCES = 12  # of one label: more would not fit beside an image
 MAX_REFERENCE_NOTE = 200
@@ -31,7 +31,8 @@ def add_reference_image(
     MAX_REFERENCES already.
     """
     require_role(user, dataset, Role.ADMIN)
-    note = _checked_note(note)
+    note = note.strip()
+    check_note(note, MAX_REFERENCE_NOTE)
     image = Image.objects.filter(dataset=dataset, pk=image_id).first()
     if image is None:
         raise NotFoundForReviewerError("unknown_image", _("There is no such image in this dataset."))
@@ -99,16 +100,3 @@ def _facts(reference: ReferenceImage) -> dict[str, Any]:
         "accepted": reference.accepted,
         "note": reference.note,
     }
-
-
-def _checked_note(note: str) -> str:
-    note = note.strip()
-    if len(note) > MAX_REFERENCE_NOTE:
-        raise InvalidAnswerError(
-            "note_too_long",
-            _("The note has %(length)d characters; %(most)d is the most. Shorten it and send it again.")
-            % {"length": len(note), "most": MAX_REFERENCE_NOTE},
-        )
-    if "\x00" in note or any(0xD800 <= ord(c) <= 0xDFFF for c in note):
-        raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
-    return note
