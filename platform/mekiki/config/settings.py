@@ -54,6 +54,7 @@ INSTALLED_APPS = [
     "mekiki.labeling",
     "mekiki.learning",
     "mekiki.review",
+    "mekiki.quality",
     "mekiki.exports",
     "mekiki.api",
     "mekiki.web",

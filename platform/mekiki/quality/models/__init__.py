@@ -1,0 +1,1 @@
+"""Quality of the labels: studies of reviewers, agreement, and certificates."""
