@@ -172,10 +172,14 @@ def test_boundary_and_bound_agree_with_the_evidence(size: int, data: st.DataObje
 @given(st.integers(20, 400), st.sampled_from([0.02, 0.05, 0.2]), st.integers(1, 200))
 def test_boundary_of_the_labels_left(size: int, alpha: float, limit: int) -> None:
     reference = allowed_errors(size, alpha) + 1
-    for k, n in enumerate(boundary_of_labels_left(size, alpha, 0.05, limit, reference)):
-        for audits in range(n, min(limit, size) + 1):
-            bound = watched_upper_bound(size, [(audits, k)], 0.05, reference)
-            assert bound - k <= allowed_errors(size - audits, alpha)
+    numbers = boundary_of_labels_left(size, alpha, 0.05, limit, reference)
+    for k, n in enumerate(numbers):
+        bounds = [
+            watched_upper_bound(size, [(audits, k)], 0.05, reference) - k for audits in (max(k, n - 1), n)
+        ]
+        assert bounds[1] <= allowed_errors(size - n, alpha)
+        if n > k and n > (numbers[k - 1] if k else 0):
+            assert bounds[0] > allowed_errors(size - n + 1, alpha)
 
 
 def answers(rng: np.random.Generator, wrong: np.ndarray, count: int) -> Audits:
@@ -216,8 +220,8 @@ def test_the_sequence_ends_at_the_first_region_that_is_not_refuted() -> None:
     wrong[:15] = True
     protocol = Protocol(0.02, 0.05, 1500, (0.1, 1.0), PLANNED)
     rng = np.random.default_rng(1)
-    result = decide(protocol, 2000, answers(rng, wrong, 2000))
-    alone = decide(replace(protocol, levels=(1.0,)), 2000, answers(rng, wrong, 2000))
+    result = decide(protocol, 2000, answers(rng, wrong, 1500))
+    alone = decide(replace(protocol, levels=(1.0,)), 2000, answers(rng, wrong, 1500))
     assert result.certified is None and alone.certified is not None
 
 

@@ -23,6 +23,7 @@ from verification.certificates.tails import log_choose
 PRIOR = ((0.0, 0.5), (1 / 16, 0.1), (1 / 8, 0.15), (1 / 4, 0.15), (1 / 2, 0.1))
 
 
+@lru_cache(maxsize=1 << 16)
 def log_evidence(size: int, audited: int, wrong: int, allowed: int, reference: int) -> float:
     """Return log M_D of H₀ “more than `allowed` images of the region are wrong”, with D = allowed + 1.
 
@@ -106,22 +107,21 @@ def boundary_of_labels_left(size: int, alpha: float, delta: float, limit: int, r
     """Return the audits at which at most α of the labels left are wrong, for 0, 1, 2 … wrong answers.
 
     After n audits with k wrong answers, size − n labels are left, and the errors must not exceed
-    ⌊α (size − n)⌋ + k. Rounding can undo this for a few audits; the numbers returned are those from which on
-    it holds for all further right answers up to the limit.
+    ⌊α (size − n)⌋ + k. Each number is the first n at which more errors are refuted. Where the rounding takes
+    one error off, a few more right answers can be needed again.
     """
     needed = -math.log(_checked(delta))
     last = min(limit, size)
     numbers: list[int] = []
     for wrong in range(last + 1):
-        audits = last
-        while audits >= wrong:
+        start = max(wrong, numbers[-1] if numbers else 0)
+        for audits in range(start, last + 1):
             allowed = allowed_errors(size, alpha, audits) + wrong
-            if log_evidence(size, audits, wrong, allowed, reference) < needed:
+            if log_evidence(size, audits, wrong, allowed, reference) >= needed:
+                numbers.append(audits)
                 break
-            audits -= 1
-        if audits == last:
+        else:
             break
-        numbers.append(audits + 1)
     return numbers
 
 

@@ -5,6 +5,8 @@ The same rules as `verification.certificates.decision`, over arrays. A test comp
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from verification.certificates.regions import allowed_errors
 from verification.certificates.spending import Numbers
 from verification.certificates.tails import p_value, upper_bound
+from verification.certificates.watched import log_evidence
 
 
 @dataclass(frozen=True)
@@ -32,56 +35,83 @@ class Run:
     wrong_left: int
 
 
-def run_watched(
-    order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers, *, thorough: bool = False
-) -> Run:
+def run_watched(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers) -> Run:
     """Run the watched test with the rules of `verification.certificates.spending`.
 
     Args:
         order: (T,) ranks of candidates in audit order; a first part is enough if it holds `limit` members of
             every region. wrong: (m,) by rank: whether the machine's label is wrong.
-        thorough: go on to larger regions up to the limit, whatever they cost.
     """
     limit, sizes = numbers.protocol.limit, numbers.sizes
     audited = np.zeros(len(order), bool)
-    certified, spent = 0, 0
+    spent, certified = 0, -1
+    counts_below = (0, 0)
     for region, size in enumerate(sizes):
-        members = np.flatnonzero(order < size)[: limit + 1]
-        # audits in all when the i-th member of the region is audited
-        cost = np.concatenate([[spent], spent + np.cumsum(~audited[members])])
-        errors = np.flatnonzero(wrong[order[members]])
-        looked, ok = _advance(numbers.left[region], errors, cost, limit, 0)
-        if ok:
-            certified = region + 1
-            k = int(np.searchsorted(errors, looked))
-            if region + 1 < len(sizes) and (thorough or numbers.is_worth_going_on(region, looked, k)):
-                looked, ok = _advance(numbers.step[region], errors, cost, limit, looked)
+        members = np.flatnonzero(order < size)
+        errors = np.flatnonzero(wrong[order[members]]).tolist()
+        waiting = np.flatnonzero(~audited[members])
+        n = int(waiting[0]) if len(waiting) else len(members)
+        k = bisect_left(errors, n)
+        step, left = numbers.step[region], numbers.left[region]
+        while True:
+            refuted = _first_refuted(step, errors, n) is not None
+            here = refuted or _is_certified(numbers, region, errors, n, k, audited[members])
+            if here:
+                certified = region
+            at, (audits, errors_there) = (region, (n, k)) if here else (region - 1, counts_below)
+            if refuted:
+                counts_below = (n, k)
+                break
+            # The next number of audits at which something changes, if no answer is wrong.
+            if not here:
+                if k >= len(left) or left[k] - n > limit - spent:
+                    break
+                goal = left[k] if left[k] > n else n + 1
             else:
-                ok = False
-        audited[members[:looked]] = True
-        spent = int(audited.sum())
-        if not ok:
+                goal = step[k] if k < len(step) and step[k] > n else n + 1
+            if certified >= 0 and not numbers.is_worth_going_on(at, audits, errors_there):
+                break
+            if k < len(errors):
+                goal = min(goal, errors[k] + 1)
+            goal = min(goal, len(members))
+            price = np.cumsum(~audited[members[n:goal]])
+            if not len(price) or spent >= limit:
+                break
+            taken = int(np.searchsorted(price, limit - spent, side="right"))
+            audited[members[n : n + taken]] = True
+            spent = int(audited.sum())
+            waiting = np.flatnonzero(~audited[members])
+            n = int(waiting[0]) if len(waiting) else len(members)
+            k = bisect_left(errors, n)
+        if not refuted:
             break
-    return _run(order, wrong, sizes, certified, audited)
+    return _run(order, wrong, sizes, certified + 1, audited)
 
 
-def _advance(
-    needed: Sequence[int], errors: NDArray[np.int64], cost: NDArray[np.int64], limit: int, looked: int
-) -> tuple[int, bool]:
-    """Audit members of a region until the numbers `needed` are met or out of reach within the limit.
-
-    Returns the members audited, at least `looked`, and whether the numbers are met.
-    """
+def _first_refuted(needed: Sequence[int], errors: list[int], n: int) -> int | None:
+    """Return the first number of audits up to n that meets `needed`, or None."""
     for k, audits in enumerate(needed):
-        next_error = int(errors[k]) if k < len(errors) else len(cost)
-        if next_error < looked:
-            continue  # this error is among the audited members
-        if audits >= len(cost) or cost[max(audits, looked)] > limit:
-            return looked, False
-        if audits <= next_error:
-            return max(audits, looked), True
-        looked = next_error + 1
-    return looked, False
+        if audits > n:
+            return None
+        if k >= len(errors) or audits <= errors[k]:
+            return audits
+    return None
+
+
+def _is_certified(
+    numbers: Numbers, region: int, errors: list[int], n: int, k: int, audited: NDArray[np.bool_]
+) -> bool:
+    """Return whether at most α of the labels left are wrong, by the evidence of the first n audits."""
+    protocol, size = numbers.protocol, numbers.sizes[region]
+    asked = int(audited.sum())
+    wrong = k + sum(bool(audited[at]) for at in errors[k:])
+    allowed = allowed_errors(size, protocol.alpha, asked) + wrong
+    reference = allowed_errors(size, protocol.alpha) + 1
+    ends = [*errors[:k], n]
+    return any(
+        log_evidence(size, end, count, allowed, reference) >= -math.log(protocol.delta_errors)
+        for count, end in enumerate(ends)
+    )
 
 
 def run_planned(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers) -> Run:

@@ -1,0 +1,156 @@
+"""Certificates over arrays: simulation, plan, stream and the accuracy of a whole pool."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verification.certificates.decision import Audits, decide
+from verification.certificates.protocol import PLANNED, Protocol
+from verification.certificates.spending import Numbers, next_audits
+from workers.evaluation.certificates import StreamMonitor, make_plan, pool_accuracy, run_planned, run_watched
+
+
+def run_stepwise(order: list[int], wrong: np.ndarray, numbers: Numbers) -> tuple[int, int, int, int]:
+    """Ask one image after another as the product does; return size, audits, left and wrong labels left."""
+    state: list[int | None] = [None] * len(order)
+    while True:
+        audits = Audits(order, state)
+        result = decide(numbers.protocol, len(wrong), audits)
+        chosen = next_audits(numbers, result, audits, 1)
+        if not chosen:
+            break
+        state[chosen[0]] = int(wrong[order[chosen[0]]])
+    region = result.certified
+    size = region.size if region else 0
+    asked = {order[t] for t, s in enumerate(state) if s is not None}
+    wrong_left = sum(bool(wrong[rank]) for rank in range(size) if rank not in asked)
+    if region:
+        assert region.left == size - len([rank for rank in asked if rank < size])
+    return size, sum(s is not None for s in state), region.left if region else 0, wrong_left
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.02, 0.1]), st.sampled_from([40, 80]))
+def test_the_simulation_follows_the_rules_of_the_product(seed: int, rate: float, limit: int) -> None:
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(250) < rate * np.linspace(0, 2, 250)
+    order = rng.permutation(250)
+    numbers = Numbers(Protocol(0.1, 0.1, limit, (0.4, 0.6, 0.8, 1.0)), 250)
+    run = run_watched(order, wrong, numbers)
+    assert (run.size, run.audits, run.left, run.wrong_left) == run_stepwise(order.tolist(), wrong, numbers)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.02, 0.1]))
+def test_the_planned_simulation_follows_the_rules_of_the_product(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(250) < rate * np.linspace(0, 2, 250)
+    order = rng.permutation(250)
+    numbers = Numbers(Protocol(0.1, 0.1, 70, (0.4, 0.6, 0.8), PLANNED), 250)
+    run = run_planned(order, wrong, numbers)
+    assert (run.size, run.audits, run.left, run.wrong_left) == run_stepwise(order.tolist(), wrong, numbers)
+
+
+@pytest.mark.parametrize("kind", ["watched", PLANNED])
+@pytest.mark.parametrize("errors", [0.1, 0.13, 0.2])
+def test_pools_on_the_edge_are_wrongly_certified_in_delta_at_most(kind: str, errors: float) -> None:
+    """Half of the regions hold the statement just before the audits and half of them just do not."""
+    delta, runs = 0.2, 1500
+    rng = np.random.default_rng(7)
+    numbers = Numbers(Protocol(0.1, delta, 60, (0.4, 0.5, 0.6, 0.8, 1.0), kind), 200)
+    run = run_watched if kind == "watched" else run_planned
+    wrong = np.zeros(200, bool)
+    wrong[:: round(1 / errors)] = True
+    bad = 0
+    for _ in range(runs):
+        end = run(rng.permutation(200), wrong, numbers)
+        bad += end.wrong_left > 0.1 * end.left
+    assert bad / runs <= delta + 3 * math.sqrt(delta * (1 - delta) / runs)
+
+
+def test_a_plan_knows_its_price() -> None:
+    rng = np.random.default_rng(0)
+    confidence = 1 - rng.beta(0.2, 8, 3000) * 0.3
+    audited = rng.choice(confidence, 60)
+    plan = make_plan(confidence, audited, np.ones(60, bool), alphas=(0.02, 0.05), limits=(200, 400), runs=60)
+    assert {(c.protocol.alpha, c.protocol.limit) for c in plan.curve} == {
+        (0.02, 200), (0.02, 400), (0.05, 200), (0.05, 400),
+    }  # fmt: skip
+    for choice in plan.curve:
+        assert choice.images[0] <= choice.images[1] <= choice.images[2] <= 3000
+        assert choice.audits[2] <= choice.protocol.limit
+        assert choice.minutes == pytest.approx(choice.audits[1] * 4 / 60)
+    assert plan.best(0.05).answers <= plan.best(0.02).answers
+    bad = make_plan(confidence, audited, np.arange(60) % 4 > 0, alphas=(0.02,), limits=(200,), runs=60)
+    assert bad.expected_errors > 5 * plan.expected_errors
+    assert bad.best(0.02).answers > plan.best(0.02).answers
+
+
+def test_a_plan_without_candidates_or_audits() -> None:
+    assert make_plan([], [], [], limits=(100,)).best(0.02).images == (0, 0, 0)
+    assert make_plan([0.99] * 50, [], [], alphas=(0.05,), limits=(10,), runs=20).best(0.05).granted == 0
+    with pytest.raises(ValueError, match="two"):
+        make_plan([0.9], [0.9], [True, False])
+
+
+@given(st.lists(st.booleans(), max_size=12), st.sampled_from([0.02, 0.3]))
+def test_the_evidence_of_a_stream_is_a_supermartingale_at_alpha(errors: list[bool], alpha: float) -> None:
+    state = StreamMonitor(alpha, 0.05).extend(errors)
+    after = alpha * state.update(True).evidence + (1 - alpha) * state.update(False).evidence
+    assert after == pytest.approx(state.evidence, rel=1e-9)
+    assert state.update(True).evidence >= state.update(False).evidence
+
+
+def test_a_good_stream_seldom_raises_an_alarm_and_a_bad_one_soon_does() -> None:
+    rng = np.random.default_rng(3)
+    alarms = [StreamMonitor(0.05, 0.1).extend(rng.random(400) < 0.05).alarm for _ in range(300)]
+    assert np.mean(alarms) <= 0.1 + 3 * math.sqrt(0.09 / 300)
+    state = StreamMonitor(0.02, 0.05).extend([False] * 300)
+    assert not state.alarm and state.since == 0
+    state = state.extend(rng.random(150) < 0.25)
+    assert state.alarm
+    assert 280 < state.since < 330
+
+
+@pytest.mark.parametrize("alpha, delta", [(0, 0.05), (0.02, 0), (1, 0.05), (0.02, 1)])
+def test_streams_without_a_promise_are_refused(alpha: float, delta: float) -> None:
+    with pytest.raises(ValueError):
+        StreamMonitor(alpha, delta)
+
+
+def test_the_accuracy_of_a_pool_weights_audits_by_confidence() -> None:
+    """Reviewers took the hard images: what is left is easier than the audit sample."""
+    confidence = np.repeat([0.6, 0.99], [20, 80])
+    right = np.r_[np.tile([True, False], 10), np.ones(80, bool)]
+    figure = pool_accuracy(confidence, right, np.repeat([0.6, 0.99], [100, 900]), by_people=1000)
+    assert figure.machine == pytest.approx(0.95, abs=0.005)
+    assert figure.value == pytest.approx(0.975, abs=0.003)
+    assert figure.low < figure.value < figure.high <= 1
+    assert figure.low >= 0.5  # people's labels count as right
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.5, 0.8, 1.0]), st.booleans()), max_size=80),
+    st.lists(st.sampled_from([0.1, 0.5, 0.8, 1.0]), max_size=60),
+    st.integers(0, 50),
+)
+def test_the_accuracy_of_any_pool_lies_in_its_interval(
+    audits: list[tuple[float, bool]], waiting: list[float], by_people: int
+) -> None:
+    figure = pool_accuracy([c for c, _ in audits], [r for _, r in audits], waiting, by_people)
+    assert 0 <= figure.low <= figure.high <= 1
+    if figure.value is not None:
+        assert figure.low - 1e-12 <= figure.value <= figure.high + 1e-12
+    assert figure.by_machine == len(waiting)
+
+
+def test_bad_arrays_of_a_pool_are_refused() -> None:
+    with pytest.raises(ValueError):
+        pool_accuracy([0.5], [], [], 0)
+    with pytest.raises(ValueError):
+        pool_accuracy([], [], [], -1)
