@@ -25,6 +25,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
 from mekiki.learning.services import open_predictions
+from mekiki.quality.models import Certificate
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from tests.roles import set_fixed
 
@@ -281,6 +282,19 @@ class ConfirmedLabelFactory(factory.django.DjangoModelFactory):
     audited_at = factory.LazyAttribute(
         lambda o: timezone.now() - timedelta(days=1) if o.audit_label else None
     )
+
+
+class CertificateFactory(factory.django.DjangoModelFactory):
+    """A certificate that is being frozen. quality.services.certificates makes one that has images."""
+
+    class Meta:
+        model = Certificate
+
+    dataset = factory.SubFactory(DatasetFactory)
+    version = factory.Sequence(lambda n: n + 1)
+    alpha = 0.05
+    delta = 0.05
+    created_by = factory.SubFactory(UserFactory)
 
 
 class JobFactory(factory.django.DjangoModelFactory):

@@ -31,6 +31,7 @@ from mekiki.learning import services as learning
 from mekiki.learning.models import EncoderChange, TrainingRun
 from mekiki.review import searching
 from mekiki.review import services as review
+from tests.accounts.quality_cases import QUALITY_CASES
 from tests.architecture.test_service_permissions import (
     EXCEPTIONS,
     MEKIKI,
@@ -403,6 +404,7 @@ CASES: dict[str, Case] = {
     ),
     "review/services/resolving.py:set_aside": (review.set_aside, "reviewer", flag_arguments()),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
+    **QUALITY_CASES,
 }
 
 

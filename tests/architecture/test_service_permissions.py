@@ -57,6 +57,7 @@ EXCEPTIONS = {
     "learning/services/heads.py": {"promote": OF_A_JOB, "record_head": OF_A_JOB},
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
+    "quality/services/certificates/starting.py": {"request_work": PART},
     "review/services/decisions.py": {"request_follow_up_work": PART},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},

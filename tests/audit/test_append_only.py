@@ -18,6 +18,7 @@ from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.datasets.models import AuditShareChange, ChangedFile
 from mekiki.learning.models import EmbeddingRemoval
+from mekiki.quality.models import CertificateAudit, CertificateCheck, CertificateImage
 from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
 from tests.roles import as_owner, made_at
@@ -44,12 +45,16 @@ EVIDENCE = {
     "learning_evaluation": "the accuracy that was stated",
     "learning_head": "the head behind a prediction",
     "learning_headtraininglabel": "what it was trained on",
+    "quality_certificateaudit": "which images were drawn to test a certificate",
+    "quality_certificatecheck": "what the test of a certificate stated",
+    "quality_certificateimage": "the frozen predictions of a certificate",
     "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
 # Rows that stay. Some of their columns are fixed from the start or from a certain moment.
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
+    "quality_certificate": "its protocol is fixed from the start",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
@@ -64,7 +69,7 @@ MUTABLE = {
     "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
     "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
-    "jobs_inhand",
+    "jobs_inhand", "quality_machinelabel",
     "review_lease", "review_referenceimage",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
@@ -139,6 +144,18 @@ def rows(signing_key: Any) -> None:
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
     ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
     EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
+    certificate = factories.CertificateFactory(dataset=judged.dataset)
+    image = judged.images[0]
+    CertificateImage.objects.create(
+        certificate=certificate, image=image, label=judged.labels[0], confidence=1, critical_probability=0,
+        rank=1, audit_position=1,
+    )  # fmt: skip
+    item = factories.QueueItemFactory(dataset=judged.dataset, image=image, state="done")
+    CertificateAudit.objects.create(certificate=certificate, number=1, image=image, item=item)
+    CertificateCheck.objects.create(
+        certificate=certificate, audits=1, errors=0, unresolved=0, regions=[1], region_audits=[1],
+        region_errors=[0], p_values=[0.5], certified=0,
+    )  # fmt: skip
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
@@ -244,6 +261,9 @@ DATED = {
     "learning_encoderprobe": "created_at",
     "learning_evaluation": "created_at",
     "learning_head": "created_at",
+    "quality_certificate": "created_at",
+    "quality_certificateaudit": "drawn_at",
+    "quality_certificatecheck": "created_at",
     "review_auditretirement": "retired_at",
     "review_decision": "created_at",
 }
@@ -271,6 +291,7 @@ def test_the_database_sets_the_times() -> None:
         ),
         "exports_labelset": lambda **time: make_label_set(**time),
         "labeling_promptset": factories.PromptSetFactory,
+        "quality_certificate": factories.CertificateFactory,
         "learning_encoder": factories.EncoderFactory,
         "learning_evaluation": factories.EvaluationFactory,
         "learning_head": factories.HeadFactory,

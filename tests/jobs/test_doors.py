@@ -30,6 +30,7 @@ from mekiki.labeling.services import set_schema
 from mekiki.learning.models import Embedding
 from mekiki.learning.search import index, maintain_search
 from mekiki.learning.services import request_encoding, request_scheduled_training
+from mekiki.quality.services import certificates
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -42,6 +43,7 @@ from tests.factories import (
 from tests.jobs.watch import Watch
 from tests.review_setup import Station
 from tests.vectors import embedded
+from verification.certificates.protocol import Protocol
 from workers.runner import run_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -196,6 +198,11 @@ def freeze_again(world: World) -> None:
     world.post("label-set-retry", label_set.version)
 
 
+def start_a_certificate(world: World) -> None:
+    protocol = Protocol(alpha=0.05, delta=0.05, limit=100)
+    certificates.start(dataset=world.dataset, user=world.admin, protocol=protocol)
+
+
 def seal_by_browser(world: World) -> None:
     world.client.post(reverse("seals-ask"), {"act": "seal"})
 
@@ -254,6 +261,7 @@ REQUESTS: dict[Callable[[World], None], Kind | None] = {
     change_a_window: Kind.REBUILD_PICTURES,
     freeze: Kind.FREEZE,
     freeze_again: Kind.FREEZE,
+    start_a_certificate: Kind.CERTIFY,
     seal_by_browser: Kind.SEAL,
     check_seals_by_browser: Kind.CHECK_SEALS,
     seal_on_schedule: Kind.SEAL,
@@ -336,5 +344,6 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/services/encoder_upkeep.py",  # remove_embeddings
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
+        "quality/services/certificates/starting.py",  # start_a_certificate
         "review/services/queue.py",  # answer_an_image, request_the_next_image
     }

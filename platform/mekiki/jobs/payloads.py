@@ -97,6 +97,13 @@ class VerifyHeadPayload(Payload):
 
 
 @dataclass(frozen=True)
+class CertifyPayload(Payload):
+    """`certificate`: the id of the certificate whose next step is due."""
+
+    certificate: int
+
+
+@dataclass(frozen=True)
 class RebuildPicturesPayload(Payload):
     """`window`: the id of the pixel window, None for the images of old versions.
 

@@ -12,6 +12,7 @@ from mekiki.labeling.models import Label
 Counter = Callable[[list[int]], dict[int, int]]
 _COUNTERS: dict[str, Counter] = {}
 _AFTER_RESTORING: list[Callable[[Label], None]] = []
+_AFTER_SCHEMA_CHANGE: list[Callable[[Label, str], None]] = []
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,21 @@ def run_restore_hooks(label: Label) -> None:
     """Call the registered functions for a label that was just restored."""
     for act in _AFTER_RESTORING:
         act(label)
+
+
+def register_schema_hook(act: Callable[[Label, str], None]) -> None:
+    """Register a function to call after a label was archived, restored or marked as critical.
+
+    It gets the label and the change ("archived", "restored" or "critical"), in the same transaction. Called
+    by an app when it is ready.
+    """
+    _AFTER_SCHEMA_CHANGE.append(act)
+
+
+def run_schema_hooks(label: Label, change: str) -> None:
+    """Call the registered functions for a label that was just archived, restored or marked as critical."""
+    for act in _AFTER_SCHEMA_CHANGE:
+        act(label, change)
 
 
 def effects_of(labels: Iterable[Label]) -> list[ArchivingEffects]:

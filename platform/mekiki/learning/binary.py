@@ -24,6 +24,7 @@ TRAILER = b"\xff\xff"
 # Bytes of rows in one chunk.
 CHUNK = 4 << 20
 
+INT4 = np.dtype(">i4")
 INT8 = np.dtype(">i8")
 FLOAT8 = np.dtype(">f8")
 UUID = np.dtype([("first", ">u8"), ("second", ">u8")])

@@ -5,3 +5,16 @@ class QualityConfig(AppConfig):
     name = "mekiki.quality"
     label = "quality"
     verbose_name = "Quality"
+
+    def ready(self) -> None:
+        """Register what follows an answer to an audit, and what suspends a certificate."""
+        from mekiki.labeling.effects import register_schema_hook
+        from mekiki.learning.hooks import register_promotion_hook
+        from mekiki.quality import certificates, following
+        from mekiki.review.hooks import register_answer_hook, register_settled_images
+        from mekiki.review.models import Stream
+
+        register_answer_hook(Stream.CERTIFY, following.after_answer)
+        register_settled_images(certificates.machine_labelled_ids)
+        register_promotion_hook(following.after_promotion)
+        register_schema_hook(following.after_schema_change)

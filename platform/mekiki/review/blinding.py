@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.models import AUDIT_UNDO_PERIOD, BLIND_STREAMS, ConfirmedLabel, QueueItem
+from mekiki.review.models import AUDIT_UNDO_PERIOD, BLIND_STREAMS, ConfirmedLabel, QueueItem, Stream
 from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
 # Above this number pages show "more than", so that the count stays fast.
@@ -54,12 +54,12 @@ def _waiting(dataset: Dataset) -> Q:
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
     """Return the confirmed labels of images that hide nothing.
 
-    Images whose label or audit answer is archived are left out, because they are audited again.
+    Images whose label or audit answer is archived are left out, because they are audited again. Images that
+    were judged for a certificate only are left out too, because their turn in the audit sample still comes.
     """
     # An answer in the future was given before the clock was set back. Its grace period is treated as over.
-    judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(
-        audited_at__gt=Now() - AUDIT_UNDO_PERIOD, audited_at__lte=Now()
-    )
+    judged = ConfirmedLabel.objects.filter(dataset=dataset).exclude(stream=Stream.CERTIFY)
+    judged = judged.exclude(audited_at__gt=Now() - AUDIT_UNDO_PERIOD, audited_at__lte=Now())
     archived = list(
         Label.objects.filter(dataset=dataset, archived_at__isnull=False).values_list("pk", flat=True)
     )

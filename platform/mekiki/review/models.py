@@ -21,10 +21,11 @@ class Stream(models.TextChoices):
     AUDIT = "audit", _("audit")
     GOLD = "gold", _("gold")
     RECHECK = "recheck", _("review again")
+    CERTIFY = "certify", _("certificate audit")
 
 
 # No prediction is shown for these streams, because the answer must not depend on it.
-BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD)
+BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD, Stream.CERTIFY)
 # The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
 # answer is undone within this time, the next answer is used for the audit. After this time the first answer
 # is used.

@@ -18,6 +18,7 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import has_champion
+from mekiki.review.hooks import settled_image_ids
 from mekiki.review.models import (
     BLIND_STREAMS,
     ConfirmedLabel,
@@ -241,7 +242,8 @@ def audits_under_archived_labels(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
 def reviewed_image_ids(dataset: Dataset) -> set[int]:
     """Return the ids of images that need no further review.
 
-    These images are labelled, flagged, set aside, or have all decisions that their overlap requires. An image
+    These images are labelled, flagged, set aside, labelled by machine under a certificate, or have all
+    decisions that their overlap requires. An image
     with an archived label or audit label is reviewed again. Its true active label is not known, no head is
     trained on it, and without these images the audit sample would not be random.
     """
@@ -257,7 +259,22 @@ def reviewed_image_ids(dataset: Dataset) -> set[int]:
     # These images were already reviewed again, and were flagged or the reviewers did not agree.
     since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
     settled = {image for image, item in since if item > (outdated[image] or 0)}
-    return labelled | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
+    answered = labelled | (set(done.values_list("image_id", flat=True)) - (set(outdated) - settled))
+    return (answered | settled_image_ids(dataset)) - _open_audits(dataset)
+
+
+def _open_audits(dataset: Dataset) -> set[int]:
+    """Return the ids of images of the audit reserve that were judged for a certificate only.
+
+    A certificate draws more of the confident images. Without a review in their own turn, the audit sample
+    would contain fewer of these images and would not be random.
+    """
+    judged = ConfirmedLabel.objects.filter(dataset=dataset, stream=Stream.CERTIFY)
+    judged = judged.filter(image__audit_key__lt=dataset.audit_fraction)
+    for last, share in reserve_limits(dataset):
+        judged = judged.exclude(image__lte=last, image__audit_key__gte=share)
+    audited = QueueItem.objects.filter(image=OuterRef("image"), stream=Stream.AUDIT)
+    return set(judged.exclude(Exists(audited)).values_list("image_id", flat=True))
 
 
 def waiting_count(dataset: Dataset) -> int:

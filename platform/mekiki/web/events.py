@@ -21,6 +21,7 @@ from mekiki.web.messages import EVENT_NAMES, EVENTS, JOB_ACTS
 GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
+    "certificates": ("certificate.",),
     "schema": ("label.", "prompts.", "reference_image."),
     "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
@@ -48,6 +49,7 @@ def group_label(code: str) -> str:
     return {
         "answers": _("Answers"),
         "learning": _("Heads and training"),
+        "certificates": _("Certificates"),
         "schema": _("Labels and prompts"),
         "data": _("Images and label sets"),
         "people": _("People"),

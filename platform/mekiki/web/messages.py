@@ -70,6 +70,20 @@ EVENTS.add("encoder.removal_requested", gettext_noop("Removal of embeddings requ
 EVENTS.add("encoder.embeddings_removed", gettext_noop("Embeddings removed"))
 EVENTS.add("schedule.set", gettext_noop("Schedule of training set"))
 EVENTS.add("schedule.cleared", gettext_noop("Schedule of training switched off"))
+EVENTS.add("certificate.started", gettext_noop("Certificate %(version)s started"))
+EVENTS.add("certificate.frozen", gettext_noop("Certificate %(version)s frozen: %(candidates)s candidates"))
+EVENTS.add("certificate.audits_drawn", gettext_noop("Certificate %(version)s: %(drawn)s audits drawn"))
+EVENTS.add(
+    "certificate.ended",
+    gettext_noop("Audit of certificate %(version)s ended: %(certified)s images certified"),
+)
+EVENTS.add("certificate.cancelled", gettext_noop("Certificate %(version)s cancelled"))
+EVENTS.add("certificate.accepted", gettext_noop("Certificate %(version)s accepted"))
+EVENTS.add(
+    "certificate.labels_set", gettext_noop("Certificate %(version)s: %(labels)s labels set by machine")
+)
+EVENTS.add("certificate.suspended", gettext_noop("Certificate %(version)s suspended"))
+EVENTS.add("certificate.revoked", gettext_noop("Certificate %(version)s revoked"))
 EVENTS.add("label_set.requested", gettext_noop("Label set requested"))
 EVENTS.add("label_set.frozen", gettext_noop("Label set frozen"))
 EVENTS.add("label_set.downloaded", gettext_noop("Label set downloaded"))

@@ -239,7 +239,10 @@ def _check(candidates: int, audits: Audits) -> None:
     if len(audits.rank) != len(audits.state) or len(audits.critical) not in (0, len(audits.rank)):
         raise ValueError("the sequences of the audits must have the same length")
     ranks = [*audits.rank, *audits.others]
-    if len(set(ranks)) != len(ranks):
+    asked = [rank for rank, state in zip(audits.rank, audits.state, strict=True) if state is not None]
+    if len(set(audits.rank)) != len(audits.rank) or len({*asked, *audits.others}) != len(asked) + len(
+        audits.others
+    ):
         raise ValueError("an image is decided twice")
     if any(not 0 <= rank < candidates for rank in ranks):
         raise ValueError("an audited image is no candidate")

@@ -35,7 +35,7 @@ SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
 HUMAN = "human"
 MACHINE = "machine"
-STREAMS = ("uncertain", "diverse", "audit", "gold", "recheck")
+STREAMS = ("uncertain", "diverse", "audit", "gold", "recheck", "certify")
 
 # The fields of a row of labels.jsonl, in their order.
 FIELDS = (

@@ -10,7 +10,7 @@ from mekiki.accounts.models import User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
-from mekiki.labeling.effects import effects_of, labels_with_effects, run_restore_hooks
+from mekiki.labeling.effects import effects_of, labels_with_effects, run_restore_hooks, run_schema_hooks
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import archived_by_name, last_position
 from mekiki.labeling.text import MAX_LABELS, name_key
@@ -98,6 +98,8 @@ def change_label(label: Label, user: User, **fields: Any) -> Label:
         target=label,
         data={"name": label.name, "from": was, "to": changed},
     )
+    if changed.get("critical"):
+        run_schema_hooks(label, "critical")
     return label
 
 
@@ -112,6 +114,7 @@ def store_archiving(label: Label, user: User) -> None:
         target=label,
         data=_archiving_event_data(label),
     )
+    run_schema_hooks(label, "archived")
 
 
 def store_restoring(label: Label, user: User, position: int) -> None:
@@ -123,6 +126,7 @@ def store_restoring(label: Label, user: User, position: int) -> None:
     label.is_none = label.is_none and not others.exists()
     label.save(update_fields=["archived_at", "position", "is_none"])
     run_restore_hooks(label)
+    run_schema_hooks(label, "restored")
     record(
         kind="label.restored",
         actor=user,

@@ -14,6 +14,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import PromptSet
 from mekiki.learning import reasons
 from mekiki.learning.accuracy import COUNT_COLUMNS, AuditCounts
+from mekiki.learning.hooks import run_promotion_hooks
 from mekiki.learning.models import (
     Champion,
     Encoder,
@@ -153,6 +154,7 @@ def promote(*, head: Head, reason: dict[str, Any] | str, user: User | None = Non
             "reason": why,
         },
     )
+    run_promotion_hooks(head)
 
 
 @transaction.atomic

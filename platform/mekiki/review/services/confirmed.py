@@ -138,15 +138,26 @@ def _audit_answer(given: list[Decision]) -> tuple[Label | None, datetime | None]
     blind.sort(key=lambda d: (d.item_id is None, d.item_id or 0, d.pk))
     answers = []
     for _item, of_item in groupby(blind, key=lambda d: d.item_id):
-        group = [d for d in of_item if not _was_undone_blind(d)]
-        wanted = group[0].item.overlap if group and group[0].item else 1
-        deciding = _first_deciding_decision(group, wanted)
-        if deciding is not None:
-            last = max(d.created_at for d in first_by_reviewer(group)[:wanted])
-            answers.append((cast(Label, deciding.label), last))
+        answer = blind_answer(of_item)
+        if answer is not None:
+            answers.append(answer)
     in_use = [answer for answer in answers if answer[0].archived_at is None]
     kept = in_use or answers
     return kept[0] if kept else (None, None)
+
+
+def blind_answer(of_item: Iterable[Decision]) -> tuple[Label, datetime] | None:
+    """Return (label, time) of the blind answer to one item, or None before its reviewers agree on a label.
+
+    `of_item` are all label decisions of the item in the order of their creation, read with `superseded_by`,
+    `label` and `item`. An answer that was undone before the prediction could be seen is ignored.
+    """
+    group = [d for d in of_item if not _was_undone_blind(d)]
+    wanted = group[0].item.overlap if group and group[0].item else 1
+    deciding = _first_deciding_decision(group, wanted)
+    if deciding is None:
+        return None
+    return cast(Label, deciding.label), max(d.created_at for d in first_by_reviewer(group)[:wanted])
 
 
 def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:

@@ -17,6 +17,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
+from mekiki.review.hooks import run_answer_hook
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
@@ -323,6 +324,8 @@ def request_follow_up_work(dataset: Dataset, user: User, decision: Decision) -> 
 def _request_follow_up(dataset: Dataset, user: User, decision: Decision) -> None:
     decision.waiting = waiting_count(dataset)
     request_due_work(dataset, decision.waiting, user)
+    if decision.item is not None:
+        run_answer_hook(decision.item, user)
 
 
 def is_flagged(item: QueueItem) -> bool:

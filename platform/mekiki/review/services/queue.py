@@ -45,10 +45,11 @@ def fill_queue(
     """Replace the untouched waiting items with the given images, in their order.
 
     Return the number of added items. A waiting item stays if it has an active lease or decisions, if its flag
-    was undone, if a person requested it or sent it to a reviewer, or if it is an audit item that was ever
-    leased. Images of other datasets, images that still wait, and images with an active label are skipped. An
-    image with an active label is not skipped if its stream is in REVIEW_LABELLED_STREAMS or if its audit
-    label is archived. Raises ValueError if the lengths differ.
+    was undone, if a person requested it or sent it to a reviewer, if it is an audit item that was ever
+    leased, or if a certificate drew it. Images of other datasets, images that still wait, and images with an
+    active label are skipped. An image with an active label is not skipped if its stream is in
+    REVIEW_LABELLED_STREAMS, if its audit label is archived, or if the audit draws an image that was judged
+    for a certificate only. Raises ValueError if the lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -72,7 +73,7 @@ def fill_queue(
     ever_leased = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
     replaceable = waiting.filter(
         ~Exists(live), ~Exists(decided), ~put_back, ~asked_again, ~ever_leased, assigned_to=None
-    )
+    ).exclude(stream=Stream.CERTIFY)
     withdrawn = replaceable.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
@@ -82,7 +83,10 @@ def fill_queue(
     waiting_images = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
     repeated = audits_under_archived_labels(dataset).values("pk")
-    labelled = set(labels.exclude(pk__in=repeated).values_list("image_id", flat=True))
+    labels = labels.exclude(pk__in=repeated)
+    labelled = set(labels.values_list("image_id", flat=True))
+    # An answer for a certificate is no audit answer, so the audit may still draw the image.
+    certified = set(labels.filter(stream=Stream.CERTIFY).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
     items = [
         QueueItem(
@@ -97,7 +101,11 @@ def fill_queue(
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
         if image_id in known
         and image_id not in waiting_images
-        and (image_id not in labelled or stream in REVIEW_LABELLED_STREAMS)
+        and (
+            image_id not in labelled
+            or stream in REVIEW_LABELLED_STREAMS
+            or (stream == Stream.AUDIT and image_id in certified)
+        )
     ]
     # An undo can put an image into the queue at the same time. Then no second item is created.
     QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)

@@ -11,6 +11,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
+from mekiki.review.hooks import run_answer_hook
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
@@ -80,6 +81,9 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
     if item is not None:
         _requeue_and_lease(dataset, user, item)
     record_decision(decision, item)
+    if item is not None:
+        answered = item
+        transaction.on_commit(lambda: run_answer_hook(answered, user), robust=True)
     return decision
 
 

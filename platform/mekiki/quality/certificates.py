@@ -1,0 +1,48 @@
+"""Queries of certificates and machine labels."""
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from mekiki.datasets.models import Dataset
+from mekiki.quality.models import Certificate, MachineLabel
+from mekiki.review.models import ConfirmedLabel
+from verification.certificates.protocol import Protocol
+
+RUNNING_STATES = (Certificate.State.FREEZING, Certificate.State.AUDITING, Certificate.State.ACCEPTING)
+
+# States in which the machine labels of a certificate are valid.
+LABEL_STATES = (Certificate.State.ACCEPTED, Certificate.State.SUSPENDED)
+
+
+def running_certificate(dataset: Dataset) -> Certificate | None:
+    """Return the certificate that is being frozen, audited or accepted, or None."""
+    return Certificate.objects.filter(dataset=dataset, state__in=RUNNING_STATES).first()
+
+
+def protocol_of(certificate: Certificate) -> Protocol:
+    """Return the protocol of a certificate, as its columns hold it."""
+    return Protocol.from_json({name: getattr(certificate, name) for name in Protocol.__dataclass_fields__})
+
+
+def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
+    """Return the machine labels of a certificate that was not revoked.
+
+    Images that a person has labelled are left out, and so are labels that are critical or archived now. The
+    labels of a suspended certificate stay valid, because its statement was tested on frozen predictions.
+    """
+    rows = MachineLabel.objects.filter(
+        dataset=dataset,
+        certificate__state__in=LABEL_STATES,
+        label__critical=False,
+        label__archived_at__isnull=True,
+    )
+    return rows.exclude(Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))))
+
+
+def machine_labelled_ids(dataset: Dataset) -> set[int]:
+    """Return the ids of the images with a valid machine label."""
+    return set(valid_machine_labels(dataset).values_list("image_id", flat=True))
+
+
+def attempts_before(certificate: Certificate) -> int:
+    """Return how many certificates of the dataset were started before this one, with any result."""
+    return Certificate.objects.filter(dataset=certificate.dataset_id, version__lt=certificate.version).count()

@@ -1,0 +1,218 @@
+"""The end of a certificate's audit, and what follows: labels are accepted, suspended or revoked."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.access import require_role
+from mekiki.accounts.models import Role, User
+from mekiki.audit.services import record
+from mekiki.config import clock
+from mekiki.datasets.models import Dataset
+from mekiki.learning.models import Head
+from mekiki.quality.audit_state import read_audit_state
+from mekiki.quality.models import Certificate
+from mekiki.quality.services.certificates.auditing import record_check
+from mekiki.quality.services.certificates.starting import request_work
+from mekiki.quality.stop_reasons import StopReason
+from mekiki.review.services.certificate_audits import withdraw_certificate_audits
+
+_State = Certificate.State
+
+
+def _locked(certificate: Certificate, *states: str) -> Certificate:
+    """Lock and return the certificate. Raises ValidationError if it is in none of the states."""
+    certificate = (
+        Certificate.objects.select_for_update(of=("self",))
+        .select_related("dataset", "head")
+        .get(pk=certificate.pk)
+    )
+    if certificate.state not in states:
+        raise ValidationError(
+            _("The certificate is in another state now (%(state)s). Nothing was changed.")
+            % {"state": certificate.get_state_display()}
+        )
+    return certificate
+
+
+@transaction.atomic
+def end_audit(*, certificate: Certificate, user: User | None) -> Certificate:
+    """End the audit by the answers so far, reveal the seed, and return the certificate.
+
+    The result is PASSED with the largest certified region, or FAILED if no region is certified. Items that
+    still wait are withdrawn. user: the admin who ends a watched audit, or None for a planned audit that is
+    complete.
+
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the audit does not run, or
+    if a user ends a planned audit before its last answer.
+    """
+    if user is not None:
+        require_role(user, certificate.dataset, Role.ADMIN)
+    certificate = _locked(certificate, _State.AUDITING)
+    check = record_check(certificate=certificate, figures=read_audit_state(certificate).figures)
+    if user is not None and certificate.test == Certificate.Test.PLANNED:
+        raise ValidationError(
+            _(
+                "A planned audit ends by itself after its last answer. Nothing was changed; cancel the "
+                "certificate if it is not needed any more."
+            )
+        )
+    certificate.region, certificate.audits, certificate.errors = check.certified, check.audits, check.errors
+    certificate.state = _State.PASSED if certificate.region else _State.FAILED
+    certificate.ended_at = clock.now()
+    certificate.save(update_fields=["region", "audits", "errors", "state", "ended_at"])
+    withdraw_certificate_audits(dataset=certificate.dataset)
+    record(
+        kind="certificate.ended",
+        actor=user,
+        dataset=certificate.dataset,
+        target=certificate,
+        data={
+            "version": certificate.version,
+            "seed": bytes(certificate.seed or b"").hex(),
+            "certified": certificate.region,
+            "candidates": certificate.candidates,
+            "audits": certificate.audits,
+            "errors": certificate.errors,
+        },
+    )
+    return certificate
+
+
+@transaction.atomic
+def cancel(*, certificate: Certificate, user: User) -> Certificate:
+    """Cancel a certificate before its audit ended, and return it. The seed is revealed.
+
+    The cancelled attempt stays on record: each attempt has its own risk δ, and pages show their number.
+    Raises PermissionDenied if the user is not an admin, and ValidationError if the audit has ended.
+    """
+    require_role(user, certificate.dataset, Role.ADMIN)
+    certificate = _locked(certificate, _State.FREEZING, _State.AUDITING)
+    certificate.state = _State.CANCELLED
+    certificate.stopped_at = clock.now()
+    certificate.stop_reason = StopReason.BY_ADMIN
+    certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
+    withdraw_certificate_audits(dataset=certificate.dataset)
+    record(
+        kind="certificate.cancelled",
+        actor=user,
+        dataset=certificate.dataset,
+        target=certificate,
+        data={"version": certificate.version, "seed": bytes(certificate.seed or b"").hex()},
+    )
+    return certificate
+
+
+@transaction.atomic
+def accept(*, certificate: Certificate, user: User) -> Certificate:
+    """Accept a certified region: a job sets the labels of its images by machine. Return the certificate.
+
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the certificate is not
+    certified, or if another head is in use now.
+    """
+    require_role(user, certificate.dataset, Role.ADMIN)
+    certificate = _locked(certificate, _State.PASSED)
+    in_use = getattr(certificate.dataset, "champion", None)
+    if in_use is None or in_use.head_id != certificate.head_id:
+        raise ValidationError(
+            _(
+                "Another head is in use now, so the labels of this certificate cannot be set. The "
+                "certificate is kept; start a new one for the head in use."
+            )
+        )
+    result = read_audit_state(certificate).result
+    if result.certified is None or result.certified.size < certificate.region:
+        raise ValidationError(
+            _(
+                "People have labelled more images of this pool than the protocol allows, so the statement "
+                "does not hold for the rest. Nothing was changed; start a new certificate."
+            )
+        )
+    certificate.state = _State.ACCEPTING
+    certificate.save(update_fields=["state"])
+    record(
+        kind="certificate.accepted",
+        actor=user,
+        dataset=certificate.dataset,
+        target=certificate,
+        data={"version": certificate.version, "images": certificate.region},
+    )
+    request_work(certificate=certificate, user=user)
+    return certificate
+
+
+@transaction.atomic
+def mark_accepted(*, certificate: Certificate, accepted: int) -> Certificate | None:
+    """Mark a certificate whose labels are all set. Return it, or None if it was stopped meanwhile.
+
+    accepted: how many labels it set.
+    """
+    certificate = Certificate.objects.select_for_update(of=("self",)).get(pk=certificate.pk)
+    if certificate.state != _State.ACCEPTING:
+        return None
+    # Only one certificate sets the labels of a dataset, so that each machine label has one statement.
+    earlier = Certificate.objects.filter(
+        dataset=certificate.dataset, state__in=[_State.ACCEPTED, _State.SUSPENDED]
+    )
+    for one in earlier.exclude(pk=certificate.pk).select_for_update(of=("self",)):
+        _stop(one, _State.REVOKED, StopReason.REPLACED, None)
+    certificate.state = _State.ACCEPTED
+    certificate.accepted = accepted
+    certificate.accepted_at = clock.now()
+    certificate.save(update_fields=["state", "accepted", "accepted_at"])
+    record(
+        kind="certificate.labels_set",
+        dataset=certificate.dataset,
+        target=certificate,
+        data={"version": certificate.version, "labels": accepted},
+    )
+    return certificate
+
+
+@transaction.atomic
+def revoke(*, certificate: Certificate, user: User) -> Certificate:
+    """Revoke a certificate, and return it. Its machine labels are no longer valid; the rows are kept.
+
+    Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to revoke.
+    """
+    require_role(user, certificate.dataset, Role.ADMIN)
+    states = (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED)
+    certificate = _locked(certificate, *states)
+    _stop(certificate, _State.REVOKED, StopReason.BY_ADMIN, user)
+    return certificate
+
+
+@transaction.atomic
+def suspend_certificates(*, dataset: Dataset, reason: StopReason, head: Head | None = None) -> int:
+    """Suspend the certificates whose labels are set or being set, and return how many were suspended.
+
+    A suspended certificate sets no further labels. A change of the dataset calls this, in the transaction of
+    the change. head: the head in use, whose certificates are not suspended.
+    """
+    valid = Certificate.objects.filter(dataset=dataset, state__in=[_State.ACCEPTING, _State.ACCEPTED])
+    if head is not None:
+        valid = valid.exclude(head=head)
+    certificates = list(valid.select_for_update(of=("self",)))
+    for certificate in certificates:
+        _stop(certificate, _State.SUSPENDED, reason, None)
+    return len(certificates)
+
+
+def _stop(certificate: Certificate, state: str, reason: StopReason, user: User | None) -> None:
+    certificate.state = state
+    certificate.stopped_at = clock.now()
+    certificate.stop_reason = reason
+    certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
+    data = {"version": certificate.version, "reason": str(reason)}
+    if state == _State.SUSPENDED:
+        record(
+            kind="certificate.suspended",
+            actor=user,
+            dataset=certificate.dataset,
+            target=certificate,
+            data=data,
+        )
+    else:
+        record(
+            kind="certificate.revoked", actor=user, dataset=certificate.dataset, target=certificate, data=data
+        )

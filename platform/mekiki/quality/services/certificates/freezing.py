@@ -1,0 +1,103 @@
+"""The freeze of a certificate: scores, regions, audit order and commitment are fixed in one transaction."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import transaction
+from numpy.typing import NDArray
+
+from mekiki.audit.services import record
+from mekiki.config import clock
+from mekiki.learning.binary import FLOAT8, INT4, INT8, blank_rows, copy_in
+from mekiki.learning.models import Head
+from mekiki.quality.models import Certificate, CertificateImage
+
+_COLUMNS: dict[str, np.dtype] = {
+    "certificate_id": INT8,
+    "image_id": INT8,
+    "label_id": INT8,
+    "confidence": FLOAT8,
+    "critical_probability": FLOAT8,
+    "rank": INT4,
+    "audit_position": INT4,
+}
+
+
+@dataclass(frozen=True)
+class FrozenPool:
+    """The frozen predictions of the n images of the pool, in ascending order of their SHA-256.
+
+    The pool holds the embedded images that no person has labelled.
+    """
+
+    image_ids: NDArray[np.int64]  # (n,)
+    digests: NDArray[np.uint8]  # (n, 32) SHA-256 of each image
+    label_ids: NDArray[np.int64]  # (n,)
+    confidence: NDArray[np.float64]  # (n,) in [0, 1]
+    critical_probability: NDArray[np.float64]  # (n,) in [0, 1]
+    rank: NDArray[np.int64]  # (n,) 1 … candidates, most confident first; 0 if the image is no candidate
+    audit_position: NDArray[np.int64]  # (n,) 1 … n
+    critical_label: int  # images left out because their predicted label is critical
+    critical_risk: int  # images left out because their critical probability is above the bound
+    not_embedded: int  # images left out because they have no embedding
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the pool: for each image its SHA-256, label id, confidence and rank.
+
+        Each image adds 32 bytes, then int64, float64 and int64 in big-endian order.
+        """
+        rows = np.zeros(
+            len(self.image_ids), [("sha256", "V32"), ("label", ">i8"), ("confidence", ">f8"), ("rank", ">i8")]
+        )
+        rows["sha256"] = np.frombuffer(self.digests.tobytes(), "V32")
+        rows["label"], rows["confidence"], rows["rank"] = self.label_ids, self.confidence, self.rank
+        return hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+@transaction.atomic
+def record_freeze(
+    *, certificate: Certificate, head: Head, pool: FrozenPool, seed: bytes, commitment: str
+) -> Certificate | None:
+    """Store the frozen pool and publish the commitment of the seed, in one transaction with one event.
+
+    Return the certificate, or None if it is not being frozen any more (cancelled, or frozen already).
+    """
+    certificate = Certificate.objects.select_for_update(of=("self",)).get(pk=certificate.pk)
+    if certificate.state != Certificate.State.FREEZING:
+        return None
+    rows = blank_rows(len(pool.image_ids), _COLUMNS)
+    rows["certificate_id"] = certificate.pk
+    rows["image_id"], rows["label_id"] = pool.image_ids, pool.label_ids
+    rows["confidence"], rows["critical_probability"] = pool.confidence, pool.critical_probability
+    rows["rank"], rows["audit_position"] = pool.rank, pool.audit_position
+    copy_in(CertificateImage._meta.db_table, list(_COLUMNS), rows)
+    certificate.state = Certificate.State.AUDITING
+    certificate.head = head
+    certificate.seed = seed
+    certificate.commitment = commitment
+    certificate.pool_digest = pool.digest()
+    certificate.pool = len(pool.image_ids)
+    certificate.candidates = int(np.count_nonzero(pool.rank))
+    certificate.critical_label, certificate.critical_risk = pool.critical_label, pool.critical_risk
+    certificate.not_embedded = pool.not_embedded
+    certificate.frozen_at = clock.now()
+    certificate.save()
+    record(
+        kind="certificate.frozen",
+        dataset=certificate.dataset,
+        target=certificate,
+        data={
+            "version": certificate.version,
+            "commitment": commitment,
+            "pool_digest": certificate.pool_digest,
+            "pool": certificate.pool,
+            "candidates": certificate.candidates,
+            "critical_label": certificate.critical_label,
+            "critical_risk": certificate.critical_risk,
+            "not_embedded": certificate.not_embedded,
+            "head": head.version,
+            "head_digest": head.digest,
+        },
+    )
+    return certificate

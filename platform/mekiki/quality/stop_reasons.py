@@ -1,0 +1,14 @@
+"""Why a certificate was cancelled, suspended or revoked."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class StopReason(models.TextChoices):
+    """The reasons, as pages show them."""
+
+    BY_ADMIN = "by_admin", _("stopped by an admin")
+    HEAD_REPLACED = "head_replaced", _("another head was promoted")
+    LABEL_ARCHIVED = "label_archived", _("a label was archived or restored")
+    LABEL_CRITICAL = "label_critical", _("a label was marked as critical")
+    REPLACED = "replaced", _("replaced by a newer certificate")

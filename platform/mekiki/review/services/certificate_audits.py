@@ -1,0 +1,98 @@
+"""Queue items for the audit of a certificate. They are blind and wait before all other items."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from django.db import transaction
+from django.db.models import Max, Min
+
+from mekiki.config import clock
+from mekiki.datasets.models import Dataset, Image
+from mekiki.learning.models import Head
+from mekiki.review.models import Decision, Lease, QueueItem, Stream
+from mekiki.review.services.confirmed import blind_answer
+from mekiki.review.services.queries import LABEL_KINDS
+
+_State = QueueItem.State
+
+
+@transaction.atomic
+def queue_certificate_audits(
+    *, dataset: Dataset, head: Head, image_ids: Sequence[int], overlap: int, propensity: float
+) -> list[QueueItem]:
+    """Put images first in the queue for a blind review, in their order, and return their items.
+
+    An image that waits for another reason leaves the queue there: its item is withdrawn, and a reviewer who
+    holds it can still answer late. A late answer is kept, but it is no answer of the certificate's audit.
+
+    propensity: the probability in (0, 1] with which each image was drawn.
+    """
+    images = {
+        image.pk: image
+        for image in Image.objects.filter(dataset=dataset, pk__in=list(image_ids))
+        .order_by("pk")
+        .select_for_update(no_key=True, of=("self",))
+    }
+    now = clock.now()
+    waiting = QueueItem.objects.filter(dataset=dataset, state=_State.WAITING)
+    replaced = waiting.filter(image__in=list(images))
+    Lease.objects.filter(item__in=replaced, ended_at__isnull=True).update(ended_at=now)
+    replaced.update(state=_State.WITHDRAWN, finished_at=now)
+    positions = _positions_before_others(dataset, len(image_ids))
+    return QueueItem.objects.bulk_create(
+        [
+            QueueItem(
+                dataset=dataset,
+                image=images[image_id],
+                stream=Stream.CERTIFY,
+                propensity=propensity,
+                head=head,
+                position=position,
+                overlap=overlap,
+            )
+            for position, image_id in zip(positions, image_ids, strict=True)
+        ]
+    )
+
+
+def _positions_before_others(dataset: Dataset, count: int) -> list[float]:
+    """Return ascending positions after the waiting items of the audit and before all other waiting items."""
+    waiting = QueueItem.objects.filter(dataset=dataset, state=_State.WAITING)
+    after = waiting.filter(stream=Stream.CERTIFY).aggregate(last=Max("position"))["last"]
+    others = waiting.exclude(stream=Stream.CERTIFY)
+    if after is not None:
+        others = others.filter(position__gt=after)
+    before = others.aggregate(first=Min("position"))["first"]
+    if after is None:
+        after = (before or 0.0) - count - 1
+    if before is None:
+        before = after + count + 1
+    return [after + (before - after) * place / (count + 1) for place in range(1, count + 1)]
+
+
+@transaction.atomic
+def withdraw_certificate_audits(*, dataset: Dataset) -> int:
+    """Withdraw the items of a certificate's audit that still wait, and return their number.
+
+    An answer that a reviewer sends after this is kept as a late answer.
+    """
+    items = QueueItem.objects.filter(dataset=dataset, state=_State.WAITING, stream=Stream.CERTIFY)
+    return items.update(state=_State.WITHDRAWN, finished_at=clock.now())
+
+
+def blind_labels(items: Iterable[int]) -> dict[int, int]:
+    """Return item id → label id of the items whose reviewers agreed on a label, by the first blind answers.
+
+    An item that waits, or was skipped, flagged or left without a majority, is missing.
+    """
+    rows = (
+        Decision.objects.filter(item__in=list(items), kind__in=LABEL_KINDS)
+        .select_related("item", "label", "superseded_by")
+        .order_by("item_id", "pk")
+    )
+    found = {}
+    for item_id, of_item in groupby(rows, key=lambda decision: decision.item_id):
+        answer = blind_answer(of_item)
+        if answer is not None and item_id is not None:
+            found[item_id] = answer[0].pk
+    return found

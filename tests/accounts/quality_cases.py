@@ -1,0 +1,29 @@
+"""Calls of the services of the quality app, each with the role that is too low (test_services_refuse)."""
+
+from typing import Any
+
+from mekiki.quality.services import certificates
+from tests.factories import CertificateFactory
+from tests.quality_setup import make_protocol
+
+FOLDER = "quality/services/certificates"
+
+
+def certificate_arguments(w: Any) -> dict[str, Any]:
+    """Return the arguments of an act on a certificate of the world's dataset."""
+    if not hasattr(w, "certificate"):
+        w.certificate = CertificateFactory(dataset=w.dataset)
+    return {"certificate": w.certificate}
+
+
+QUALITY_CASES = {
+    f"{FOLDER}/starting.py:start": (
+        certificates.start,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "protocol": make_protocol()},
+    ),
+    **{
+        f"{FOLDER}/ending.py:{act.__name__}": (act, "reviewer", certificate_arguments)
+        for act in (certificates.end_audit, certificates.cancel, certificates.accept, certificates.revoke)
+    },
+}

@@ -1,0 +1,128 @@
+"""The next step of a certificate: freeze the pool, test the answers and draw audits, or set the labels."""
+
+import secrets
+from typing import Any
+
+import numpy as np
+from django.utils.translation import gettext_lazy
+
+from mekiki.jobs.models import Job
+from mekiki.jobs.payloads import CertifyPayload
+from mekiki.learning import models
+from mekiki.learning.selectors import champion
+from mekiki.quality.audit_state import read_audit_state
+from mekiki.quality.certificates import protocol_of
+from mekiki.quality.models import Certificate, MachineLabel
+from mekiki.quality.services.certificates import (
+    FrozenPool,
+    draw_next,
+    end_audit,
+    mark_accepted,
+    record_check,
+    record_freeze,
+    set_machine_labels,
+)
+from mekiki.quality.services.certificates.labels import BLOCK
+from verification.certificates.order import SEED_BYTES, audit_order, commitment, order_key
+from verification.certificates.regions import candidate_order, is_candidate
+from workers import embeddings
+from workers.errors import StageError
+from workers.heads.serial import load_head
+from workers.locks import learning_lock
+from workers.runner import Report
+from workers.steps.certificate_pool import read_pool
+
+_State = Certificate.State
+
+
+def run(job: Job, report: Report) -> dict[str, Any]:
+    """Do the next step of the certificate that the payload names. A step that is done is not repeated."""
+    certificate = (
+        Certificate.objects.select_related("dataset").filter(pk=CertifyPayload.of(job).certificate).first()
+    )
+    if certificate is None:
+        raise StageError(gettext_lazy("The certificate does not exist."))
+    if certificate.state == _State.FREEZING:
+        certificate = _freeze(certificate, report)
+    if certificate.state == _State.AUDITING:
+        certificate = _audit(certificate, report)
+    if certificate.state == _State.ACCEPTING:
+        certificate = _set_labels(certificate, report)
+    return {"certificate": certificate.version, "state": str(certificate.state)}
+
+
+def _freeze(certificate: Certificate, report: Report) -> Certificate:
+    dataset = certificate.dataset
+    with learning_lock(dataset, report):
+        current = champion(dataset)
+        if current is None:
+            raise StageError(
+                gettext_lazy(
+                    "There are no predictions yet, so nothing can be certified. Write labels and prompts: "
+                    "the predictions follow."
+                )
+            )
+        row = models.Head.objects.select_related("encoder").get(pk=current.pk)
+        report(stage="reading embeddings")
+        mirror = embeddings.load_mirror(row.encoder, dataset)
+        pool = read_pool(certificate, row, load_head(bytes(row.weights)), mirror, report)
+        protocol = protocol_of(certificate)
+        report(stage="drawing the audit order")
+        digests = [digest.tobytes().hex() for digest in pool.digests]
+        candidate = [
+            is_candidate(bool(critical), float(risk), protocol.critical_bound)
+            for critical, risk in zip(pool.is_critical, pool.critical_probability, strict=True)
+        ]
+        rank = np.zeros(len(digests), np.int64)
+        order = candidate_order(pool.confidence.tolist(), digests, candidate)
+        rank[order] = np.arange(1, len(order) + 1)
+        # The seed is drawn after the scores and regions are known, and is stored in the same transaction.
+        seed = secrets.token_bytes(SEED_BYTES)
+        position = np.zeros(len(digests), np.int64)
+        position[audit_order(order_key(seed, certificate.public_words), digests)] = np.arange(
+            1, len(digests) + 1
+        )
+        critical_label = int(pool.is_critical.sum())
+        report(stage="storing the pool", unit="images", total=len(digests))
+        record_freeze(
+            certificate=certificate,
+            head=row,
+            pool=FrozenPool(
+                image_ids=pool.image_ids,
+                digests=pool.digests,
+                label_ids=pool.label_ids,
+                confidence=pool.confidence,
+                critical_probability=pool.critical_probability,
+                rank=rank,
+                audit_position=position,
+                critical_label=critical_label,
+                critical_risk=len(digests) - len(order) - critical_label,
+                not_embedded=pool.not_embedded,
+            ),
+            seed=seed,
+            commitment=commitment(seed).hex(),
+        )
+    return _read_again(certificate)
+
+
+def _audit(certificate: Certificate, report: Report) -> Certificate:
+    report(stage="testing the answers")
+    state = read_audit_state(certificate)
+    record_check(certificate=certificate, figures=state.figures)
+    if state.is_complete:
+        return end_audit(certificate=certificate, user=None)
+    draw_next(certificate=certificate, state=state)
+    return _read_again(certificate)
+
+
+def _set_labels(certificate: Certificate, report: Report) -> Certificate:
+    report(stage="setting labels", done=0, total=certificate.region, unit="images")
+    for first in range(1, certificate.region + 1, BLOCK):
+        set_machine_labels(certificate=certificate, first=first, last=first + BLOCK - 1)
+        report(done=min(first + BLOCK - 1, certificate.region))
+    labels = MachineLabel.objects.filter(certificate=certificate).count()
+    return mark_accepted(certificate=certificate, accepted=labels) or _read_again(certificate)
+
+
+def _read_again(certificate: Certificate) -> Certificate:
+    return Certificate.objects.select_related("dataset", "head").get(pk=certificate.pk)
