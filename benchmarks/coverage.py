@@ -79,17 +79,17 @@ def figures(data: sources.Data, now: Round) -> dict[str, Any]:
 
 def summarise(name: str, rounds: list[dict[str, Any]], replays: int) -> dict[str, Any]:
     """Return flat figures of all rounds of one data set."""
-    found: dict[str, Any] = {f"{name}_replays": replays, f"{name}_rounds": len(rounds)}
+    shares: dict[str, Any] = {f"{name}_replays": replays, f"{name}_rounds": len(rounds)}
     for truth in ("reserve", "without_decision", "all_images", "pool"):
         held = sum(r["low"] <= r[f"truth_{truth}"] <= r["high"] for r in rounds)
-        found[f"{name}_audit_interval_holds_{truth}"] = held / len(rounds)
+        shares[f"{name}_audit_interval_holds_{truth}"] = held / len(rounds)
     held = sum(r["pool_low"] <= r["truth_pool"] <= r["pool_high"] for r in rounds)
     low, high = wilson(held, len(rounds))
-    found[f"{name}_pool_interval_begins_below_pool"] = sum(
+    shares[f"{name}_pool_interval_begins_below_pool"] = sum(
         r["pool_low"] <= r["truth_pool"] for r in rounds
     ) / len(rounds)
-    found[f"{name}_pool_interval_holds_pool"] = held / len(rounds)
-    found[f"{name}_pool_interval_holds_pool_interval"] = (
+    shares[f"{name}_pool_interval_holds_pool"] = held / len(rounds)
+    shares[f"{name}_pool_interval_holds_pool_interval"] = (
         f"{low:.3f} to {high:.3f}, if rounds were independent"
     )
     for answers in sorted({r["answers"] for r in rounds}):
@@ -100,13 +100,13 @@ def summarise(name: str, rounds: list[dict[str, Any]], replays: int) -> dict[str
 
         share = np.mean([r["low"] <= r["truth_reserve"] <= r["high"] for r in mine])
         pool = np.mean([r["pool_low"] <= r["truth_pool"] <= r["pool_high"] for r in mine])
-        found[f"{name}_after_{answers}"] = (
+        shares[f"{name}_after_{answers}"] = (
             f"estimate {mean('estimate'):.1%} of reserve {mean('truth_reserve'):.1%}, held {share:.1%}; "
             f"all images {mean('truth_all_images'):.1%}; pool estimate {mean('pool_estimate'):.1%} of "
             f"{mean('truth_pool'):.1%}, held {pool:.1%}; {mean('audits'):.0f} audits, widths "
             f"{mean('high') - mean('low'):.3f} and {mean('pool_high') - mean('pool_low'):.3f}"
         )
-    return found
+    return shares
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from scipy import stats
 from benchmarks.certification.populations import Population
 from verification.certificates.decision import Audits, decide_whole_pool
 from verification.certificates.protocol import PLANNED, Protocol
-from verification.certificates.regions import allowed_errors, region_sizes
+from verification.certificates.regions import allowed_errors
 from verification.certificates.spending import Numbers
+from verification.certificates.tails import upper_bound
 from workers.evaluation.certificates.plan import PlannedCertificate
 from workers.evaluation.certificates.simulation import Run, run_planned, run_watched
 
@@ -48,8 +49,8 @@ def prepare(population: Population, alpha: float, delta: float, planned: Planned
     start = watched.sizes[0] if watched.sizes else 1
     doubt = float((1 - population.confidence[:start]).mean())
     audits = next(
-        (n for n in range(1, min(600, start) + 1) if decides_with(start, n, round(n * doubt), alpha, delta)),
-        min(600, m),
+        (n for n in range(1, min(400, start) + 1) if decides_with(start, n, round(n * doubt), alpha, delta)),
+        min(SAMPLE, m),
     )
     fixed = Protocol(alpha, delta, max(audits, 1), protocol.levels, PLANNED)
     whole = Protocol(alpha, delta, SAMPLE, tuple(np.round(np.arange(0.05, 1.01, 0.05), 2)), PLANNED)
@@ -58,8 +59,6 @@ def prepare(population: Population, alpha: float, delta: float, planned: Planned
 
 def decides_with(size: int, audits: int, wrong: int, alpha: float, delta: float) -> bool:
     """Return whether the planned test would certify a region with these answers."""
-    from verification.certificates.tails import upper_bound
-
     return upper_bound(size, audits, wrong, delta) - wrong <= allowed_errors(size - audits, alpha)
 
 
@@ -184,6 +183,3 @@ def _region(wrong: NDArray[np.bool_], size: int, sample: NDArray[np.int64]) -> O
     by_people = sample[sample < size]
     left_wrong = int(wrong[:size].sum()) - int(wrong[by_people].sum())
     return Outcome(size - len(by_people), left_wrong, len(sample))
-
-
-__all__ = ["METHODS", "WHOLE_POOL", "Case", "Outcome", "exceeds", "prepare", "region_sizes"]

@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.certification.plots import NAME
 
 TITLE = "Certified machine labels"
-COMMAND = "python benchmarks/certify.py --photos FOLDER --textile WHEEL --json benchmarks/results/certify.json --docs"
+COMMAND = "python benchmarks/certify.py --photos FOLDER --textile WHEEL --docs --json …/certify.json"
 EXPLANATION = """\
 A pool is frozen with a weak head (60 answers) or a good one (300 answers), trained as the product trains. A
 certificate promises that at most α of the labels set by machine are wrong, with confidence 95 %. `breaks` is
@@ -30,7 +30,7 @@ def verdicts(figures: dict[str, Any]) -> list[tuple[str, bool, str]]:
     rows, delta = figures["rows"], figures["delta"]
     ours = [r for r in rows if r["method"].endswith("(ours)")]
     worst = max(ours, key=lambda r: r["exceeds"])
-    found = [
+    targets = [
         (
             "a certificate breaks in at most 5 % of the runs, for every pool, head, α and test",
             # A share below δ can be measured above it: the lower end of the interval decides.
@@ -42,15 +42,16 @@ def verdicts(figures: dict[str, Any]) -> list[tuple[str, bool, str]]:
     for r in rows:
         if (r["data"], r["head"], r["alpha"], r["method"]) == ("photographs", "good", 0.02, "watched (ours)"):
             share = r["coverage"] * r["open"] / r["pool"]
-            found.append(
+            targets.append(
                 (
                     "photographs, 300 answers, α 2 %: at least 80 % certified with at most 200 audits",
                     r["coverage"] >= 0.8 and r["audits"] <= 200,
                     f"{r['coverage']:.1%} of the images without a decision ({share:.1%} of the pool) set by "
-                    f"machine with {r['audits']:.0f} audits; {r['answers']:.0f} answers for {r['pool']} images",
+                    f"machine with {r['audits']:.0f} audits; {r['answers']:.0f} answers for {r['pool']} "
+                    "images",
                 )
             )
-    return found
+    return targets
 
 
 def terminal(figures: dict[str, Any]) -> str:
@@ -76,8 +77,8 @@ def section(figures: dict[str, Any]) -> str:
     rows = figures["rows"]
     runs = min(r["runs"] for r in rows)
     parts = [
-        f"## {TITLE}\n\n{EXPLANATION}\n\n    {COMMAND}\n\n{figures['measured']}, {figures['machine']}, at least "
-        f"{runs} runs for each line.\n"
+        f"## {TITLE}\n\n{EXPLANATION}\n\n    {COMMAND}\n\n{figures['measured']}, {figures['machine']}, "
+        f"at least {runs} runs for each line.\n"
     ]
     lines = ["| target | met | figures |", "|---|---|---|"]
     lines += [f"| {t} | {'yes' if met else '**no**'} | {words} |" for t, met, words in verdicts(figures)]
@@ -89,9 +90,9 @@ def section(figures: dict[str, Any]) -> str:
         parts.append(_table(mine) + "\n")
     parts.append("### Tests that may be watched\n")
     parts.append(
-        "Supermartingales for sampling without replacement: 5,000 images, α 2 %, δ 5 %, limit 600. Median audits\n"
-        "until the certificate (– : more than half of the runs do not reach it), and the share of runs that\n"
-        "reach it with 200 and 400 audits.\n"
+        "Supermartingales for sampling without replacement: 5,000 images, α 2 %, δ 5 %, limit 600. Median\n"
+        "audits until the certificate (– : more than half of the runs do not reach it), and the share of\n"
+        "runs that reach it with 200 and 400 audits.\n"
     )
     parts.append(_tests(figures["supermartingales"]) + "\n")
     return "\n".join(parts)

@@ -37,6 +37,7 @@ def plot(figures: dict[str, Any]) -> str:
     def y(share: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
 
+    end, delta = WIDTH - RIGHT, figures["delta"]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         'font-family="sans-serif" font-size="12">',
@@ -47,30 +48,29 @@ def plot(figures: dict[str, Any]) -> str:
     for tenth in range(0, 11, 2):
         share = tenth / 10
         parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#dddddd"/>'
+            f'<line x1="{LEFT}" x2="{end}" y1="{y(share):.1f}" y2="{y(share):.1f}" stroke="#dddddd"/>'
             f'<text x="{LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end" fill="#444444">'
             f"{share:.0%}</text>"
             f'<text x="{x(share):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle" fill="#444444">'
             f"{share:.0%}</text>"
         )
     parts.append(
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(figures["delta"]):.1f}" y2="{y(figures["delta"]):.1f}" '
+        f'<line x1="{LEFT}" x2="{end}" y1="{y(delta):.1f}" y2="{y(delta):.1f}" '
         'stroke="#111111" stroke-dasharray="5 4"/>'
-        f'<text x="{WIDTH - RIGHT + 6}" y="{y(figures["delta"]) + 4:.1f}" fill="#111111">δ = 5 %</text>'
+        f'<text x="{WIDTH - RIGHT + 6}" y="{y(delta) + 4:.1f}" fill="#111111">δ = 5 %</text>'
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 12}" text-anchor="middle" fill="#444444">'
         "images without a decision that the machine labels (median)</text>"
     )
     for row in figures["rows"]:
         colour, shape = MARKS[row["method"]]
         title = f"{row['method']}: {row['data']}, {row['head']} head, α {row['alpha']:.0%}"
-        parts.append(
-            f"<g><title>{escape(title)}</title>{_mark(x(row['coverage']), y(row['exceeds']), colour, shape)}</g>"
-        )
+        mark = _mark(x(row["coverage"]), y(row["exceeds"]), colour, shape)
+        parts.append(f"<g><title>{escape(title)}</title>{mark}</g>")
     at = TOP + 6
     for name, (colour, shape) in MARKS.items():
         parts.append(
             _mark(WIDTH - RIGHT + 20, at, colour, shape)
-            + f'<text x="{WIDTH - RIGHT + 34}" y="{at + 4}" font-size="11" fill="#222222">{escape(name)}</text>'
+            + f'<text x="{end + 34}" y="{at + 4}" font-size="11" fill="#222222">{escape(name)}</text>'
         )
         at += 20
     parts.append("</svg>")
