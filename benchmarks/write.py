@@ -230,7 +230,8 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Coverage of the audit intervals",
         "python benchmarks/coverage.py --photos FOLDER --json benchmarks/results/coverage.json",
         "Replays of the loop (300 answers in batches of 60, 15 % audits) on digits and on the NEU "
-        "photographs (`pocket`), with a plain logistic regression as the head. After each round the 95 % interval of the "
+        "photographs (`pocket`), with a plain logistic regression as the head. After each round the 95 % "
+        "interval of the "
         "audit estimate is compared with four truths. `holds_reserve`: the accuracy of the head on all "
         "images of the audit reserve, which the estimate is about (images that no training used). "
         "`holds_without_decision` and `holds_all_images`: its accuracy on the images without a decision, and "
