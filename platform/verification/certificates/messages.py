@@ -23,9 +23,7 @@ PROBLEMS = {
     "bound": gettext_noop(
         "The certificate states a bound of %(stated)s labels. The audit gives %(computed)s."
     ),
-    "labels_twice": gettext_noop("A label set by machine is listed twice."),
-    "outside": gettext_noop(
-        "Image %(image)s has a label set by machine but is outside the certified region."
-    ),
-    "missing_label": gettext_noop("Image %(image)s of the certified region has no label set by machine."),
+    "labels_twice": gettext_noop("A machine label is listed twice."),
+    "outside": gettext_noop("Image %(image)s has a machine label but is outside the certified region."),
+    "missing_label": gettext_noop("Image %(image)s of the certified region has no machine label."),
 }
