@@ -3,9 +3,9 @@
     python benchmarks/write.py
 
 Each result is the `--json` file of one benchmark and has its name. Its date is the `measured` field of the
-file. This command adds the date and the machine when it first reads the file. The sections on label
-efficiency and re-ranking come from benchmarks/efficiency/page.py and benchmarks/reranking/page.py, because
-their figures are lists.
+file. This command adds the date and the machine when it first reads the file. The sections on
+certificates, label efficiency and re-ranking come from the page.py of their folders, because their figures
+are lists.
 """
 
 import json
@@ -226,6 +226,21 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "python benchmarks/export.py --json …",
         "Budget: a million labels in 60 s, memory flat.",
     ),
+    "coverage": (
+        "Coverage of the audit intervals",
+        "python benchmarks/coverage.py --photos FOLDER --json benchmarks/results/coverage.json",
+        "Replays of the loop (300 answers in batches of 60, 15 % audits) on digits and on the NEU "
+        "photographs (`pocket`), with a plain logistic regression as the head. After each round the 95 % "
+        "interval of the "
+        "audit estimate is compared with four truths. `holds_reserve`: the accuracy of the head on all "
+        "images of the audit reserve, which the estimate is about (images that no training used). "
+        "`holds_without_decision` and `holds_all_images`: its accuracy on the images without a decision, and "
+        "on all images, those it was trained on included. `holds_pool`: the share of right labels, by people "
+        "where there are some and by machine elsewhere. `pool_interval_holds_pool` is the interval of "
+        "`pool_accuracy` for that share, and `begins_below_pool` how often its lower end is below the truth. "
+        "Target: the interval of the estimate holds the truth it is about in 95 % of the rounds. Rounds of a "
+        "replay share audits, so they are not independent.",
+    ),
     "cold_start": (
         "Cold start",
         "python benchmarks/cold_start.py --json …",
@@ -294,10 +309,11 @@ def main() -> None:
         parts.append(scalars(figures) + "\n")
         if "curve" in figures or "rounds" in figures:
             parts.append(curve(figures) + "\n")
+    from benchmarks.certification.page import section as certify
     from benchmarks.efficiency.page import section as learning
     from benchmarks.reranking.page import section as rerank
 
-    for name, section in (("rerank", rerank), ("learning", learning)):
+    for name, section in (("certify", certify), ("rerank", rerank), ("learning", learning)):
         if (RESULTS / f"{name}.json").exists():
             parts.append(section(json.loads((RESULTS / f"{name}.json").read_text())))
     (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")

@@ -72,10 +72,11 @@ class TestResult:
 class RegionResult:
     """The result for one region.
 
-    step: the test that must refute H₀ before a larger region can be certified. most_wrong: upper bound on
-    the wrong labels among `left`, the labels that the machine would set. certified: at most α of `left` are
-    wrong, and all smaller regions are refuted. missed_critical: upper bound on the images among `left` whose
-    true label is critical.
+    left: the labels that the machine would set. most_wrong: upper bound on the wrong ones among them, for
+    this region alone. certified: most_wrong is at most `promised` = ⌊α · left⌋, and all smaller regions are
+    refuted. Of a certified region, say “at most `promised` are wrong”: as the region was chosen by the
+    audits, most_wrong has not the confidence 1 − δ. missed_critical: upper bound on the images among `left`
+    whose true label is critical. step: the test that must refute H₀ before a larger region can be certified.
     """
 
     size: int
@@ -84,6 +85,7 @@ class RegionResult:
     missed_critical: int
     step: TestResult
     certified: bool
+    promised: int
     by_label: dict[Hashable, TestResult] = field(default_factory=dict)
 
 
@@ -140,9 +142,11 @@ def decide(
         )
         # Only settled wrong answers are taken off: an open image may turn out to be right.
         most_wrong = min(left, max(0, bound - asked.count(WRONG)))
-        certified = unbroken and labels_hold and most_wrong <= allowed_errors(left, protocol.alpha)
-        missed = _missed_critical(protocol, size, len(sizes), min(left, most_wrong), audits, members)
-        regions.append(RegionResult(size, left, most_wrong, missed, step, certified, by_label))
+        promised = allowed_errors(left, protocol.alpha)
+        certified = unbroken and labels_hold and most_wrong <= promised
+        first_bound = promised if certified else left
+        missed = _missed_critical(protocol, size, len(sizes), first_bound, audits, members)
+        regions.append(RegionResult(size, left, most_wrong, missed, step, certified, promised, by_label))
         unbroken = unbroken and labels_hold and step.refuted
     certified_regions = [region for region in regions if region.certified]
     return Result(tuple(regions), certified_regions[-1] if certified_regions else None, decided, over_limit)
@@ -173,8 +177,9 @@ def decide_whole_pool(protocol: Protocol, candidates: int, pool: int, audits: Au
             protocol, size, [s != RIGHT for s, _ in audits.of(members)], protocol.delta_errors
         )
         most_wrong = min(left, max(0, bound - asked.count(WRONG)))
-        missed = _missed_critical(protocol, size, len(sizes), most_wrong, audits, members)
-        regions.append(RegionResult(size, left, most_wrong, missed, step, unbroken))
+        first_bound = min(left, allowed) if unbroken else left
+        missed = _missed_critical(protocol, size, len(sizes), first_bound, audits, members)
+        regions.append(RegionResult(size, left, most_wrong, missed, step, unbroken, first_bound))
     certified = [region for region in regions if region.certified]
     return Result(tuple(regions), certified[-1] if certified else None, decided)
 

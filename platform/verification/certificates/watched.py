@@ -19,8 +19,10 @@ from functools import lru_cache
 from verification.certificates.regions import allowed_errors
 from verification.certificates.tails import log_choose
 
-# (share of the reference, weight): chosen by simulation (docs/decisions/0048). Part of the definition.
-PRIOR = ((0.0, 0.5), (1 / 16, 0.1), (1 / 8, 0.15), (1 / 4, 0.15), (1 / 2, 0.1))
+# Weights of the numbers of errors 0 and reference // 5: chosen by simulation (docs/decisions/0048). Part of
+# the definition of the test, so they never change for a certificate that exists.
+PRIOR_PARTS = 5
+PRIOR = (0.3, 0.7)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -128,11 +130,10 @@ def boundary_of_labels_left(size: int, alpha: float, delta: float, limit: int, r
 @lru_cache(maxsize=256)
 def _alternatives(reference: int) -> tuple[tuple[int, float], ...]:
     """Return (errors, log weight) of the prior."""
-    merged: dict[int, float] = {}
-    for share, weight in PRIOR:
-        errors = int(share * reference)
-        merged[errors] = merged.get(errors, 0.0) + weight
-    return tuple((errors, math.log(weight)) for errors, weight in merged.items())
+    few = reference // PRIOR_PARTS
+    if few == 0:
+        return ((0, math.log(sum(PRIOR))),)
+    return ((0, math.log(PRIOR[0])), (few, math.log(PRIOR[1])))
 
 
 def _checked(delta: float) -> float:

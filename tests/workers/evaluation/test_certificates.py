@@ -34,7 +34,7 @@ def run_stepwise(order: list[int], wrong: np.ndarray, numbers: Numbers) -> tuple
     return size, sum(s is not None for s in state), region.left if region else 0, wrong_left
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.02, 0.1]), st.sampled_from([40, 80]))
 def test_the_simulation_follows_the_rules_of_the_product(seed: int, rate: float, limit: int) -> None:
     rng = np.random.default_rng(seed)
@@ -45,7 +45,7 @@ def test_the_simulation_follows_the_rules_of_the_product(seed: int, rate: float,
     assert (run.size, run.audits, run.left, run.wrong_left) == run_stepwise(order.tolist(), wrong, numbers)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.02, 0.1]))
 def test_the_planned_simulation_follows_the_rules_of_the_product(seed: int, rate: float) -> None:
     rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ def test_the_planned_simulation_follows_the_rules_of_the_product(seed: int, rate
 @pytest.mark.parametrize("errors", [0.1, 0.13, 0.2])
 def test_pools_on_the_edge_are_wrongly_certified_in_delta_at_most(kind: str, errors: float) -> None:
     """Half of the regions hold the statement just before the audits and half of them just do not."""
-    delta, runs = 0.2, 1500
+    delta, runs = 0.2, 500
     rng = np.random.default_rng(7)
     numbers = Numbers(Protocol(0.1, delta, 60, (0.4, 0.5, 0.6, 0.8, 1.0), kind), 200)
     run = run_watched if kind == "watched" else run_planned
@@ -77,7 +77,7 @@ def test_a_plan_knows_its_price() -> None:
     rng = np.random.default_rng(0)
     confidence = 1 - rng.beta(0.2, 8, 3000) * 0.3
     audited = rng.choice(confidence, 60)
-    plan = make_plan(confidence, audited, np.ones(60, bool), alphas=(0.02, 0.05), limits=(200, 400), runs=60)
+    plan = make_plan(confidence, audited, np.ones(60, bool), alphas=(0.02, 0.05), limits=(200, 400), runs=15)
     assert {(c.protocol.alpha, c.protocol.limit) for c in plan.curve} == {
         (0.02, 200), (0.02, 400), (0.05, 200), (0.05, 400),
     }  # fmt: skip
@@ -86,7 +86,7 @@ def test_a_plan_knows_its_price() -> None:
         assert choice.audits[2] <= choice.protocol.limit
         assert choice.minutes == pytest.approx(choice.audits[1] * 4 / 60)
     assert plan.best(0.05).answers <= plan.best(0.02).answers
-    bad = make_plan(confidence, audited, np.arange(60) % 4 > 0, alphas=(0.02,), limits=(200,), runs=60)
+    bad = make_plan(confidence, audited, np.arange(60) % 4 > 0, alphas=(0.02,), limits=(200,), runs=15)
     assert bad.expected_errors > 5 * plan.expected_errors
     assert bad.best(0.02).answers > plan.best(0.02).answers
 
@@ -108,8 +108,8 @@ def test_the_evidence_of_a_stream_is_a_supermartingale_at_alpha(errors: list[boo
 
 def test_a_good_stream_seldom_raises_an_alarm_and_a_bad_one_soon_does() -> None:
     rng = np.random.default_rng(3)
-    alarms = [StreamMonitor(0.05, 0.1).extend(rng.random(400) < 0.05).alarm for _ in range(300)]
-    assert np.mean(alarms) <= 0.1 + 3 * math.sqrt(0.09 / 300)
+    alarms = [StreamMonitor(0.05, 0.1).extend(rng.random(200) < 0.05).alarm for _ in range(200)]
+    assert np.mean(alarms) <= 0.1 + 3 * math.sqrt(0.09 / 200)
     state = StreamMonitor(0.02, 0.05).extend([False] * 300)
     assert not state.alarm and state.since == 0
     state = state.extend(rng.random(150) < 0.25)

@@ -1,0 +1,29 @@
+"""Messages about discrepancies of a certificate: a code and its English text."""
+
+from verification.sentences import gettext_noop
+
+PROBLEMS = {
+    "seed": gettext_noop("The seed of the certificate is not a number of 32 bytes."),
+    "commitment": gettext_noop("The seed does not fit the commitment that was recorded before the audit."),
+    "digest": gettext_noop("The pool of the certificate holds a digest that is not valid: %(image)s."),
+    "twice": gettext_noop("The pool of the certificate holds image %(image)s twice."),
+    "unknown": gettext_noop("Image %(image)s is not in the pool that was frozen for the certificate."),
+    "pool": gettext_noop("The pool or the protocol of the certificate is not the one that was frozen."),
+    "no_candidate": gettext_noop("Audited image %(image)s is not a candidate of the certificate."),
+    "order": gettext_noop(
+        "Audited image %(number)s (%(image)s) is not at its place in the audit order of the seed."
+    ),
+    "decision": gettext_noop(
+        "The label %(label)s of audited image %(image)s does not follow from its decisions."
+    ),
+    "left_out": gettext_noop("Image %(image)s was left out of the audit, although its turn had come."),
+    "region": gettext_noop(
+        "The certificate states a region of %(stated)s images. The audit supports %(computed)s."
+    ),
+    "bound": gettext_noop(
+        "The certificate states a bound of %(stated)s labels. The audit gives %(computed)s."
+    ),
+    "labels_twice": gettext_noop("A machine label is listed twice."),
+    "outside": gettext_noop("Image %(image)s has a machine label but is outside the certified region."),
+    "missing_label": gettext_noop("Image %(image)s of the certified region has no machine label."),
+}

@@ -1,0 +1,225 @@
+"""The offline check of a certificate: an honest record passes, and each kind of tampering is named."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+import pytest
+
+from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, decide
+from verification.certificates.order import audit_order, commitment, order_key
+from verification.certificates.protocol import PLANNED, WATCHED, Protocol
+from verification.certificates.record import (
+    AuditedImage,
+    CertificateRecord,
+    Claim,
+    PoolImage,
+    pool_digest,
+)
+from verification.certificates.regions import candidate_order, is_candidate
+from verification.certificates.spending import Numbers, next_audits
+from verification.certificates.verify import verify_certificate
+
+IMAGES, WORDS = 700, "lottery 2026-11-30: 4 17 22"
+LABELS = ("good", "scratch", "dent")
+
+
+def make_record(test: str = WATCHED, seed: int = 1) -> CertificateRecord:
+    """Return the record of a certificate that was granted, with two wrong answers and one that is open."""
+    source = random.Random(seed)
+    pool = [
+        PoolImage(
+            sha256(str(i).encode()).hexdigest(),
+            source.choice(LABELS),
+            round(source.random(), 2),  # ties
+            source.random() * 0.1,
+            decided=source.random() < 0.1,
+        )
+        for i in range(IMAGES)
+    ]
+    protocol = Protocol(0.1, 0.05, 150, (0.8, 0.9, 0.95), test, critical_bound=0.09, delta_critical=0.01)
+    critical = ("crack",)
+    secret = source.randbytes(32)
+    digests = [image.digest for image in pool]
+    ranked = candidate_order(
+        [image.confidence for image in pool],
+        digests,
+        [not i.decided and is_candidate(i.predicted in critical, i.critical_probability, 0.09) for i in pool],
+    )
+    order = audit_order(order_key(secret, WORDS), [digests[i] for i in ranked])
+    numbers = Numbers(protocol, len(ranked))
+    state: list[int | None] = [None] * len(order)
+    flags = [False] * len(order)
+    asked = 0
+    while True:
+        audits = Audits(order, state, flags)
+        result = decide(protocol, len(ranked), audits)
+        chosen = next_audits(numbers, result, audits, 1)
+        if not chosen:
+            break
+        asked += 1
+        state[chosen[0]] = WRONG if asked in (20, 33) else OPEN if asked == 27 else RIGHT
+    region = result.certified
+    assert region is not None
+    audited = []
+    for t, rank in enumerate(order):
+        if state[t] is None:
+            continue
+        image = pool[ranked[rank]]
+        wrong = next(label for label in LABELS if label != image.predicted)
+        label = {RIGHT: image.predicted, WRONG: wrong, OPEN: None}[state[t] or 0]
+        audited.append(AuditedImage(image.digest, label, () if label is None else (label,)))
+    taken = {image.digest for image in audited}
+    return CertificateRecord(
+        protocol,
+        commitment(secret).hex(),
+        pool_digest(protocol, critical, pool),
+        secret.hex(),
+        WORDS,
+        critical,
+        pool,
+        audited,
+        [],
+        [digests[i] for i in ranked[: region.size] if digests[i] not in taken],
+        Claim(region.size, region.left, region.most_wrong, region.missed_critical),
+    )
+
+
+@pytest.fixture(scope="module", params=[WATCHED, PLANNED])
+def record(request: pytest.FixtureRequest) -> CertificateRecord:
+    return make_record(request.param)
+
+
+def code(record: CertificateRecord) -> str | None:
+    found = verify_certificate(record)
+    assert found is None or str(found).endswith(".")
+    return found.code if found else None
+
+
+def test_an_honest_record_passes(record: CertificateRecord) -> None:
+    assert code(record) is None
+    assert record.claim.most_wrong <= 0.1 * record.claim.left
+    again = CertificateRecord.from_json(json.loads(json.dumps(record.as_json())))
+    assert code(again) is None
+    assert code(replace(record, pool=sorted(record.pool, key=lambda image: image.confidence))) is None
+
+
+def with_audit(record: CertificateRecord, at: int, audit: AuditedImage) -> CertificateRecord:
+    audited = list(record.audited)
+    audited[at] = audit
+    return replace(record, audited=audited)
+
+
+def shuffled(record: CertificateRecord) -> CertificateRecord:
+    audited = list(record.audited)
+    audited[3], audited[9] = audited[9], audited[3]
+    return replace(record, audited=audited)
+
+
+def wrong_at(record: CertificateRecord) -> int:
+    predicted = {image.digest: image.predicted for image in record.pool}
+    return next(i for i, a in enumerate(record.audited) if a.label and a.label != predicted[a.digest])
+
+
+def answered_right(record: CertificateRecord, decisions: bool) -> CertificateRecord:
+    at = wrong_at(record)
+    audit = record.audited[at]
+    label = next(image.predicted for image in record.pool if image.digest == audit.digest)
+    return with_audit(
+        record, at, AuditedImage(audit.digest, label, (label,) if decisions else audit.decisions)
+    )
+
+
+def moved_in(record: CertificateRecord) -> CertificateRecord:
+    """Give the least confident candidate the highest confidence."""
+    last = min((i for i in record.pool if not i.decided), key=lambda image: image.confidence)
+    pool = [replace(image, confidence=1.0) if image == last else image for image in record.pool]
+    return replace(record, pool=pool)
+
+
+def relabelled(record: CertificateRecord) -> CertificateRecord:
+    outside = next(i.digest for i in record.pool if i.decided and i.digest not in record.labels)
+    return replace(record, labels=[*record.labels, outside])
+
+
+TAMPERINGS: dict[str, tuple[Callable[[CertificateRecord], CertificateRecord], set[str]]] = {
+    "another seed": (lambda r: replace(r, seed="ab" * 32), {"commitment"}),
+    "another seed and commitment": (
+        lambda r: replace(r, seed="ab" * 32, commitment=sha256(bytes.fromhex("ab" * 32)).hexdigest()),
+        {"order"},
+    ),
+    "other words": (lambda r: replace(r, words="4 17 23"), {"order"}),
+    "no seed": (lambda r: replace(r, seed="ab"), {"seed"}),
+    "an audited image left out": (
+        lambda r: replace(r, audited=[*r.audited[:40], *r.audited[41:]]),
+        {"left_out", "region", "bound"},
+    ),
+    "a wrong answer left out": (
+        lambda r: replace(r, audited=[a for i, a in enumerate(r.audited) if i != wrong_at(r)]),
+        {"left_out"},
+    ),
+    "an answer changed": (lambda r: answered_right(r, decisions=False), {"decision"}),
+    "answer and decision changed": (lambda r: answered_right(r, decisions=True), {"bound", "region"}),
+    "an image moved into the region": (moved_in, {"pool"}),
+    "an image moved in, with a new digest": (
+        lambda r: (lambda m: replace(m, pool_digest=pool_digest(m.protocol, m.critical_labels, m.pool)))(
+            moved_in(r)
+        ),
+        {"left_out", "region", "bound", "missing_label", "outside"},
+    ),
+    "the order shuffled": (shuffled, {"order"}),
+    "a softer alpha": (lambda r: replace(r, protocol=replace(r.protocol, alpha=0.11)), {"pool"}),
+    "a larger region": (
+        lambda r: replace(r, claim=replace(r.claim, size=r.claim.size + 1)),
+        {"region", "left_out"},
+    ),
+    "a smaller bound": (
+        lambda r: replace(r, claim=replace(r.claim, most_wrong=r.claim.most_wrong - 1)),
+        {"bound"},
+    ),
+    "a label outside the region": (relabelled, {"outside"}),
+    "a label missing": (lambda r: replace(r, labels=r.labels[1:]), {"missing_label"}),
+    "a label twice": (lambda r: replace(r, labels=[*r.labels, r.labels[0]]), {"labels_twice"}),
+    "an image twice in the pool": (lambda r: replace(r, pool=[*r.pool, r.pool[0]]), {"twice"}),
+    "a strange audit": (
+        lambda r: replace(r, audited=[AuditedImage("0" * 64, "good", ("good",)), *r.audited]),
+        {"unknown"},
+    ),
+    "a broken digest": (
+        lambda r: replace(r, pool=[replace(r.pool[0], digest="\x1b[31m"), *r.pool[1:]]),
+        {"digest"},
+    ),
+    "hidden decisions": (
+        lambda r: replace(r, others=[i.digest for i in r.pool if i.decided], audited=r.audited[:60]),
+        {"region", "left_out", "bound"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_tampering_is_named(record: CertificateRecord, name: str) -> None:
+    tamper, expected = TAMPERINGS[name]
+    assert code(tamper(record)) in expected
+
+
+def test_the_image_that_was_left_out_is_named() -> None:
+    record = make_record()
+    at = wrong_at(record)
+    found = verify_certificate(replace(record, audited=[a for i, a in enumerate(record.audited) if i != at]))
+    assert found is not None and found.detail["image"] == record.audited[at].digest
+
+
+def test_labels_follow_from_decisions_by_majority_or_adjudication() -> None:
+    record = make_record()
+    image = record.audited[0]
+    label = image.label or ""
+    for decisions, passes in (
+        ((label, label, "other"), True),
+        (("other", "dent", label), True),  # an adjudication
+        (("other", label, "other"), False),
+        ((), False),
+    ):
+        changed = with_audit(record, 0, replace(image, decisions=decisions))
+        assert (code(changed) is None) == passes
