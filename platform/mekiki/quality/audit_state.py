@@ -76,7 +76,7 @@ class AuditState:
             "p_values": [_as_p_value(self.protocol, step) for step in steps],
             "certified": certified.size if certified is not None else 0,
             "left": certified.left if certified is not None else 0,
-            "most_wrong": certified.most_wrong if certified is not None else 0,
+            "promised": certified.promised if certified is not None else 0,
             "missed_critical": certified.missed_critical if certified is not None else 0,
             "whole_pool": whole.certified.size if whole.certified is not None else 0,
         }

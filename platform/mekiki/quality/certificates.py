@@ -1,7 +1,10 @@
-"""Queries of certificates and machine labels."""
+"""Queries of certificates and machine labels, and access to certificates on behalf of a user."""
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.http import Http404
 
+from mekiki.accounts.models import Role, User
+from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.review.models import ConfirmedLabel
@@ -11,6 +14,25 @@ RUNNING_STATES = (Certificate.State.FREEZING, Certificate.State.AUDITING, Certif
 
 # States in which the machine labels of a certificate are valid.
 LABEL_STATES = (Certificate.State.ACCEPTED, Certificate.State.SUSPENDED)
+
+
+def certificate_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> Certificate:
+    """Return a certificate of a dataset by its version.
+
+    Raises Http404 or PermissionDenied as dataset_for does, and Http404 if there is no such version.
+    """
+    dataset = dataset_for(user, slug, role)
+    rows = Certificate.objects.filter(dataset=dataset).select_related("job", "created_by", "head")
+    certificate = rows.filter(version=version).first() if version < 2**31 else None
+    if certificate is None:
+        raise Http404
+    certificate.dataset = dataset
+    return certificate
+
+
+def newest_certificates(dataset: Dataset, limit: int = 20) -> list[Certificate]:
+    """Return the newest certificates of a dataset, newest first."""
+    return list(Certificate.objects.filter(dataset=dataset)[:limit])
 
 
 def running_certificate(dataset: Dataset) -> Certificate | None:

@@ -194,9 +194,9 @@ class CertificateCheck(models.Model):
     # The p-value of each region (planned), or 1 / e-value (watched). At most δ: the hypothesis is rejected.
     p_values = ArrayField(models.FloatField())
     certified = models.PositiveIntegerField()  # images of the largest certified region
-    # Images of that region without a label of a person, and the upper bound on wrong labels among them.
+    # Images of that region without a label of a person, and the most wrong labels among them that the promise allows.
     left = models.PositiveIntegerField(default=0)
-    most_wrong = models.PositiveIntegerField(default=0)
+    promised = models.PositiveIntegerField(default=0)
     # Upper bound on critical images in the certified region that have another label.
     missed_critical = models.PositiveIntegerField(default=0)
     # Images of the largest region for the weaker statement about all labels, people's labels included.
