@@ -20,3 +20,4 @@ class Kind(models.TextChoices):
     SEAL = "seal", _("Seal events and answers")
     CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
+    AGREEMENT = "agreement", _("Compute the agreement of a study")
