@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, transaction
+from django.db.models import F
 
 from mekiki.jobs.models import Job
+from mekiki.labeling.services import archive_label
 from mekiki.quality import services
 from mekiki.quality.choosing import choose_images, eligible_images
 from mekiki.quality.models import Study, StudyAnswer, StudyImage, StudyReviewer
@@ -18,7 +20,7 @@ from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, ReferenceI
 from mekiki.review.selectors import answered_today, training_votes
 from tests.factories import ConfirmedLabelFactory, ImageFactory, PredictionFactory, UserFactory
 from tests.quality.study_setup import StudyScene, allow_few_images
-from tests.roles import made_at
+from tests.roles import as_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -163,7 +165,7 @@ def test_the_database_refuses_changes_after_the_start(scene: StudyScene) -> None
             change()
 
 
-# --- Answers --------------------------------------------------------------------------------------------------
+# --- Answers ----------------------------------------------------------------------------------------------
 
 
 def test_answers_touch_no_label_queue_or_progress(scene: StudyScene) -> None:
@@ -209,7 +211,7 @@ def test_the_second_run_begins_after_the_first_and_the_study_finishes(scene: Stu
     assert StudyAnswer.objects.count() == 6 * 2 * 2
 
 
-def test_the_pause_between_runs(scene: StudyScene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_between_runs(scene: StudyScene) -> None:
     study = scene.running(pause_hours=24)
     reviewer = scene.invitation(study)
     scene.answer_all(reviewer)
@@ -218,8 +220,8 @@ def test_the_pause_between_runs(scene: StudyScene, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ReviewError) as error:
         scene.answer(reviewer, study.images.all()[0], run=2)
     assert error.value.code == "pause"
-    last = StudyAnswer.objects.latest("pk")
-    made_at(StudyAnswer, last.created_at - timedelta(hours=25))
+    with as_owner(triggers=False):
+        StudyAnswer.objects.update(created_at=F("created_at") - timedelta(hours=25))
     assert services.next_images(reviewer, 3)[0]
 
 
@@ -260,9 +262,7 @@ def test_a_label_archived_during_the_study_stays_a_label_of_the_study(scene: Stu
     study = scene.running()
     reviewer, (first, second, *_rest) = scene.invitation(study), study.images.all()
     scene.answer(reviewer, first, label_id=scene.labels[2].pk)
-    from mekiki.labeling import services as labeling
-
-    labeling.archive_label(dataset=scene.dataset, user=scene.admin, label=scene.labels[2])
+    archive_label(label=scene.labels[2], user=scene.admin, confirmed=True)
     assert scene.answer(reviewer, second, label_id=scene.labels[2].pk).label_id == scene.labels[2].pk
 
 

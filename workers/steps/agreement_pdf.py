@@ -4,6 +4,7 @@ The font is Noto Sans JP (SIL Open Font License) of the package pylopdf-fonts-cj
 are embedded.
 """
 
+import logging
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
@@ -17,6 +18,9 @@ from mekiki.config.version import full_version
 from mekiki.quality.figures import Figures
 from mekiki.quality.report_parts import Bar, Document, Section, Table
 from mekiki.quality.report_words import report_document
+
+# The subset of a font is written with some twenty lines of log for each file.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 FONT = "noto"
 INK, MUTED, LINE, ACCENT = (25, 28, 33), (95, 101, 110), (205, 209, 214), (28, 100, 160)

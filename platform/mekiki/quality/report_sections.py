@@ -93,7 +93,7 @@ def coefficients_section(figures: Figures) -> Section:
         [
             _(
                 "Kappa and alpha are 1 for perfect agreement and 0 for the agreement of random answers. The "
-                "95 % intervals are from %(n)s bootstrap samples of images."
+                "95 %% intervals are from %(n)s bootstrap samples of images."
             )
             % {"n": count(figures.resamples)},
             _(

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('datasets', '0018_grid_viewing_time'),
-        ('jobs', '0014_alter_job_kind'),
+        ('jobs', '0001_squashed_0013_number'),
         ('labeling', '0002_label_is_none'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
