@@ -6,6 +6,7 @@ from typing import Any
 
 from mekiki.quality import services
 from mekiki.quality.models import Study, StudyAnswer, StudyImage, StudyReviewer
+from mekiki.quality.progress import next_images
 from mekiki.quality.services import studies
 from tests.factories import ConfirmedLabelFactory, ImageFactory, MembershipFactory, UserFactory
 from tests.review_setup import Station
@@ -76,7 +77,7 @@ class StudyScene:
     def answer_all(self, reviewer: StudyReviewer, choose: Choice | None = None, runs: int = 2) -> None:
         """Answer everything that is left of the runs, in the order in which the images are shown."""
         while True:
-            images, progress = services.next_images(reviewer, 1)
+            images, progress = next_images(reviewer, 1)
             if not images or progress.run > runs:
                 return
             label = choose(reviewer, images[0], progress.run) if choose else self.labels[0]

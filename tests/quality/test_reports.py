@@ -20,6 +20,7 @@ from mekiki.quality import services
 from mekiki.quality.figures import Figures
 from mekiki.quality.inputs import read_inputs
 from mekiki.quality.models import Study, StudyAnswer, StudyReport
+from mekiki.quality.progress import next_images
 from mekiki.quality.report_words import report_document
 from tests.quality.study_setup import StudyScene, allow_few_images
 from workers.errors import StageError
@@ -96,7 +97,7 @@ def test_the_digest_changes_with_an_answer_and_not_with_a_name(scene: StudyScene
     scene.labels[0].name = "another name"
     scene.labels[0].save()
     assert read_inputs(study).digest() == before
-    images, progress = services.next_images(scene.invitation(study), 1)
+    images, progress = next_images(scene.invitation(study), 1)
     scene.answer(scene.invitation(study), images[0], progress.run)
     assert read_inputs(study).digest() != before
 
@@ -236,7 +237,7 @@ def test_two_last_answers_at_once_finish_the_study_once(monkeypatch: pytest.Monk
     for place in (0, 1):
         reviewer = scene.invitation(study, place)
         while True:
-            images, progress = services.next_images(reviewer, 2)
+            images, progress = next_images(reviewer, 2)
             if progress.run == 2 and progress.answered == 1:
                 last.append((reviewer, images[0]))
                 break

@@ -14,7 +14,7 @@ from mekiki.labeling.services import archive_label
 from mekiki.quality import services
 from mekiki.quality.choosing import choose_images, eligible_images
 from mekiki.quality.models import Study, StudyAnswer, StudyImage, StudyReviewer
-from mekiki.quality.services.answers import order_of_run
+from mekiki.quality.progress import next_images, order_of_run, progress_of
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, ReferenceImage, Stream
 from mekiki.review.selectors import answered_today, training_votes
@@ -200,7 +200,7 @@ def test_the_second_run_begins_after_the_first_and_the_study_finishes(scene: Stu
         scene.answer(first, image, run=2)
     assert error.value.code == "other_run"
     scene.answer_all(first)
-    assert services.progress_of(first).done
+    assert progress_of(first).done
     study.refresh_from_db()
     assert study.state == "running"
     scene.answer_all(second)
@@ -215,14 +215,14 @@ def test_the_pause_between_runs(scene: StudyScene) -> None:
     study = scene.running(pause_hours=24)
     reviewer = scene.invitation(study)
     scene.answer_all(reviewer)
-    images, progress = services.next_images(reviewer, 3)
+    images, progress = next_images(reviewer, 3)
     assert images == [] and progress.run == 2 and progress.waits_until is not None
     with pytest.raises(ReviewError) as error:
         scene.answer(reviewer, study.images.all()[0], run=2)
     assert error.value.code == "pause"
     with as_owner(triggers=False):
         StudyAnswer.objects.update(created_at=F("created_at") - timedelta(hours=25))
-    assert services.next_images(reviewer, 3)[0]
+    assert next_images(reviewer, 3)[0]
 
 
 def test_an_answer_sent_twice_is_recorded_once(scene: StudyScene) -> None:
@@ -301,7 +301,7 @@ def test_the_reference_person_judges_once(scene: StudyScene) -> None:
     study.refresh_from_db()
     assert study.state == "running"
     invited = StudyReviewer.objects.select_related("study__dataset").get(study=study, user=expert)
-    assert services.progress_of(invited).runs == 1
+    assert progress_of(invited).runs == 1
     scene.answer_all(invited, lambda *_: scene.labels[1])
     study.refresh_from_db()
     assert study.state == "finished"

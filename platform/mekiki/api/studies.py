@@ -14,6 +14,8 @@ from mekiki.quality import services
 from mekiki.quality.access import invitation_for
 from mekiki.quality.messages import ENDINGS
 from mekiki.quality.models import Study, StudyReviewer
+from mekiki.quality.progress import Progress
+from mekiki.quality.progress import next_images as next_images_of
 from mekiki.quality.report_parts import moment
 from mekiki.review.adjustments import ViewAdjustments
 
@@ -87,7 +89,7 @@ class StudyAnswerOut(Schema):
 
 
 def _next(reviewer: StudyReviewer, count: int) -> dict[str, Any]:
-    images, progress = services.next_images(reviewer, count)
+    images, progress = next_images_of(reviewer, count)
     slug = reviewer.study.dataset.slug
     return {
         "items": [
@@ -105,7 +107,7 @@ def _next(reviewer: StudyReviewer, count: int) -> dict[str, Any]:
     }
 
 
-def _end(study: Study, progress: services.Progress) -> dict[str, str] | None:
+def _end(study: Study, progress: Progress) -> dict[str, str] | None:
     if progress.done:
         code = "done"
     elif study.state != Study.State.RUNNING:

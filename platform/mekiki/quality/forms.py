@@ -8,7 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset
 from mekiki.quality.models import Study
 from mekiki.quality.models.studies import MAX_PAUSE_HOURS, MAX_RUNS, MIN_RUNS
-from mekiki.quality.services.studies import MAX_IMAGES, MIN_IMAGES, possible_reviewers
+from mekiki.quality.selectors import possible_reviewers
+from mekiki.quality.services.studies import MAX_IMAGES, MIN_IMAGES
 
 
 class StudyForm(forms.Form):

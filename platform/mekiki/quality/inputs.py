@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from mekiki.quality.models import Study, StudyAnswer
-from mekiki.quality.services.studies import possible_reviewers
+from mekiki.quality.selectors import possible_reviewers
 from verification.canonical import canonical
 
 # Codes of an answer in `StudyInputs.answers`. Other numbers are positions in `labels`.

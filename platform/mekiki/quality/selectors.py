@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from django.db.models import Count, QuerySet
 
 from mekiki.accounts.access import includes_role
-from mekiki.accounts.models import Role, User
+from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset
 from mekiki.quality.models import Study, StudyAnswer, StudyReviewer
-from mekiki.quality.services.studies import possible_reviewers
 
 PAGE_SIZE = 25
 
@@ -23,6 +22,14 @@ class ReviewerProgress:
     member: bool
     answered: int
     wanted: int
+
+
+def possible_reviewers(dataset: Dataset) -> dict[int, str]:
+    """Return the names of the users who may review the dataset, by id."""
+    rows = Membership.objects.filter(
+        dataset=dataset, role__in=[Role.REVIEWER, Role.ADMIN], user__is_active=True
+    )
+    return dict(rows.order_by("user__username").values_list("user_id", "user__username"))
 
 
 def studies_for(dataset: Dataset, user: User) -> QuerySet[Study]:

@@ -9,7 +9,7 @@ from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.quality import selectors
-from mekiki.quality.services import progress_of
+from mekiki.quality.progress import progress_of
 
 
 @require_safe

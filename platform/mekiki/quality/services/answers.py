@@ -1,75 +1,20 @@
-"""Answers of reviewers in a study: the next images of a person, and one answer, recorded exactly once."""
+"""Answers of reviewers in a study. Each answer is recorded exactly once."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Max
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
-from mekiki.config import clock
-from mekiki.quality.models import Study, StudyAnswer, StudyImage, StudyReviewer
+from mekiki.quality.models import Study, StudyAnswer, StudyReviewer
+from mekiki.quality.progress import Progress, progress_of
 from mekiki.quality.services.studies import store_finish
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.services import MIN_DISPLAY_MS
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a person stands in a study.
-
-    `run` is the run of the next answer, and `answered` the number of answers in it. `done` means that all
-    runs are complete. `waits_until` is the end of the pause before the next run, or None.
-    """
-
-    run: int
-    runs: int
-    answered: int
-    images: int
-    done: bool
-    waits_until: datetime | None
-
-
-def progress_of(reviewer: StudyReviewer) -> Progress:
-    """Return where a person stands in a study."""
-    study = reviewer.study
-    images = study.images.count()
-    counted = reviewer.answers.order_by().values("run").annotate(n=Count("pk"), last=Max("created_at"))
-    by_run = {row["run"]: row for row in counted}
-    for run in range(1, reviewer.runs + 1):
-        answered = by_run[run]["n"] if run in by_run else 0
-        if answered < images:
-            until = None
-            pause = timedelta(hours=study.pause_hours)
-            if run > 1 and not answered and not clock.has_passed(pause, by_run[run - 1]["last"]):
-                until = by_run[run - 1]["last"] + pause
-            return Progress(run, reviewer.runs, answered, images, False, until)
-    return Progress(reviewer.runs, reviewer.runs, images, images, True, None)
-
-
-def order_of_run(reviewer: StudyReviewer, run: int) -> list[int]:
-    """Return the ids of the study's images in the random order of this person and run."""
-    key = f"{reviewer.study.seed}:{reviewer.pk}:{run}"
-    ids = reviewer.study.images.order_by().values_list("pk", flat=True)
-    return sorted(ids, key=lambda pk: sha256(f"{key}:{pk}".encode()).digest())
-
-
-def next_images(reviewer: StudyReviewer, count: int) -> tuple[list[StudyImage], Progress]:
-    """Return the next images of a person, in order, and the person's progress. None during a pause."""
-    progress = progress_of(reviewer)
-    if reviewer.study.state != Study.State.RUNNING or progress.done or progress.waits_until is not None:
-        return [], progress
-    answered = set(reviewer.answers.filter(run=progress.run).values_list("image_id", flat=True))
-    ids = [pk for pk in order_of_run(reviewer, progress.run) if pk not in answered][:count]
-    rows = StudyImage.objects.select_related("image").in_bulk(ids)
-    return [rows[pk] for pk in ids], progress
 
 
 @transaction.atomic

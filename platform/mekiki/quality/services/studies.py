@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mekiki.accounts.access import require_role
-from mekiki.accounts.models import Membership, Role, User
+from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job, Kind
@@ -20,6 +20,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.quality.choosing import choose_images, confirmed_label_ids, eligible_images
 from mekiki.quality.models import Study, StudyImage, StudyLabel, StudyReviewer
 from mekiki.quality.models.studies import MAX_PAUSE_HOURS, MAX_RUNS, MIN_RUNS
+from mekiki.quality.selectors import possible_reviewers
 
 # AIAG, "Measurement systems analysis", and ISO/TR 14468 use 20 to 50 parts and two or three runs.
 MIN_IMAGES, MAX_IMAGES = 20, 50
@@ -121,14 +122,6 @@ def _check_people(
             _("A chosen person may not review this dataset. Give the person the role of a reviewer first.")
         )
     return people
-
-
-def possible_reviewers(dataset: Dataset) -> dict[int, str]:
-    """Return the names of the users who may review the dataset, by id."""
-    rows = Membership.objects.filter(
-        dataset=dataset, role__in=[Role.REVIEWER, Role.ADMIN], user__is_active=True
-    )
-    return dict(rows.order_by("user__username").values_list("user_id", "user__username"))
 
 
 def _draw(study: Study) -> None:
