@@ -18,8 +18,10 @@ from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.datasets.models import AuditShareChange, ChangedFile
 from mekiki.learning.models import EmbeddingRemoval
+from mekiki.quality.models import StudyAnswer, StudyImage, StudyReport, StudyReportFile
 from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
+from tests.quality.study_setup import study_draft
 from tests.roles import as_owner, made_at
 
 pytestmark = pytest.mark.django_db
@@ -44,12 +46,16 @@ EVIDENCE = {
     "learning_evaluation": "the accuracy that was stated",
     "learning_head": "the head behind a prediction",
     "learning_headtraininglabel": "what it was trained on",
+    "quality_studyanswer": "what people answered in a study",
+    "quality_studyreport": "the agreement that was stated",
+    "quality_studyreportfile": "the hash of the file that was delivered",
     "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
 # Rows that stay. Some of their columns are fixed from the start or from a certain moment.
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
+    "quality_study": "its state moves; its design is fixed when it starts",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
@@ -64,7 +70,7 @@ MUTABLE = {
     "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
     "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
-    "jobs_inhand",
+    "jobs_inhand", "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
     "review_lease", "review_referenceimage",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
@@ -139,10 +145,22 @@ def rows(signing_key: Any) -> None:
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
     ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
     EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
+    store_study(judged)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
     )
+
+
+def store_study(judged: Any) -> None:
+    """Create a study with an answer and a report."""
+    study = study_draft(judged.dataset, judged.admin, [judged.admin])
+    image = StudyImage.objects.create(study=study, image=judged.images[0])
+    StudyAnswer.objects.create(
+        reviewer=study.reviewers.all()[0], image=image, run=1, label=judged.labels[0], client_key=uuid4()
+    )
+    report = StudyReport.objects.create(study=study, version=1, figures={}, digest="d", software="s")
+    StudyReportFile.objects.create(report=report, language="en", name="n", sha256="s", size=1)
 
 
 def execute(sql: str) -> None:

@@ -19,6 +19,24 @@ def allow_few_images(monkeypatch: Any, least: int = 2) -> None:
     monkeypatch.setattr(studies, "MIN_IMAGES", least)
 
 
+def study_draft(dataset: Any, admin: Any, people: list[Any], number: int = 1) -> Study:
+    """Create the rows of a draft with reviewers and without images."""
+    study = Study.objects.create(
+        dataset=dataset,
+        number=number,
+        name="Line 3",
+        method="random",
+        images_wanted=20,
+        runs=2,
+        reference="none",
+        seed=1,
+        created_by=admin,
+    )
+    for user in people:
+        StudyReviewer.objects.create(study=study, user=user)
+    return study
+
+
 class StudyScene:
     """A dataset with an admin, reviewers and images, and functions for the acts of a study."""
 
