@@ -158,7 +158,12 @@ def judge_by_touch(page: Page, scene: StudyScene) -> None:
             expect(page.locator("[data-sync]")).to_have_attribute("data-state", "offline")
             page.unroute("**/studies/1/answer")
             page.reload()  # the answer is kept on the device
-        wait_for_next(page, image)
+        try:
+            wait_for_next(page, image)
+        except Exception:
+            print("PLACE", place, page.problems, page.locator("[data-station]").evaluate("e => JSON.stringify(e.dataset)")[-300:], page.locator("[data-sync]").inner_text(), page.locator("[data-hint]").inner_text(), page.locator("[data-loading]").inner_text(), page.locator("[data-notice]").inner_text())
+            save_screenshot(page, "debug")
+            raise
     expect(page.locator("[data-empty-text]")).to_contain_text("Thank you")
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
     assert page.problems == []  # type: ignore[attr-defined]
