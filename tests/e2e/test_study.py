@@ -43,16 +43,16 @@ def right_label(scene: StudyScene, image: int) -> Any:
     return scene.label_of([one.pk for one in scene.images].index(row.image_id))
 
 
-def current(page: Page) -> int:
-    """Return the image on the screen, once it takes answers."""
+def current(page: Page) -> tuple[int, int]:
+    """Return (run, image) of the image on the screen, once it takes answers."""
     page.wait_for_selector("[data-station][data-item] [data-canvas] img")
-    return int(page.get_attribute("[data-station]", "data-item") or 0)
+    run, image = (page.get_attribute("[data-station]", "data-item") or "").split("-")
+    return int(run), int(image)
 
 
-def wait_for_next(page: Page, image: int) -> None:
-    page.wait_for_selector(
-        f'[data-station][data-item]:not([data-item="{image}"]), [data-station] [data-empty]:not([hidden])'
-    )
+def wait_for_next(page: Page, run: int, image: int) -> None:
+    other = f'[data-station][data-item]:not([data-item="{run}-{image}"])'
+    page.wait_for_selector(f"{other}, [data-station] [data-empty]:not([hidden])")
 
 
 def open_study(page: Page, scene: StudyScene) -> None:
@@ -117,8 +117,7 @@ def judge_by_keyboard(page: Page, scene: StudyScene) -> None:
     open_study(page, scene)
     orders: list[list[int]] = [[], []]
     for place in range(16):
-        image = current(page)
-        run = int(page.get_attribute("[data-station]", "data-run") or 0)
+        run, image = current(page)
         orders[run - 1].append(image)
         label = right_label(scene, image)
         if place == 0:
@@ -134,7 +133,7 @@ def judge_by_keyboard(page: Page, scene: StudyScene) -> None:
             page.keyboard.press("s")
         else:
             page.keyboard.press(str(scene.labels.index(label) + 1))
-        wait_for_next(page, image)
+        wait_for_next(page, run, image)
     assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]
     expect(page.locator("[data-empty-text]")).to_contain_text("ありがとう")
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
@@ -146,7 +145,7 @@ def judge_by_touch(page: Page, scene: StudyScene) -> None:
     """Judge both runs by touch. The connection is lost for a moment, and an early tap records nothing."""
     open_study(page, scene)
     for place in range(16):
-        image = current(page)
+        run, image = current(page)
         page.wait_for_timeout(520)  # two taps within half a second are a double click
         label = right_label(scene, image)
         if place == 1:
@@ -158,12 +157,7 @@ def judge_by_touch(page: Page, scene: StudyScene) -> None:
             expect(page.locator("[data-sync]")).to_have_attribute("data-state", "offline")
             page.unroute("**/studies/1/answer")
             page.reload()  # the answer is kept on the device
-        try:
-            wait_for_next(page, image)
-        except Exception:
-            print("PLACE", place, page.problems, page.locator("[data-station]").evaluate("e => JSON.stringify(e.dataset)")[-300:], page.locator("[data-sync]").inner_text(), page.locator("[data-hint]").inner_text(), page.locator("[data-loading]").inner_text(), page.locator("[data-notice]").inner_text())
-            save_screenshot(page, "debug")
-            raise
+        wait_for_next(page, run, image)
     expect(page.locator("[data-empty-text]")).to_contain_text("Thank you")
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
     assert page.problems == []  # type: ignore[attr-defined]

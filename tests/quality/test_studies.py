@@ -192,6 +192,15 @@ def test_every_reviewer_and_run_has_another_order(scene: StudyScene) -> None:
     assert len({frozenset(order) for order in orders}) == 1
 
 
+def test_a_run_never_begins_with_the_last_image_of_the_run_before(scene: StudyScene) -> None:
+    study = scene.running()
+    reviewer = scene.invitation(study)
+    for seed in range(40):  # of six images, about seven would begin so by chance
+        reviewer.study.seed = seed
+        first, second = (order_of_run(reviewer, run) for run in (1, 2))
+        assert second[0] != first[-1] and sorted(first) == sorted(second)
+
+
 def test_the_second_run_begins_after_the_first_and_the_study_finishes(scene: StudyScene) -> None:
     study = scene.running()
     first, second = (scene.invitation(study, place) for place in (0, 1))

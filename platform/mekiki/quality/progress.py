@@ -44,10 +44,16 @@ def progress_of(reviewer: StudyReviewer) -> Progress:
 
 
 def order_of_run(reviewer: StudyReviewer, run: int) -> list[int]:
-    """Return the ids of the study's images in the random order of this person and run."""
+    """Return the ids of the study's images in the random order of this person and run.
+
+    A run never begins with the last image of the run before it, whose answer the person would remember.
+    """
     key = f"{reviewer.study.seed}:{reviewer.pk}:{run}"
     ids = reviewer.study.images.order_by().values_list("pk", flat=True)
-    return sorted(ids, key=lambda pk: sha256(f"{key}:{pk}".encode()).digest())
+    order = sorted(ids, key=lambda pk: sha256(f"{key}:{pk}".encode()).digest())
+    if run > 1 and order and order[0] == order_of_run(reviewer, run - 1)[-1]:
+        order.append(order.pop(0))
+    return order
 
 
 def next_images(reviewer: StudyReviewer, count: int) -> tuple[list[StudyImage], Progress]:

@@ -33,7 +33,7 @@ foldSections(part("sections"), choices);
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
-    if (images.current === item) root.dataset.item = String(item.image); // It takes answers from now on.
+    if (images.current === item) root.dataset.item = `${item.run}-${item.image}`; // It takes answers from now on.
   },
 });
 const pressed = pressedOn(() => images.current);
@@ -105,13 +105,10 @@ function notice(text) {
 }
 
 function showProgress({ run, runs, answered, images: total }) {
-  const { current } = images;
   // Answers on their way belong to the same run, unless the server has begun the next one.
   const sent = outbox.entries.filter(entry => entry.body.run === run).length;
   part("run").textContent = say("study_progress", { n: run, total: runs });
   part("progress").textContent = say("study_progress", { n: Math.min(total, answered + sent), total });
-  root.dataset.run = String(current?.run ?? run);
-  root.dataset.total = String(total);
 }
 
 function showSync(state, n) {
