@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils import translation
 from fpdf import FPDF
-from fpdf.enums import TableBordersLayout, TextEmphasis, XPos, YPos
+from fpdf.enums import TableBordersLayout, TableCellFillMode, TextEmphasis, WrapMode, XPos, YPos
 from fpdf.fonts import FontFace
 
 from mekiki.config.version import full_version
@@ -27,12 +27,19 @@ INK, MUTED, LINE, ACCENT = (25, 28, 33), (95, 101, 110), (205, 209, 214), (28, 1
 GOOD, BAD, UNCLEAR = (32, 110, 60), (170, 40, 40), (140, 95, 10)
 
 
+def unbroken(text: str) -> str:
+    """Return the text with no-break spaces between numbers and percent signs."""
+    return text.replace(" %", "\u00a0%")
+
+
 class ReportPdf(FPDF):
     """A4 pages with a header and page numbers. `footer_words` are at the left of each footer."""
 
-    def __init__(self, footer_words: str) -> None:
+    def __init__(self, footer_words: str, language: str) -> None:
         super().__init__(format="A4")
         self.footer_words = footer_words
+        # Japanese has no spaces between words, so a line may end after any character.
+        self.wrap = WrapMode.CHAR if language == "ja" else WrapMode.WORD
         font = files("pylopdf_fonts_cjk") / "NotoSansJP-Regular.otf"
         self.add_font(FONT, "", str(font))
         self.set_margins(18, 16, 18)
@@ -53,7 +60,15 @@ class ReportPdf(FPDF):
         """Write a paragraph in the full width."""
         self.set_font(FONT, size=size)
         self.set_text_color(*colour)
-        self.multi_cell(0, size * 0.5, text, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        self.multi_cell(
+            0,
+            size * 0.5,
+            unbroken(text),
+            align="L",
+            new_x=XPos.LMARGIN,
+            new_y=YPos.NEXT,
+            wrapmode=self.wrap,
+        )
         self.ln(after)
 
 
@@ -67,7 +82,7 @@ def report_pdf(
             figures, digest=digest, version=version, software=full_version(), created_at=created_at
         )
         footer = f"{figures.design['dataset_name']} · {document.title} · {digest[:12]}"
-        pdf = ReportPdf(footer)
+        pdf = ReportPdf(footer, language)
         pdf.set_title(document.title)
         pdf.set_lang(language)
         pdf.set_creator("Mekiki")
@@ -153,6 +168,7 @@ def _chart(pdf: ReportPdf, bars: list[Bar]) -> None:
         pdf.line(left + width * bar.low, middle, left + width * bar.high, middle)
         pdf.circle(left + width * bar.value, middle, 1.1, style="F")
     pdf.set_line_width(0.2)
+    pdf.set_fill_color(255, 255, 255)
     pdf.set_xy(pdf.l_margin, top + height * len(bars) + 6)
 
 
@@ -170,16 +186,17 @@ def _table(pdf: ReportPdf, table: Table) -> None:
     pdf.set_text_color(*INK)
     pdf.set_draw_color(*LINE)
     columns = len(table.headings)
-    widths = (max(2.0, columns * 0.45), *(1.0,) * (columns - 1))
+    widths = (max(1.6, columns * 0.25), *(1.0,) * (columns - 1))
     with pdf.table(
         borders_layout=TableBordersLayout.HORIZONTAL_LINES,
         col_widths=widths,
         text_align=("LEFT", *("RIGHT",) * (columns - 1)),
         line_height=4.6,
         padding=0.6,
-        headings_style=FontFace(color=MUTED, emphasis=TextEmphasis.NONE),
+        cell_fill_mode=TableCellFillMode.NONE,
+        headings_style=FontFace(color=MUTED, emphasis=TextEmphasis.NONE, fill_color=(255, 255, 255)),
     ) as made:
         for cells in (table.headings, *table.rows):
             row = made.row()
             for cell in cells:
-                row.cell(cell)
+                row.cell(unbroken(cell))

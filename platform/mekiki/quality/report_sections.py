@@ -225,7 +225,8 @@ def differing_section(figures: Figures) -> Section:
         "n": count(n)
     }
     if n > len(figures.differing):
-        sentence += " " + _("The %(n)s with the most differences are shown.") % {"n": len(figures.differing)}
+        shown = _("The %(n)s with the most differences are shown.") % {"n": len(figures.differing)}
+        sentence = _("%(first)s %(second)s") % {"first": sentence, "second": shown}
     headings = [_("Image"), *(reviewer.name for reviewer in figures.reviewers)]
     rows = [
         [
