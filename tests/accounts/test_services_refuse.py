@@ -29,8 +29,6 @@ from mekiki.jobs import services as jobs
 from mekiki.labeling import services as labeling
 from mekiki.learning import services as learning
 from mekiki.learning.models import EncoderChange, TrainingRun
-from mekiki.quality import services as quality
-from mekiki.quality.services.studies import store_finish
 from mekiki.review import searching
 from mekiki.review import services as review
 from tests.architecture.test_service_permissions import (
@@ -40,6 +38,7 @@ from tests.architecture.test_service_permissions import (
     service_modules,
 )
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, JobFactory, LabelFactory, UserFactory, png
+from tests.quality.refused_services import STUDY_CASES
 from tests.quality.study_setup import study_draft
 from tests.review_setup import Station
 
@@ -124,10 +123,6 @@ def label_set_arguments(w: ServiceArguments) -> dict[str, Any]:
 
 def head_arguments(w: ServiceArguments) -> dict[str, Any]:
     return {"dataset": w.dataset, "head": w.head}
-
-
-def study_arguments(**more: Any) -> Arguments:
-    return lambda w: {"study": w.study, **more}
 
 
 def user_arguments(**more: Any) -> Arguments:
@@ -269,38 +264,7 @@ CASES: dict[str, Case] = {
     "exports/services.py:retry": (exports.retry, "reviewer", label_set_arguments),
     "exports/services.py:record_download": (exports.record_download, "stranger", label_set_arguments),
     "exports/services.py:check_download": (exports.check_download, "stranger", label_set_arguments),
-    "quality/services/studies.py:create_study": (
-        quality.create_study,
-        "reviewer",
-        lambda w: {
-            "dataset": w.dataset,
-            "name": "x",
-            "method": "random",
-            "images": 20,
-            "boundary_percent": 0,
-            "runs": 2,
-            "pause_hours": 0,
-            "reference": "none",
-            "reviewer_ids": [w.reviewer.pk, w.other.pk],
-        },
-    ),
-    "quality/services/studies.py:redraw": (quality.redraw, "reviewer", study_arguments()),
-    "quality/services/studies.py:start": (quality.start, "reviewer", study_arguments()),
-    "quality/services/studies.py:cancel": (quality.cancel, "reviewer", study_arguments()),
-    "quality/services/studies.py:finish": (quality.finish, "reviewer", study_arguments()),
-    "quality/services/studies.py:request_report": (quality.request_report, "reviewer", study_arguments()),
-    "quality/services/studies.py:store_finish": (store_finish, "viewer", study_arguments(early=True)),
-    "quality/services/answers.py:record_answer": (
-        quality.record_answer,
-        "viewer",
-        lambda w: {
-            "reviewer": w.invitation,
-            "image_id": 1,
-            "run": 1,
-            "label_id": w.label.pk,
-            "client_key": uuid.uuid4(),
-        },
-    ),
+    **STUDY_CASES,
     "labeling/services/labels.py:add_label": (labeling.add_label, "reviewer", dataset_arguments(name="new")),
     "labeling/services/labels.py:update_label": (
         labeling.update_label,

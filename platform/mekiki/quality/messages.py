@@ -8,7 +8,6 @@ STUDY_STATION.add(
     "study_slow", gettext_noop("The image takes long to load. Wait for it, or choose “Cannot judge”.")
 )
 STUDY_STATION.add("study_no_undo", gettext_noop("There is no undo in a study. Your answer stays."))
-STUDY_STATION.add("study_progress", gettext_noop("{n} of {total}"))
 
 ENDINGS = Messages("why a study shows no image")
 ENDINGS.add(

@@ -107,8 +107,8 @@ function notice(text) {
 function showProgress({ run, runs, answered, images: total }) {
   // Answers on their way belong to the same run, unless the server has begun the next one.
   const sent = outbox.entries.filter(entry => entry.body.run === run).length;
-  part("run").textContent = say("study_progress", { n: run, total: runs });
-  part("progress").textContent = say("study_progress", { n: Math.min(total, answered + sent), total });
+  part("run").textContent = `${run} / ${runs}`;
+  part("progress").textContent = `${Math.min(total, answered + sent)} / ${total}`;
 }
 
 function showSync(state, n) {
