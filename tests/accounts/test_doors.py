@@ -51,7 +51,7 @@ ADMIN = {
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
-    "study-create", "study", "study-act", "study-report-file",
+    "api:study", "study-create", "study", "study-act", "study-report-file",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {

@@ -15,6 +15,7 @@ from django.utils import translation
 from mekiki.audit.models import Event
 from mekiki.datasets import storage
 from mekiki.jobs.models import Job
+from mekiki.jobs.services import claim, succeed
 from mekiki.labeling.services import archive_label
 from mekiki.quality import services
 from mekiki.quality.figures import Figures
@@ -25,6 +26,7 @@ from mekiki.quality.report_words import report_document
 from tests.quality.study_setup import StudyScene, allow_few_images
 from workers.errors import StageError
 from workers.evaluation.agreement import Coefficient, exact_proportion
+from workers.runner import Report
 from workers.stages import agreement as stage
 from workers.steps.agreement import verdict_of
 
@@ -50,8 +52,9 @@ def compute(study: Study) -> StudyReport:
     """Run the stage of the study's newest job, and return the report."""
     study.refresh_from_db()
     assert study.job is not None
-    job = Job.objects.get(pk=study.job.pk)
-    stage.run(job, ignore_progress)
+    job = claim(str(study.job.pk))
+    assert job is not None
+    succeed(job, stage.run(job, Report(job)))
     return StudyReport.objects.filter(study=study).order_by("-version")[0]
 
 
@@ -86,6 +89,22 @@ def test_the_report_has_the_figures_of_the_answers(scene: StudyScene) -> None:
     assert report.digest == read_inputs(study).digest()
     event = Event.objects.get(kind="study.reported")
     assert event.data["digest"] == report.digest
+
+
+def test_the_report_over_the_api(scene: StudyScene) -> None:
+    study = scene.running(reference="confirmed")
+    client = Client()
+    client.force_login(scene.admin)
+    address = f"/api/v1/datasets/{scene.dataset.slug}/studies/1"
+    before = client.get(address).json()
+    assert (before["state"], before["report"]) == ("running", None)
+    assert [person["wanted"] for person in before["people"]] == [18, 18]
+    answer_with_errors(scene, study)
+    report = compute(study)
+    after = client.get(address).json()
+    assert after["report"]["figures"] == report.figures and after["report"]["digest"] == report.digest
+    client.force_login(scene.people[0])
+    assert client.get(address).status_code == 403
 
 
 def test_the_digest_changes_with_an_answer_and_not_with_a_name(scene: StudyScene) -> None:

@@ -9,9 +9,10 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, transaction
 from django.db.models import F
 
+from mekiki.datasets.models import Image
 from mekiki.jobs.models import Job
 from mekiki.labeling.services import archive_label
-from mekiki.quality import services
+from mekiki.quality import choosing, services
 from mekiki.quality.choosing import choose_images, eligible_images
 from mekiki.quality.models import Study, StudyAnswer, StudyImage, StudyReviewer
 from mekiki.quality.progress import next_images, order_of_run, progress_of
@@ -115,6 +116,32 @@ def test_stratified_images_have_equal_numbers_and_the_hard_share(scene: StudySce
     hardest = PredictionFactory._meta.model.objects.order_by("margin").first()
     assert hardest is not None and hardest.image_id in {c.image for c in chosen if c.near_boundary}
     assert len({c.image for c in chosen}) == 8
+
+
+def test_a_large_dataset_is_drawn_from_a_random_part(
+    scene: StudyScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choosing, "MOST_CANDIDATES", 30)
+    for place in range(200):
+        ImageFactory(dataset=scene.dataset, audit_key=place / 200)
+    options = {"method": "random", "count": 8, "boundary_percent": 0, "reference": "none"}
+    chosen: set[int] = set()
+    for seed in range(6):
+        ids = [choice.image for choice in choose_images(scene.dataset, seed=seed, **options)]
+        keys = sorted(Image.objects.filter(pk__in=ids).values_list("audit_key", flat=True))
+        assert len(ids) == 8
+        assert keys[0] >= scene.dataset.audit_fraction and keys[-1] - keys[0] <= 30 / 206
+        chosen |= set(ids)
+    assert len(chosen) > 30
+
+
+def test_left_out_images_are_counted_once(scene: StudyScene) -> None:
+    for _ in range(3):
+        ImageFactory(dataset=scene.dataset, audit_key=scene.dataset.audit_fraction / 2)
+    audited = ConfirmedLabelFactory(dataset=scene.dataset, label=scene.labels[0], stream=Stream.AUDIT).image
+    scene.station.item(stream=Stream.AUDIT, image=audited)
+    scene.station.item(stream=Stream.GOLD)
+    assert choosing.left_out_count(scene.dataset) == 5
 
 
 def test_the_seed_decides_the_images(scene: StudyScene) -> None:

@@ -1,4 +1,4 @@
-"""The API of a study's station: the next images of a reviewer, and an answer."""
+"""The API of studies: a study with its report, the next images of a reviewer, and an answer."""
 
 from typing import Any
 from uuid import UUID
@@ -11,12 +11,13 @@ from pydantic import Field
 from mekiki.accounts.http import user_of
 from mekiki.api.review_schemas import ERRORS, Id, ViewIn
 from mekiki.quality import services
-from mekiki.quality.access import invitation_for
+from mekiki.quality.access import invitation_for, study_for
 from mekiki.quality.messages import ENDINGS
 from mekiki.quality.models import Study, StudyReviewer
 from mekiki.quality.progress import Progress
 from mekiki.quality.progress import next_images as next_images_of
 from mekiki.quality.report_parts import moment
+from mekiki.quality.selectors import reviewer_progress
 from mekiki.review.adjustments import ViewAdjustments
 
 router = Router(tags=["studies"])
@@ -117,6 +118,60 @@ def _end(study: Study, progress: Progress) -> dict[str, str] | None:
     else:
         return None
     return {"code": code, "text": ENDINGS.render(code, {"until": moment(progress.waits_until)})}
+
+
+class StudyPersonOut(Schema):
+    """Somebody who is invited to a study, and how many answers this person has given."""
+
+    name: str
+    is_reference: bool
+    member: bool
+    answered: int
+    wanted: int
+
+
+class StudyReportOut(Schema):
+    """The newest report of a study. `figures`: see docs/explanation/agreement.md."""
+
+    version: int
+    digest: str
+    software: str
+    figures: dict[str, Any]
+
+
+class StudyOut(Schema):
+    """A study for an admin. No answer is part of it before the study has finished."""
+
+    number: int
+    name: str
+    state: str
+    people: list[StudyPersonOut]
+    report: StudyReportOut | None
+
+
+@router.get(
+    "/{slug:slug}/studies/{int:number}",
+    response={200: StudyOut, **ERRORS},
+    url_name="study",
+    summary="A study with its report",
+)
+def study(request: HttpRequest, slug: str, number: int) -> dict[str, Any]:
+    """Return the state of a study, the progress of its reviewers, and its newest report. For admins."""
+    shown = study_for(user_of(request), slug, number)
+    report = shown.reports.order_by("-version").first()
+    return {
+        "number": shown.number,
+        "name": shown.name,
+        "state": shown.state,
+        "people": [vars(person) for person in reviewer_progress(shown)],
+        "report": report
+        and {
+            "version": report.version,
+            "digest": report.digest,
+            "software": report.software,
+            "figures": report.figures,
+        },
+    }
 
 
 @router.post(
