@@ -20,6 +20,7 @@ from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
 from tests import factories
+from tests.quality.study_setup import study_draft
 
 # Names under /d/<slug>/ and of the API, listed under the lowest role that may use them. An entry is (name,
 # method) where the methods differ.
@@ -27,6 +28,7 @@ VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
+    "quality",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
 }  # fmt: skip
 REVIEWER = {
@@ -35,6 +37,7 @@ REVIEWER = {
     "api:review-grid-answer",
     "api:review-grid-undo",
     "image-correct", "image-ask-again", "image-take-back",
+    "study-station", "api:study-next", "api:study-answer",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
@@ -48,6 +51,7 @@ ADMIN = {
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
+    "api:study", "study-create", "study", "study-act", "study-report-file",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
@@ -124,6 +128,7 @@ def world(db: None) -> dict[str, Any]:
     from mekiki.audit.private_key import settle_key
     from mekiki.datasets.models import ImportBatch, PixelWindow
     from mekiki.exports.models import LabelSet
+    from mekiki.quality.models import Study
 
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
@@ -138,6 +143,9 @@ def world(db: None) -> dict[str, Any]:
     PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
     if not Label.objects.filter(pk=batch.pk, dataset=dataset).exists():
         factories.LabelFactory(pk=batch.pk, dataset=dataset, archived_at=timezone.now())
+    # The reviewer is invited to a running study, which has no images.
+    study = study_draft(dataset, people["admin"], [people["reviewer"]])
+    Study.objects.filter(pk=study.pk).update(state="running", started_at=timezone.now())
     arguments = {
         "slug": "parts",
         "sha256": image.sha256,
@@ -149,6 +157,8 @@ def world(db: None) -> dict[str, Any]:
         "encoder_id": head.encoder.pk,
         "account_id": 1,
         "form": "csv",
+        "number": study.number,
+        "language": "en",
         "token": "x",
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
@@ -180,6 +190,7 @@ BODIES = {
         "milliseconds": 9000,
         "tiles": [{"item": 1, "lease": 1, "kind": "skip"}],
     },
+    "api:study-answer": {"image": 1, "run": 1, "client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a13"},
     "api:review-grid-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a12"},
 }
 

@@ -39,6 +39,8 @@ from tests.architecture.test_service_permissions import (
     service_modules,
 )
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, JobFactory, LabelFactory, UserFactory, png
+from tests.quality.refused_services import STUDY_CASES
+from tests.quality.study_setup import study_draft
 from tests.review_setup import Station
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +67,8 @@ class ServiceArguments:
         self.window = PixelWindow.objects.create(dataset=self.dataset, sample="uint16", black=0, white=9)
         self.batch = ImportBatch.objects.create(dataset=self.dataset, source="upload", location="/nowhere")
         self.label_set = LabelSet.objects.create(dataset=self.dataset, version=1, created_by=self.admin)
+        self.study = study_draft(self.dataset, self.admin, [self.reviewer, self.other])
+        self.invitation = self.study.reviewers.all()[0]
         self.job = JobFactory(dataset=self.dataset)
         self.ended = JobFactory(dataset=self.dataset, state="failed")
         self.change = EncoderChange.objects.create(
@@ -261,6 +265,7 @@ CASES: dict[str, Case] = {
     "exports/services.py:retry": (exports.retry, "reviewer", label_set_arguments),
     "exports/services.py:record_download": (exports.record_download, "stranger", label_set_arguments),
     "exports/services.py:check_download": (exports.check_download, "stranger", label_set_arguments),
+    **STUDY_CASES,
     "labeling/services/labels.py:add_label": (labeling.add_label, "reviewer", dataset_arguments(name="new")),
     "labeling/services/labels.py:update_label": (
         labeling.update_label,

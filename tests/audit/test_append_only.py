@@ -18,9 +18,18 @@ from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.datasets.models import AuditShareChange, ChangedFile
 from mekiki.learning.models import EmbeddingRemoval
-from mekiki.quality.models import CertificateAudit, CertificateCheck, CertificateImage
+from mekiki.quality.models import (
+    CertificateAudit,
+    CertificateCheck,
+    CertificateImage,
+    StudyAnswer,
+    StudyImage,
+    StudyReport,
+    StudyReportFile,
+)
 from mekiki.review.models import AuditRetirement, Decision
 from tests import factories
+from tests.quality.study_setup import study_draft
 from tests.roles import as_owner, made_at
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +57,9 @@ EVIDENCE = {
     "quality_certificateaudit": "which images were drawn to test a certificate",
     "quality_certificatecheck": "what the test of a certificate stated",
     "quality_certificateimage": "the frozen predictions of a certificate",
+    "quality_studyanswer": "what people answered in a study",
+    "quality_studyreport": "the agreement that was stated",
+    "quality_studyreportfile": "the hash of the file that was delivered",
     "review_auditretirement": "which audited labels heads were trained on",
     "review_decision": "what people answered",
 }
@@ -55,6 +67,7 @@ EVIDENCE = {
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "quality_certificate": "its protocol is fixed from the start",
+    "quality_study": "its state moves; its design is fixed when it starts",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
@@ -70,6 +83,7 @@ MUTABLE = {
     "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand", "quality_machinelabel",
+    "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
     "review_lease", "review_referenceimage",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
@@ -156,10 +170,22 @@ def rows(signing_key: Any) -> None:
         certificate=certificate, audits=1, errors=0, unresolved=0, regions=[1], region_audits=[1],
         region_errors=[0], p_values=[0.5], certified=0,
     )  # fmt: skip
+    store_study(judged)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
         seal=Seal.objects.first(), reply=b"", authority="nobody", stamped_at=timezone.now()
     )
+
+
+def store_study(judged: Any) -> None:
+    """Create a study with an answer and a report."""
+    study = study_draft(judged.dataset, judged.admin, [judged.admin])
+    image = StudyImage.objects.create(study=study, image=judged.images[0])
+    StudyAnswer.objects.create(
+        reviewer=study.reviewers.all()[0], image=image, run=1, label=judged.labels[0], client_key=uuid4()
+    )
+    report = StudyReport.objects.create(study=study, version=1, figures={}, digest="d", software="s")
+    StudyReportFile.objects.create(report=report, language="en", name="n", sha256="s", size=1)
 
 
 def execute(sql: str) -> None:

@@ -117,8 +117,8 @@ def addresses(slug: str) -> dict[str, str]:
     ]
     for name in names:
         addresses[name] = _reverse(name)
-    pages = ["overview", "images", "import", "labels", "review", "models", "exports", "activity", "members"]
-    for name in [*pages, "review-grid", "dataset-settings"]:
+    pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
+    for name in [*pages, "members", "review-grid", "dataset-settings"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}

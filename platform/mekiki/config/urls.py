@@ -10,6 +10,7 @@ dataset_pages = [
     path("labels/", include("mekiki.labeling.urls")),
     path("review/", include("mekiki.review.urls")),
     path("models/", include("mekiki.learning.urls")),
+    path("quality/", include("mekiki.quality.urls")),
     path("exports/", include("mekiki.exports.urls")),
 ]
 

@@ -21,3 +21,4 @@ class Kind(models.TextChoices):
     CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
     CERTIFY = "certify", _("Certify machine labels")
+    AGREEMENT = "agreement", _("Compute the agreement of a study")

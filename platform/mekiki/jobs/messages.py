@@ -27,6 +27,8 @@ for _stage in (
     gettext_noop("building the search index"),
     gettext_noop("sealing"),
     gettext_noop("checking the seals"),
+    gettext_noop("comparing the answers of the study"),
+    gettext_noop("writing the report"),
 ):
     STAGES.add(_stage, _stage)
 

@@ -112,3 +112,10 @@ class RebuildPicturesPayload(Payload):
 
     window: int | None = None
     estimate: bool | None = None
+
+
+@dataclass(frozen=True)
+class AgreementPayload(Payload):
+    """`study`: the id of the study whose report is computed."""
+
+    study: int

@@ -54,8 +54,8 @@ class CertificateForm(forms.Form):
         min_value=1,
         max_value=MAX_AUDITS,
         help_text=_(
-            "Audited images, and other images of the pool that people label before you accept the result. The "
-            "planned test audits exactly this number."
+            "Audited images, and other images of the pool that people label before you accept the result. "
+            "The planned test audits exactly this number."
         ),
     )
     overlap = forms.TypedChoiceField(

@@ -16,7 +16,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.jobs.models import ACTIVE_STATES
 from mekiki.jobs.progress import job_status
 from mekiki.learning.selectors import champion
-from mekiki.quality.certificate_facts import audit_facts, attempts_sentence, statement
+from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, statement
 from mekiki.quality.certificate_forms import CertificateForm
 from mekiki.quality.certificates import certificate_for, running_certificate
 from mekiki.quality.models import Certificate

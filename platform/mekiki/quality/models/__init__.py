@@ -1,4 +1,4 @@
-"""Quality of the labels: studies of reviewers, agreement, and certificates."""
+"""Tables of the quality app: studies of agreement, certificates and machine labels."""
 
 from mekiki.quality.models.certificates import (
     Certificate,
@@ -7,6 +7,15 @@ from mekiki.quality.models.certificates import (
     CertificateImage,
     MachineLabel,
 )
+from mekiki.quality.models.studies import (
+    Study,
+    StudyAnswer,
+    StudyImage,
+    StudyLabel,
+    StudyReport,
+    StudyReportFile,
+    StudyReviewer,
+)
 
 __all__ = [
     "Certificate",
@@ -14,4 +23,11 @@ __all__ = [
     "CertificateCheck",
     "CertificateImage",
     "MachineLabel",
+    "Study",
+    "StudyAnswer",
+    "StudyImage",
+    "StudyLabel",
+    "StudyReport",
+    "StudyReportFile",
+    "StudyReviewer",
 ]

@@ -194,7 +194,7 @@ class CertificateCheck(models.Model):
     # The p-value of each region (planned), or 1 / e-value (watched). At most δ: the hypothesis is rejected.
     p_values = ArrayField(models.FloatField())
     certified = models.PositiveIntegerField()  # images of the largest certified region
-    # Images of that region without a label of a person, and the most wrong labels among them that the promise allows.
+    # Images of that region without a label of a person, and the most wrong labels that the promise allows.
     left = models.PositiveIntegerField(default=0)
     promised = models.PositiveIntegerField(default=0)
     # Upper bound on critical images in the certified region that have another label.

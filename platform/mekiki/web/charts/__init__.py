@@ -8,6 +8,7 @@ forbids them.
 
 from mekiki.web.charts.curves import Loss, Point, learning_curve, loss_curve
 from mekiki.web.charts.drawing import ticks
+from mekiki.web.charts.interval_chart import intervals
 from mekiki.web.charts.loop_diagram import LoopStage, loop
 from mekiki.web.charts.reliability_diagram import Bin, reliability
 
@@ -16,6 +17,7 @@ __all__ = [
     "LoopStage",
     "Loss",
     "Point",
+    "intervals",
     "learning_curve",
     "loop",
     "loss_curve",

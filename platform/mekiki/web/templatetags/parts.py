@@ -1,8 +1,12 @@
 """Parts of pages that many templates share: `{% load parts %}`. Their HTML is in templates/components."""
 
+from collections.abc import Sequence
+
 from django import template
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+
+from mekiki.web.charts.interval_chart import Bar, intervals
 
 register = template.Library()
 
@@ -22,6 +26,12 @@ def chart(content: str, *, svg: str, caption: str = "", narrow: bool = False) ->
     """Return a chart with its caption. `content` is the same as a table, which opens below it."""
     given = {"content": content, "svg": svg, "caption": caption, "narrow": narrow}
     return render_to_string("components/chart.html", given)
+
+
+@register.simple_tag
+def interval_chart(bars: Sequence[Bar], *, title: str, description: str) -> SafeString:
+    """Return the SVG of shares with their intervals, for the tag `chart`."""
+    return intervals(bars, title=title, description=description)
 
 
 @register.inclusion_tag("components/stat.html")

@@ -48,6 +48,7 @@ def dataset_sections(context: Context) -> list[Link]:
         ("labels", pgettext("section", "Labels"), Role.VIEWER),
         ("review", pgettext("section", "Review"), Role.REVIEWER),
         ("models", pgettext("section", "Models"), Role.VIEWER),
+        ("quality", pgettext("section", "Quality"), Role.VIEWER),
         ("exports", pgettext("section", "Label sets"), Role.VIEWER),
         ("activity", pgettext("section", "Activity"), Role.VIEWER),
         ("members", pgettext("section", "Members"), Role.ADMIN),

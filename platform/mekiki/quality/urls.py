@@ -1,0 +1,21 @@
+"""URLs of the quality pages, under /d/<slug>/quality/."""
+
+from django.urls import path
+
+from mekiki.quality import certificate_views, study_views, views
+
+urlpatterns = [
+    path("", views.quality, name="quality"),
+    path("certificates/new/", certificate_views.create, name="certificate-create"),
+    path("certificates/<int:version>/", certificate_views.certificate, name="certificate"),
+    path("certificates/<int:version>/act/", certificate_views.act, name="certificate-act"),
+    path("studies/new/", study_views.create, name="study-create"),
+    path("studies/<int:number>/", study_views.study, name="study"),
+    path("studies/<int:number>/act/", study_views.act, name="study-act"),
+    path("studies/<int:number>/answer/", study_views.station, name="study-station"),
+    path(
+        "studies/<int:number>/report-<int:version>-<str:language>.pdf",
+        study_views.report_file,
+        name="study-report-file",
+    ),
+]

@@ -1,0 +1,270 @@
+// The station of a study: shows an image, takes one label, and sends the answer behind it. It has no prediction, no
+// earlier answers and no undo.
+
+import { Choices } from "../review/choices.js";
+import { newClientKey } from "../review/client-key.js";
+import { Finder } from "../review/finder.js";
+import { Guide } from "../review/guide.js";
+import { keysOn, listen, setKeysOn } from "../review/keys.js";
+import { LabelList } from "../review/labels.js";
+import { Outbox } from "../review/outbox.js";
+import { foldSections } from "../review/sections.js";
+import { DOUBLE_CLICK, pressedOn, Sight } from "../review/sight.js";
+import { load, say } from "../review/texts.js";
+import { createView } from "../review/view.js";
+import { Images } from "./images.js";
+
+const root = document.querySelector("[data-station]");
+const part = name => root.querySelector(`[data-${name}]`);
+const dialog = name => document.querySelector(`[data-${name}-dialog]`);
+load(root.dataset.texts);
+
+// An image that does not load can be answered with "cannot judge" after this, in milliseconds.
+const SLOW = 5000;
+let slowTimer = 0;
+let hintTimer = 0;
+let end = null;
+
+const stage = part("stage");
+const choices = new Choices(root.dataset.choices);
+const toStage = () => stage.focus({ preventScroll: true });
+const view = createView(root, choices, toStage);
+foldSections(part("sections"), choices);
+const sight = new Sight({
+  least: Number(root.dataset.seenAfter),
+  ready(item) {
+    if (images.current === item) root.dataset.item = `${item.run}-${item.image}`; // It takes answers from now on.
+  },
+});
+const pressed = pressedOn(() => images.current);
+const labels = new LabelList(root, JSON.parse(root.dataset.labels), (label, event) => {
+  if (meant(event)) answer(label);
+});
+labels.mark(null);
+const finder = new Finder(root, labels, {
+  current: () => images.current,
+  seen: () => sight.has(images.current),
+  choose: answer,
+  confirm: () => false,
+  refuse: hint,
+  changed: () => {},
+  away: toStage,
+});
+
+const outbox = new Outbox({
+  url: root.dataset.api.replace(/next$/, "answer"),
+  prefix: root.dataset.store,
+  changed: showSync,
+  done: (_entry, reply) => images.take(reply.next),
+  wanted: () => images.count,
+  refused(entry, error) {
+    notice(say("not_kept", { reason: error.message }));
+    if (error.body?.code !== "answered_before") images.forgive(entry.body);
+    images.fill();
+  },
+});
+
+const images = new Images({
+  url: root.dataset.api,
+  unsent: () => outbox.size,
+  arrived(reply) {
+    ({ end } = reply);
+    showProgress(reply.progress);
+    if (images.current) return;
+    if (images.items.length) show(images.advance());
+    else if (end && !outbox.size) showEnd();
+    else if (!outbox.size) images.fill(); // The next run has begun.
+  },
+  failed(error) {
+    if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    else if (error.status === 404)
+      location.reload(); // The invitation has ended.
+    else if (!images.current) part("loading").textContent = say("error");
+  },
+});
+
+function announce(text) {
+  part("said").textContent = text;
+}
+
+/** Say for a moment, beside the image, why a key or a click did nothing. */
+function hint(key) {
+  const box = part("hint");
+  box.textContent = say(key);
+  box.hidden = false;
+  announce("");
+  announce(say(key));
+  clearTimeout(hintTimer);
+  hintTimer = setTimeout(() => (box.hidden = true), 4000);
+}
+
+function notice(text) {
+  part("notice").hidden = !text;
+  part("notice-text").textContent = text;
+  if (text) announce(text);
+}
+
+function showProgress({ run, runs, answered, images: total }) {
+  // Answers on their way belong to the same run, unless the server has begun the next one.
+  const sent = outbox.entries.filter(entry => entry.body.run === run).length;
+  part("run").textContent = `${run} / ${runs}`;
+  part("progress").textContent = `${Math.min(total, answered + sent)} / ${total}`;
+}
+
+function showSync(state, n) {
+  part("sync").dataset.state = state;
+  part("sync-text").textContent = say(state, { n });
+  part("sync-login").hidden = state !== "login";
+}
+
+/** Nothing is on the screen, so nothing can be answered. */
+function blank() {
+  clearTimeout(slowTimer);
+  sight.lose();
+  delete root.dataset.item;
+}
+
+async function show(item) {
+  blank();
+  view.imageChanges();
+  if (finder.imageChanges(item)) hint("type_again");
+  if (!item) {
+    view.clear();
+    part("loading").textContent = say("loading");
+    part("loading").hidden = false;
+    root.classList.add("station--waiting");
+    if (!outbox.sending) images.fill();
+    return;
+  }
+  part("empty").hidden = true;
+  root.classList.remove("station--empty", "station--waiting");
+  const { picture } = item;
+  if (picture.loaded) view.show(picture.image);
+  else view.clear();
+  part("loading").hidden = picture.loaded;
+  part("loading").textContent = say(picture.failed ? "study_failed" : "loading");
+  if (!picture.loaded && !picture.failed) {
+    slowTimer = setTimeout(() => {
+      part("loading").textContent = say("study_slow");
+      sight.show(item, false);
+    }, SLOW);
+    const loaded = await picture.ready;
+    if (images.current !== item) return;
+    clearTimeout(slowTimer);
+    part("loading").hidden = loaded;
+    if (loaded) view.show(picture.image);
+    else part("loading").textContent = say("study_failed");
+  }
+  const active = document.activeElement;
+  if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) toStage();
+  announce(part("progress").textContent);
+  await sight.show(item, picture.loaded);
+}
+
+function showEnd() {
+  blank();
+  view.clear();
+  part("loading").hidden = true;
+  part("empty").hidden = false;
+  part("empty-text").textContent = end.text;
+  root.classList.remove("station--waiting");
+  root.classList.add("station--empty");
+  announce(end.text);
+}
+
+/** Was this click meant for the image on the screen? As in the review station. */
+function meant(event) {
+  const item = images.current;
+  if (!item) return true;
+  if (pressed() === item && (event.detail < 2 || sight.has(item, DOUBLE_CLICK))) return true;
+  hint("too_soon");
+  return false;
+}
+
+/** Answer with a label, or with null: the image cannot be judged. */
+function answer(label) {
+  const item = images.current;
+  if (!item) return false;
+  if (label && !item.picture.loaded) {
+    hint("image_wait");
+    return true;
+  }
+  if (!sight.has(item)) {
+    hint("too_soon");
+    return true;
+  }
+  const body = {
+    image: item.image,
+    run: item.run,
+    label: label?.id ?? null,
+    client_key: newClientKey(),
+    milliseconds: sight.milliseconds,
+  };
+  if (view.adjusted) body.view = view.adjusted;
+  notice("");
+  part("hint").hidden = true;
+  finder.clear();
+  images.pass(item);
+  outbox.add(body);
+  show(images.advance());
+  return true;
+}
+
+const guide = new Guide(dialog("guide"), () => {
+  toStage();
+  sight.again();
+});
+
+/** The guideline of the label that has the focus, beside the image. */
+function showGuide() {
+  const item = images.current;
+  guide.open(labels.focused()?.id ?? null, item?.picture.loaded ? item : null);
+}
+
+/** Return a function that does the act and reports that it took the key. */
+const always = act => () => {
+  act();
+  return true;
+};
+
+const acts = {
+  confirm: () => false,
+  skip: () => answer(null),
+  flag: () => false,
+  undo: always(() => hint("study_no_undo")),
+  guide: always(showGuide),
+  help: always(() => dialog("help").showModal()),
+  ...view.acts,
+};
+
+root.addEventListener("click", event => {
+  const name = event.target.closest("[data-act]")?.dataset.act;
+  if (name in acts && (name !== "skip" || meant(event))) acts[name]();
+  const tool = name?.startsWith("zoom") || name === "adjust-reset";
+  if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
+});
+
+listen({
+  act: name => acts[name]?.() ?? false,
+  label(number) {
+    const label = labels.byKey(number);
+    if (label) return answer(label);
+    announce(say("no_such_key", { key: number }));
+    return true;
+  },
+  pan: (dx, dy) => view.move(dx, dy),
+  finder,
+});
+
+dialog("help").addEventListener("close", () => sight.again());
+const keysBox = document.querySelector("[data-keys-on]");
+keysBox.checked = keysOn();
+keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+
+window.addEventListener("pageshow", event => event.persisted && location.reload());
+
+showSync(outbox.size ? "sending" : "saved", outbox.size);
+// Answers from before a reload: the server may give their images again before it has read the answers.
+for (const entry of outbox.entries) images.pass(entry.body);
+outbox.run();
+images.fill();
