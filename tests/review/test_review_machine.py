@@ -5,6 +5,7 @@ The numbers are those of the invariants in docs/architecture.md.
 
 import contextlib
 import uuid
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -15,12 +16,24 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from mekiki.accounts.services import set_adjudicator
 from mekiki.datasets.services import update_settings
 from mekiki.labeling.services import archive_label, restore_label
 from mekiki.learning.models import Champion
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.services import MIN_DISPLAY_MS, LeasedItem, fill_queue, release_expired_leases, renew
+from mekiki.review.services import (
+    MIN_DISPLAY_MS,
+    LeasedItem,
+    fill_queue,
+    release_expired_leases,
+    renew,
+    set_overlaps,
+    undo_ruling,
+)
+from mekiki.review.services import (
+    rule as rule_on,
+)
 from tests.factories import HeadFactory, PredictionFactory
 from tests.review_setup import Station
 from tests.roles import set_fixed
@@ -30,6 +43,13 @@ pytestmark = pytest.mark.django_db
 REVIEWERS = st.integers(0, 2)
 LABELS = st.integers(0, 2)
 IMAGES = 6
+
+
+def valid_votes(item_id: int | None, kind: str = "", **where: Any) -> list[Decision]:
+    """Return the answers with a label about an item that were not undone, or its rulings."""
+    kinds = [kind] if kind else ["confirm", "correct"]
+    rows = Decision.objects.filter(item=item_id, kind__in=kinds, superseded_by__isnull=True, **where)
+    return list(rows.order_by("pk"))
 
 
 class ReviewMachine(RuleBasedStateMachine):
@@ -43,6 +63,9 @@ class ReviewMachine(RuleBasedStateMachine):
         self.dataset = self.station.dataset
         self.admin = self.station.reviewer("admin")
         self.reviewers = [self.station.reviewer() for _ in range(3)]
+        # The second adjudicator also reviews.
+        self.judges = [self.admin, self.reviewers[0]]
+        set_adjudicator(dataset=self.dataset, user=self.reviewers[0], adjudicator=True, actor=self.admin)
         self.images = []
         for number in range(IMAGES):
             item = self.station.item(stream=Stream.AUDIT if number < 2 else Stream.UNCERTAIN)
@@ -118,6 +141,53 @@ class ReviewMachine(RuleBasedStateMachine):
     def change_overlap(self, overlap: int) -> None:
         update_settings(dataset=self.dataset, user=self.admin, overlap=overlap)
 
+    @rule(
+        stream=st.sampled_from([Stream.UNCERTAIN, Stream.DIVERSE, Stream.AUDIT]),
+        overlap=st.one_of(st.none(), st.integers(1, 3)),
+        label=LABELS,
+        least=st.integers(1, 3),
+        critical=st.integers(1, 2),
+    )
+    def change_overlaps(
+        self, stream: Stream, overlap: int | None, label: int, least: int, critical: int
+    ) -> None:
+        """Change the overlap of a stream, the least overlap of a label, and that of critical labels."""
+        chosen = self.station.labels[label]
+        chosen.refresh_from_db()
+        labels = {chosen.pk: least} if chosen.archived_at is None else {}
+        set_overlaps(dataset=self.dataset, user=self.admin, streams={stream: overlap}, labels=labels)
+        update_settings(dataset=self.dataset, user=self.admin, critical_overlap=critical)
+        self.dataset.refresh_from_db()
+
+    @rule(judge=st.integers(0, 1), choice=st.integers(0, 9), label=LABELS, sent=st.integers(1, 2))
+    def adjudicate(self, judge: int, choice: int, label: int, sent: int) -> None:
+        """Rule on an item that an adjudicator has before the eyes, disputed or not any more."""
+        items = list(QueueItem.objects.order_by("-disputed_at", "pk"))
+        item, user = items[choice % len(items)], self.judges[judge]
+        disputed, before, key = item.disputed_at is not None, Decision.objects.count(), uuid.uuid4()
+        for _ in range(sent):
+            try:
+                decision = rule_on(
+                    dataset=self.dataset,
+                    user=user,
+                    item_id=item.pk,
+                    label_id=self.station.labels[label].pk,
+                    note="because",
+                    client_key=key,
+                    milliseconds=MIN_DISPLAY_MS,
+                )
+            except ReviewError:
+                assert Decision.objects.count() == before, "a refused ruling was recorded"
+                continue
+            assert disputed, "an item without a dispute got a ruling"
+            assert Decision.objects.count() == before + 1, "a ruling that was sent twice was recorded twice"
+            assert ConfirmedLabel.objects.get(image=item.image).label_id == decision.label_id
+
+    @rule(judge=st.integers(0, 1))
+    def undo_a_ruling(self, judge: int) -> None:
+        with contextlib.suppress(ReviewError):
+            undo_ruling(dataset=self.dataset, user=self.judges[judge], client_key=uuid.uuid4())
+
     @rule(shuffled=st.permutations(range(IMAGES)))
     def refill(self, shuffled: list[int]) -> None:
         images = [self.images[n] for n in shuffled]
@@ -182,14 +252,49 @@ class ReviewMachine(RuleBasedStateMachine):
         ):
             assert shown["blind"] and "label" not in shown and "confidence" not in shown
         assert not ConfirmedLabel.objects.filter(stream=Stream.AUDIT, in_training=True).exists()
+        for confirmed in ConfirmedLabel.objects.exclude(audit_label=None):
+            first = Decision.objects.filter(image=confirmed.image, item__stream=Stream.AUDIT)
+            assert first.filter(label=confirmed.audit_label).exists()
 
     @invariant()
     def confirmed_labels_follow_from_decisions(self) -> None:
         for confirmed in ConfirmedLabel.objects.select_related("decision"):
             decision = confirmed.decision
             assert (confirmed.image_id, confirmed.label_id) == (decision.image_id, decision.label_id)
-            assert decision.kind in ("confirm", "correct")
+            assert decision.kind in ("confirm", "correct", "rule")
             assert not Decision.objects.filter(supersedes=decision).exists()
+            newer = valid_votes(decision.item_id, kind="rule", pk__gt=decision.pk)
+            assert not newer, "a valid ruling on the item does not set its label"
+
+    @invariant()
+    def disputes_follow_from_decisions(self) -> None:
+        """An item is disputed if and only if all have answered, none has a majority, and nobody has ruled."""
+        for item in QueueItem.objects.all():
+            votes = {}
+            for vote in sorted(valid_votes(item.pk), key=lambda vote: (vote.late, vote.pk)):
+                votes.setdefault(vote.user_id, vote.label_id)
+            counted = list(votes.values())[: item.overlap]
+            open_ = (
+                item.state == "done"
+                and len(counted) == item.overlap
+                and max(Counter(counted).values()) * 2 <= item.overlap
+                and not valid_votes(item.pk, kind="rule")
+            )
+            settled = ConfirmedLabel.objects.filter(image=item.image, decision__item__gt=item.pk)
+            newer = QueueItem.objects.filter(image=item.image, pk__gt=item.pk, disputed_at__isnull=False)
+            open_ = open_ and not settled.exists() and not newer.exists()
+            assert (item.disputed_at is not None) == open_
+
+    @invariant()
+    def overlap_asks_for_enough_reviewers(self) -> None:
+        """2: a label that follows from answers has more than half of the overlap of its item."""
+        for confirmed in ConfirmedLabel.objects.exclude(decision__kind="rule").select_related(
+            "decision__item"
+        ):
+            item = confirmed.decision.item
+            assert item is not None
+            named = {vote.user_id for vote in valid_votes(item.pk) if vote.label_id == confirmed.label_id}
+            assert len(named) * 2 > item.overlap
 
 
 def test_invariants_hold_after_any_acts_of_reviewers_and_admins() -> None:
