@@ -114,8 +114,8 @@ def _refuse_settled(item: QueueItem) -> None:
         raise ReviewError(
             "already_ruled",
             _(
-                "%(name)s has ruled on this image in the meantime: “%(label)s”. Your ruling was not recorded; "
-                "go on with the next image."
+                "%(name)s has ruled on this image in the meantime: “%(label)s”. Your ruling was not "
+                "recorded; go on with the next image."
             )
             % {"name": other.user.get_username(), "label": other.label},
         )
@@ -167,8 +167,8 @@ def add_ruled_image_to_guideline(
         raise InvalidAnswerError(
             "bad_reference",
             _(
-                "The image is an accepted example of the label of the ruling, and a rejected example of other "
-                "labels. Nothing was changed; choose again."
+                "The image is an accepted example of the label of the ruling, and a rejected example of "
+                "other labels. Nothing was changed; choose again."
             ),
         )
     return add_reference_image(

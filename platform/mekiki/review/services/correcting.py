@@ -83,9 +83,10 @@ def correct_label(
     the same client_key returns the same decision, with `duplicate` set.
 
     Raises PermissionDenied if the user is not a reviewer, or not an adjudicator and the label was set by a
-    ruling. Raises NotFoundForReviewerError if the image or the label does not exist. Raises InvalidAnswerError if the note is too long or cannot be stored as text.
-    Raises ReviewError if there is no confirmed label, if the image must be judged blind, if the label is
-    unchanged or archived, if the key was used before, or if the prediction was replaced.
+    ruling. Raises NotFoundForReviewerError if the image or the label does not exist. Raises
+    InvalidAnswerError if the note is too long or cannot be stored as text. Raises ReviewError if there is no
+    confirmed label, if the image must be judged blind, if the label is unchanged or archived, if the key was
+    used before, or if the prediction was replaced.
     """
     require_role(user, dataset, Role.REVIEWER)
     check_note(note)

@@ -26,9 +26,9 @@ def add_reference_image(
     """Make an image a reference of a label, or change how it is used there. Return the reference.
 
     Raises PermissionDenied if the user is not an adjudicator or an admin of the dataset. Raises
-    NotFoundForReviewerError if the dataset has no such image or label. Raises InvalidAnswerError if the note is too long or cannot be stored.
-    Raises ReviewError if the image must still be judged blind, if the label is archived, or if the label has
-    MAX_REFERENCES already.
+    NotFoundForReviewerError if the dataset has no such image or label. Raises InvalidAnswerError if the note
+    is too long or cannot be stored. Raises ReviewError if the image must still be judged blind, if the label
+    is archived, or if the label has MAX_REFERENCES already.
     """
     require_adjudicator(user, dataset)
     note = note.strip()

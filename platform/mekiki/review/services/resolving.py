@@ -81,11 +81,11 @@ def answer_unresolved(
     """Give a skipped or flagged image a label by a new decision on a new recheck item.
 
     The image leaves the queue, and the skips and flags stay on record. If the label has a larger least
-    overlap, the image waits for further reviewers, and this answer is the first. A request that is sent again with the
-    same client_key returns the same decision, with `duplicate` set. Raises PermissionDenied if the user is
-    not an admin. Raises NotFoundForReviewerError if the dataset has no such skip, flag or label. Raises
-    ReviewError if the image was answered or returned in the meantime, if it must be judged blind, if the
-    label is archived, or if the key was used before.
+    overlap, the image waits for further reviewers, and this answer is the first. A request that is sent again
+    with the same client_key returns the same decision, with `duplicate` set. Raises PermissionDenied if the
+    user is not an admin. Raises NotFoundForReviewerError if the dataset has no such skip, flag or label.
+    Raises ReviewError if the image was answered or returned in the meantime, if it must be judged blind, if
+    the label is archived, or if the key was used before.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
