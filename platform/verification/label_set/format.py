@@ -12,8 +12,8 @@ from verification.cells import safe_cell
 
 FORMAT = "mekiki-label-set"
 FORMAT_VERSION = 3
-# Version 1 had no seals. Version 3 is version 2 with rulings of adjudicators. Only label sets with rulings have
-# it, so that an older verifier, which does not know rulings, still checks all others.
+# Version 1 had no seals. Version 3 is version 2 with rulings of adjudicators. Only label sets with rulings
+# have it, so that an older verifier, which does not know rulings, still checks all others.
 VERSIONS = (1, 2, 3)
 
 README = "README.txt"

@@ -128,13 +128,17 @@ def _refuse_settled(item: QueueItem) -> None:
     )
 
 
-def undo_ruling(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
-    """Undo the user's latest ruling in the dataset. Its image waits for an adjudicator again.
+def undo_ruling(
+    *, dataset: Dataset, user: User, client_key: UUID, decision_id: int | None = None
+) -> Decision:
+    """Undo a ruling of the user in the dataset. Its image waits for an adjudicator again.
+
+    decision_id: the ruling, or None for the user's latest ruling that was not undone.
 
     Raises what `undo` raises, and PermissionDenied if the user is not an adjudicator.
     """
     require_adjudicator(user, dataset)
-    return undo(dataset=dataset, user=user, client_key=client_key, ruling=True)
+    return undo(dataset=dataset, user=user, client_key=client_key, ruling=True, decision_id=decision_id)
 
 
 def _standing_ruling(dataset: Dataset, decision_id: int) -> Decision:

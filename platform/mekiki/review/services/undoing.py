@@ -27,11 +27,18 @@ from mekiki.review.unresolved import KINDS
 
 
 @transaction.atomic
-def undo(*, dataset: Dataset, user: User, client_key: UUID, ruling: bool = False) -> Decision:
+def undo(
+    *,
+    dataset: Dataset,
+    user: User,
+    client_key: UUID,
+    ruling: bool = False,
+    decision_id: int | None = None,
+) -> Decision:
     """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
 
-    With `ruling`, the latest ruling is undone instead. Its image then waits for an adjudicator again. Without
-    it, rulings stay, because the station does not show their images.
+    With `ruling`, the user's latest ruling is undone instead, or the one with `decision_id`. Its image then
+    waits for an adjudicator again. Without it, rulings stay, because the station does not show their images.
 
     The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
     another reviewer holds it, if it needs no further decision, or if an admin sent it to another reviewer.
@@ -55,7 +62,10 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID, ruling: bool = False
         return before
     rows = active_decisions(user=user, dataset=dataset)
     is_rule = Q(kind=Decision.Kind.RULE)
-    target = rows.filter(is_rule if ruling else ~is_rule).order_by("-id").first()
+    rows = rows.filter(is_rule if ruling else ~is_rule)
+    if decision_id is not None:
+        rows = rows.filter(pk=decision_id)
+    target = rows.order_by("-id").first()
     if target is None:
         raise ReviewError(
             "nothing_to_undo",
