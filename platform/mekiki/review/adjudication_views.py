@@ -76,7 +76,7 @@ def _page(
 ) -> HttpResponse:
     user = user_of(request)
     ruling = disputes.ruling_of_item(item)
-    disputed = item.disputed_at is not None and item.state == QueueItem.State.DONE
+    disputed = disputes.is_disputed(item)
     answers = disputes.compared_answers(dataset, item, user)
     set_shown_attributes(dataset, [item.image])
     labels, finder = label_choices(dataset)

@@ -112,6 +112,11 @@ def ruling_of_item(item: QueueItem) -> Decision | None:
     return rows.order_by("-pk").first()
 
 
+def is_disputed(item: QueueItem) -> bool:
+    """Return whether the item waits for an adjudicator."""
+    return item.disputed_at is not None and item.state == QueueItem.State.DONE
+
+
 def is_blind(item: QueueItem) -> bool:
     """Return whether the adjudicator must not see a prediction for the item."""
     return item.stream in BLIND_STREAMS

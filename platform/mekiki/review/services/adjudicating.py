@@ -10,7 +10,7 @@ from mekiki.accounts.access import require_adjudicator
 from mekiki.accounts.models import User
 from mekiki.config.compiled import insert
 from mekiki.datasets.models import Dataset
-from mekiki.review.disputes import answers_of
+from mekiki.review.disputes import answers_of, is_disputed
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import BLIND_STREAMS, Decision, QueueItem, ReferenceImage
 from mekiki.review.selectors import active_decisions
@@ -107,7 +107,7 @@ def rule(
 
 def _refuse_settled(item: QueueItem) -> None:
     """Raise ReviewError if the item needs no ruling, with the reason."""
-    if item.disputed_at is not None and item.state == QueueItem.State.DONE:
+    if is_disputed(item):
         return
     other = active_decisions(item=item, kind=Decision.Kind.RULE).select_related("user", "label").last()
     if other is not None:
