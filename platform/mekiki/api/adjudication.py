@@ -322,7 +322,7 @@ def undo(request: HttpRequest, slug: str, body: UndoRulingIn) -> dict[str, Any]:
 def doubts(request: HttpRequest, slug: str, decision: int) -> dict[str, Any]:
     """Return the most similar images with another confirmed label, for adjudicators."""
     dataset = _dataset(request, slug)
-    found = disputes.doubted_by(dataset, _ruling_of(dataset, decision))
+    doubted = disputes.doubted_by(dataset, _ruling_of(dataset, decision))
     return {
         "images": [
             {
@@ -333,9 +333,9 @@ def doubts(request: HttpRequest, slug: str, decision: int) -> dict[str, Any]:
                 "similarity": row.similarity,
                 "waiting": row.waiting,
             }
-            for row in found.rows
+            for row in doubted.rows
         ],
-        "problem": found.problem,
+        "problem": doubted.problem,
     }
 
 

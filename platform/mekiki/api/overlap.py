@@ -72,7 +72,7 @@ def overlaps(request: HttpRequest, slug: str) -> dict[str, Any]:
 @router.post(
     "/{slug:slug}/overlap",
     response={200: OverlapsOut, **ERRORS},
-    url_name="overlap-change",
+    url_name="overlap",
     summary="Change how many reviewers decide an image",
 )
 def change_overlaps(request: HttpRequest, slug: str, body: OverlapsIn) -> dict[str, Any]:

@@ -33,9 +33,7 @@ def new_seed() -> str:
 # each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
-
-# The largest overlap: how many reviewers decide one image.
-MOST_REVIEWERS = 9
+MOST_REVIEWERS = 9  # the largest overlap
 
 
 class Acquisition(models.TextChoices):
@@ -74,10 +72,7 @@ class Dataset(models.Model):
     overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
     # The least overlap of images whose prediction or answer is a critical label (review.overlap).
     critical_overlap = models.PositiveSmallIntegerField(
-        _("least overlap of critical labels"),
-        default=1,
-        db_default=1,
-        validators=[MinValueValidator(1), MaxValueValidator(MOST_REVIEWERS)],
+        _("least overlap of critical labels"), default=1, db_default=1
     )
     # Adjudicators see the answers without the names of the reviewers.
     hide_names_from_adjudicators = models.BooleanField(

@@ -162,10 +162,10 @@ def doubted_by(dataset: Dataset, ruling: Decision, limit: int = NEAR) -> Doubts:
     images = Image.objects.filter(dataset=dataset, pk__in=labelled.values("image"))
     images = images.exclude(pk=ruling.image_id).filter(~hidden_condition(dataset))
     try:
-        found = vectors.nearest_images(encoder=encoder, vector=vector, images=images, limit=limit)
+        nearest = vectors.nearest_images(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Doubts([], _("The search for similar images took too long. Load the page again later."))
-    similarity = dict(found.hits)
+    similarity = dict(nearest.hits)
     rows: dict[int, Any] = {
         row.image_id: row
         for row in ConfirmedLabel.objects.filter(image__in=list(similarity)).select_related("image", "label")
