@@ -31,6 +31,7 @@ from mekiki.learning import services as learning
 from mekiki.learning.models import EncoderChange, TrainingRun
 from mekiki.review import searching
 from mekiki.review import services as review
+from tests.accounts.refused_adjudication import ADJUDICATION
 from tests.architecture.test_service_permissions import (
     EXCEPTIONS,
     MEKIKI,
@@ -156,11 +157,6 @@ CASES: dict[str, Case] = {
         accounts.set_role,
         "reviewer",
         lambda w: {"dataset": w.dataset, "user": w.other, "role": Role.ADMIN},
-    ),
-    "accounts/services.py:set_adjudicator": (
-        accounts.set_adjudicator,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "user": w.other, "adjudicator": True},
     ),
     "accounts/services.py:make_first_admin": (
         accounts.make_first_admin,
@@ -386,33 +382,7 @@ CASES: dict[str, Case] = {
     ),
     "review/services/grid.py:undo_page": (review.undo_page, "viewer", dataset_arguments(client_key=KEY)),
     "review/services/putting_back.py:return_to_queue": (review.return_to_queue, "reviewer", flag_arguments()),
-    "review/services/adjudicating.py:rule": (
-        review.rule,
-        "reviewer",
-        lambda w: dataset_arguments(item_id=w.leased.item.pk, label_id=w.label.pk, note="x", client_key=KEY)(
-            w
-        ),
-    ),
-    "review/services/adjudicating.py:undo_ruling": (
-        review.undo_ruling,
-        "reviewer",
-        dataset_arguments(client_key=KEY),
-    ),
-    "review/services/adjudicating.py:add_ruled_image_to_guideline": (
-        review.add_ruled_image_to_guideline,
-        "reviewer",
-        dataset_arguments(decision_id=1, accepted=True),
-    ),
-    "review/services/adjudicating.py:recheck_doubted": (
-        review.recheck_doubted,
-        "reviewer",
-        dataset_arguments(decision_id=1, image_ids=[1]),
-    ),
-    "review/services/overlap.py:set_overlaps": (
-        review.set_overlaps,
-        "reviewer",
-        dataset_arguments(streams={"audit": 2}, labels={}),
-    ),
+    **ADJUDICATION,
     "review/services/references.py:add_reference_image": (
         review.add_reference_image,
         "reviewer",

@@ -170,7 +170,10 @@ class ReviewMachine(RuleBasedStateMachine):
 
     @rule(judge=st.integers(0, 1), choice=st.sampled_from([0, 0, 1, 5]), label=LABELS, sent=st.integers(1, 2))
     def adjudicate(self, judge: int, choice: int, label: int, sent: int) -> None:
-        """Rule on an item that an adjudicator has before the eyes, disputed or not any more."""
+        """Let reviewers disagree, and rule on an item that is disputed, or not any more."""
+        if not QueueItem.objects.filter(disputed_at__isnull=False).exists():
+            QueueItem.objects.filter(overlap=1, state="waiting").update(overlap=2)
+            self.review((label, (label + 1) % 3, label))
         items = list(QueueItem.objects.order_by(F("disputed_at").asc(nulls_last=True), "pk"))
         item, user = items[choice % len(items)], self.judges[judge]
         disputed, before, key = item.disputed_at is not None, Decision.objects.count(), uuid.uuid4()
