@@ -296,6 +296,24 @@ class TestAudit:
         row = ConfirmedLabel.objects.get()
         assert (row.label, row.audit_label) == (case.station.labels[2], case.station.labels[2])
 
+    def test_answer_undone_and_given_again_after_the_ruling_does_not_change_the_audit_label(self):
+        case = Case(stream=Stream.AUDIT)
+        first = case.reviewers[0]
+        lease = first.lease_set.get()
+        case.rule()
+        case.station.undo(first)
+        services.answer(
+            dataset=case.dataset,
+            user=first,
+            item_id=case.item.pk,
+            lease_id=lease.pk,
+            kind="correct",
+            label=case.station.labels[1],  # as the second reviewer
+            client_key=uuid.uuid4(),
+        )
+        row = ConfirmedLabel.objects.get()
+        assert (row.label, row.audit_label) == (case.station.labels[2], case.station.labels[2])
+
     def test_similar_images_are_hidden_until_the_ruling_cannot_be_undone_blind(self):
         case = Case(stream=Stream.AUDIT)
         doubts = disputes.doubted_by(case.dataset, case.rule())

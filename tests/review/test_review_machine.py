@@ -323,7 +323,7 @@ def test_invariants_hold_after_any_acts_of_reviewers_and_admins() -> None:
     run_state_machine_as_test(
         ReviewMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=10,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,
