@@ -144,6 +144,45 @@ def test_blind_dispute_shows_no_name_metadata_or_prediction():
     assert "two minutes after the ruling" in page and "secret_000" not in page
 
 
+def test_answers_are_not_shown_while_the_image_waits_for_reviewers():
+    site = Site()
+    item = site.items[0]
+    url = site.address("review-dispute", item)
+    assert "Answers of the reviewers" in site.text(url)
+    site.station.undo(site.parties[0])
+    page = site.text(url)
+    assert "Answers of the reviewers" not in page and "answers__one" not in page
+    assert "It needs no ruling" in page
+
+
+def test_ruling_is_not_shown_while_the_image_is_judged_blind_again():
+    site = Site(stream=Stream.AUDIT)
+    item = site.items[0]
+    site.rule(item)
+    other = site.station.reviewer("admin")
+    url = site.address("review-dispute", item)
+    assert "Undo the ruling" in site.text(url), "its author can undo it"
+    QueueItem.objects.create(
+        dataset=item.dataset, image=item.image, stream=Stream.AUDIT, propensity=1.0, position=1.0, overlap=2
+    )
+    for user in (site.judge, other):
+        site.client.force_login(user)
+        page = site.text(url)
+        assert "because" not in page and "answers__one" not in page
+
+
+def test_prediction_of_a_hidden_image_is_not_shown_in_another_stream():
+    site = Site()
+    item = site.items[0]
+    url = site.address("review-dispute", item)
+    assert "80.0" in site.text(url) and "confirmed" in site.text(url)
+    set_fixed(item.image, audit_key=0.01)  # as after a raise of the audit share
+    page = site.text(url)
+    assert "80.0" not in page and "confirmed" not in page and "corrected" not in page
+    site.rule(item)
+    assert Decision.objects.get(kind="rule").shown["blind"] is True
+
+
 def test_names_are_hidden_unless_the_admin_shows_them():
     site = Site()
     url = site.address("review-dispute", site.items[0])

@@ -67,7 +67,10 @@ class DisputesOut(Schema):
 
 
 class ComparedOut(Schema):
-    """One answer. `reviewer` is a letter if names are hidden. `shown`: what the reviewer saw."""
+    """One answer. `reviewer` is a letter if names are hidden. `shown`: what the reviewer saw.
+
+    `kind` and `shown` are empty if the image must be judged blind.
+    """
 
     decision: int
     reviewer: str
@@ -249,29 +252,30 @@ def dispute(request: HttpRequest, slug: str, item: int) -> dict[str, Any]:
     row = item_for(user, slug, item)
     set_shown_attributes(dataset, [row.image])
     ruling = disputes.ruling_of_item(row)
+    visible = disputes.may_see_answers(dataset, row, user, ruling)
     return {
         "item": row.pk,
         "sha256": row.image.sha256,
         "name": row.image.shown_name,  # type: ignore[attr-defined]
         "url": reverse("image-display", args=[dataset.slug, row.image.sha256]),
-        "blind": disputes.is_blind(row),
+        "blind": disputes.is_blind(dataset, row),
         "disputed": disputes.is_disputed(row),
         "answers": [
             {
                 "decision": answer.decision.pk,
                 "reviewer": answer.reviewer,
                 "is_own": answer.is_own,
-                "kind": answer.decision.kind,
+                "kind": answer.decision.kind if answer.kind else "",
                 "label": answer.decision.label_id,
                 "name": answer.decision.label.name if answer.decision.label else "",
                 "note": answer.decision.note,
                 "late": answer.decision.late,
-                "shown": answer.decision.shown,
+                "shown": answer.shown,
                 "created_at": answer.decision.created_at,
             }
-            for answer in disputes.compared_answers(dataset, row, user)
+            for answer in (disputes.compared_answers(dataset, row, user) if visible else [])
         ],
-        "ruling": ruling and _ruling(ruling),
+        "ruling": _ruling(ruling) if ruling is not None and visible else None,
     }
 
 

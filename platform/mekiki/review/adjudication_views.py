@@ -77,7 +77,10 @@ def _page(
     user = user_of(request)
     ruling = disputes.ruling_of_item(item)
     disputed = disputes.is_disputed(item)
-    answers = disputes.compared_answers(dataset, item, user)
+    visible = disputes.may_see_answers(dataset, item, user, ruling)
+    if not visible:
+        ruling = None
+    answers = disputes.compared_answers(dataset, item, user) if visible else []
     set_shown_attributes(dataset, [item.image])
     labels, finder = label_choices(dataset)
     counts = disputes.dispute_counts(dataset, user)
@@ -88,7 +91,7 @@ def _page(
         "item": item,
         "image": item.image,
         "stream": stream_words(item.stream),
-        "blind": disputes.is_blind(item),
+        "blind": disputes.is_blind(dataset, item),
         "answers": answers,
         "own": any(answer.is_own for answer in answers),
         "names_hidden": dataset.hide_names_from_adjudicators,

@@ -12,7 +12,7 @@ from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning import search as vectors
 from mekiki.review.adjustments import adjustment_words
-from mekiki.review.blinding import hidden_condition, hidden_ids, set_shown_attributes
+from mekiki.review.blinding import blind_items, hidden_condition, hidden_ids, set_shown_attributes
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
 from mekiki.review.selectors import active_decisions
 
@@ -87,22 +87,47 @@ def answers_of(item: QueueItem) -> list[Decision]:
 
 @dataclass(frozen=True)
 class ComparedAnswer:
-    """An answer beside the others. `reviewer` is a name, or a letter if names are hidden."""
+    """An answer beside the others. `reviewer` is a name, or a letter if names are hidden.
+
+    `shown` and `kind` are empty if the image hides its prediction, because they could reveal it.
+    """
 
     decision: Decision
     reviewer: str
     is_own: bool
+    shown: dict[str, Any]
+    kind: str
     adjusted: list[str]
+
+
+def may_see_answers(dataset: Dataset, item: QueueItem, user: User, ruling: Decision | None) -> bool:
+    """Return whether an adjudicator may see the answers and the ruling of an item.
+
+    While an item waits for reviewers, its answers are not shown: an adjudicator can be one of them. The
+    answers about an image that must be judged blind again are shown to nobody. `ruling` is the ruling on the
+    item.
+    """
+    if is_disputed(item):
+        return True
+    if ruling is None:
+        return False
+    if not hidden_ids(dataset, [item.image_id]):
+        return True
+    # Within two minutes after a ruling on an audit image, its author can undo it.
+    return ruling.user_id == user.pk and not blind_items(dataset).filter(image=item.image_id).exists()
 
 
 def compared_answers(dataset: Dataset, item: QueueItem, user: User) -> list[ComparedAnswer]:
     """Return the answers about a disputed item as the adjudicator sees them."""
     shown = []
+    hidden = bool(hidden_ids(dataset, [item.image_id]))
     for number, decision in enumerate(answers_of(item)):
         is_own = decision.user_id == user.pk
         letter = _("Reviewer %(letter)s") % {"letter": chr(ord("A") + number % 26)}
         name = letter if dataset.hide_names_from_adjudicators else decision.user.get_username()
-        shown.append(ComparedAnswer(decision, name, is_own, adjustment_words(decision.shown)))
+        seen = {} if hidden and not decision.shown.get("blind") else decision.shown
+        kind = "" if hidden else decision.get_kind_display()
+        shown.append(ComparedAnswer(decision, name, is_own, seen, kind, adjustment_words(seen)))
     return shown
 
 
@@ -117,9 +142,9 @@ def is_disputed(item: QueueItem) -> bool:
     return item.disputed_at is not None and item.state == QueueItem.State.DONE
 
 
-def is_blind(item: QueueItem) -> bool:
+def is_blind(dataset: Dataset, item: QueueItem) -> bool:
     """Return whether the adjudicator must not see a prediction for the item."""
-    return item.stream in BLIND_STREAMS
+    return item.stream in BLIND_STREAMS or bool(hidden_ids(dataset, [item.image_id]))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from mekiki.accounts.access import require_adjudicator
 from mekiki.accounts.models import User
 from mekiki.config.compiled import insert
 from mekiki.datasets.models import Dataset
-from mekiki.review.disputes import answers_of, is_disputed
+from mekiki.review.disputes import answers_of, is_blind, is_disputed
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.models import BLIND_STREAMS, Decision, QueueItem, ReferenceImage
+from mekiki.review.models import Decision, QueueItem, ReferenceImage
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import update_confirmed_label
 from mekiki.review.services.correcting import request_recheck
@@ -76,7 +76,7 @@ def rule(
     _refuse_settled(item)
     label = active_label(dataset, label_id)
     compared = answers_of(item)
-    blind = item.stream in BLIND_STREAMS
+    blind = is_blind(dataset, item)
     shown: dict[str, Any] = {
         "stream": str(item.stream),
         "propensity": item.propensity,
