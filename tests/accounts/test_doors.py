@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from mekiki.accounts.models import Role
+from mekiki.accounts.models import Membership, Role
 from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
 from tests import factories
@@ -39,6 +39,12 @@ REVIEWER = {
     "image-correct", "image-ask-again", "image-take-back",
     "study-station", "api:study-next", "api:study-answer",
 }  # fmt: skip
+# Reviewers may use them only as adjudicators. Admins may use them.
+ADJUDICATOR = {
+    "review-adjudication", "review-dispute", "review-rule", "review-rule-undo", "review-rule-reference",
+    "review-rule-recheck", "api:adjudication", "api:dispute", "api:rule", "api:rule-undo", "api:rule-doubts",
+    "api:rule-recheck", "api:rule-reference",
+}  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
     "import-batch",
@@ -52,6 +58,7 @@ ADMIN = {
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
     "api:study", "study-create", "study", "study-act", "study-report-file",
+    "review-overlap", "api:overlap", "member-adjudicator",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
 PLATFORM_ADMIN = {
@@ -111,7 +118,9 @@ def names(entries: set[Any]) -> set[str]:
 
 
 def test_every_address_is_listed_with_its_lowest_role() -> None:
-    listed = names(VIEWER | REVIEWER | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
+    listed = (
+        names(VIEWER | REVIEWER | ADJUDICATOR | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
+    )
     assert set(every_address()) == listed
 
 
@@ -130,6 +139,7 @@ def world(db: None) -> dict[str, Any]:
     from mekiki.exports.models import LabelSet
     from mekiki.quality.models import Study
 
+    item = factories.QueueItemFactory(dataset=dataset, image=image)
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
     job = factories.JobFactory(dataset=dataset)
@@ -160,6 +170,9 @@ def world(db: None) -> dict[str, Any]:
         "number": study.number,
         "language": "en",
         "token": "x",
+        "item_id": item.pk,
+        "item": item.pk,
+        "decision": 1,
     }
     return {**people, "stranger": factories.UserFactory(username="stranger"), "arguments": arguments}
 
@@ -192,6 +205,10 @@ BODIES = {
     },
     "api:study-answer": {"image": 1, "run": 1, "client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a13"},
     "api:review-grid-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a12"},
+    "api:rule": {"label": 1, "note": "x", "client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a13"},
+    "api:rule-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a14"},
+    "api:rule-recheck": {"images": ["0" * 64]},
+    "api:rule-reference": {"accepted": True},
 }
 
 
@@ -210,7 +227,7 @@ def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]
     return allowed
 
 
-DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN))
+DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADJUDICATOR | ADMIN))
 
 
 @contextmanager
@@ -284,6 +301,19 @@ def test_reviewing_is_refused_to_viewers_and_open_to_reviewers(world: dict[str, 
             reviewer = Client()
             reviewer.force_login(world["reviewer"])
             answers[name] = statuses(reviewer, name, world)
+    assert {name: got for name, got in answers.items() if 403 in got.values()} == {}
+
+
+def test_adjudication_is_refused_to_reviewers_and_open_to_adjudicators(
+    world: dict[str, Any], client: Client
+) -> None:
+    client.force_login(world["reviewer"])
+    answers = {name: statuses(client, name, world) for name in sorted(ADJUDICATOR)}
+    assert {name: got for name, got in answers.items() if set(got.values()) != {403}} == {}
+    Membership.objects.filter(user=world["reviewer"]).update(is_adjudicator=True)
+    for name in answers:
+        with undone():
+            answers[name] = statuses(client, name, world)
     assert {name: got for name, got in answers.items() if 403 in got.values()} == {}
 
 

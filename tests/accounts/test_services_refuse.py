@@ -31,7 +31,8 @@ from mekiki.learning import services as learning
 from mekiki.learning.models import EncoderChange, TrainingRun
 from mekiki.review import searching
 from mekiki.review import services as review
-from tests.accounts.quality_cases import QUALITY_CASES
+from tests.accounts.refused_adjudication import ADJUDICATION
+from tests.accounts.refused_certificates import CERTIFICATES
 from tests.architecture.test_service_permissions import (
     EXCEPTIONS,
     MEKIKI,
@@ -387,6 +388,7 @@ CASES: dict[str, Case] = {
     ),
     "review/services/grid.py:undo_page": (review.undo_page, "viewer", dataset_arguments(client_key=KEY)),
     "review/services/putting_back.py:return_to_queue": (review.return_to_queue, "reviewer", flag_arguments()),
+    **ADJUDICATION,
     "review/services/references.py:add_reference_image": (
         review.add_reference_image,
         "reviewer",
@@ -409,7 +411,7 @@ CASES: dict[str, Case] = {
     ),
     "review/services/resolving.py:set_aside": (review.set_aside, "reviewer", flag_arguments()),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
-    **QUALITY_CASES,
+    **CERTIFICATES,
 }
 
 
@@ -450,6 +452,7 @@ USERS_ARE_CHANGED = {
     accounts.set_active,
     accounts.set_may_create_datasets,
     accounts.set_role,
+    accounts.set_adjudicator,
     accounts.remove_member,
     accounts.set_email,
     accounts.end_user_sessions_as_admin,

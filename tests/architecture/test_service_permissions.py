@@ -10,7 +10,13 @@ from pathlib import Path
 
 MEKIKI = Path(__file__).parents[2] / "platform" / "mekiki"
 
-HELPERS = {"require_role", "require_platform_admin", "require_may_create_datasets", "require_same_user"}
+HELPERS = {
+    "require_adjudicator",
+    "require_may_create_datasets",
+    "require_platform_admin",
+    "require_role",
+    "require_same_user",
+}
 
 # Modules with services outside of services.py and services/.
 MORE_MODULES = (

@@ -84,7 +84,7 @@ MUTABLE = {
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand", "quality_machinelabel",
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
-    "review_lease", "review_referenceimage",
+    "review_lease", "review_referenceimage", "review_streamoverlap",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
 

@@ -5,22 +5,36 @@ The numbers are those of the invariants in docs/architecture.md.
 
 import contextlib
 import uuid
+from collections import Counter
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from mekiki.accounts.services import set_adjudicator
 from mekiki.datasets.services import update_settings
 from mekiki.labeling.services import archive_label, restore_label
 from mekiki.learning.models import Champion
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.services import MIN_DISPLAY_MS, LeasedItem, fill_queue, release_expired_leases, renew
+from mekiki.review.services import (
+    MIN_DISPLAY_MS,
+    LeasedItem,
+    fill_queue,
+    release_expired_leases,
+    renew,
+    set_overlaps,
+    undo_ruling,
+)
+from mekiki.review.services import (
+    rule as rule_on,
+)
 from tests.factories import HeadFactory, PredictionFactory
 from tests.review_setup import Station
 from tests.roles import set_fixed
@@ -43,6 +57,9 @@ class ReviewMachine(RuleBasedStateMachine):
         self.dataset = self.station.dataset
         self.admin = self.station.reviewer("admin")
         self.reviewers = [self.station.reviewer() for _ in range(3)]
+        # The second adjudicator also reviews.
+        self.judges = [self.admin, self.reviewers[0]]
+        set_adjudicator(dataset=self.dataset, user=self.reviewers[0], adjudicator=True, actor=self.admin)
         self.images = []
         for number in range(IMAGES):
             item = self.station.item(stream=Stream.AUDIT if number < 2 else Stream.UNCERTAIN)
@@ -55,6 +72,10 @@ class ReviewMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         transaction.set_rollback(True)
         self.transaction.__exit__(None, None, None)
+
+    @initialize(overlap=st.integers(1, 3))
+    def begin(self, overlap: int) -> None:
+        QueueItem.objects.update(overlap=overlap)
 
     @rule(reviewer=REVIEWERS, count=st.integers(1, 3))
     def lease(self, reviewer: int, count: int) -> None:
@@ -96,6 +117,17 @@ class ReviewMachine(RuleBasedStateMachine):
             ) or (kind in ("skip", "flag") and decision.label_id is None)
             assert Decision.objects.count() == before + 1, "an answer that was sent twice was recorded twice"
 
+    @rule(labels=st.tuples(LABELS, LABELS, LABELS))
+    def review(self, labels: tuple[int, int, int]) -> None:
+        """Let each reviewer answer the next image, so that they meet on the same images."""
+        for reviewer, label in enumerate(labels):
+            for leased in self.station.next(self.reviewers[reviewer]):
+                self.received[reviewer][leased.item.pk] = leased
+                with contextlib.suppress(ReviewError):  # an archived label
+                    self.station.answer(
+                        self.reviewers[reviewer], leased, "correct", label=self.station.labels[label]
+                    )
+
     @rule(reviewer=REVIEWERS)
     def undo(self, reviewer: int) -> None:
         with contextlib.suppress(ReviewError):
@@ -117,6 +149,56 @@ class ReviewMachine(RuleBasedStateMachine):
     @rule(overlap=st.integers(1, 3))
     def change_overlap(self, overlap: int) -> None:
         update_settings(dataset=self.dataset, user=self.admin, overlap=overlap)
+
+    @rule(
+        stream=st.sampled_from([Stream.UNCERTAIN, Stream.DIVERSE, Stream.AUDIT]),
+        overlap=st.one_of(st.none(), st.integers(1, 3)),
+        label=LABELS,
+        least=st.integers(1, 3),
+        critical=st.integers(1, 2),
+    )
+    def change_overlaps(
+        self, stream: Stream, overlap: int | None, label: int, least: int, critical: int
+    ) -> None:
+        """Change the overlap of a stream, the least overlap of a label, and that of critical labels."""
+        chosen = self.station.labels[label]
+        chosen.refresh_from_db()
+        labels = {chosen.pk: least} if chosen.archived_at is None else {}
+        set_overlaps(dataset=self.dataset, user=self.admin, streams={stream: overlap}, labels=labels)
+        update_settings(dataset=self.dataset, user=self.admin, critical_overlap=critical)
+        self.dataset.refresh_from_db()
+
+    @rule(judge=st.integers(0, 1), choice=st.sampled_from([0, 0, 1, 5]), label=LABELS, sent=st.integers(1, 2))
+    def adjudicate(self, judge: int, choice: int, label: int, sent: int) -> None:
+        """Let reviewers disagree, and rule on an item that is disputed, or not any more."""
+        if not QueueItem.objects.filter(disputed_at__isnull=False).exists():
+            QueueItem.objects.filter(overlap=1, state="waiting").update(overlap=2)
+            self.review((label, (label + 1) % 3, label))
+        items = list(QueueItem.objects.order_by(F("disputed_at").asc(nulls_last=True), "pk"))
+        item, user = items[choice % len(items)], self.judges[judge]
+        disputed, before, key = item.disputed_at is not None, Decision.objects.count(), uuid.uuid4()
+        for _ in range(sent):
+            try:
+                decision = rule_on(
+                    dataset=self.dataset,
+                    user=user,
+                    item_id=item.pk,
+                    label_id=self.station.labels[label].pk,
+                    note="because",
+                    client_key=key,
+                    milliseconds=MIN_DISPLAY_MS,
+                )
+            except ReviewError:
+                assert Decision.objects.count() == before, "a refused ruling was recorded"
+                continue
+            assert disputed, "an item without a dispute got a ruling"
+            assert Decision.objects.count() == before + 1, "a ruling that was sent twice was recorded twice"
+            assert ConfirmedLabel.objects.get(image=item.image).label_id == decision.label_id
+
+    @rule(judge=st.integers(0, 1))
+    def undo_a_ruling(self, judge: int) -> None:
+        with contextlib.suppress(ReviewError):
+            undo_ruling(dataset=self.dataset, user=self.judges[judge], client_key=uuid.uuid4())
 
     @rule(shuffled=st.permutations(range(IMAGES)))
     def refill(self, shuffled: list[int]) -> None:
@@ -182,21 +264,66 @@ class ReviewMachine(RuleBasedStateMachine):
         ):
             assert shown["blind"] and "label" not in shown and "confidence" not in shown
         assert not ConfirmedLabel.objects.filter(stream=Stream.AUDIT, in_training=True).exists()
+        assert not ConfirmedLabel.objects.exclude(audit_label=None).exclude(
+            image__decisions__item__stream=Stream.AUDIT
+        )
 
     @invariant()
     def confirmed_labels_follow_from_decisions(self) -> None:
         for confirmed in ConfirmedLabel.objects.select_related("decision"):
             decision = confirmed.decision
             assert (confirmed.image_id, confirmed.label_id) == (decision.image_id, decision.label_id)
-            assert decision.kind in ("confirm", "correct")
+            assert decision.kind in ("confirm", "correct", "rule")
             assert not Decision.objects.filter(supersedes=decision).exists()
+            rulings = Decision.objects.filter(item=decision.item_id, kind="rule", superseded_by__isnull=True)
+            assert decision.kind == "rule" or not rulings.exists(), "a ruling does not set the label"
+
+    @invariant()
+    def disputes_follow_from_decisions(self) -> None:
+        """An item is disputed if and only if all have answered, none has a majority, and nobody has ruled."""
+        votes: dict[int | None, dict[int, int | None]] = {}
+        ruled = set()
+        for d in Decision.objects.filter(superseded_by__isnull=True).order_by("late", "pk"):
+            if d.kind in ("confirm", "correct"):
+                votes.setdefault(d.item_id, {}).setdefault(d.user_id, d.label_id)
+            elif d.kind == "rule":
+                ruled.add(d.item_id)
+        settled_by = dict(ConfirmedLabel.objects.values_list("image", "decision__item"))
+        newest: dict[int, int] = {}  # image → its newest item that needs a ruling
+        items = list(QueueItem.objects.order_by("pk"))
+        for item in items:
+            counted = list(votes.get(item.pk, {}).values())[: item.overlap]
+            if (
+                item.state == "done"
+                and len(counted) == item.overlap
+                and max(Counter(counted).values()) * 2 <= item.overlap
+                and item.pk not in ruled
+                and settled_by.get(item.image_id, 0) <= item.pk
+            ):
+                newest[item.image_id] = item.pk
+        assert {item.pk for item in items if item.disputed_at is not None} == set(newest.values())
+
+    @invariant()
+    def overlap_asks_for_enough_reviewers(self) -> None:
+        """2: a label that follows from answers has more than half of the overlap of its item."""
+        rows = ConfirmedLabel.objects.exclude(decision__kind="rule")
+        for confirmed in rows.select_related("decision__item"):
+            item = confirmed.decision.item
+            assert item is not None
+            named = Decision.objects.filter(
+                item=item,
+                kind__in=["confirm", "correct"],
+                label=confirmed.label_id,
+                superseded_by__isnull=True,
+            )
+            assert named.values("user").distinct().count() * 2 > item.overlap
 
 
 def test_invariants_hold_after_any_acts_of_reviewers_and_admins() -> None:
     run_state_machine_as_test(
         ReviewMachine,
         settings=settings(
-            max_examples=12,
+            max_examples=10,
             stateful_step_count=25,
             deadline=None,
             derandomize=True,

@@ -97,7 +97,7 @@ class World:
             )
         ConfirmedLabelFactory(dataset=self.dataset, image=self.plain[0], label=self.labels[0])
         QueueItemFactory(dataset=self.dataset, image=self.plain[1], head=self.head, overlap=1)
-        items = [
+        self.items = items = [
             QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, overlap=2)
             for image in (self.secret[0], self.secret[2])
         ]
@@ -196,6 +196,9 @@ class World:
             "form": ["csv", "jsonl"],
             "key": ["MQ"],
             "token": ["a-b"],
+            "item_id": [item.pk for item in self.items],
+            "item": [item.pk for item in self.items],
+            "decision": [1],
         }
 
     def addresses(self) -> Iterator[tuple[str, str]]:
@@ -369,6 +372,8 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
         *("grid/next", "grid/answer", "grid/undo"),
     }
     others = {path for method, path in operations() if method == "post"} - writing
+    # tests/api/test_adjudication_api.py rules on a blind image. Settings of the overlap show no image.
+    others = {path for path in others if "/adjudication/" not in path and not path.endswith("/overlap")}
     assert all("/encoder/" in path or path.endswith("/cancel") for path in others), others
 
 

@@ -67,6 +67,26 @@ def require_role(user: User, dataset: DatasetLike, needed: str) -> None:
         )
 
 
+def is_adjudicator(user: User, dataset: DatasetLike) -> bool:
+    """Return whether the user may rule where reviewers disagree: adjudicators and admins of the dataset."""
+    known = dataset.role_of is not None and dataset.role_of == user.pk
+    held = dataset.role if known else role_in(user, dataset)
+    if not includes_role(held, Role.REVIEWER):
+        return False
+    if includes_role(held, Role.ADMIN):
+        return True
+    return Membership.objects.filter(user=user, dataset_id=dataset.pk, is_adjudicator=True).exists()
+
+
+def require_adjudicator(user: User, dataset: DatasetLike) -> None:
+    """Raise PermissionDenied unless the user is an adjudicator or an admin of the dataset."""
+    require_role(user, dataset, Role.REVIEWER)
+    if not is_adjudicator(user, dataset):
+        raise PermissionDenied(
+            _("Only adjudicators of this dataset can do this. An admin names them on the page “Members”.")
+        )
+
+
 def require_platform_admin(user: User) -> None:
     """Raise PermissionDenied unless the user is an admin of the platform."""
     if not (user.is_active and user.is_superuser):

@@ -152,11 +152,17 @@ class Membership(models.Model):
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices)
+    # The member rules on images about which reviewers disagree. Admins may do so without it.
+    is_adjudicator = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["dataset", "user"], name="one_role_per_member"),
+            models.CheckConstraint(
+                condition=models.Q(is_adjudicator=False) | ~models.Q(role=Role.VIEWER),
+                name="adjudicator_reviews",
+            ),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="role_is_known"),
         ]
 

@@ -238,8 +238,10 @@ def make_first_admin(*, dataset: DatasetLike, user: User) -> Membership:
 
 
 def _store_role(dataset: DatasetLike, user: User, role: str, actor: User | None) -> Membership:
+    # A viewer gives no decisions, so a member who becomes a viewer is no adjudicator any more.
+    viewer = {"is_adjudicator": False} if role == Role.VIEWER else {}
     membership, _made = Membership.objects.update_or_create(
-        dataset_id=dataset.pk, user=user, defaults={"role": role}
+        dataset_id=dataset.pk, user=user, defaults={"role": role, **viewer}
     )
     record(
         kind="member.role_set",
@@ -247,6 +249,31 @@ def _store_role(dataset: DatasetLike, user: User, role: str, actor: User | None)
         dataset=dataset,
         target=membership,
         data={"user": user.username, "role": role},
+    )
+    return membership
+
+
+@transaction.atomic
+def set_adjudicator(*, dataset: DatasetLike, user: User, adjudicator: bool, actor: User) -> Membership:
+    """Make a member an adjudicator of a dataset, or end this.
+
+    Nothing is recorded if nothing changes. Raises PermissionDenied if `actor` is not an admin of the dataset.
+    Raises ValidationError if the user is not a member, or is a viewer.
+    """
+    require_role(actor, dataset, Role.ADMIN)
+    membership = Membership.objects.select_for_update().filter(dataset_id=dataset.pk, user=user).first()
+    if membership is None or (adjudicator and membership.role == Role.VIEWER):
+        raise ValidationError(_("An adjudicator needs the role reviewer or admin. Change the role first."))
+    if membership.is_adjudicator == adjudicator:
+        return membership
+    membership.is_adjudicator = adjudicator
+    membership.save(update_fields=["is_adjudicator"])
+    record(
+        kind="member.made_adjudicator" if adjudicator else "member.adjudicator_ended",
+        actor=actor,
+        dataset=dataset,
+        target=membership,
+        data={"user": user.username},
     )
     return membership
 

@@ -8,10 +8,12 @@ from ninja.security import django_auth
 
 from mekiki import __version__
 from mekiki.api import errors
+from mekiki.api.adjudication import router as adjudication
 from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
 from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
+from mekiki.api.overlap import router as overlap
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
 from mekiki.api.review_grid import router as review_grid
@@ -42,6 +44,8 @@ api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
 api.add_router("/datasets", review_grid)
 api.add_router("/datasets", studies)
+api.add_router("/datasets", adjudication)
+api.add_router("/datasets", overlap)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

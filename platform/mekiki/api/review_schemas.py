@@ -14,7 +14,7 @@ Id = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
 ERRORS = dict.fromkeys((401, 403, 404, 409, 422), ErrorOut)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return the text if PostgreSQL can store it: without NUL and without half of a surrogate pair."""
     if "\x00" in text or any(0xD800 <= ord(c) <= 0xDFFF for c in text):
         raise ValueError("no text")
@@ -114,7 +114,7 @@ too short to be seen, the answer is refused (not_seen).
     reason: Literal[
         "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
     ] = ""
-    note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
+    note: Annotated[str, Field(max_length=2000), AfterValidator(storable)] = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
     view: ViewIn | None = None

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import (
     MAX_GRID_IMAGE_MS,
     MIN_GRID_IMAGE_MS,
+    MOST_REVIEWERS,
     Acquisition,
     Dataset,
     PlatformQuota,
@@ -16,8 +17,6 @@ from mekiki.datasets.models import (
 
 GB = 1024**3
 
-# The largest value of Dataset.overlap in a form.
-MOST_REVIEWERS_OF_AN_IMAGE = 9
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
@@ -56,11 +55,26 @@ class SettingsForm(forms.Form):
     overlap = forms.IntegerField(
         label=_("Overlap: reviewers for each image"),
         min_value=1,
-        max_value=MOST_REVIEWERS_OF_AN_IMAGE,
+        max_value=MOST_REVIEWERS,
         help_text=_(
             "How many reviewers decide each image. The label needs more than half of them. A change "
             "applies to images that are queued from now on."
         ),
+    )
+    critical_overlap = forms.IntegerField(
+        label=_("Least overlap of critical labels"),
+        min_value=1,
+        max_value=MOST_REVIEWERS,
+        help_text=_(
+            "How many reviewers at least decide an image that is predicted or answered as a critical label. "
+            "With 2, a second reviewer checks each answer with a critical label. Every such image then costs "
+            "two answers. If the reviewers disagree, an adjudicator decides."
+        ),
+    )
+    hide_names_from_adjudicators = forms.BooleanField(
+        label=_("Hide the names of the reviewers from adjudicators"),
+        required=False,
+        help_text=_("An adjudicator compares the answers of reviewers who disagree, without their names."),
     )
     grid_image_ms = forms.IntegerField(
         label=_("Grid review: milliseconds for each image"),
@@ -88,6 +102,8 @@ class SettingsForm(forms.Form):
             "queue_target": dataset.queue_target,
             "acquisition": dataset.acquisition,
             "overlap": dataset.overlap,
+            "critical_overlap": dataset.critical_overlap,
+            "hide_names_from_adjudicators": dataset.hide_names_from_adjudicators,
             "grid_image_ms": dataset.grid_image_ms,
             "retrain_every": dataset.retrain_every,
         }

@@ -33,6 +33,7 @@ def new_seed() -> str:
 # each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
+MOST_REVIEWERS = 9  # the largest overlap
 
 
 class Acquisition(models.TextChoices):
@@ -69,6 +70,14 @@ class Dataset(models.Model):
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
     # How many reviewers decide each image.
     overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
+    # The least overlap of images whose prediction or answer is a critical label (review.overlap).
+    critical_overlap = models.PositiveSmallIntegerField(
+        _("least overlap of critical labels"), default=1, db_default=1
+    )
+    # Adjudicators see the answers without the names of the reviewers.
+    hide_names_from_adjudicators = models.BooleanField(
+        _("hide the names of the reviewers from adjudicators"), default=True, db_default=True
+    )
     # A page of the grid review accepts an answer after this time for each of its images.
     grid_image_ms = models.PositiveIntegerField(
         _("grid review: milliseconds for each image"),
@@ -93,6 +102,10 @@ class Dataset(models.Model):
                 name="audit_share_in_range",
             ),
             models.CheckConstraint(condition=models.Q(overlap__gte=1), name="overlap_of_at_least_one"),
+            models.CheckConstraint(
+                condition=models.Q(critical_overlap__gte=1, critical_overlap__lte=MOST_REVIEWERS),
+                name="critical_overlap_in_range",
+            ),
             models.CheckConstraint(
                 condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"
             ),

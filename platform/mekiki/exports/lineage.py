@@ -42,6 +42,7 @@ class Lineage:
 
     def __init__(self, label_set: LabelSet) -> None:
         self.label_set = label_set
+        self.has_rulings = False  # among the rows read so far
         self.seals = SealIndex(label_set.snapshot["decision_horizon"])
         self.labels = {x["id"]: (x["name"], x["critical"]) for x in label_set.snapshot["labels"]}
         heads = (
@@ -94,6 +95,7 @@ class Lineage:
         ) = record
         label, critical = self.labels[label_id]
         human = decision_id is not None
+        self.has_rulings = self.has_rulings or decision_kind == form.RULING
         seen = json.loads(shown_text) if human else {}
         blind = bool(seen.get("blind")) if human else None
         if human:

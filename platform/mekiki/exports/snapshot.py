@@ -42,7 +42,7 @@ WITH standing AS (
     SELECT c.image_id, c.label_id, c.decision_id, o.n AS opinions,
            NULL::bigint AS head_id, NULL::double precision AS confidence
     FROM review_confirmedlabel c
-    JOIN (SELECT image_id, count(*) AS n FROM standing WHERE kind IN ('confirm', 'correct') \
+    JOIN (SELECT image_id, count(*) AS n FROM standing WHERE kind IN ('confirm', 'correct', 'rule') \
 GROUP BY image_id) o
       ON o.image_id = c.image_id
     WHERE c.dataset_id = %(dataset)s AND c.label_id = ANY(%(labels)s)

@@ -132,7 +132,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
                 if done % 50 == 0:
                     progress(done, total)
     _row, key = load_key()
-    manifest = form.canonical(_manifest(label_set, writer, key))
+    manifest = form.canonical(_manifest(label_set, writer, key, form.version_of(rulings=lineage.has_rulings)))
     writer.add(form.MANIFEST, manifest)
     writer.add(form.SIGNATURE, key.sign(manifest))
     writer.add(form.PUBLIC_KEY, signing.public_pem(key))
@@ -163,12 +163,14 @@ def _write_image(label_set: LabelSet, writer: Writer, image_id: int, row: dict[s
         )
 
 
-def _manifest(label_set: LabelSet, writer: Writer, key: Ed25519PrivateKey) -> dict[str, Any]:
+def _manifest(
+    label_set: LabelSet, writer: Writer, key: Ed25519PrivateKey, format_version: int
+) -> dict[str, Any]:
     fixed = label_set.snapshot
     labels = label_set.human_labels + label_set.machine_labels
     return {
         "format": form.FORMAT,
-        "format_version": form.FORMAT_VERSION,
+        "format_version": format_version,
         "dataset": fixed["dataset"],
         "version": label_set.version,
         "note": label_set.note,

@@ -6,7 +6,7 @@ from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import MOST_REVIEWERS, Dataset
 from mekiki.labeling.triggers import refuse_new_prompts, write_guideline_version
 
 
@@ -20,6 +20,8 @@ class Label(models.Model):
     guideline = models.TextField(_("guideline"), blank=True, default="")
     # The label for images that none of the other labels fits. The station shows it last.
     is_none = models.BooleanField(_("none of these"), default=False, db_default=False)
+    # The least overlap of images whose prediction or answer is this label (review.overlap).
+    min_overlap = models.PositiveSmallIntegerField(default=1, db_default=1)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
     # When the label was last marked critical, and when the mark was last removed. A label set states these
@@ -40,6 +42,10 @@ class Label(models.Model):
                 fields=["dataset"],
                 condition=models.Q(is_none=True, archived_at__isnull=True),
                 name="one_none_of_these",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(min_overlap__gte=1, min_overlap__lte=MOST_REVIEWERS),
+                name="min_overlap_in_range",
             ),
         ]
         triggers = [write_guideline_version()]

@@ -10,6 +10,8 @@ from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
 
+LABELLING_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.RULE)
+
 
 def audit_counts(dataset: Dataset) -> AuditCounts:
     """Return the counts of one dataset.
@@ -59,7 +61,7 @@ def _archived_answers() -> QuerySet[Decision]:
         image=OuterRef("image"),
         created_at__lt=OuterRef("audited_at"),
         item__stream=Stream.AUDIT,
-        kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT],
+        kind__in=LABELLING_KINDS,
         label__archived_at__isnull=False,
     )
 
@@ -80,7 +82,7 @@ def _without_audit_label(ids: list[int]) -> Iterable[tuple[int, str, int]]:
     shown = Decision.objects.filter(item=OuterRef("pk")).exclude(kind=Decision.Kind.UNDO)
     undone = Decision.objects.filter(
         item=OuterRef("pk"),
-        kind__in=[Decision.Kind.CONFIRM, Decision.Kind.CORRECT],
+        kind__in=LABELLING_KINDS,
         superseded_by__isnull=False,
     )
     rows = (

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns, no_delete
-from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.models import MOST_REVIEWERS, Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 
@@ -26,6 +26,8 @@ class Stream(models.TextChoices):
 
 # No prediction is shown for these streams, because the answer must not depend on it.
 BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD, Stream.CERTIFY)
+# Streams whose overlap can be set. Known answers are compared one by one, so they always have overlap 1.
+OVERLAP_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE, Stream.AUDIT, Stream.RECHECK)
 # The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
 # answer is undone within this time, the next answer is used for the audit. After this time the first answer
 # is used.
@@ -65,6 +67,9 @@ class QueueItem(models.Model):
     head = models.ForeignKey(Head, null=True, on_delete=models.PROTECT)
     position = models.FloatField()  # items are shown in ascending order
     overlap = models.PositiveSmallIntegerField(default=1)
+    # Since when the reviewers of the finished item disagree and no ruling is valid. Null: nothing to rule on.
+    # It is derived and updated with the confirmed label (services.confirmed).
+    disputed_at = models.DateTimeField(null=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.WAITING)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -82,8 +87,18 @@ class QueueItem(models.Model):
                 condition=models.Q(propensity__gt=0, propensity__lte=1), name="propensity_is_probability"
             ),
             models.CheckConstraint(condition=models.Q(stream__in=Stream.values), name="stream_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(disputed_at__isnull=True) | models.Q(overlap__gte=2),
+                name="dispute_needs_two_reviewers",
+            ),
         ]
         indexes = [
+            # The adjudicator's queue.
+            models.Index(
+                fields=["dataset", "id"],
+                condition=models.Q(disputed_at__isnull=False),
+                name="queue_disputed",
+            ),
             models.Index(
                 fields=["dataset", "position", "id"],
                 condition=models.Q(state="waiting"),
@@ -102,6 +117,30 @@ class QueueItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stream} {self.image_id}"
+
+
+class StreamOverlap(models.Model):
+    """How many reviewers decide each image of one stream, instead of Dataset.overlap."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="stream_overlaps")
+    stream = models.CharField(max_length=10, choices=[(one.value, one.label) for one in OVERLAP_STREAMS])
+    overlap = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "stream"], name="one_overlap_per_stream"),
+            models.CheckConstraint(
+                condition=models.Q(stream__in=["uncertain", "diverse", "audit", "recheck"]),
+                name="stream_of_overlap_is_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(overlap__gte=1, overlap__lte=MOST_REVIEWERS),
+                name="stream_overlap_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id} {self.stream}: {self.overlap}"
 
 
 class Lease(models.Model):
@@ -159,6 +198,7 @@ class Decision(models.Model):
         SKIP = "skip", _("skipped")
         FLAG = "flag", _("flagged")
         UNDO = "undo", _("undone")
+        RULE = "rule", _("ruled")  # of an adjudicator, where reviewers disagreed
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="decisions")
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="decisions")
@@ -171,7 +211,8 @@ class Decision(models.Model):
     # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
     # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
     # runner_up_confidence. With an adjusted picture also view (review.adjustments). An answer of
-    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}.
+    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}. A ruling also has
+    # decisions (ids of the answers that were compared), names_hidden, and own (the adjudicator had answered).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"
@@ -189,7 +230,8 @@ class Decision(models.Model):
             models.CheckConstraint(
                 condition=models.Q(kind__in=["confirm", "correct"], label__isnull=False)
                 | models.Q(kind__in=["skip", "flag"], label__isnull=True)
-                | models.Q(kind="undo", label__isnull=True, supersedes__isnull=False),
+                | models.Q(kind="undo", label__isnull=True, supersedes__isnull=False)
+                | (models.Q(kind="rule", label__isnull=False, item__isnull=False) & ~models.Q(note="")),
                 name="decision_has_what_it_needs",
             ),
             models.CheckConstraint(

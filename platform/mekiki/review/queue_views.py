@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from mekiki.accounts.access import includes_role
+from mekiki.accounts.access import includes_role, is_adjudicator
 from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
@@ -20,6 +20,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services, unresolved
 from mekiki.review.blinding import set_shown_attributes
+from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Decision
 from mekiki.review.streams import stream_words
@@ -66,6 +67,8 @@ def queue(request: HttpRequest, slug: str) -> HttpResponse:
             "form_key": uuid.uuid4(),
             "audited": selectors.audit_count(dataset),
             "may_review": includes_role(dataset.role, Role.REVIEWER),
+            "disputed": disputed_items(dataset).count(),
+            "may_rule": is_adjudicator(user, dataset),
         },
     )
 

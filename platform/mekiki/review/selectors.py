@@ -60,11 +60,12 @@ def training_votes(dataset: Dataset) -> list[ImageVotes]:
     """
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
     training, several = {}, {}
-    for image, label, decision, item, wanted in rows.values_list(
-        "image_id", "label_id", "decision_id", "decision__item_id", "decision__item__overlap"
+    for image, label, decision, item, wanted, kind in rows.values_list(
+        *("image_id", "label_id", "decision_id", "decision__item_id", "decision__item__overlap"),
+        "decision__kind",
     ):
         training[image] = ImageVotes(image, label, decision)
-        if (wanted or 1) > 1:
+        if (wanted or 1) > 1 and kind != Decision.Kind.RULE:
             several[item] = image
     undecided = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.DONE, overlap__gt=1)
     undecided = undecided.filter(
@@ -300,14 +301,14 @@ def answered_today(dataset: Dataset, user: User) -> int:
 
 
 def recent_decisions(dataset: Dataset, user: User, limit: int = 5) -> list[Decision]:
-    """Return the reviewer's latest decisions that were not undone, newest first."""
-    rows = active_decisions(user=user, dataset=dataset).select_related("image", "label")
-    return list(rows.order_by("-id")[:limit])
+    """Return the reviewer's latest answers that were not undone, newest first. Rulings are left out."""
+    rows = active_decisions(user=user, dataset=dataset).exclude(kind=Decision.Kind.RULE)
+    return list(rows.select_related("image", "label").order_by("-id")[:limit])
 
 
 def can_undo(dataset: Dataset, user: User) -> bool:
     """Return whether the reviewer has an answer in the dataset that can be undone."""
-    return active_decisions(user=user, dataset=dataset).exists()
+    return active_decisions(user=user, dataset=dataset).exclude(kind=Decision.Kind.RULE).exists()
 
 
 def active_decisions(**where: Any) -> QuerySet[Decision]:

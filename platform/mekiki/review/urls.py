@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.review import queue_views, views
+from mekiki.review import adjudication_views, overlap_views, queue_views, views
 
 urlpatterns = [
     path("", views.station, name="review"),
@@ -10,4 +10,15 @@ urlpatterns = [
     path("queue/", queue_views.queue, name="review-queue"),
     path("queue/act/", queue_views.act, name="review-queue-act"),
     path("queue/retire/", queue_views.retire, name="review-retire"),
+    path("overlap/", overlap_views.overlap, name="review-overlap"),
+    path("adjudication/", adjudication_views.adjudication, name="review-adjudication"),
+    path("adjudication/<int:item_id>/", adjudication_views.dispute, name="review-dispute"),
+    path("adjudication/<int:item_id>/rule/", adjudication_views.rule, name="review-rule"),
+    path("adjudication/<int:item_id>/undo/", adjudication_views.undo, name="review-rule-undo"),
+    path(
+        "adjudication/<int:item_id>/reference/",
+        adjudication_views.add_reference,
+        name="review-rule-reference",
+    ),
+    path("adjudication/<int:item_id>/recheck/", adjudication_views.recheck, name="review-rule-recheck"),
 ]

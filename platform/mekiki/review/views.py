@@ -53,12 +53,24 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
     ]
 
 
+def label_choices(dataset: Dataset) -> tuple[list[dict[str, Any]], bool]:
+    """Return the labels with their keys, and whether letters search for a label.
+
+    If a label has no key, letters search for a label and the commands use other keys.
+    """
+    labels = _labels_of(dataset)
+    finder = any(label["key"] is None for label in labels)
+    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
+        labels = [{**label, "key": None} for label in labels]  # Digits can start a name.
+    return labels, finder
+
+
 @never_cache
 @require_GET
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
-    labels = _labels_of(dataset)
+    labels, finder = label_choices(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
     history = [
@@ -70,10 +82,6 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
         }
         for decision in reversed(recent)
     ]
-    # If a label has no key, letters search for a label and the commands use other keys.
-    finder = any(label["key"] is None for label in labels)
-    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
-        labels = [{**label, "key": None} for label in labels]  # Digits can start a name.
     return render(
         request,
         "review/station.html",

@@ -12,6 +12,7 @@ urlpatterns = [
     path("jobs/<uuid:job_id>/retry/", views.retry_job, name="job-retry"),
     path("members/", views.members, name="members"),
     path("members/<int:user_id>/role/", views.set_member_role, name="member-role"),
+    path("members/<int:user_id>/adjudicator/", views.set_adjudicator, name="member-adjudicator"),
     path("members/<int:user_id>/remove/", views.remove_member, name="member-remove"),
     path("models/<int:version>/", heads.head, name="head"),
     path("models/<int:version>/training-labels.csv", heads.training_labels, name="head-training-labels"),

@@ -47,6 +47,7 @@ EVENTS.add("decision.recorded", gettext_noop("Answer: %(kind)s"), kind=_decision
 EVENTS.add("audit.retired", gettext_noop("Audit labels retired into training"))
 EVENTS.add("queue.filled", gettext_noop("Images chosen for review"))
 EVENTS.add("queue.asked_again", gettext_noop("New review requested for an image with a confirmed label"))
+EVENTS.add("queue.overlap_changed", gettext_noop("Overlap of streams changed"))
 EVENTS.add("queue.put_back", gettext_noop("Skipped or flagged image returned to the queue"))
 EVENTS.add("queue.sent", gettext_noop("Skipped or flagged image sent to a reviewer"))
 EVENTS.add("queue.set_aside", gettext_noop("Skipped or flagged image set aside"))
@@ -102,6 +103,8 @@ EVENTS.add(
 EVENTS.add(
     "image.file_changed", gettext_noop("File of an image differs from its imported content: not delivered")
 )
+EVENTS.add("member.made_adjudicator", gettext_noop("%(user)s is an adjudicator now"))
+EVENTS.add("member.adjudicator_ended", gettext_noop("%(user)s is no adjudicator any more"))
 EVENTS.add("member.role_set", gettext_noop("%(user)s is %(role)s now"), role=_role)
 EVENTS.add("member.removed", gettext_noop("%(user)s is no longer a member"))
 EVENTS.add("signing_key.made", gettext_noop("Signing key made"))
@@ -171,6 +174,8 @@ for _act in JOB_ACTS:
 # Labels of kinds whose sentence needs data of the event.
 EVENT_NAMES = Messages("kinds of events")
 EVENT_NAMES.add("decision.recorded", gettext_noop("Answer recorded"))
+EVENT_NAMES.add("member.made_adjudicator", gettext_noop("Adjudicator named"))
+EVENT_NAMES.add("member.adjudicator_ended", gettext_noop("End of an adjudicator"))
 EVENT_NAMES.add("member.role_set", gettext_noop("Role given"))
 EVENT_NAMES.add("member.removed", gettext_noop("Member removed"))
 EVENT_NAMES.add("user.name_shared", gettext_noop("User name like another user’s"))

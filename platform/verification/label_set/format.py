@@ -11,9 +11,10 @@ from typing import Any
 from verification.cells import safe_cell
 
 FORMAT = "mekiki-label-set"
-FORMAT_VERSION = 2
-# Version 1 had no seals. The verifier still checks label sets of that version.
-VERSIONS = (1, 2)
+FORMAT_VERSION = 3
+# Version 1 had no seals. Version 3 is version 2 with rulings of adjudicators. Only label sets with rulings
+# have it, so that an older verifier, which does not know rulings, still checks all others.
+VERSIONS = (1, 2, 3)
 
 README = "README.txt"
 SCHEMA = "schema.json"
@@ -35,6 +36,8 @@ SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
 HUMAN = "human"
 MACHINE = "machine"
+ANSWERS = ("confirm", "correct")
+RULING = "rule"
 STREAMS = ("uncertain", "diverse", "audit", "gold", "recheck", "certify")
 
 # The fields of a row of labels.jsonl, in their order.
@@ -96,6 +99,16 @@ COLUMNS = tuple(
 
 # A spreadsheet treats a cell that begins with such a character as a formula. Japanese Excel also accepts the
 # full-width signs. A leading apostrophe is doubled, so that removing one always restores the text.
+
+
+def version_of(*, rulings: bool) -> int:
+    """Return the format version of a label set with or without rulings."""
+    return FORMAT_VERSION if rulings else 2
+
+
+def decision_kinds(version: int) -> tuple[str, ...]:
+    """Return the kinds of decisions that set a label in a format version."""
+    return (*ANSWERS, RULING) if version > 2 else ANSWERS
 
 
 def fields(version: int) -> tuple[str, ...]:

@@ -43,8 +43,13 @@ def _probability(value: Any) -> bool:
     return _is(value, (int, float)) and 0 <= value <= 1
 
 
-def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
-    """Return the faults of a row that has all FIELDS, as ends of sentences. Empty if it is valid."""
+def row_faults(
+    row: dict[str, Any], books: Books, threshold: float | None, version: int = form.FORMAT_VERSION
+) -> list[str]:
+    """Return the faults of a row that has all FIELDS, as ends of sentences. Empty if it is valid.
+
+    version: the format version of the label set.
+    """
     faults = []
     if not (_is(row["image_sha256"], str) and _HASH.match(row["image_sha256"])):
         faults.append(gettext_noop("image_sha256 is no SHA-256"))
@@ -59,7 +64,7 @@ def row_faults(row: dict[str, Any], books: Books, threshold: float | None) -> li
         faults.append(gettext_noop("image_file is not its image's"))
     faults.extend(_origin(row, books))
     if row["source"] == form.HUMAN:
-        faults.extend(_human(row))
+        faults.extend(_human(row, form.decision_kinds(version)))
     elif row["source"] == form.MACHINE:
         faults.extend(_machine(row, books, threshold))
     else:
@@ -85,14 +90,14 @@ def _origin(row: dict[str, Any], books: Books) -> list[str]:
     return faults
 
 
-def _human(row: dict[str, Any]) -> list[str]:
+def _human(row: dict[str, Any], kinds: tuple[str, ...]) -> list[str]:
     """Return the faults of a person's label: who, when, which decision, how it was drawn, what was shown."""
     faults = []
     if not (_is(row["reviewer"], str) and row["reviewer"]):
         faults.append(gettext_noop("the reviewer is missing"))
     if not (_is(row["decided_at"], str) and _TIME.match(row["decided_at"])):
         faults.append(gettext_noop("the time of the decision is missing"))
-    if not (_is(row["decision_id"], int) and row["decision_kind"] in ("confirm", "correct")):
+    if not (_is(row["decision_id"], int) and row["decision_kind"] in kinds):
         faults.append(gettext_noop("the decision is missing"))
     if not (_is(row["late"], bool) and _is(row["opinions"], int) and row["opinions"] >= 1):
         faults.append(gettext_noop("late or opinions is missing"))
@@ -126,6 +131,8 @@ def _sealed(row: dict[str, Any]) -> list[str]:
     sealed, shown = row["sealed"], row["shown"]
     if tuple(sealed) != form.SEALED or not isinstance(sealed["shown"], dict):
         return [gettext_noop("the sealed record of its decision is incomplete")]
+    if row["decision_kind"] == form.RULING and not sealed["note_sha256"]:
+        return [gettext_noop("the ruling has no reason")]
     seen = sealed["shown"]
     blind = bool(seen.get("blind"))
     expected = None

@@ -285,7 +285,7 @@ class _Check:
                 row = json.loads(line)
                 if tuple(row) != form.fields(self.version) or form.row_line(row) != line:
                     raise ValueError
-                faults = row_faults(row, books, manifest["machine_threshold"])
+                faults = row_faults(row, books, manifest["machine_threshold"], self.version)
                 cells = form.row_cells(row)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.bad(

@@ -1,5 +1,11 @@
 """All writes of the review: the queue, leases, answers, undos, and confirmed labels."""
 
+from mekiki.review.services.adjudicating import (
+    add_ruled_image_to_guideline,
+    recheck_doubted,
+    rule,
+    undo_ruling,
+)
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
@@ -23,6 +29,7 @@ from mekiki.review.services.leases import (
     release_expired_leases,
     renew,
 )
+from mekiki.review.services.overlap import set_overlaps
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
@@ -38,6 +45,7 @@ __all__ = [
     "TileAnswer",
     "TileResult",
     "add_reference_image",
+    "add_ruled_image_to_guideline",
     "answer",
     "answer_page",
     "answer_unresolved",
@@ -49,6 +57,7 @@ __all__ = [
     "next_items",
     "next_or_reason",
     "next_page",
+    "recheck_doubted",
     "release",
     "release_expired_leases",
     "remove_reference_image",
@@ -58,10 +67,13 @@ __all__ = [
     "request_training_if_due",
     "retire_audit",
     "return_to_queue",
+    "rule",
     "send_to_reviewer",
     "set_aside",
+    "set_overlaps",
     "take_back_correction",
     "undo",
     "undo_page",
+    "undo_ruling",
     "update_confirmed_label",
 ]

@@ -11,7 +11,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Head
 from mekiki.review.models import Decision, Lease, QueueItem, Stream
 from mekiki.review.services.confirmed import blind_answer
-from mekiki.review.services.queries import LABEL_KINDS
+from mekiki.review.services.queries import LABELLING_KINDS
 
 _State = QueueItem.State
 
@@ -86,7 +86,7 @@ def blind_labels(items: Iterable[int]) -> dict[int, int]:
     An item that waits, or was skipped, flagged or left without a majority, is missing.
     """
     rows = (
-        Decision.objects.filter(item__in=list(items), kind__in=LABEL_KINDS)
+        Decision.objects.filter(item__in=list(items), kind__in=LABELLING_KINDS)
         .select_related("item", "label", "superseded_by")
         .order_by("item_id", "pk")
     )

@@ -22,14 +22,20 @@ from mekiki.review.models import (
     AuditRetirement,
     ConfirmedLabel,
     Decision,
+    QueueItem,
     Stream,
 )
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.queries import CONFIRMED_LABEL, LABEL_DECISIONS, LABEL_KINDS
+from mekiki.review.services.queries import (
+    CONFIRMED_LABEL,
+    LABEL_DECISIONS,
+    LABEL_KINDS,
+    LABELLING_KINDS,
+)
 
 
 def effective_decisions(**where: Any) -> list[Decision]:
-    """Return the decisions that name a label and were not undone, in the order of their creation."""
+    """Return the answers that name a label and were not undone, in the order of their creation."""
     return list(
         active_decisions(kind__in=LABEL_KINDS, **where).select_related("item", "label").order_by("id")
     )
@@ -63,22 +69,49 @@ def deciding_decision(decisions: Iterable[Decision], wanted: int) -> Decision | 
     return next(d for d in counted if d.label_id == label_id)
 
 
+def is_ruling(decision: Decision) -> bool:
+    """Return whether an adjudicator gave the decision."""
+    return decision.kind == Decision.Kind.RULE
+
+
+def settling_decision(group: list[Decision], wanted: int) -> Decision | None:
+    """Return the decision that sets the label of an item: its newest ruling, or the deciding answer.
+
+    `group` are the answers and rulings of the item that were not undone.
+    """
+    rulings = [d for d in group if is_ruling(d)]
+    if rulings:
+        return max(rulings, key=lambda d: d.pk)
+    return deciding_decision(group, wanted)
+
+
+def _is_disputed(item: QueueItem, group: list[Decision]) -> bool:
+    """Return whether all reviewers of an item without a settling decision have answered."""
+    return item.state == QueueItem.State.DONE and len(first_by_reviewer(group)) >= item.overlap
+
+
 def update_confirmed_label(
     *, dataset: Dataset, image: Image, given: list[Decision] | None = None
 ) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
-    settled. `given` are the rows of LABEL_DECISIONS, if the caller has read them already.
+    settled. If the reviewers of a newer item disagree, this item is marked for the adjudicators. `given` are
+    the rows of LABEL_DECISIONS, if the caller has read them already.
     """
     given = LABEL_DECISIONS.all(image=image.pk) if given is None else given
     decisions = sorted(standing(given), key=lambda d: d.item_id or 0, reverse=True)
-    settled = []
+    settled: list[Decision] = []
+    disputed: QueueItem | None = None
     for _item, of_item in groupby(decisions, key=lambda d: d.item_id):
         group = list(of_item)
-        deciding = deciding_decision(group, group[0].item.overlap if group[0].item else 1)
+        item = group[0].item
+        deciding = settling_decision(group, item.overlap if item else 1)
         if deciding is not None:
             settled.append(deciding)
+        elif item is not None and disputed is None and not settled and _is_disputed(item, group):
+            disputed = item
+    _store_dispute(given, disputed)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
     current = CONFIRMED_LABEL.first(image=image.pk)
     if deciding is None:
@@ -114,10 +147,18 @@ def update_confirmed_label(
     return current
 
 
+def _store_dispute(given: list[Decision], disputed: QueueItem | None) -> None:
+    """Mark the disputed item of an image, and no other item. Nothing is written if this is so already."""
+    for item in {d.item_id: d.item for d in given}.values():
+        if item is not None and (item == disputed) != (item.disputed_at is not None):
+            item.disputed_at = clock.now() if item == disputed else None
+            item.save(update_fields=["disputed_at"])
+
+
 def update_images_of_restored_label(label: Label) -> None:
     """Update the images that were audited under a restored label. Their first answer is valid again."""
     answered = Decision.objects.filter(
-        dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABEL_KINDS
+        dataset=label.dataset_id, label=label, item__stream=Stream.AUDIT, kind__in=LABELLING_KINDS
     )
     images = Image.objects.filter(pk__in=answered.values("image")).order_by("pk")
     for image in images.select_for_update(no_key=True, of=("self",)):
@@ -129,9 +170,9 @@ def _audit_answer(given: list[Decision]) -> tuple[Label | None, datetime | None]
 
     `given` are all label decisions about the image.
 
-    It is the first label that reviewers gave blind, including late answers. An answer that was undone before
-    anything showed the head's prediction is ignored (`_was_undone_blind`). If the label was archived and the
-    image was audited again, the later audit is used.
+    It is the first label that reviewers gave blind, including late answers, or the first ruling if they did
+    not agree. An answer or ruling that was undone before anything showed the head's prediction is ignored
+    (`_was_undone_blind`). If the label was archived and the image was audited again, the later audit is used.
     """
     blind = [d for d in given if d.shown.get("stream") == Stream.AUDIT]
     # As in the database, an answer without an item comes last.
@@ -157,20 +198,37 @@ def blind_answer(of_item: Iterable[Decision]) -> tuple[Label, datetime] | None:
     deciding = _first_deciding_decision(group, wanted)
     if deciding is None:
         return None
-    return cast(Label, deciding.label), max(d.created_at for d in first_by_reviewer(group)[:wanted])
+    answered = (
+        [deciding]
+        if is_ruling(deciding)
+        else first_by_reviewer(d for d in group if not is_ruling(d))[:wanted]
+    )
+    return cast(Label, deciding.label), max(d.created_at for d in answered)
 
 
 def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:
     """Return the decision that sets the label at the first moment when a label is settled.
 
     After that moment the prediction is visible. So a later answer in time does not replace a late answer
-    here, in contrast to `settle`. Return None if the first `wanted` reviewers did not agree.
+    here, in contrast to `settling_decision`. If the first `wanted` reviewers did not agree, the first ruling
+    sets the label; without a ruling, return None. Answers after the ruling do not change it.
     """
-    for n in range(1, len(group) + 1):
-        deciding = deciding_decision(group[:n], wanted)
-        if deciding is not None or len(first_by_reviewer(group[:n])) >= wanted:
+    answers: list[Decision] = []
+    for decision in group:
+        if is_ruling(decision):
+            return decision
+        answers.append(decision)
+        deciding = deciding_decision(answers, wanted)
+        if deciding is not None:
             return deciding
+        if len(first_by_reviewer(answers)) >= wanted:
+            return next((d for d in group if is_ruling(d)), None)
     return None
+
+
+def has_audit_label(given: list[Decision]) -> bool:
+    """Return whether the audit of an image is complete. `given` are all label decisions about it."""
+    return _audit_answer(given)[0] is not None
 
 
 def _was_undone_blind(decision: Decision) -> bool:
@@ -194,7 +252,7 @@ def _was_undone_blind(decision: Decision) -> bool:
 def _was_retired(dataset: Dataset, image: Image) -> bool:
     """Return whether an earlier answer about this image was moved into training before it was undone."""
     spans = Decision.objects.filter(
-        image=image, kind__in=LABEL_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
+        image=image, kind__in=LABELLING_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
     ).values_list("created_at", "superseded_by__created_at")
     retired = AuditRetirement.objects.filter(dataset=dataset)
     return any(

@@ -18,10 +18,21 @@ from mekiki.labeling.models import Label
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.hooks import run_answer_hook
-from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
+from mekiki.review.models import (
+    FLAG_REASONS,
+    OVERLAP_STREAMS,
+    SKIP_REASONS,
+    Decision,
+    Lease,
+    QueueItem,
+    Stream,
+)
+from mekiki.review.overlap import least_overlap
 from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
     first_by_reviewer,
+    has_audit_label,
+    is_ruling,
     standing,
     update_confirmed_label,
 )
@@ -88,29 +99,12 @@ def answer(
         view.check()
     adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
-    before = ANSWER_OF_KEY.first(user=user.pk, key=client_key)
-    if before is not None:
-        if before.dataset_id != dataset.pk or before.item_id != item_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = ANSWER_OF_KEY.first(user=user.pk, key=client_key)
+    if sent is not None:
+        return recorded_before(sent, sent.dataset_id == dataset.pk and sent.item_id == item_id)
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
-    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
-        raise InvalidAnswerError(
-            "not_seen",
-            _(
-                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
-                "at it, then answer again."
-            )
-            % {"n": milliseconds},
-        )
+    refuse_unseen(milliseconds)
     item = lock_item(dataset, item_id)
     lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
@@ -118,7 +112,7 @@ def answer(
             "unknown_lease",
             _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
         )
-    kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
+    kind, given_label = _checked_against(dataset, lease.shown, kind, label_id)
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
@@ -129,7 +123,7 @@ def answer(
             item=item,
             user=user,
             kind=kind,
-            label_id=label_id,
+            label=given_label,
             reason=reason,
             note=note,
             shown=lease.shown | ({"view": adjusted} if adjusted else {}) | ({"grid": grid} if grid else {}),
@@ -143,7 +137,13 @@ def answer(
             "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL", [now, lease.pk]
         ).close()
     given = LABEL_DECISIONS.all(image=item.image_id) if kind in LABEL_KINDS else []
+    for one in given:
+        if one.item_id == item.pk:
+            one.item = item  # One object, so that the changes below are seen with each decision.
     if waiting_state:
+        if given_label is not None:
+            before = [one for one in given if one.item_id == item.pk and one.pk != decision.pk]
+            _raise_overlap(dataset, item, given_label, before)
         _update_item_after_answer(item, kind, user, now, given)
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
@@ -151,6 +151,33 @@ def answer(
     if grid is None:
         request_follow_up_work(dataset, user, decision)
     return decision
+
+
+def recorded_before(decision: Decision, same: bool) -> Decision:
+    """Return a decision that was recorded for the same key, with `duplicate` set.
+
+    `same`: the request is the same as the one that was recorded. Otherwise raises ReviewError.
+    """
+    if not same:
+        raise ReviewError(
+            "key_used",
+            _("This answer has the same key as an earlier answer. The earlier answer is kept; answer again."),
+        )
+    decision.duplicate = True
+    return decision
+
+
+def refuse_unseen(milliseconds: int | None) -> None:
+    """Raise InvalidAnswerError if the image was on the screen too short to be seen."""
+    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
+        raise InvalidAnswerError(
+            "not_seen",
+            _(
+                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
+                "at it, then answer again."
+            )
+            % {"n": milliseconds},
+        )
 
 
 def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
@@ -204,7 +231,7 @@ def active_label(dataset: Dataset, label_id: int) -> Label:
 
 def _checked_against(
     dataset: Dataset, shown: dict[str, Any], kind: str, label_id: int | None
-) -> tuple[str, int | None]:
+) -> tuple[str, Label | None]:
     """Return kind and label as they are recorded.
 
     If the reviewer chooses the predicted label with its key, the kind is a confirmation.
@@ -229,8 +256,23 @@ def _checked_against(
         label_id = predicted
     if label_id is None:
         return kind, None
-    active_label(dataset, label_id)
-    return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
+    label = active_label(dataset, label_id)
+    return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label
+
+
+def _raise_overlap(dataset: Dataset, item: QueueItem, label: Label, before: list[Decision]) -> None:
+    """Raise the overlap of a waiting item to the least overlap of a label that was given as its answer.
+
+    An item whose audit is complete keeps its overlap. Otherwise answers that were given after the prediction
+    was visible could change its audit label. `before` are the earlier label decisions of the item.
+    """
+    least = least_overlap(dataset, label)
+    if item.overlap >= least or item.stream not in OVERLAP_STREAMS:
+        return
+    if item.stream == Stream.AUDIT and has_audit_label(before):
+        return
+    item.overlap = least
+    item.save(update_fields=["overlap"])
 
 
 def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
@@ -288,7 +330,8 @@ def _update_item_after_answer(
         item.save(update_fields=["position"])
         return
     if kind in LABEL_KINDS:
-        decisions = first_by_reviewer(d for d in standing(given) if d.item_id == item.pk)
+        answers = [d for d in standing(given) if d.item_id == item.pk and not is_ruling(d)]
+        decisions = first_by_reviewer(answers)
         on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
         # A late decision completes the item only if no other reviewer has an active lease on it.
@@ -331,3 +374,8 @@ def _request_follow_up(dataset: Dataset, user: User, decision: Decision) -> None
 def is_flagged(item: QueueItem) -> bool:
     """Return whether the item has a flag that was not undone."""
     return active_decisions(item=item, kind=Kind.FLAG).exists()
+
+
+def is_ruled(item: QueueItem) -> bool:
+    """Return whether the item has a ruling that was not undone."""
+    return active_decisions(item=item, kind=Kind.RULE).exists()

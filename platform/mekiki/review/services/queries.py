@@ -8,7 +8,9 @@ from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem
 
+# The kinds of answers with a label, and all kinds that give an image a label.
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
+LABELLING_KINDS = (*LABEL_KINDS, Decision.Kind.RULE)
 
 
 def _held(dataset: Parameter, user: Parameter, now: Parameter) -> QuerySet[Lease]:
@@ -76,8 +78,8 @@ def _label(label: Parameter, dataset: Parameter) -> QuerySet[Label]:
 
 
 def _label_decisions(image: Parameter) -> QuerySet[Decision]:
-    """Return all decisions that gave an image a label, also undone ones, in the order of their creation."""
-    rows = Decision.objects.filter(image=image, kind__in=LABEL_KINDS)
+    """Return all answers and rulings that gave an image a label, also undone ones, oldest first."""
+    rows = Decision.objects.filter(image=image, kind__in=LABELLING_KINDS)
     return rows.select_related("item", "label", "superseded_by").order_by("id")
 
 

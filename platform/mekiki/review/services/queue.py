@@ -13,9 +13,10 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
-from mekiki.learning.models import Head, TrainingRun
+from mekiki.learning.models import Head, Prediction, TrainingRun
 from mekiki.learning.selectors import has_champion
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.overlap import overlap_rules
 from mekiki.review.selectors import active_decisions, audits_under_archived_labels
 from mekiki.review.services.locks import lock_training_request
 from mekiki.review.services.queries import LABEL_KINDS
@@ -88,6 +89,11 @@ def fill_queue(
     # An answer for a certificate is no audit answer, so the audit may still draw the image.
     certified = set(labels.filter(stream=Stream.CERTIFY).values_list("image_id", flat=True))
     last = waiting.aggregate(last=Max("position"))["last"] or 0.0
+    rules = overlap_rules(dataset)
+    predicted: dict[int, int] = {}
+    if rules.labels:
+        critical = Prediction.objects.filter(head_id=head.pk, image__in=known, label__in=list(rules.labels))
+        predicted = dict(critical.values_list("image_id", "label_id"))
     items = [
         QueueItem(
             dataset=dataset,
@@ -96,7 +102,7 @@ def fill_queue(
             propensity=propensity,
             head=head,
             position=last + 1 + place,
-            overlap=dataset.overlap,
+            overlap=rules.overlap_of(stream, predicted=predicted.get(image_id)),
         )
         for place, (image_id, (stream, propensity)) in enumerate(chosen.items())
         if image_id in known

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mekiki.accounts.access import require_role
+from mekiki.accounts.access import require_adjudicator, require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset, Image
@@ -25,12 +25,12 @@ def add_reference_image(
 ) -> ReferenceImage:
     """Make an image a reference of a label, or change how it is used there. Return the reference.
 
-    Raises PermissionDenied if the user is not an admin of the dataset. Raises NotFoundForReviewerError if the
-    dataset has no such image or label. Raises InvalidAnswerError if the note is too long or cannot be stored.
-    Raises ReviewError if the image must still be judged blind, if the label is archived, or if the label has
-    MAX_REFERENCES already.
+    Raises PermissionDenied if the user is not an adjudicator or an admin of the dataset. Raises
+    NotFoundForReviewerError if the dataset has no such image or label. Raises InvalidAnswerError if the note
+    is too long or cannot be stored. Raises ReviewError if the image must still be judged blind, if the label
+    is archived, or if the label has MAX_REFERENCES already.
     """
-    require_role(user, dataset, Role.ADMIN)
+    require_adjudicator(user, dataset)
     note = note.strip()
     check_note(note, MAX_REFERENCE_NOTE)
     image = Image.objects.filter(dataset=dataset, pk=image_id).first()

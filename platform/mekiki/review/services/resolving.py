@@ -19,7 +19,7 @@ from mekiki.review.services.confirmed import (
     first_by_reviewer,
     update_confirmed_label,
 )
-from mekiki.review.services.correcting import create_finished_item
+from mekiki.review.services.correcting import create_finished_item, overlap_of_answer
 from mekiki.review.services.decisions import (
     active_label,
     lock_item,
@@ -80,11 +80,12 @@ def answer_unresolved(
 ) -> Decision:
     """Give a skipped or flagged image a label by a new decision on a new recheck item.
 
-    The image leaves the queue, and the skips and flags stay on record. A request that is sent again with the
-    same client_key returns the same decision, with `duplicate` set. Raises PermissionDenied if the user is
-    not an admin. Raises NotFoundForReviewerError if the dataset has no such skip, flag or label. Raises
-    ReviewError if the image was answered or returned in the meantime, if it must be judged blind, if the
-    label is archived, or if the key was used before.
+    The image leaves the queue, and the skips and flags stay on record. If the label has a larger least
+    overlap, the image waits for further reviewers, and this answer is the first. A request that is sent again
+    with the same client_key returns the same decision, with `duplicate` set. Raises PermissionDenied if the
+    user is not an admin. Raises NotFoundForReviewerError if the dataset has no such skip, flag or label.
+    Raises ReviewError if the image was answered or returned in the meantime, if it must be judged blind, if
+    the label is archived, or if the key was used before.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
@@ -112,7 +113,8 @@ def answer_unresolved(
         )
     label = active_label(dataset, label_id)
     now = clock.now()
-    own = create_finished_item(dataset, image, finished_at=now, overlap=1)
+    wanted = overlap_of_answer(dataset, label)
+    own = create_finished_item(dataset, image, finished_at=now, overlap=wanted)
     answer = Decision.objects.create(
         dataset=dataset,
         image=image,
@@ -129,6 +131,9 @@ def answer_unresolved(
     ended = list(waiting.values_list("pk", flat=True))
     waiting.filter(pk__in=ended).update(state=_State.DONE, finished_at=now, assigned_to=None)
     _end_leases(ended)
+    if wanted > 1:
+        own.image = image
+        move_to_front(own)
     update_confirmed_label(dataset=dataset, image=image)
     record_decision(answer, own)
     request_follow_up_work(dataset, user, answer)

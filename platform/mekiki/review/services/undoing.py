@@ -15,15 +15,31 @@ from mekiki.review.hooks import run_answer_hook
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
-from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
+from mekiki.review.services.decisions import (
+    is_flagged,
+    is_ruled,
+    lock_item,
+    move_to_front,
+    record_decision,
+)
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.unresolved import KINDS
 
 
 @transaction.atomic
-def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
+def undo(
+    *,
+    dataset: Dataset,
+    user: User,
+    client_key: UUID,
+    ruling: bool = False,
+    decision_id: int | None = None,
+) -> Decision:
     """Undo the reviewer's latest answer in the dataset, which can also be a skip or a flag.
+
+    With `ruling`, the user's latest ruling is undone instead, or the one with `decision_id`. Its image then
+    waits for an adjudicator again. Without it, rulings stay, because the station does not show their images.
 
     The image waits again, first in the queue, and is leased to the reviewer at once. This does not happen if
     another reviewer holds it, if it needs no further decision, or if an admin sent it to another reviewer.
@@ -45,9 +61,19 @@ def undo(*, dataset: Dataset, user: User, client_key: UUID) -> Decision:
             )
         before.duplicate = True
         return before
-    target = active_decisions(user=user, dataset=dataset).order_by("-id").first()
+    rows = active_decisions(user=user, dataset=dataset)
+    is_rule = Q(kind=Decision.Kind.RULE)
+    rows = rows.filter(is_rule if ruling else ~is_rule)
+    if decision_id is not None:
+        rows = rows.filter(pk=decision_id)
+    target = rows.order_by("-id").first()
     if target is None:
-        raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
+        raise ReviewError(
+            "nothing_to_undo",
+            _("You have no ruling left to undo in this dataset.")
+            if ruling
+            else _("You have no answer left to undo in this dataset."),
+        )
     return record_undo(dataset=dataset, user=user, target=target, client_key=client_key)
 
 
@@ -79,7 +105,7 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
     )
     update_confirmed_label(dataset=dataset, image=target.image)
     if item is not None:
-        _requeue_and_lease(dataset, user, item)
+        _requeue_and_lease(dataset, user, item, of_ruling=target.kind == Decision.Kind.RULE)
     record_decision(decision, item)
     if item is not None:
         answered = item
@@ -94,14 +120,20 @@ def _admin_has_acted(target: Decision) -> bool:
     return items.filter(sent | Q(state=QueueItem.State.SET_ASIDE)).exists()
 
 
-def _requeue_and_lease(dataset: Dataset, user: User, item: QueueItem) -> LeasedItem | None:
+def _requeue_and_lease(
+    dataset: Dataset, user: User, item: QueueItem, *, of_ruling: bool
+) -> LeasedItem | None:
     """Put the image first in the queue and lease it to the reviewer, if it still needs a decision.
 
-    An image that was sent to another reviewer is not leased.
+    An image that was sent to another reviewer is not leased. After the undo of a ruling the image is not
+    leased to the adjudicator.
     """
     now = clock.now()
     enough = len(first_by_reviewer(effective_decisions(item=item))) >= item.overlap
-    if item.state != QueueItem.State.WAITING and (enough or is_flagged(item)):
+    if item.state != QueueItem.State.WAITING and (enough or is_flagged(item) or is_ruled(item)):
+        return None
+    if of_ruling:
+        move_to_front(item)
         return None
     if item.assigned_to_id not in (None, user.pk):
         return None

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from mekiki.accounts.access import includes_role
+from mekiki.accounts.access import includes_role, is_adjudicator
 from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, image_for
@@ -19,9 +19,10 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding, services
+from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
-from mekiki.review.models import ConfirmedLabel, QueueItem
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.review.references import references_of
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
@@ -45,7 +46,9 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
     )
     current = confirmed.first() if is_visible else None
     prediction = _prediction(head, picture) if is_visible else None
-    may_correct = current is not None and includes_role(dataset.role, Role.REVIEWER)
+    may_rule = is_adjudicator(user_of(request), dataset)
+    may_review = current is not None and includes_role(dataset.role, Role.REVIEWER)
+    is_ruled = current is not None and current.decision.kind == Decision.Kind.RULE
     context = {
         "dataset": dataset,
         "section": "images",
@@ -61,9 +64,13 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "decisions": history_of(picture, current) if is_visible else [],
         "near": neighbours(dataset, head, picture, narrowed, user_of(request)),
         "query": narrowed.query,
-        "may_correct": may_correct,
+        "disputed": disputed_items(dataset).filter(image=picture).first(),
+        "may_rule": may_rule,
+        "may_review": may_review,
+        "may_correct": may_review and (may_rule or not is_ruled),
+        "is_ruled": is_ruled,
         "other_labels": [label for label in labels if current is None or label.pk != current.label_id],
-        "may_take_back": may_correct and correction_by(user_of(request), picture) is not None,
+        "may_take_back": may_review and correction_by(user_of(request), picture) is not None,
         "client_key": uuid.uuid4(),
         "problem": problem,
         "may_refer": is_visible and includes_role(dataset.role, Role.ADMIN),
@@ -113,6 +120,11 @@ def correct(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
             head_version=parse_number(version),
             note=request.POST.get("note", "").strip(),
         )
+        if not ConfirmedLabel.objects.filter(decision=decision).exists():
+            return _(
+                "Your answer “%(label)s” is recorded. The label needs another reviewer, so the image waits "
+                "at the start of the queue. The present label stays until then."
+            ) % {"label": decision.label}
         return _("The confirmed label is “%(label)s” now.") % {"label": decision.label}
 
     return _run_action(request, slug, sha256, act)

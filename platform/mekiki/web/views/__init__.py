@@ -9,7 +9,7 @@ from mekiki.web.views.activity import (
     retry_job,
 )
 from mekiki.web.views.datasets import create_dataset, home, overview, suggest_address
-from mekiki.web.views.members import members, remove_member, set_member_role
+from mekiki.web.views.members import members, remove_member, set_adjudicator, set_member_role
 from mekiki.web.views.service import healthz, metrics, security_txt, system_state
 from mekiki.web.views.settings import set_language, set_theme
 
@@ -28,6 +28,7 @@ __all__ = [
     "remove_member",
     "retry_job",
     "security_txt",
+    "set_adjudicator",
     "set_language",
     "set_member_role",
     "set_theme",

@@ -76,6 +76,23 @@ def set_member_role(request: HttpRequest, slug: str, user_id: int) -> HttpRespon
 
 @require_POST
 @require_confirmation
+def set_adjudicator(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
+    """Make a member an adjudicator, or end this."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    user = _member(dataset, user_id)
+    chosen = request.POST.get("adjudicator") == "yes"
+    try:
+        services.set_adjudicator(dataset=dataset, user=user, adjudicator=chosen, actor=user_of(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        text = _("%(name)s is an adjudicator now.") if chosen else _("%(name)s is no adjudicator any more.")
+        messages.success(request, text % {"name": user.username})
+    return _back(request, dataset)
+
+
+@require_POST
+@require_confirmation
 def remove_member(request: HttpRequest, slug: str, user_id: int) -> HttpResponse:
     """Remove a member from a dataset. The member's decisions stay."""
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)

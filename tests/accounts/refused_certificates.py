@@ -1,4 +1,4 @@
-"""Calls of the services of the quality app, each with the role that is too low (test_services_refuse)."""
+"""The services of certificates with the users that they refuse (test_services_refuse.CASES)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def certificate_arguments(w: Any) -> dict[str, Any]:
     return {"certificate": w.certificate}
 
 
-QUALITY_CASES = {
+CERTIFICATES = {
     f"{FOLDER}/starting.py:start": (
         certificates.start,
         "reviewer",
