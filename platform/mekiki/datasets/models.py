@@ -33,6 +33,10 @@ def new_seed() -> str:
 # each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
+# The largest value of Dataset.gold_share and of Dataset.repeat_share.
+MAX_TEST_SHARE = 0.2
+# The largest value of Dataset.gold_days and of Dataset.repeat_days.
+MAX_TEST_DAYS = 3650
 
 
 class Acquisition(models.TextChoices):
@@ -75,6 +79,29 @@ class Dataset(models.Model):
         default=MIN_GRID_IMAGE_MS,
         validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
     )
+    # Shares of the images that a reviewer judges. 0: none. They measure the reviewer (review.services.tests).
+    gold_share = models.FloatField(
+        _("share of gold images"),
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_TEST_SHARE)],
+    )
+    # A reviewer is asked about the same gold image again after this many days.
+    gold_days = models.PositiveSmallIntegerField(
+        _("days between two answers to a gold image"),
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_TEST_DAYS)],
+    )
+    repeat_share = models.FloatField(
+        _("share of hidden repeats"),
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_TEST_SHARE)],
+    )
+    # A reviewer's own image is repeated after this many days at the earliest.
+    repeat_days = models.PositiveSmallIntegerField(
+        _("days before a hidden repeat"),
+        default=7,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_TEST_DAYS)],
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
     # (quota_triggers).
@@ -95,6 +122,14 @@ class Dataset(models.Model):
             models.CheckConstraint(condition=models.Q(overlap__gte=1), name="overlap_of_at_least_one"),
             models.CheckConstraint(
                 condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gold_share__gte=0, gold_share__lte=MAX_TEST_SHARE),
+                name="gold_share_in_range",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(repeat_share__gte=0, repeat_share__lte=MAX_TEST_SHARE),
+                name="repeat_share_in_range",
             ),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"

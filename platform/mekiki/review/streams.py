@@ -10,6 +10,7 @@ STREAM_NAMES = {
     Stream.AUDIT: _("audit sample"),
     Stream.GOLD: _("known answer"),
     Stream.RECHECK: _("review again"),
+    Stream.REPEAT: _("hidden repeat"),
 }
 
 
