@@ -308,7 +308,12 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
     assert dataset.acquisition == "typiclust" and dataset.overlap == 3 and dataset.grid_image_ms == 250
     assert (dataset.gold_share, dataset.gold_days) == (0.05, 60)
     assert (dataset.repeat_share, dataset.repeat_days) == (0.025, 3)
-    for bad in ({"gold_percent": "20.1"}, {"gold_percent": "nan"}, {"repeat_percent": "-1"}, {"gold_days": "0"}):
+    for bad in (
+        {"gold_percent": "20.1"},
+        {"gold_percent": "nan"},
+        {"repeat_percent": "-1"},
+        {"gold_days": "0"},
+    ):
         assert client.post(url, values | bad).status_code == 200, bad
     for bad in ("", "99", "10001", "-1", "two"):
         assert client.post(url, values | {"grid_image_ms": bad}).status_code == 200, bad
