@@ -118,7 +118,7 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
     dataset = dataset_for_review(request, slug)
     user = user_of(request)
     page = services.next_page(dataset=dataset, user=user, label_id=body.label, count=body.count)
-    waiting = selectors.waiting_count(dataset)
+    waiting = selectors.waiting_count(dataset, user)
     empty = None
     if not page.tiles:
         services.request_refill(dataset=dataset, waiting=waiting)
@@ -143,10 +143,10 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
 )
 def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str, Any]:
     """Record all answers of a page at once, each as its own decision, once for each `page`."""
-    dataset = dataset_for_review(request, slug)
+    dataset, user = dataset_for_review(request, slug), user_of(request)
     results = services.answer_page(
         dataset=dataset,
-        user=user_of(request),
+        user=user,
         page=body.page,
         milliseconds=body.milliseconds,
         tiles=[TileAnswer(**tile.dict()) for tile in body.tiles],
@@ -165,7 +165,7 @@ def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str
             }
             for result in results
         ],
-        "waiting": selectors.waiting_count(dataset),
+        "waiting": selectors.waiting_count(dataset, user),
     }
 
 

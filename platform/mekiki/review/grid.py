@@ -76,7 +76,7 @@ def empty_grid_reason(dataset: Dataset, user: User) -> EmptyQueue:
     """Return the reason why a reviewer gets no page of the grid."""
     head = champion_of_grid(dataset)
     shown = sum(len(items) for items in items_by_label(dataset, head).values()) if head else 0
-    if waiting_count(dataset) > shown:
+    if waiting_count(dataset, user) > shown:
         return EmptyQueue(
             "not_in_grid",
             _(

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Exists, OuterRef, QuerySet
+
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
-from mekiki.review.models import AUDIT_UNDO_PERIOD, Decision, Stream
+from mekiki.review.models import AUDIT_UNDO_PERIOD, TEST_STREAMS, Decision, QueueItem, Stream
+
+
+def without_tests(rows: QuerySet[Decision]) -> QuerySet[Decision]:
+    """Return the decisions without the answers that only measure a reviewer.
+
+    NOT EXISTS instead of a join: PostgreSQL then reads the few items of the partial index queue_tests.
+    """
+    return rows.filter(~Exists(QueueItem.objects.filter(pk=OuterRef("item"), stream__in=TEST_STREAMS)))
 
 
 @dataclass(frozen=True)

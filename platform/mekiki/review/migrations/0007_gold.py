@@ -51,10 +51,6 @@ class Migration(migrations.Migration):
             name='stream',
             field=models.CharField(choices=[('uncertain', 'uncertain'), ('diverse', 'diverse'), ('audit', 'audit'), ('gold', 'gold'), ('recheck', 'review again'), ('repeat', 'hidden repeat')], max_length=10),
         ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='queueitem',
-            trigger=pgtrigger.compiler.Trigger(name='fixed_columns', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."dataset_id" IS DISTINCT FROM (NEW."dataset_id") OR OLD."gold_id" IS DISTINCT FROM (NEW."gold_id") OR OLD."head_id" IS DISTINCT FROM (NEW."head_id") OR OLD."image_id" IS DISTINCT FROM (NEW."image_id") OR OLD."propensity" IS DISTINCT FROM (NEW."propensity") OR OLD."repeats_id" IS DISTINCT FROM (NEW."repeats_id") OR OLD."stream" IS DISTINCT FROM (NEW."stream"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='6e7171396cfb82a355717fcff0b5516d4572cd32', operation='UPDATE', pgid='pgtrigger_fixed_columns_3a7a6', table='review_queueitem', when='BEFORE')),
-        ),
         migrations.AddField(
             model_name='goldimage',
             name='created_by',
@@ -84,6 +80,10 @@ class Migration(migrations.Migration):
             model_name='queueitem',
             name='gold',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='review.goldimage'),
+        ),
+        pgtrigger.migrations.AddTrigger(
+            model_name='queueitem',
+            trigger=pgtrigger.compiler.Trigger(name='fixed_columns', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."dataset_id" IS DISTINCT FROM (NEW."dataset_id") OR OLD."gold_id" IS DISTINCT FROM (NEW."gold_id") OR OLD."head_id" IS DISTINCT FROM (NEW."head_id") OR OLD."image_id" IS DISTINCT FROM (NEW."image_id") OR OLD."propensity" IS DISTINCT FROM (NEW."propensity") OR OLD."repeats_id" IS DISTINCT FROM (NEW."repeats_id") OR OLD."stream" IS DISTINCT FROM (NEW."stream"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='6e7171396cfb82a355717fcff0b5516d4572cd32', operation='UPDATE', pgid='pgtrigger_fixed_columns_3a7a6', table='review_queueitem', when='BEFORE')),
         ),
         migrations.AddIndex(
             model_name='queueitem',

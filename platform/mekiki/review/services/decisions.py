@@ -17,7 +17,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, Decision, Lease, QueueItem
+from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, TEST_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
     first_by_reviewer,
@@ -141,10 +141,11 @@ def answer(
         run_prepared(
             "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL", [now, lease.pk]
         ).close()
-    given = LABEL_DECISIONS.all(image=item.image_id) if kind in LABEL_KINDS else []
+    gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
+    given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
     if waiting_state:
         _update_item_after_answer(item, kind, user, now, given)
-    if kind in LABEL_KINDS:
+    if gives_label:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
     if grid is None:
@@ -249,9 +250,11 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
 def move_to_front(item: QueueItem) -> QueueItem:
     """Put an image first in the queue and return its waiting item.
 
-    This is the given item, or the item under which the image already waits. The caller must hold the image's
-    lock. A refill does not hold it and may add an item for the image at the same time.
+    This is the given item, or the item under which the image already waits. If it waits to measure a
+    reviewer, that item is withdrawn, so the given item must not be of a test stream. The caller must hold the
+    image's lock. A refill does not hold it and may add an item for the image at the same time.
     """
+    withdraw_tests(item.image_id)
     waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
     for last_try in (False, True):
         first = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
@@ -269,15 +272,27 @@ def move_to_front(item: QueueItem) -> QueueItem:
     return first
 
 
+def withdraw_tests(image_id: int) -> None:
+    """Withdraw the item under which an image waits to measure a reviewer, if there is one.
+
+    An answer that is on its way is kept as a late answer.
+    """
+    waiting = QueueItem.objects.filter(image=image_id, state=QueueItem.State.WAITING, stream__in=TEST_STREAMS)
+    waiting.update(state=QueueItem.State.WITHDRAWN, finished_at=clock.now())
+
+
 def _update_item_after_answer(
     item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
 ) -> None:
     """Update the item after an answer.
 
     It is then done, at the end of the queue (after a skip), or still waiting for the next decision. An item
-    that waited for this reviewer only waits for everybody. `given` are the label decisions about
-    the image.
+    that waited for this reviewer only waits for everybody. An item of a test stream is done after any answer.
+    `given` are the label decisions about the image.
     """
+    if item.stream in TEST_STREAMS:
+        _complete(item, now)
+        return
     if item.assigned_to_id == user.pk:
         item.assigned_to = None
         item.save(update_fields=["assigned_to"])
@@ -293,6 +308,10 @@ def _update_item_after_answer(
         # A late decision completes the item only if no other reviewer has an active lease on it.
         if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
             return
+    _complete(item, now)
+
+
+def _complete(item: QueueItem, now: datetime) -> None:
     item.state = QueueItem.State.DONE
     item.finished_at = now
     run_prepared(
@@ -321,7 +340,7 @@ def request_follow_up_work(dataset: Dataset, user: User, decision: Decision) -> 
 
 
 def _request_follow_up(dataset: Dataset, user: User, decision: Decision) -> None:
-    decision.waiting = waiting_count(dataset)
+    decision.waiting = waiting_count(dataset, user)
     request_due_work(dataset, decision.waiting, user)
 
 

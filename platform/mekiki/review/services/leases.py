@@ -143,14 +143,16 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
   ) END
 """
-# An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends.
-_FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s")
+# An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends. An
+# item of a test stream is for its reviewer alone, and comes at its place in the queue like any other.
+_FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s AND q.stream NOT IN ('gold', 'repeat')")
 FREE = _SELECT_FREE.format(
-    whose="""(q.assigned_to_id IS NULL OR q.assigned_to_id = %(user)s OR NOT EXISTS (
+    whose="""(q.assigned_to_id = %(user)s OR q.stream NOT IN ('gold', 'repeat')
+  AND (q.assigned_to_id IS NULL OR NOT EXISTS (
     SELECT FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id
     WHERE m.user_id = q.assigned_to_id AND m.dataset_id = q.dataset_id
     AND m.role IN ('reviewer', 'admin') AND u.is_active
-  ))"""
+  )))"""
 )
 
 

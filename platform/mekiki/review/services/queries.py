@@ -1,12 +1,12 @@
 """Compiled queries of the acts that each reviewer repeats: the next images, and an answer."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
 
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
@@ -76,8 +76,13 @@ def _label(label: Parameter, dataset: Parameter) -> QuerySet[Label]:
 
 
 def _label_decisions(image: Parameter) -> QuerySet[Decision]:
-    """Return all decisions that gave an image a label, also undone ones, in the order of their creation."""
-    rows = Decision.objects.filter(image=image, kind__in=LABEL_KINDS)
+    """Return all decisions that gave an image a label, also undone ones, in the order of their creation.
+
+    Answers that measure a reviewer are left out, because they give no label.
+    """
+    rows = Decision.objects.filter(
+        Q(item__isnull=True) | ~Q(item__stream__in=TEST_STREAMS), image=image, kind__in=LABEL_KINDS
+    )
     return rows.select_related("item", "label", "superseded_by").order_by("id")
 
 
