@@ -18,7 +18,7 @@ from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.datasets.models import AuditShareChange, ChangedFile
 from mekiki.learning.models import EmbeddingRemoval
-from mekiki.review.models import AuditRetirement, Decision
+from mekiki.review.models import AuditRetirement, Decision, GoldImage
 from tests import factories
 from tests.roles import as_owner, made_at
 
@@ -50,6 +50,7 @@ EVIDENCE = {
 # Rows that stay. Some of their columns are fixed from the start or from a certain moment.
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
+    "review_goldimage": "its end is set once",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
@@ -137,6 +138,15 @@ def rows(signing_key: Any) -> None:
     )
     AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
+    decision = Decision.objects.filter(label__isnull=False).first()
+    GoldImage.objects.create(
+        dataset=judged.dataset,
+        image=decision.image,
+        label=decision.label,
+        source="expert",
+        decision=decision,
+        created_by=judged.admin,
+    )
     ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
     EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     assert seal_new_rows().rows

@@ -84,8 +84,8 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=MAX_TEST_SHARE * 100,
         help_text=_(
-            "This share of the images that a reviewer judges are gold images. The reviewer is not told which. "
-            "Admins choose the gold images on the page of an image or on the list of gold images."
+            "This share of the images that a reviewer judges are gold images. The reviewer is not told "
+            "which. Admins choose the gold images on the page of an image or on the list of gold images."
         ),
     )
     gold_days = forms.IntegerField(
@@ -99,8 +99,8 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=MAX_TEST_SHARE * 100,
         help_text=_(
-            "This share of the images that a reviewer judges are images that the same reviewer judged before. "
-            "The reviewer is not told which. The answers change no label."
+            "This share of the images that a reviewer judges are images that the same reviewer judged "
+            "before. The reviewer is not told which. The answers change no label."
         ),
     )
     repeat_days = forms.IntegerField(

@@ -79,7 +79,7 @@ class Dataset(models.Model):
         default=MIN_GRID_IMAGE_MS,
         validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
     )
-    # Shares of the images that a reviewer judges. 0: none. They measure the reviewer (review.services.mixing).
+    # Shares of the images that a reviewer judges. They measure the reviewer (review.services.mixing).
     gold_share = models.FloatField(
         _("share of gold images"),
         default=0.0,

@@ -5,16 +5,17 @@ had shown the known label to the reviewer, and the next answer counts. Skips and
 label. Late answers count, because the reviewer saw the image.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
-from mekiki.review.models import AUDIT_UNDO_PERIOD, TEST_STREAMS, Decision, QueueItem, Stream
+from mekiki.review.models import AUDIT_UNDO_PERIOD, TEST_STREAMS, Decision, Lease, QueueItem, Stream
 
 
 def without_tests(rows: QuerySet[Decision]) -> QuerySet[Decision]:
@@ -88,7 +89,7 @@ class GridKnownAnswer:
     user: int
     image: int
     gold: int  # review.GoldImage
-    page: str  # UUID of the page
+    page: str  # UUID of the page; empty if the page was left and the image answered in the review station
     page_label: int
     known: int
     given: int | None
@@ -99,9 +100,29 @@ class GridKnownAnswer:
         return self.given != self.page_label
 
 
-def _first_answers(dataset: Dataset, user: User | None, stream: str, *more: str) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True)
+class GoldCounts:
+    """How often reviewers were asked about a gold image, on both kinds of pages, and what they answered."""
+
+    asked: int = 0
+    labelled: int = 0
+    right: int = 0
+
+    @property
+    def wrong(self) -> int:
+        return self.labelled - self.right
+
+    @property
+    def without_label(self) -> int:
+        """Return the number of skips, flags and unanswered items."""
+        return self.asked - self.labelled
+
+
+def _first_answers(
+    dataset: Dataset, user: User | None, stream: str, *more: str, **where: Any
+) -> Iterator[dict[str, Any]]:
     """Yield the fields of the answer that counts for each item of a test stream, by item id."""
-    rows = Decision.objects.filter(dataset=dataset, item__stream=stream)
+    rows = Decision.objects.filter(dataset=dataset, item__stream=stream, **where)
     if user is not None:
         rows = rows.filter(user=user)
     fields = (
@@ -142,7 +163,7 @@ def gold_answers(dataset: Dataset, user: User | None = None) -> list[GoldAnswer]
             late=row["late"],
         )
         for row in _gold_rows(dataset, user)
-        if "grid" not in row["shown"]
+        if row["shown"].get("blind")
     ]
 
 
@@ -154,14 +175,14 @@ def grid_known_answers(dataset: Dataset, user: User | None = None) -> list[GridK
             user=row["user_id"],
             image=row["image_id"],
             gold=row["item__gold_id"],
-            page=row["shown"]["grid"]["page"],
+            page=(row["shown"].get("grid") or {}).get("page", ""),
             page_label=row["shown"]["label"],
             known=row["item__gold__label_id"],
             given=row["label_id"],
             at=row["created_at"],
         )
         for row in _gold_rows(dataset, user)
-        if "grid" in row["shown"]
+        if not row["shown"].get("blind")
     ]
 
 
@@ -189,3 +210,19 @@ def repeat_pairs(dataset: Dataset, user: User | None = None) -> list[RepeatPair]
         for row in _first_answers(dataset, user, Stream.REPEAT, *more)
         if row["item__repeats_id"] is not None
     ]
+
+
+def gold_counts(dataset: Dataset, gold_ids: list[int]) -> dict[int, GoldCounts]:
+    """Return gold image id → counts, for the given gold images that a reviewer was asked about."""
+    leased = Exists(Lease.objects.filter(item=OuterRef("pk")))
+    items = QueueItem.objects.filter(Q(leased) | Q(state=QueueItem.State.DONE), gold__in=gold_ids)
+    asked = Counter(items.values_list("gold_id", flat=True))
+    labelled: Counter[int] = Counter()
+    right: Counter[int] = Counter()
+    rows = _first_answers(
+        dataset, None, Stream.GOLD, "item__gold_id", "item__gold__label_id", item__gold__in=gold_ids
+    )
+    for row in rows:
+        labelled[row["item__gold_id"]] += row["label_id"] is not None
+        right[row["item__gold_id"]] += row["label_id"] == row["item__gold__label_id"]
+    return {pk: GoldCounts(asked[pk], labelled[pk], right[pk]) for pk in asked}

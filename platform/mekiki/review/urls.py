@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.review import queue_views, views
+from mekiki.review import gold_views, queue_views, views
 
 urlpatterns = [
     path("", views.station, name="review"),
@@ -10,4 +10,8 @@ urlpatterns = [
     path("queue/", queue_views.queue, name="review-queue"),
     path("queue/act/", queue_views.act, name="review-queue-act"),
     path("queue/retire/", queue_views.retire, name="review-retire"),
+    path("gold/", gold_views.gold_images, name="gold-images"),
+    path("gold/mark-known/", gold_views.mark_known, name="gold-mark-known"),
+    path("gold/<int:pk>/end/", gold_views.end, name="gold-end"),
+    path("gold/images/<str:sha256>/mark/", gold_views.mark, name="gold-mark"),
 ]

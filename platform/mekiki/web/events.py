@@ -21,7 +21,7 @@ from mekiki.web.messages import EVENT_NAMES, EVENTS, JOB_ACTS
 GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
-    "schema": ("label.", "prompts.", "reference_image."),
+    "schema": ("label.", "prompts.", "reference_image.", "gold_image."),
     "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),
     "site": ("site.",),

@@ -50,6 +50,8 @@ EVENTS.add("queue.asked_again", gettext_noop("New review requested for an image 
 EVENTS.add("queue.put_back", gettext_noop("Skipped or flagged image returned to the queue"))
 EVENTS.add("queue.sent", gettext_noop("Skipped or flagged image sent to a reviewer"))
 EVENTS.add("queue.set_aside", gettext_noop("Skipped or flagged image set aside"))
+EVENTS.add("gold_image.added", gettext_noop("Gold image added"))
+EVENTS.add("gold_image.ended", gettext_noop("Gold image ended"))
 EVENTS.add("reference_image.added", gettext_noop("Reference image of a label added or changed"))
 EVENTS.add("reference_image.removed", gettext_noop("Reference image of a label removed"))
 EVENTS.add("training.requested", gettext_noop("Training requested"))

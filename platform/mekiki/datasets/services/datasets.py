@@ -137,8 +137,8 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     more = row.queue_target > before.get("queue_target", row.queue_target)
     shares = {"audit_fraction", "gold_share", "repeat_share"} & set(before)
     if (shares or more) and hasattr(row, "champion") and row.images.exists():
-        # The waiting items were chosen by the old shares. Images that are now in the audit reserve must not be
-        # asked about in another stream.
+        # The waiting items were chosen by the old shares. Images that are now in the audit reserve must not
+        # be asked about in another stream.
         enqueue(kind=Kind.REFILL, dataset=row, user=user)
     return row
 

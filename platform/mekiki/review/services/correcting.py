@@ -16,7 +16,7 @@ from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.services.confirmed import update_confirmed_label
 from mekiki.review.services.decisions import (
     active_label,
@@ -196,7 +196,8 @@ def request_recheck(*, dataset: Dataset, user: User, image_id: int) -> QueueItem
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     image, current = _lock(dataset, image_id)
-    waiting = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING).first()
+    rows = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING)
+    waiting = rows.exclude(stream__in=TEST_STREAMS).first()
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK

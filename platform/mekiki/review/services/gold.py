@@ -64,8 +64,8 @@ def mark_gold(*, dataset: Dataset, user: User, image_id: int, expert: bool = Fal
         raise ReviewError(
             "not_known",
             _(
-                "Only one reviewer decided this label. The image was not made a gold image; confirm the label "
-                "yourself, or have it reviewed again."
+                "Only one reviewer decided this label. The image was not made a gold image; confirm the "
+                "label yourself, or have it reviewed again."
             ),
         )
     return _create(dataset, user, confirmed, source)
