@@ -1,6 +1,7 @@
 """Gold images and hidden repeats: who is asked, that nobody can tell, and that they change no label."""
 
 import json
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -218,7 +219,7 @@ def test_image_with_only_a_test_answer_can_still_be_labelled() -> None:
         dataset=station.dataset,
         user=station.author,
         target=first,
-        client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a77",
+        client_key=uuid.uuid4(),
     )
     assert not ConfirmedLabel.objects.filter(image=image).exists(), "a test became the label"
     QueueItem.objects.filter(image=image, state="waiting").update(state="withdrawn")
@@ -328,7 +329,7 @@ def test_changed_label_is_not_asked() -> None:
     station.present()
     services.correct_label(
         dataset=station.dataset, user=station.author, image_id=station.known[0].pk,
-        label_id=station.labels[2].pk, client_key="6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a99",
+        label_id=station.labels[2].pk, client_key=uuid.uuid4(),
         head_version=station.head.version,
     )  # fmt: skip
     station.fill()

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
-from mekiki.api.review_schemas import ERRORS, EmptyOut, Id, ItemOut
+from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut
 from mekiki.review import selectors, services
 from mekiki.review.grid import empty_grid_reason
 from mekiki.review.services import TileAnswer
@@ -59,6 +59,7 @@ class TileIn(Schema):
     lease: Id
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
+    reason: AnswerReason = ""
 
 
 class GridAnswerIn(Schema):

@@ -97,6 +97,12 @@ class ViewIn(Schema):
     channel: Literal["red", "green", "blue"] | None = None
 
 
+# Why an image was skipped or flagged.
+AnswerReason = Literal[
+    "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
+]
+
+
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
@@ -111,9 +117,7 @@ too short to be seen, the answer is refused (not_seen).
     lease: Id
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
-    reason: Literal[
-        "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
-    ] = ""
+    reason: AnswerReason = ""
     note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)

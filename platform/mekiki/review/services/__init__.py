@@ -11,11 +11,11 @@ from mekiki.review.services.grid import (
     GridPage,
     TileAnswer,
     TileResult,
-    answer_page,
     needed_ms,
     next_page,
     undo_page,
 )
+from mekiki.review.services.grid_answers import answer_page
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,

@@ -60,7 +60,6 @@ def answer(
     client_key: UUID,
     milliseconds: int | None = None,
     view: ViewAdjustments | None = None,
-    grid: dict[str, Any] | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -72,8 +71,6 @@ def answer(
     reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
     view: how the picture was adjusted on the screen when the answer was given, or None for the original.
-    grid: the page of the grid review to which the answer belongs. It is recorded in `shown`. The service that
-    records the page requests the follow-up work.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -82,7 +79,7 @@ def answer(
     """
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
-    _validate_arguments(kind, label_id, reason, note)
+    validate_arguments(kind, label_id, reason, note)
     if view is not None:
         view.check()
     adjusted = view.as_json() if view is not None else {}
@@ -113,14 +110,10 @@ def answer(
     item = lock_item(dataset, item_id)
     lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
-        raise NotFoundForReviewerError(
-            "unknown_lease",
-            _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
-        )
-    kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
+        raise unknown_lease()
+    kind, label_id = check_against(dataset, lease.shown, kind, label_id)
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
-    late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
     decision = insert(
         Decision(
             dataset=dataset,
@@ -131,9 +124,9 @@ def answer(
             label_id=label_id,
             reason=reason,
             note=note,
-            shown=lease.shown | ({"view": adjusted} if adjusted else {}) | ({"grid": grid} if grid else {}),
+            shown=lease.shown | ({"view": adjusted} if adjusted else {}),
             client_key=client_key,
-            late=late,
+            late=is_late(item, lease, now),
             milliseconds=milliseconds,
         )
     )
@@ -143,17 +136,17 @@ def answer(
         ).close()
     gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
     given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
-    if waiting_state:
-        _update_item_after_answer(item, kind, user, now, given)
+    if waiting_state and update_item_after_answer(item, kind, user, now, given):
+        complete([item], now)
     if gives_label:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
-    if grid is None:
-        request_follow_up_work(dataset, user, decision)
+    request_follow_up_work(dataset, user, decision)
     return decision
 
 
-def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
+def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
+    """Raise InvalidAnswerError if the parts of an answer do not fit together."""
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
     check_note(note)
@@ -186,9 +179,12 @@ def check_note(note: str, most: int = MAX_NOTE) -> None:
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
 
 
-def active_label(dataset: Dataset, label_id: int) -> Label:
-    """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived."""
-    label = LABEL.first(label=label_id, dataset=dataset.pk)
+def active_label(dataset: Dataset, label_id: int, labels: dict[int, Label] | None = None) -> Label:
+    """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived.
+
+    `labels` are all labels of the dataset by id, if the caller has read them.
+    """
+    label = labels.get(label_id) if labels is not None else LABEL.first(label=label_id, dataset=dataset.pk)
     if label is None:
         raise NotFoundForReviewerError(
             "unknown_label", _("This dataset has no such label. Nothing was recorded.")
@@ -202,12 +198,23 @@ def active_label(dataset: Dataset, label_id: int) -> Label:
     return label
 
 
-def _checked_against(
-    dataset: Dataset, shown: dict[str, Any], kind: str, label_id: int | None
-) -> tuple[str, int | None]:
-    """Return kind and label as they are recorded.
+def is_late(item: QueueItem, lease: Lease, now: datetime) -> bool:
+    """Return whether an answer under this lease is late."""
+    waits = item.state == QueueItem.State.WAITING
+    return lease.ended_at is not None or lease.expires_at <= now or not waits
 
-    If the reviewer chooses the predicted label with its key, the kind is a confirmation.
+
+def check_against(
+    dataset: Dataset,
+    shown: dict[str, Any],
+    kind: str,
+    label_id: int | None,
+    labels: dict[int, Label] | None = None,
+) -> tuple[str, int | None]:
+    """Return kind and label as they are recorded, for what the screen showed.
+
+    If the reviewer chooses the predicted label with its key, the kind is a confirmation. `labels` are all
+    labels of the dataset by id, if the caller has read them. Raises ReviewError as `answer` does.
     """
     predicted = None if shown.get("blind") else shown.get("label")
     if kind == Kind.CONFIRM:
@@ -229,8 +236,21 @@ def _checked_against(
         label_id = predicted
     if label_id is None:
         return kind, None
-    active_label(dataset, label_id)
+    active_label(dataset, label_id, labels)
     return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label_id
+
+
+def unknown_item() -> ReviewError:
+    """Return the error for an item that does not exist in the dataset."""
+    return NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
+
+
+def unknown_lease() -> ReviewError:
+    """Return the error for a lease that does not exist, or is of another reviewer or item."""
+    return NotFoundForReviewerError(
+        "unknown_lease",
+        _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
+    )
 
 
 def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
@@ -242,7 +262,7 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     image = IMAGE_OF_ITEM.first(item=item_id, dataset=dataset.pk)
     item = ITEM.first(item=item_id, dataset=dataset.pk) if image is not None else None
     if image is None or item is None:
-        raise NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
+        raise unknown_item()
     item.image = image
     return item
 
@@ -281,18 +301,17 @@ def withdraw_tests(image_id: int) -> None:
     waiting.update(state=QueueItem.State.WITHDRAWN, finished_at=clock.now())
 
 
-def _update_item_after_answer(
+def update_item_after_answer(
     item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
-) -> None:
-    """Update the item after an answer.
+) -> bool:
+    """Update the item after an answer, and return whether it is done. The caller then calls `complete`.
 
-    It is then done, at the end of the queue (after a skip), or still waiting for the next decision. An item
+    Otherwise it is at the end of the queue (after a skip), or still waits for the next decision. An item
     that waited for this reviewer only waits for everybody. An item of a test stream is done after any answer.
     `given` are the label decisions about the image.
     """
     if item.stream in TEST_STREAMS:
-        _complete(item, now)
-        return
+        return True
     if item.assigned_to_id == user.pk:
         item.assigned_to = None
         item.save(update_fields=["assigned_to"])
@@ -300,23 +319,25 @@ def _update_item_after_answer(
         last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
         item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
         item.save(update_fields=["position"])
-        return
+        return False
     if kind in LABEL_KINDS:
         decisions = first_by_reviewer(d for d in standing(given) if d.item_id == item.pk)
         on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
         # A late decision completes the item only if no other reviewer has an active lease on it.
         if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
-            return
-    _complete(item, now)
+            return False
+    return True
 
 
-def _complete(item: QueueItem, now: datetime) -> None:
-    item.state = QueueItem.State.DONE
-    item.finished_at = now
+def complete(items: list[QueueItem], now: datetime) -> None:
+    """Mark the items as done."""
+    for item in items:
+        item.state = QueueItem.State.DONE
+        item.finished_at = now
     run_prepared(
-        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = %s",
-        [QueueItem.State.DONE.value, now, item.pk],
+        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = ANY(%s)",
+        [QueueItem.State.DONE.value, now, [item.pk for item in items]],
     ).close()
 
 
@@ -327,10 +348,17 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
         actor=decision.user,
         dataset=decision.dataset,
         target=decision,
-        data={"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
+        data=facts_of(decision),
+    )
+
+
+def facts_of(decision: Decision) -> dict[str, Any]:
+    """Return the data of a decision's event."""
+    return (
+        {"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
         | ({"reason": str(decision.reason)} if decision.reason else {})
         | ({"late": True} if decision.late else {})
-        | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {}),
+        | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {})
     )
 
 

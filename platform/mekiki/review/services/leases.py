@@ -1,5 +1,6 @@
 """Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -192,8 +193,17 @@ def lock_free_items(free: str, values: dict[str, Any], count: int) -> list[Queue
     return ITEMS.all(ids=ids) if ids else []
 
 
-def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
+def lease_items(
+    *,
+    dataset: Dataset,
+    user: User,
+    items: list[QueueItem],
+    now: datetime,
+    change: Callable[[list[Lease]], None] | None = None,
+) -> list[LeasedItem]:
     """Create leases for the items that still have a free slot. The caller must hold their row locks.
+
+    `change` can change the new leases before they are stored.
 
     The locks were taken after the snapshot of the caller's query. So the leases and answers of other
     reviewers are read again here, in a new snapshot under the locks.
@@ -230,6 +240,8 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
+    if change is not None:
+        change(new)
     insert_all(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 
