@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
-from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut
+from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Note
 from mekiki.review import selectors, services
 from mekiki.review.grid import empty_grid_reason
 from mekiki.review.services import TileAnswer
@@ -60,6 +60,7 @@ class TileIn(Schema):
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
     reason: AnswerReason = ""
+    note: Note = ""
 
 
 class GridAnswerIn(Schema):

@@ -97,6 +97,7 @@ class ViewIn(Schema):
     channel: Literal["red", "green", "blue"] | None = None
 
 
+Note = Annotated[str, Field(max_length=2000), AfterValidator(_storable)]
 # Why an image was skipped or flagged.
 AnswerReason = Literal[
     "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
@@ -118,7 +119,7 @@ too short to be seen, the answer is refused (not_seen).
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
     reason: AnswerReason = ""
-    note: Annotated[str, Field(max_length=2000), AfterValidator(_storable)] = ""
+    note: Note = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
     view: ViewIn | None = None

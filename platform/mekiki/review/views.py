@@ -115,6 +115,7 @@ def grid(request: HttpRequest, slug: str) -> HttpResponse:
             "lease_seconds": settings.LEASE_SECONDS,
             "label_keys": any(label["key"] is not None for label in labels),
             "search_labels": len(labels) > KEYS,
+            "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "counts": PAGE_SIZES,
             "first_count": 24,
         },

@@ -59,6 +59,7 @@ class TileAnswer:
     kind: str
     label: int | None = None
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

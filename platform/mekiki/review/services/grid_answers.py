@@ -116,7 +116,7 @@ def _decision(
     key: UUID,
 ) -> Decision:
     """Return the unsaved decision about one image. Raises ReviewError as the service `answer`."""
-    validate_arguments(tile.kind, tile.label, tile.reason, "")
+    validate_arguments(tile.kind, tile.label, tile.reason, tile.note)
     kind, label = check_against(dataset, lease.shown, tile.kind, tile.label, labels)
     return Decision(
         dataset=dataset,
@@ -126,6 +126,7 @@ def _decision(
         kind=kind,
         label_id=label,
         reason=tile.reason,
+        note=tile.note,
         shown=lease.shown | {"grid": grid},
         client_key=key,
         late=is_late(item, lease, now),
