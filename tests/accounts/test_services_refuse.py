@@ -381,7 +381,7 @@ CASES: dict[str, Case] = {
     ),
     "review/services/gold.py:end_gold": (review.end_gold, "reviewer", dataset_arguments(gold_id=1)),
     "review/services/grid.py:next_page": (review.next_page, "viewer", dataset_arguments()),
-    "review/services/grid.py:answer_page": (
+    "review/services/grid_answers.py:answer_page": (
         review.answer_page,
         "viewer",
         dataset_arguments(page=KEY, tiles=[], milliseconds=9000),

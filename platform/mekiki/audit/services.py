@@ -30,7 +30,7 @@ def record(
     return insert(_event(kind, actor, dataset, target, data, object_id))
 
 
-def record_each(
+def record_events(
     *,
     kind: str,
     actor: "User",

@@ -8,13 +8,12 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import (
     MAX_GRID_IMAGE_MS,
-    MAX_TEST_DAYS,
-    MAX_TEST_SHARE,
     MIN_GRID_IMAGE_MS,
     Acquisition,
     Dataset,
     PlatformQuota,
 )
+from mekiki.datasets.reviewer_tests import MAX_TEST_DAYS, MAX_TEST_SHARE
 
 GB = 1024**3
 

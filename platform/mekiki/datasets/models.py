@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
+from mekiki.datasets.reviewer_tests import MAX_TEST_SHARE, ReviewerTests
 
 # An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
 KEEP_ADDRESS = """
@@ -33,10 +34,6 @@ def new_seed() -> str:
 # each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
-# The largest value of Dataset.gold_share and of Dataset.repeat_share.
-MAX_TEST_SHARE = 0.2
-# The largest value of Dataset.gold_days and of Dataset.repeat_days.
-MAX_TEST_DAYS = 3650
 
 
 class Acquisition(models.TextChoices):
@@ -53,7 +50,7 @@ class Acquisition(models.TextChoices):
     RANDOM = "random", _("At random")
 
 
-class Dataset(models.Model):
+class Dataset(ReviewerTests):
     """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
@@ -78,29 +75,6 @@ class Dataset(models.Model):
         _("grid review: milliseconds for each image"),
         default=MIN_GRID_IMAGE_MS,
         validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
-    )
-    # Shares of the images that a reviewer judges. They measure the reviewer (review.services.mixing).
-    gold_share = models.FloatField(
-        _("share of gold images"),
-        default=0.0,
-        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_TEST_SHARE)],
-    )
-    # A reviewer is asked about the same gold image again after this many days.
-    gold_days = models.PositiveSmallIntegerField(
-        _("days between two answers to a gold image"),
-        default=30,
-        validators=[MinValueValidator(1), MaxValueValidator(MAX_TEST_DAYS)],
-    )
-    repeat_share = models.FloatField(
-        _("share of hidden repeats"),
-        default=0.0,
-        validators=[MinValueValidator(0.0), MaxValueValidator(MAX_TEST_SHARE)],
-    )
-    # A reviewer's own image is repeated after this many days at the earliest.
-    repeat_days = models.PositiveSmallIntegerField(
-        _("days before a hidden repeat"),
-        default=7,
-        validators=[MinValueValidator(0), MaxValueValidator(MAX_TEST_DAYS)],
     )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
-from mekiki.audit.services import record_each
+from mekiki.audit.services import record_events
 from mekiki.config import clock
 from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
@@ -160,7 +160,7 @@ def _record(
     ]
     complete(done, now)
     update_confirmed_labels(dataset=dataset, images=list(labelled.values()), given=given)
-    record_each(
+    record_events(
         kind="decision.recorded",
         actor=user,
         dataset=dataset,
