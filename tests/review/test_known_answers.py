@@ -89,7 +89,7 @@ def test_answers_measure_and_set_no_label(scene: Any) -> None:
     decision = Decision.objects.get(item=missed.item)
     assert decision.kind == "confirm" and decision.label == grid.labels[0]
     assert decision.shown["staged"] is True and decision.shown["grid"]["tiles"] == 12
-    assert {(a.image, a.was_found) for a in measures.grid_known_answers(grid.dataset, user)} == {
+    assert {(a.image, a.is_detected) for a in measures.grid_known_answers(grid.dataset, user)} == {
         (missed.item.image_id, False),
         (found.item.image_id, True),
     }

@@ -82,7 +82,7 @@ class GridKnownAnswer:
     """The answer about a gold image that was put on a page of the grid under another label. Numbers are ids.
 
     `page_label` is the label of the page, `known` the known label, `given` the reviewer's label or None for a
-    skip or a flag. `was_found`: the reviewer did not confirm the page's label for this image.
+    skip or a flag. `is_detected`: the reviewer did not confirm the page's label for this image.
     """
 
     decision: int
@@ -96,7 +96,7 @@ class GridKnownAnswer:
     at: datetime
 
     @property
-    def was_found(self) -> bool:
+    def is_detected(self) -> bool:
         return self.given != self.page_label
 
 
