@@ -14,6 +14,7 @@ looked up by the hash of the file.
 """
 
 import argparse
+import csv
 import hashlib
 import json
 import os
@@ -36,7 +37,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from harness import report  # noqa: E402
 
 from mekiki.embedded.supervisor import Platform  # noqa: E402
-from mekiki.simulation.truth import read_truth_csv  # noqa: E402
 
 OWN = {"DATABASE_URL": "", "BROKER_URL": ""}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -125,7 +125,9 @@ def drawn_folder(folder: Path, count: int) -> tuple[Path, list[dict[str, Any]], 
     )
     described = json.loads((folder / "labels.json").read_text())
     labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
-    return folder / "pictures", labels, read_truth_csv(folder / "truth.csv")
+    with (folder / "truth.csv").open(newline="", encoding="utf-8") as stream:
+        truth = {row["sha256"]: row["label"] for row in csv.DictReader(stream)}
+    return folder / "pictures", labels, truth
 
 
 def wait(seconds: float) -> None:

@@ -3,6 +3,7 @@
 Holds are renewed and given back by the calls of the review station.
 """
 
+from base64 import b64encode
 from typing import Any, Literal
 from uuid import UUID
 
@@ -14,18 +15,25 @@ from pydantic import Field
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
 from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Note
+from mekiki.datasets import storage
+from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
 from mekiki.review.grid import empty_grid_reason
-from mekiki.review.services import TileAnswer
+from mekiki.review.services import LeasedItem, TileAnswer
 
 router = Router(tags=["review"])
 
 
 class GridNextIn(Schema):
-    """Which page to hold: the images predicted as `label`; without it, the label with most images."""
+    """Which page to hold: the images predicted as `label`; without it, the label with most images.
+
+    `inline`: each `thumb_url` holds the thumbnail itself (a data URL). This spares a request for each image,
+    for the first page, whose thumbnails could not be loaded in advance.
+    """
 
     label: Id | None = None
     count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES)
+    inline: bool = False
 
 
 class GridLabelOut(Schema):
@@ -127,7 +135,7 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         empty = empty_grid_reason(dataset, user)
     return {
         "label": page.label and page.label.label,
-        "tiles": [item_out(dataset, tile) for tile in page.tiles],
+        "tiles": [_tile_out(dataset, tile, inline=body.inline) for tile in page.tiles],
         "needed_ms": services.needed_ms(dataset, len(page.tiles)),
         "ahead": [reverse("image-thumb", args=[dataset.slug, image.sha256]) for image in page.ahead],
         "labels": [vars(label) for label in page.labels],
@@ -135,6 +143,19 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         "answered_today": selectors.answered_today(dataset, user),
         "empty": empty and empty_out(dataset, user, empty),
     }
+
+
+def _tile_out(dataset: Dataset, tile: LeasedItem, *, inline: bool) -> dict[str, Any]:
+    shown = item_out(dataset, tile)
+    if inline:
+        image = tile.item.image
+        try:
+            with storage.open_named(storage.thumb_name(image.dataset_id, image.sha256)) as file:
+                encoded = b64encode(file.read()).decode()
+        except FileNotFoundError:
+            return shown  # The browser asks for it and shows why it is missing.
+        shown["image"]["thumb_url"] = f"data:image/webp;base64,{encoded}"
+    return shown
 
 
 @router.post(

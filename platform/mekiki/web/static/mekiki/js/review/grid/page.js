@@ -116,6 +116,7 @@ async function next(wanted = choices.wanted, first = "") {
   if (unsent.body) return;
   const turn = ++turns;
   busy = true;
+  performance.mark("grid-asked");
   clear();
   part("loading").hidden = false;
   try {
@@ -178,7 +179,9 @@ function settled() {
   if (!tiles.all.every(tile => tile.settled)) return;
   for (const url of ahead.splice(0)) new Image().src = url;
   requestAnimationFrame(() => {
-    if (performance.getEntriesByName("grid-data").length) performance.measure("grid-painted", "grid-data");
+    if (!performance.getEntriesByName("grid-data").length) return;
+    performance.measure("grid-painted", "grid-data");
+    performance.measure("grid-page", "grid-asked");
   });
 }
 
@@ -337,4 +340,7 @@ window.addEventListener("pageshow", event => event.persisted && next());
 
 showSize();
 if (unsent.body) unsent.run();
-else next({ label: null, count: choices.wanted.count });
+else {
+  // No thumbnail could be loaded in advance, so they come with the page.
+  next({ label: null, count: choices.wanted.count, inline: choices.size.value !== "large" });
+}
