@@ -11,7 +11,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
-from mekiki.review.models import TEST_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.models import TEST_STREAMS, Decision, GoldImage, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
 from mekiki.review.services.decisions import is_flagged, lock_item, move_to_front, record_decision
@@ -95,9 +95,11 @@ def _admin_has_acted(target: Decision) -> bool:
 def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:
     """Lease an item of a test stream to its reviewer again, with what the screen showed before.
 
-    So an undo looks the same for every item. If the image waits under another item by now, nothing is leased.
+    So an undo looks the same for every item. Nothing is leased if the image waits under another item by now, or
+    if an admin has ended the gold image.
     """
-    if item.assigned_to_id != user.pk:
+    ended = GoldImage.objects.filter(pk=item.gold_id, ended_at__isnull=False)
+    if item.assigned_to_id != user.pk or (item.gold_id and ended.exists()):
         return
     first = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     item.position = (first.aggregate(first=Min("position"))["first"] or 0.0) - 1
