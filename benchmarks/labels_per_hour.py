@@ -69,7 +69,7 @@ while given < facts["first"]:
                         kind="correct", label=label_of[facts["truth"][one.item.image.sha256]],
                         client_key=uuid.uuid4())
         given += 1
-request_training(dataset=dataset, trigger=TrainingRun.Trigger.MANUAL)
+request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON)
 wait_for_jobs(dataset)
 Dataset.objects.filter(pk=dataset.pk).update(retrain_every=facts["retrain_every"])
 """

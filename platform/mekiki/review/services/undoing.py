@@ -95,8 +95,8 @@ def _admin_has_acted(target: Decision) -> bool:
 def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:
     """Lease an item of a test stream to its reviewer again, with what the screen showed before.
 
-    So an undo looks the same for every item. Nothing is leased if the image waits under another item by now, or
-    if an admin has ended the gold image.
+    So an undo looks the same for every item. Nothing is leased if the image waits under another item by now,
+    or if an admin has ended the gold image.
     """
     ended = GoldImage.objects.filter(pk=item.gold_id, ended_at__isnull=False)
     if item.assigned_to_id != user.pk or (item.gold_id and ended.exists()):
