@@ -51,7 +51,7 @@ people.reviewer.save()
 folder = Path(sys.argv[1])
 described = json.loads((folder / "labels.json").read_text())
 labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
-create_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=200, seed=0,
+create_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=400, seed=0,
                        people=people, say=print)
 """
 MEASURE = """() => new Promise((resolve) => {
