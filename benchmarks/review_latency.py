@@ -7,6 +7,11 @@ drawn sample pictures and real predictions, and a reviewer confirms with `Enter`
 same cores meanwhile, as usual. The time is measured inside the page, from the key to the frame after
 the next image is complete. The pause between two answers is 0.4 s: shorter than a person needs, and longer
 than the 0.2 s below which the review station accepts no answer.
+
+Then the grid review, pages of 24 tiles (budget: painted within 200 ms). `grid_first` is the time from the
+start of the navigation until all tiles of the first page are painted, with a cold cache of the browser. For
+the later pages, `grid_key_to_paint` is the time from the key that confirms a page, `grid_request_to_paint`
+from the request of the page, and `grid_data_to_paint` from its reply, until the tiles are painted.
 """
 
 import argparse
@@ -19,7 +24,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
@@ -45,7 +51,7 @@ people.reviewer.save()
 folder = Path(sys.argv[1])
 described = json.loads((folder / "labels.json").read_text())
 labels = [{"name": name, "prompts": fields["prompts"]} for name, fields in described.items()]
-create_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=200, seed=0,
+create_simulated_dataset(name="latency", folder=folder / "pictures", labels=labels, batch=400, seed=0,
                        people=people, say=print)
 """
 MEASURE = """() => new Promise((resolve) => {
@@ -62,6 +68,53 @@ root.querySelector("[data-canvas] img")?.complete;
 .dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
   look();
 })"""
+
+
+CONFIRM_PAGE = """() => new Promise((resolve) => {
+  performance.clearMeasures("grid-page");
+  performance.clearMeasures("grid-painted");
+  const start = performance.now();
+  const look = () => {
+    const [page] = performance.getEntriesByName("grid-page");
+    const [painted] = performance.getEntriesByName("grid-painted");
+    if (page && painted) resolve([page.startTime + page.duration - start, page.duration, painted.duration]);
+    else if (performance.now() - start > 20000) resolve(null);
+    else requestAnimationFrame(look);
+  };
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+  look();
+})"""
+
+
+def measure_grid(page: Page, pages: int) -> dict[str, float | int]:
+    """Return the figures of the grid review. Ends earlier if the queue is empty."""
+    page.goto("/d/latency/review/grid/")
+    page.wait_for_function("() => performance.getEntriesByName('grid-page').length", timeout=120_000)
+    request, first = page.evaluate(
+        """() => { const [one] = performance.getEntriesByName("grid-page");
+                   return [one.duration, one.startTime + one.duration]; }"""
+    )
+    rows: list[list[float]] = []
+    while len(rows) < pages:
+        try:
+            page.wait_for_selector("[data-grid][data-ready]", timeout=20_000)
+        except PlaywrightTimeout:
+            break
+        if page.get_by_role("gridcell").count() < 24:
+            break
+        page.wait_for_timeout(400)  # the thumbnails of the next page are loaded meanwhile
+        row = page.evaluate(CONFIRM_PAGE)
+        if row is None:
+            break
+        rows.append(row)
+    figures: dict[str, float | int] = {
+        "grid_pages": len(rows),
+        "grid_first_ms": round(first, 1),
+        "grid_first_request_to_paint_ms": round(request, 1),
+    }
+    for name, times in zip(("key", "request", "data"), zip(*rows)):
+        figures[f"grid_{name}_to_paint_p50_ms"] = round(sorted(times)[len(times) // 2], 1)
+    return figures
 
 
 def main() -> None:
@@ -109,6 +162,7 @@ def main() -> None:
                     page.keyboard.press("1")
                     continue
                 times.append(page.evaluate(MEASURE))
+            grid = measure_grid(page, 3 if given.quick else 12)
             browser.close()
             platform.discard()
     times.sort()
@@ -118,6 +172,7 @@ def main() -> None:
         "load_before": round(load, 1),
         "key_to_paint_p50_ms": round(times[len(times) // 2], 1),
         "key_to_paint_p95_ms": round(times[int(len(times) * 0.95)], 1),
+        **grid,
     }
     for name, value in result.items():
         print(f"{name:22} {value}")

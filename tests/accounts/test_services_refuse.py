@@ -380,8 +380,15 @@ CASES: dict[str, Case] = {
     "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
     "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),
     "review/services/leases.py:release": (review.release, "viewer", dataset_arguments(lease_ids=[1])),
+    "review/services/gold.py:mark_gold": (review.mark_gold, "reviewer", image_arguments()),
+    "review/services/gold.py:mark_known_as_gold": (
+        review.mark_known_as_gold,
+        "reviewer",
+        dataset_arguments(),
+    ),
+    "review/services/gold.py:end_gold": (review.end_gold, "reviewer", dataset_arguments(gold_id=1)),
     "review/services/grid.py:next_page": (review.next_page, "viewer", dataset_arguments()),
-    "review/services/grid.py:answer_page": (
+    "review/services/grid_answers.py:answer_page": (
         review.answer_page,
         "viewer",
         dataset_arguments(page=KEY, tiles=[], milliseconds=9000),

@@ -46,7 +46,7 @@ EXCEPTIONS = {
     ),
     "accounts/sign_on/services.py": {"link": OWN_ACCOUNT, "unlink": OWN_ACCOUNT},
     "accounts/site.py": {"take_zone_of_browser": "ignores users who are not admins of the platform"},
-    "audit/services.py": {"record": PART},
+    "audit/services.py": {"record": PART, "record_events": PART},
     "datasets/services/uploads.py": {"enqueue_import": PART},
     "datasets/services/windows.py": {
         "rebuild_images_of_changed_cameras": OF_A_JOB,
@@ -64,7 +64,8 @@ EXCEPTIONS = {
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "quality/services/certificates/starting.py": {"request_work": PART},
-    "review/services/decisions.py": {"request_follow_up_work": PART},
+    "review/services/decisions.py": {"request_follow_up_work": PART, "update_item_after_answer": PART},
+    "review/services/known_answers.py": {"lock_known_answers": PART},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
@@ -78,6 +79,7 @@ READS = {
     "exports/services.py": {"open_file"},
     "learning/services/encoder_changes.py": {"revert_obstacle"},
     "learning/services/encoder_upkeep.py": {"removal_obstacle"},
+    "review/services/gold.py": {"known_sources"},
     "review/services/grid.py": {"needed_ms"},
 }
 

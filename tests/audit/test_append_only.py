@@ -27,7 +27,7 @@ from mekiki.quality.models import (
     StudyReport,
     StudyReportFile,
 )
-from mekiki.review.models import AuditRetirement, Decision
+from mekiki.review.models import AuditRetirement, Decision, GoldImage
 from tests import factories
 from tests.quality.study_setup import study_draft
 from tests.roles import as_owner, made_at
@@ -68,6 +68,7 @@ KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "quality_certificate": "its protocol is fixed from the start",
     "quality_study": "its state moves; its design is fixed when it starts",
+    "review_goldimage": "its end is set once",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
@@ -156,6 +157,15 @@ def rows(signing_key: Any) -> None:
     )
     AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
+    decision = Decision.objects.filter(label__isnull=False).first()
+    GoldImage.objects.create(
+        dataset=judged.dataset,
+        image=decision.image,
+        label=decision.label,
+        source="expert",
+        decision=decision,
+        created_by=judged.admin,
+    )
     ChangedFile.objects.create(dataset=judged.dataset, kind="k", object_id="o", expected="a", actual="b")
     EmbeddingRemoval.objects.create(dataset=judged.dataset, encoder=judged.head.encoder, removed=1)
     certificate = factories.CertificateFactory(dataset=judged.dataset)

@@ -292,6 +292,10 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "overlap": "3",
         "retrain_every": "0",
         "grid_image_ms": "250",
+        "gold_percent": "5",
+        "gold_days": "60",
+        "repeat_percent": "2.5",
+        "repeat_days": "3",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()
@@ -302,6 +306,15 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         0,
     )
     assert dataset.acquisition == "typiclust" and dataset.overlap == 3 and dataset.grid_image_ms == 250
+    assert (dataset.gold_share, dataset.gold_days) == (0.05, 60)
+    assert (dataset.repeat_share, dataset.repeat_days) == (0.025, 3)
+    for bad in (
+        {"gold_percent": "20.1"},
+        {"gold_percent": "nan"},
+        {"repeat_percent": "-1"},
+        {"gold_days": "0"},
+    ):
+        assert client.post(url, values | bad).status_code == 200, bad
     for bad in ("", "99", "10001", "-1", "two"):
         assert client.post(url, values | {"grid_image_ms": bad}).status_code == 200, bad
     for bad in ("", "0", "-1", "10", "two"):

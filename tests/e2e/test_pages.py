@@ -118,7 +118,7 @@ def addresses(slug: str) -> dict[str, str]:
     for name in names:
         addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
-    for name in [*pages, "members", "review-grid", "dataset-settings"]:
+    for name in [*pages, "members", "review-grid", "gold-images", "dataset-settings"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}

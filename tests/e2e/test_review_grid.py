@@ -53,6 +53,10 @@ def test_page_is_marked_confirmed_and_undone_by_keyboard(enter: Callable[..., Pa
     page.keyboard.press("s")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Shift+ArrowUp")
+    expect(page.locator("[data-flag-dialog]")).to_be_visible()
+    page.keyboard.press("1")  # the first reason, not the first label
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-flag-dialog]")).to_be_hidden()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("2")
     page.keyboard.press("Delete")
@@ -69,6 +73,7 @@ def test_page_is_marked_confirmed_and_undone_by_keyboard(enter: Callable[..., Pa
         items[last - 1]: ("skip", None),
         items[last - 2]: ("flag", None),
     }
+    assert Decision.objects.get(kind="flag").reason == "bad_image"
     assert {d.shown["grid"]["tiles"] for d in Decision.objects.all()} == {8}
     assert all(d.milliseconds and d.milliseconds >= 800 for d in Decision.objects.all())
     expect(page.locator("[data-empty]")).to_be_visible()
@@ -127,6 +132,9 @@ def test_page_is_marked_and_confirmed_by_touch_on_a_phone(enter: Callable[..., P
     page.locator("[data-grid-menu] button", has_text=station.labels[1].name).tap()
     tile(page, 2).tap()
     page.get_by_role("button", name="Flag").tap()
+    page.get_by_label("duplicate").tap()
+    page.locator("[data-flag-note]").fill("the same part")
+    page.get_by_role("button", name="Flag the image").tap()
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     page.get_by_role("gridcell").last.scroll_into_view_if_needed()
     expect_ready(page)
@@ -135,6 +143,8 @@ def test_page_is_marked_and_confirmed_by_touch_on_a_phone(enter: Callable[..., P
     until(lambda: Decision.objects.count() == 12, "twelve decisions")
     assert decisions()[first] == ("correct", station.labels[1].pk)
     assert decisions()[second] == ("flag", None)
+    flag = Decision.objects.get(kind="flag")
+    assert (flag.reason, flag.note) == ("duplicate", "the same part")
     assert page.problems == []  # type: ignore[attr-defined]
 
 

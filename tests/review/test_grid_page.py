@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from tests.factories import LabelFactory, UserFactory
+from tests.factories import ImageFactory, LabelFactory, UserFactory
 from tests.review_setup import Station
 
 pytestmark = pytest.mark.django_db
@@ -69,3 +69,26 @@ def test_grid_links_back_to_the_station():
     station = Station(items=1)
     page = client_of(station.reviewer()).get(reverse("review-grid", args=[station.dataset.slug]))
     assert f'href="{reverse("review", args=[station.dataset.slug])}"' in page.content.decode()
+
+
+def test_page_preloads_the_scripts_that_it_imports():
+    station = Station(items=1)
+    page = client_of(station.reviewer()).get(reverse("review-grid", args=[station.dataset.slug]))
+    preloaded = re.findall(r'rel="modulepreload" href="/static/[^"]*?(mekiki/[^"]+)"', page.content.decode())
+    assert {"mekiki/js/review/grid/page.js", "mekiki/js/http.js", "mekiki/js/review/flag-reasons.js"} <= {
+        *preloaded
+    }
+    assert len(set(preloaded)) == len(preloaded) >= 15
+
+
+def test_first_page_holds_its_thumbnails():
+    station = Station(items=1)
+    image = ImageFactory(dataset=station.dataset, stored=True)
+    station.item(image=image)
+    client = client_of(station.reviewer())
+    address = reverse("api:review-grid-next", args=[station.dataset.slug])
+    reply = client.post(address, {"inline": True}, content_type="application/json").json()
+    urls = {tile["image"]["sha256"]: tile["image"]["thumb_url"] for tile in reply["tiles"]}
+    assert urls.pop(image.sha256).startswith("data:image/webp;base64,")
+    (missing,) = urls.values()
+    assert missing.startswith("/d/"), "a missing file is asked for by its address"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from django.utils import timezone
 from mekiki.learning.models import Embedding, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
+from mekiki.review.models import Lease
 from mekiki.web.gallery import load_page_of_hits
 from tests.factories import (
     ChampionFactory,
@@ -145,7 +147,10 @@ def test_filters_restrict_the_results_of_a_search(fan: Fan) -> None:
 
 @pytest.mark.parametrize("stream", ["audit", "gold"])
 def test_search_excludes_images_that_wait_for_a_blind_answer(fan: Fan, stream: str) -> None:
-    QueueItemFactory(dataset=fan.dataset, image=fan.images[0], head=fan.head, stream=stream)
+    item = QueueItemFactory(dataset=fan.dataset, image=fan.images[0], head=fan.head, stream=stream)
+    # An image with a known label hides it only while a reviewer judges it.
+    until = timezone.now() + timedelta(minutes=2)
+    Lease.objects.create(item=item, user=UserFactory(), expires_at=until)
     blind = fan.images[0]
     assert 0 not in fan.numbers(text="scratch") and 0 not in fan.numbers(like=fan.images[1].sha256)
     page = fan.page(text="scratch").content.decode()

@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
+from mekiki.review.measures import without_tests
 from mekiki.review.models import Decision, Lease, QueueItem
 from mekiki.review.selectors import (
     active_decisions,
@@ -30,7 +31,12 @@ def refill_queue(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mi
     is drawn from skipped images too, because otherwise its sample would be biased toward easy images.
     """
     report(stage="choosing the next images")
-    dataset.refresh_from_db(fields=["queue_target", "acquisition", "audit_fraction", "overlap"])
+    dataset.refresh_from_db(
+        fields=[
+            *("queue_target", "acquisition", "audit_fraction", "overlap"),
+            *("gold_share", "gold_days", "repeat_share", "repeat_days"),
+        ]
+    )
     answered = reviewed_image_ids(dataset)
     held = _held_image_ids(dataset)
     candidate = ~mirror.mask_of(sorted(answered | held))
@@ -78,5 +84,5 @@ def _held_image_ids(dataset: Dataset) -> set[int]:
 
 def _skipped_image_ids(dataset: Dataset) -> list[int]:
     """Return the images with a valid skip decision."""
-    skips = active_decisions(dataset=dataset, kind=Decision.Kind.SKIP)
+    skips = without_tests(active_decisions(dataset=dataset, kind=Decision.Kind.SKIP))
     return sorted(set(skips.values_list("image_id", flat=True)))

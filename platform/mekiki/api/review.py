@@ -104,7 +104,7 @@ def next_items(request: HttpRequest, slug: str, body: NextIn) -> dict[str, Any]:
     leased, empty = services.next_or_reason(dataset=dataset, user=user, count=body.count)
     return {
         **_following(dataset, user, leased, empty),
-        "waiting": selectors.waiting_count(dataset),
+        "waiting": selectors.waiting_count(dataset, user),
         "answered_today": selectors.answered_today(dataset, user),
     }
 
@@ -141,7 +141,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         "label": decision.label_id,
         "late": decision.late,
         "duplicate": decision.duplicate,
-        "waiting": selectors.waiting_count(dataset) if decision.waiting is None else decision.waiting,
+        "waiting": selectors.waiting_count(dataset, user) if decision.waiting is None else decision.waiting,
         "next": following and _following(dataset, user, *following),
     }
 

@@ -3,6 +3,7 @@
 Holds are renewed and given back by the calls of the review station.
 """
 
+from base64 import b64encode
 from typing import Any, Literal
 from uuid import UUID
 
@@ -13,19 +14,26 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
-from mekiki.api.review_schemas import ERRORS, EmptyOut, Id, ItemOut
+from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Note
+from mekiki.datasets import storage
+from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
 from mekiki.review.grid import empty_grid_reason
-from mekiki.review.services import TileAnswer
+from mekiki.review.services import LeasedItem, TileAnswer
 
 router = Router(tags=["review"])
 
 
 class GridNextIn(Schema):
-    """Which page to hold: the images predicted as `label`; without it, the label with most images."""
+    """Which page to hold: the images predicted as `label`; without it, the label with most images.
+
+    `inline`: each `thumb_url` holds the thumbnail itself (a data URL). This spares a request for each image,
+    for the first page, whose thumbnails could not be loaded in advance.
+    """
 
     label: Id | None = None
     count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES)
+    inline: bool = False
 
 
 class GridLabelOut(Schema):
@@ -59,6 +67,8 @@ class TileIn(Schema):
     lease: Id
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
+    reason: AnswerReason = ""
+    note: Note = ""
 
 
 class GridAnswerIn(Schema):
@@ -118,14 +128,14 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
     dataset = dataset_for_review(request, slug)
     user = user_of(request)
     page = services.next_page(dataset=dataset, user=user, label_id=body.label, count=body.count)
-    waiting = selectors.waiting_count(dataset)
+    waiting = selectors.waiting_count(dataset, user)
     empty = None
     if not page.tiles:
         services.request_refill(dataset=dataset, waiting=waiting)
         empty = empty_grid_reason(dataset, user)
     return {
         "label": page.label and page.label.label,
-        "tiles": [item_out(dataset, tile) for tile in page.tiles],
+        "tiles": [_tile_out(dataset, tile, inline=body.inline) for tile in page.tiles],
         "needed_ms": services.needed_ms(dataset, len(page.tiles)),
         "ahead": [reverse("image-thumb", args=[dataset.slug, image.sha256]) for image in page.ahead],
         "labels": [vars(label) for label in page.labels],
@@ -133,6 +143,19 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         "answered_today": selectors.answered_today(dataset, user),
         "empty": empty and empty_out(dataset, user, empty),
     }
+
+
+def _tile_out(dataset: Dataset, tile: LeasedItem, *, inline: bool) -> dict[str, Any]:
+    shown = item_out(dataset, tile)
+    if inline:
+        image = tile.item.image
+        try:
+            with storage.open_named(storage.thumb_name(image.dataset_id, image.sha256)) as file:
+                encoded = b64encode(file.read()).decode()
+        except FileNotFoundError:
+            return shown  # The browser asks for it and shows why it is missing.
+        shown["image"]["thumb_url"] = f"data:image/webp;base64,{encoded}"
+    return shown
 
 
 @router.post(
@@ -143,10 +166,10 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
 )
 def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str, Any]:
     """Record all answers of a page at once, each as its own decision, once for each `page`."""
-    dataset = dataset_for_review(request, slug)
+    dataset, user = dataset_for_review(request, slug), user_of(request)
     results = services.answer_page(
         dataset=dataset,
-        user=user_of(request),
+        user=user,
         page=body.page,
         milliseconds=body.milliseconds,
         tiles=[TileAnswer(**tile.dict()) for tile in body.tiles],
@@ -165,7 +188,7 @@ def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str
             }
             for result in results
         ],
-        "waiting": selectors.waiting_count(dataset),
+        "waiting": selectors.waiting_count(dataset, user),
     }
 
 

@@ -97,6 +97,13 @@ class ViewIn(Schema):
     channel: Literal["red", "green", "blue"] | None = None
 
 
+Note = Annotated[str, Field(max_length=2000), AfterValidator(storable)]
+# Why an image was skipped or flagged.
+AnswerReason = Literal[
+    "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
+]
+
+
 class AnswerIn(Schema):
     """One answer. `client_key` is the sender's own: sent again, the answer is recorded once.
 
@@ -111,10 +118,8 @@ too short to be seen, the answer is refused (not_seen).
     lease: Id
     kind: Literal["confirm", "correct", "skip", "flag"]
     label: Id | None = None
-    reason: Literal[
-        "", "unclear", "not_in_list", "expert", "bad_image", "wrong_object", "duplicate", "other"
-    ] = ""
-    note: Annotated[str, Field(max_length=2000), AfterValidator(storable)] = ""
+    reason: AnswerReason = ""
+    note: Note = ""
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
     view: ViewIn | None = None

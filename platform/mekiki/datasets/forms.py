@@ -14,9 +14,16 @@ from mekiki.datasets.models import (
     Dataset,
     PlatformQuota,
 )
+from mekiki.datasets.reviewer_tests import MAX_TEST_DAYS, MAX_TEST_SHARE
 
 GB = 1024**3
 
+# Columns that the form shows in per cent.
+_PERCENTAGES = {
+    "audit_fraction": "audit_percent",
+    "gold_share": "gold_percent",
+    "repeat_share": "repeat_percent",
+}
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
 
@@ -85,6 +92,36 @@ class SettingsForm(forms.Form):
             "reviewers look at the images first. With 100, a page of 24 images needs 2.4 seconds."
         ),
     )
+    gold_percent = forms.FloatField(
+        label=_("Gold images, in per cent"),
+        min_value=0,
+        max_value=MAX_TEST_SHARE * 100,
+        help_text=_(
+            "This share of the images that a reviewer judges are gold images. The reviewer is not told "
+            "which. Admins choose the gold images on the page of an image or on the list of gold images."
+        ),
+    )
+    gold_days = forms.IntegerField(
+        label=_("Days between two answers to a gold image"),
+        min_value=1,
+        max_value=MAX_TEST_DAYS,
+        help_text=_("A reviewer is asked about the same gold image again after this many days."),
+    )
+    repeat_percent = forms.FloatField(
+        label=_("Hidden repeats, in per cent"),
+        min_value=0,
+        max_value=MAX_TEST_SHARE * 100,
+        help_text=_(
+            "This share of the images that a reviewer judges are images that the same reviewer judged "
+            "before. The reviewer is not told which. The answers change no label."
+        ),
+    )
+    repeat_days = forms.IntegerField(
+        label=_("Days before a hidden repeat"),
+        min_value=0,
+        max_value=MAX_TEST_DAYS,
+        help_text=_("An image is repeated after this many days, and after 50 other answers."),
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -105,13 +142,18 @@ class SettingsForm(forms.Form):
             "critical_overlap": dataset.critical_overlap,
             "hide_names_from_adjudicators": dataset.hide_names_from_adjudicators,
             "grid_image_ms": dataset.grid_image_ms,
+            "gold_percent": round(dataset.gold_share * 100, 4),
+            "gold_days": dataset.gold_days,
+            "repeat_percent": round(dataset.repeat_share * 100, 4),
+            "repeat_days": dataset.repeat_days,
             "retrain_every": dataset.retrain_every,
         }
 
     def changes(self) -> dict[str, Any]:
         """Return the values as datasets.services.update_settings takes them."""
         values = dict(self.cleaned_data)
-        values["audit_fraction"] = round(values.pop("audit_percent") / 100, 6)
+        for column, field in _PERCENTAGES.items():
+            values[column] = round(values.pop(field) / 100, 6)
         return values
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
+from mekiki.datasets.reviewer_tests import MAX_TEST_SHARE, ReviewerTests
 
 # An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
 KEEP_ADDRESS = """
@@ -50,7 +51,7 @@ class Acquisition(models.TextChoices):
     RANDOM = "random", _("At random")
 
 
-class Dataset(models.Model):
+class Dataset(ReviewerTests):
     """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
@@ -108,6 +109,14 @@ class Dataset(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gold_share__gte=0, gold_share__lte=MAX_TEST_SHARE),
+                name="gold_share_in_range",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(repeat_share__gte=0, repeat_share__lte=MAX_TEST_SHARE),
+                name="repeat_share_in_range",
             ),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"

@@ -11,6 +11,7 @@ from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review.blinding import blind_items, hidden_condition
+from mekiki.review.measures import without_tests
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.selectors import active_decisions
 from verification import signing
@@ -52,7 +53,7 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
     head = calibrated_champion(dataset)
     if head is None:
         return 0
-    decided = active_decisions(image=OuterRef("image"))
+    decided = without_tests(active_decisions(image=OuterRef("image")))
     blind = blind_items(dataset).filter(image=OuterRef("image"))
     return (
         Prediction.objects.filter(

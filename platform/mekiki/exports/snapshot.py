@@ -31,13 +31,16 @@ if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
 # Labels of people and, with a head and a threshold, labels of the head for images that nobody has decided.
-# Skipped and flagged images are left to people. Images that wait for a blind decision are left out too,
-# because the reviewer could read the prediction in the file.
+# Answers that only measure a reviewer count as no opinion. Skipped and flagged images are left to people.
+# Images that wait for a blind decision are left out too, because the reviewer could read the prediction in
+# the file.
 _TAKE = """
 WITH standing AS (
     SELECT d.image_id, d.kind FROM review_decision d
     WHERE d.dataset_id = %(dataset)s AND d.kind <> 'undo'
       AND NOT EXISTS (SELECT 1 FROM review_decision later WHERE later.supersedes_id = d.id)
+      AND NOT EXISTS (SELECT 1 FROM review_queueitem t WHERE t.id = d.item_id
+                      AND t.stream IN ('gold', 'repeat'))
 ), entry AS (
     SELECT c.image_id, c.label_id, c.decision_id, o.n AS opinions,
            NULL::bigint AS head_id, NULL::double precision AS confidence

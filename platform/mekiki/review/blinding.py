@@ -13,7 +13,15 @@ from django.utils.translation import gettext as _
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
-from mekiki.review.models import AUDIT_UNDO_PERIOD, BLIND_STREAMS, ConfirmedLabel, QueueItem, Stream
+from mekiki.review.models import (
+    AUDIT_UNDO_PERIOD,
+    BLIND_STREAMS,
+    TEST_STREAMS,
+    ConfirmedLabel,
+    Lease,
+    QueueItem,
+    Stream,
+)
 from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
 # Above this number pages show "more than", so that the count stays fast.
@@ -28,6 +36,23 @@ def neutral_name(sha256: str) -> str:
 def blind_items(dataset: Dataset) -> QuerySet[QueueItem]:
     """Return the waiting items that must be judged without seeing a prediction."""
     return QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING, stream__in=BLIND_STREAMS)
+
+
+def _hiding_items(dataset: Dataset) -> QuerySet[QueueItem]:
+    """Return the items whose images hide their name, metadata, prediction and decisions.
+
+    An image that measures a reviewer has a label, which everybody may see until the reviewer gets the image.
+    From then on it looks the same as an image of the audit sample, until the answer can no longer be undone
+    unseen.
+    """
+    leased = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=Now())
+    waiting, done = QueueItem.State.WAITING, QueueItem.State.DONE
+    return QueueItem.objects.filter(
+        Q(stream=Stream.AUDIT, state=waiting)
+        | Q(Exists(leased), stream__in=TEST_STREAMS, state=waiting)
+        | Q(stream__in=TEST_STREAMS, state=done, finished_at__gt=Now() - AUDIT_UNDO_PERIOD),
+        dataset=dataset,
+    )
 
 
 def reserve_condition(dataset: Dataset) -> Q:
@@ -48,7 +73,7 @@ def _unjudged(dataset: Dataset) -> Q:
 
 
 def _waiting(dataset: Dataset) -> Q:
-    return Q(Exists(blind_items(dataset).filter(image=OuterRef("pk"))))
+    return Q(Exists(_hiding_items(dataset).filter(image=OuterRef("pk"))))
 
 
 def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
@@ -86,7 +111,7 @@ def hidden_count(dataset: Dataset) -> int:
     """Return the number of hidden images of the dataset, at most COUNT_UP_TO + 1."""
     images = Image.objects.filter(dataset=dataset).order_by()
     unjudged = images.filter(_unjudged(dataset)).values("pk")[: COUNT_UP_TO + 1].count()
-    others = images.filter(pk__in=blind_items(dataset).values("image")).exclude(_unjudged(dataset)).count()
+    others = images.filter(pk__in=_hiding_items(dataset).values("image")).exclude(_unjudged(dataset)).count()
     return min(unjudged + others, COUNT_UP_TO + 1)
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
+from mekiki.config.compiled import run_prepared
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Embedding, Head, Prediction
+from mekiki.learning.models import Head, Prediction
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.models import BLIND_STREAMS, QueueItem
 from mekiki.review.selectors import EmptyQueue, empty_queue_reason, waiting_count
@@ -59,24 +59,24 @@ def distances_from_mean(head: Head, images: list[int], of: list[int]) -> dict[in
 
     The distance is 1 minus the cosine. Images without an embedding are left out.
     """
-    pool = of[:MEAN_OF]
-    rows = Embedding.objects.filter(encoder_id=head.encoder_id, image__in={*images, *pool})
-    vectors = {
-        image: np.asarray(vector, np.float32) for image, vector in rows.values_list("image_id", "vector")
-    }
-    known = [vectors[image] for image in pool if image in vectors]
-    if not known:
-        return {}
-    mean = np.mean(known, axis=0)  # (d,)
-    mean /= max(float(np.linalg.norm(mean)), 1e-12)
-    return {image: 1.0 - float(vectors[image] @ mean) for image in images if image in vectors}
+    sql = """
+    WITH mean AS MATERIALIZED (
+      SELECT avg(vector) AS vector FROM learning_embedding
+      WHERE encoder_id = %(encoder)s AND image_id = ANY(%(pool)s)
+    )
+    SELECT e.image_id, e.vector <=> mean.vector FROM learning_embedding e, mean
+    WHERE e.encoder_id = %(encoder)s AND e.image_id = ANY(%(images)s) AND mean.vector IS NOT NULL
+    """
+    # In the database, because a thousand vectors take longer to send than to compare.
+    with run_prepared(sql, {"encoder": head.encoder_id, "pool": of[:MEAN_OF], "images": images}) as cursor:
+        return dict(cursor.fetchall())
 
 
 def empty_grid_reason(dataset: Dataset, user: User) -> EmptyQueue:
     """Return the reason why a reviewer gets no page of the grid."""
     head = champion_of_grid(dataset)
     shown = sum(len(items) for items in items_by_label(dataset, head).values()) if head else 0
-    if waiting_count(dataset) > shown:
+    if waiting_count(dataset, user) > shown:
         return EmptyQueue(
             "not_in_grid",
             _(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Image
 from mekiki.review.adjustments import adjustment_words
+from mekiki.review.measures import without_tests
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
 from mekiki.review.streams import stream_words
@@ -48,7 +49,8 @@ def correction_by(user: User, image: Image) -> Decision | None:
 
     It must be the newest decision that was not undone, and the confirmed label must follow from it.
     """
-    newest = active_decisions(image=image).select_related("item").order_by("-pk").first()
+    rows = without_tests(active_decisions(image=image))
+    newest = rows.select_related("item").order_by("-pk").first()
     if newest is None or newest.user_id != user.pk or newest.kind not in LABEL_KINDS or newest.item is None:
         return None
     if newest.item.stream != Stream.RECHECK or newest.item.state != QueueItem.State.DONE:

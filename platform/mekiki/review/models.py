@@ -11,6 +11,7 @@ from mekiki.audit.triggers import append_only, fixed_columns, no_delete
 from mekiki.datasets.models import MOST_REVIEWERS, Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
+from mekiki.review.gold_models import GoldImage as GoldImage
 
 
 class Stream(models.TextChoices):
@@ -22,10 +23,13 @@ class Stream(models.TextChoices):
     GOLD = "gold", _("gold")
     RECHECK = "recheck", _("review again")
     CERTIFY = "certify", _("certificate audit")
+    REPEAT = "repeat", _("hidden repeat")
 
 
+# Answers to items of these streams measure the reviewer. They never set or change a label.
+TEST_STREAMS = (Stream.GOLD, Stream.REPEAT)
 # No prediction is shown for these streams, because the answer must not depend on it.
-BLIND_STREAMS = (Stream.AUDIT, Stream.GOLD, Stream.CERTIFY)
+BLIND_STREAMS = (Stream.AUDIT, *TEST_STREAMS, Stream.CERTIFY)
 # Streams whose overlap can be set. Known answers are compared one by one, so they always have overlap 1.
 OVERLAP_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE, Stream.AUDIT, Stream.RECHECK)
 # The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
@@ -74,8 +78,18 @@ class QueueItem(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
     # The item waits for this reviewer only, while the user is a reviewer of the dataset. Null: for everybody.
+    # An item of a test stream is never for another reviewer.
     assigned_to = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+
+    # Stream gold: the known label that the answer is compared with.
+    gold = models.ForeignKey(
+        GoldImage, null=True, on_delete=models.PROTECT, related_name="items", db_index=False
+    )
+    # Stream repeat: the reviewer's own earlier decision that the answer is compared with.
+    repeats = models.ForeignKey(
+        "Decision", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
 
     class Meta:
@@ -90,6 +104,14 @@ class QueueItem(models.Model):
             models.CheckConstraint(
                 condition=models.Q(disputed_at__isnull=True) | models.Q(overlap__gte=2),
                 name="dispute_needs_two_reviewers",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gold__isnull=True) | models.Q(stream="gold", overlap=1),
+                name="known_label_is_of_gold_item",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(repeats__isnull=True) | models.Q(stream="repeat", overlap=1),
+                name="repeated_decision_is_of_repeat",
             ),
         ]
         indexes = [
@@ -111,9 +133,17 @@ class QueueItem(models.Model):
             ),
             # Every page with an accuracy counts the audit items.
             models.Index(fields=["dataset"], condition=models.Q(stream="audit"), name="queue_audit"),
+            models.Index(
+                fields=["dataset", "finished_at"],
+                condition=models.Q(stream__in=["gold", "repeat"]),
+                name="queue_tests",
+            ),
         ]
         # Every estimate depends on how an image was drawn, so these columns never change.
-        triggers = [*no_delete(), fixed_columns("dataset", "image", "stream", "propensity", "head")]
+        triggers = [
+            *no_delete(),
+            fixed_columns("dataset", "image", "stream", "propensity", "head", "gold", "repeats"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.image_id}"
@@ -211,7 +241,9 @@ class Decision(models.Model):
     # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
     # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
     # runner_up_confidence. With an adjusted picture also view (review.adjustments). An answer of
-    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}. A ruling also has
+    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}. With
+    # `staged`, a known answer was put among the images of a page: the label and confidence on the screen were
+    # those of the page, not the head's prediction for this image. A ruling also has
     # decisions (ids of the answers that were compared), names_hidden, and own (the adjudicator had answered).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(

@@ -20,7 +20,7 @@ from mekiki.learning.models import Head
 from mekiki.learning.selectors import has_champion
 from mekiki.review.hooks import settled_image_ids
 from mekiki.review.models import (
-    BLIND_STREAMS,
+    TEST_STREAMS,
     ConfirmedLabel,
     Decision,
     Lease,
@@ -71,7 +71,7 @@ def training_votes(dataset: Dataset) -> list[ImageVotes]:
     undecided = undecided.filter(
         ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
         ~Exists(active_decisions(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
-        ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream__in=BLIND_STREAMS)),
+        ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream=Stream.AUDIT)),
     )
     open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest item of an image
     several |= {item: image for image, item in open_items.items()}
@@ -256,7 +256,7 @@ def reviewed_image_ids(dataset: Dataset) -> set[int]:
     )
     labelled = set(labels.values_list("image_id", flat=True)) - set(outdated)
     ended = [QueueItem.State.DONE, QueueItem.State.SET_ASIDE]
-    done = QueueItem.objects.filter(dataset=dataset, state__in=ended)
+    done = QueueItem.objects.filter(dataset=dataset, state__in=ended).exclude(stream__in=TEST_STREAMS)
     # These images were already reviewed again, and were flagged or the reviewers did not agree.
     since = done.filter(image__in=list(outdated)).values_list("image_id", "pk") if outdated else []
     settled = {image for image, item in since if item > (outdated[image] or 0)}
@@ -278,18 +278,27 @@ def _open_audits(dataset: Dataset) -> set[int]:
     return set(judged.exclude(Exists(audited)).values_list("image_id", flat=True))
 
 
-def waiting_count(dataset: Dataset) -> int:
-    """Return the number of waiting items. The queue is short, so the count is fast."""
-    sql = "SELECT count(*) FROM review_queueitem WHERE dataset_id = %s AND state = 'waiting'"
-    with run_prepared(sql, [dataset.pk]) as cursor:
+def waiting_count(dataset: Dataset, user: User | None = None) -> int:
+    """Return the number of waiting items, without those that measure other reviewers than `user`.
+
+    The queue is short, so the count is fast.
+    """
+    sql = (
+        "SELECT count(*) FROM review_queueitem WHERE dataset_id = %s AND state = 'waiting' "
+        "AND (stream NOT IN ('gold', 'repeat') OR assigned_to_id = %s)"
+    )
+    with run_prepared(sql, [dataset.pk, user and user.pk]) as cursor:
         return int(cursor.fetchone()[0])
 
 
 def queue_counts(dataset: Dataset) -> dict[str, int]:
-    """Return stream → number of waiting items, for all streams."""
+    """Return stream → number of waiting items, for all streams but those that measure a reviewer.
+
+    A reviewer could see in their numbers which answers were tests.
+    """
     rows = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     counted = dict(rows.order_by().values_list("stream").annotate(n=Count("pk")))
-    return {str(stream): counted.get(stream, 0) for stream in Stream.values}
+    return {str(stream): counted.get(stream, 0) for stream in Stream.values if stream not in TEST_STREAMS}
 
 
 def answered_today(dataset: Dataset, user: User) -> int:
@@ -353,8 +362,9 @@ def empty_queue_reason(dataset: Dataset, user: User, now: datetime | None = None
     ).order_by("number")
     jobs = list(working[:5])
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    waiting = waiting.exclude(~Q(assigned_to=user), stream__in=TEST_STREAMS)
     if waiting.exists():
-        return _why_none_is_free(dataset, user, now)
+        return _why_none_is_free(waiting, user, now)
     if jobs:
         job = next((j for j in jobs if j.state == "running"), jobs[0])
         text = (
@@ -379,15 +389,11 @@ def empty_queue_reason(dataset: Dataset, user: User, now: datetime | None = None
     )
 
 
-def _why_none_is_free(dataset: Dataset, user: User, now: datetime) -> EmptyQueue:
-    held = Lease.objects.filter(
-        item__dataset=dataset,
-        item__state=QueueItem.State.WAITING,
-        ended_at__isnull=True,
-        expires_at__gt=now,
-    ).exclude(user=user)
+def _why_none_is_free(waiting: QuerySet[QueueItem], user: User, now: datetime) -> EmptyQueue:
+    held = Lease.objects.filter(item__in=waiting, ended_at__isnull=True, expires_at__gt=now)
+    held = held.exclude(user=user)
     sent = Q(assigned_to__isnull=False) & ~Q(assigned_to=user)
-    if not QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).exclude(sent).exists():
+    if not waiting.exclude(sent).exists():
         return EmptyQueue("sent_to_others", _("All waiting images were sent to other reviewers by an admin."))
     if held.exists():
         return EmptyQueue(

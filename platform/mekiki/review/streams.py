@@ -11,6 +11,7 @@ STREAM_NAMES = {
     Stream.GOLD: _("known answer"),
     Stream.RECHECK: _("review again"),
     Stream.CERTIFY: _("certificate audit"),
+    Stream.REPEAT: _("hidden repeat"),
 }
 
 

@@ -11,6 +11,7 @@ from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset, Image
 from mekiki.review.blinding import hidden_condition
+from mekiki.review.measures import without_tests
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, ConfirmedLabel, Decision, QueueItem, Reason
 from mekiki.review.selectors import active_decisions
 
@@ -52,10 +53,11 @@ def group_name(code: str) -> str:
 def unresolved_decisions(dataset: Dataset) -> QuerySet[Decision]:
     """Return the valid skips and flags on images that nobody has labelled since.
 
+    Answers that measure a reviewer are left out: the image has a known label or an earlier decision.
     A late skip is left out if the image has a label, because another reviewer judged the image instead.
     """
     labels = ConfirmedLabel.objects.filter(image=OuterRef("image"))
-    rows = active_decisions(dataset=dataset, kind__in=KINDS)
+    rows = without_tests(active_decisions(dataset=dataset, kind__in=KINDS))
     rows = rows.filter(~Exists(labels.filter(decision__gt=OuterRef("pk"))))
     return rows.exclude(Q(Exists(labels), kind=Decision.Kind.SKIP, late=True))
 
@@ -66,7 +68,7 @@ def unresolved_images(dataset: Dataset, *, show_hidden: bool) -> QuerySet[Any]:
     show_hidden: False puts images that must be judged blind into a group of their own, because a reason can
     reveal the label.
     """
-    newer = active_decisions(image=OuterRef("image"), kind__in=KINDS, pk__gt=OuterRef("pk"))
+    newer = without_tests(active_decisions(image=OuterRef("image"), kind__in=KINDS, pk__gt=OuterRef("pk")))
     items = QueueItem.objects.filter(image=OuterRef("image"))
     sent = items.filter(state=QueueItem.State.WAITING, assigned_to__isnull=False)
     groups = [

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
+from mekiki.config.modules import imported_modules
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.keys import KEYS, key_of
@@ -123,6 +124,8 @@ def grid(request: HttpRequest, slug: str) -> HttpResponse:
             "lease_seconds": settings.LEASE_SECONDS,
             "label_keys": any(label["key"] is not None for label in labels),
             "search_labels": len(labels) > KEYS,
+            "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
+            "modules": imported_modules("mekiki/js/review/grid/page.js"),
             "counts": PAGE_SIZES,
             "first_count": 24,
         },

@@ -22,7 +22,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "certificates": ("certificate.",),
-    "schema": ("label.", "prompts.", "reference_image."),
+    "schema": ("label.", "prompts.", "reference_image.", "gold_image."),
     "quality": ("study.",),
     "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
     "people": ("member.", "user."),

@@ -23,6 +23,7 @@ EDITABLE = frozenset(
     {
         *("name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"),
         *("grid_image_ms", "critical_overlap", "hide_names_from_adjudicators"),
+        *("gold_share", "gold_days", "repeat_share", "repeat_days"),
     }
 )
 
@@ -135,9 +136,10 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         data={"before": before, "after": {name: changes[name] for name in before}},
     )
     more = row.queue_target > before.get("queue_target", row.queue_target)
-    if ("audit_fraction" in before or more) and hasattr(row, "champion") and row.images.exists():
-        # The waiting items were chosen by the old share. Images that are now in the audit reserve must not be
-        # asked about in another stream.
+    shares = {"audit_fraction", "gold_share", "repeat_share"} & set(before)
+    if (shares or more) and hasattr(row, "champion") and row.images.exists():
+        # The waiting items were chosen by the old shares. Images that are now in the audit reserve must not
+        # be asked about in another stream.
         enqueue(kind=Kind.REFILL, dataset=row, user=user)
     return row
 

@@ -10,17 +10,18 @@ from mekiki.review.services.confirmed import retire_audit, update_confirmed_labe
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
+from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
 from mekiki.review.services.grid import (
     MAX_TILES,
     MIN_TILES,
     GridPage,
     TileAnswer,
     TileResult,
-    answer_page,
     needed_ms,
     next_page,
     undo_page,
 )
+from mekiki.review.services.grid_answers import answer_page
 from mekiki.review.services.leases import (
     LeasedItem,
     held_item,
@@ -50,8 +51,11 @@ __all__ = [
     "answer_page",
     "answer_unresolved",
     "correct_label",
+    "end_gold",
     "fill_queue",
     "held_item",
+    "mark_gold",
+    "mark_known_as_gold",
     "needed_ms",
     "next_after_answer",
     "next_items",

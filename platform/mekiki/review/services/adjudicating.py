@@ -19,12 +19,12 @@ from mekiki.review.services.correcting import request_recheck
 from mekiki.review.services.decisions import (
     active_label,
     check_note,
-    lock_item,
     record_decision,
     recorded_before,
     refuse_unseen,
     request_follow_up_work,
 )
+from mekiki.review.services.items import lock_item
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.references import add_reference_image

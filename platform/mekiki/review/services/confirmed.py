@@ -12,7 +12,7 @@ from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
-from mekiki.config.compiled import insert
+from mekiki.config.compiled import insert, insert_all
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Evaluation
@@ -28,7 +28,9 @@ from mekiki.review.models import (
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.queries import (
     CONFIRMED_LABEL,
+    CONFIRMED_LABELS,
     LABEL_DECISIONS,
+    LABEL_DECISIONS_OF,
     LABEL_KINDS,
     LABELLING_KINDS,
 )
@@ -100,6 +102,38 @@ def update_confirmed_label(
     the rows of LABEL_DECISIONS, if the caller has read them already.
     """
     given = LABEL_DECISIONS.all(image=image.pk) if given is None else given
+    row = _derived(dataset, image, given, CONFIRMED_LABEL.first(image=image.pk))
+    return insert(row) if row is not None and row.pk is None else row
+
+
+def update_confirmed_labels(
+    *, dataset: Dataset, images: list[Image], given: dict[int, list[Decision]]
+) -> None:
+    """Update the confirmed labels of several images, as update_confirmed_label does for one image.
+
+    `given` is the result of label_decisions_of for these images. The caller must hold their locks.
+    """
+    current = {row.image_id: row for row in CONFIRMED_LABELS.all(images=[image.pk for image in images])}
+    new: list[ConfirmedLabel] = []
+    for image in images:
+        row = _derived(dataset, image, given[image.pk], current.get(image.pk))
+        if row is not None and row.pk is None:
+            new.append(row)
+    insert_all(new)
+
+
+def label_decisions_of(images: Iterable[Image]) -> dict[int, list[Decision]]:
+    """Return image id → all decisions that gave the image a label, with one query."""
+    given: dict[int, list[Decision]] = {image.pk: [] for image in images}
+    for decision in LABEL_DECISIONS_OF.all(images=list(given)):
+        given[decision.image_id].append(decision)
+    return given
+
+
+def _derived(
+    dataset: Dataset, image: Image, given: list[Decision], current: ConfirmedLabel | None
+) -> ConfirmedLabel | None:
+    """Return the confirmed label by the given decisions. A changed row is saved, a new row is not."""
     decisions = sorted(standing(given), key=lambda d: d.item_id or 0, reverse=True)
     settled: list[Decision] = []
     disputed: QueueItem | None = None
@@ -113,7 +147,6 @@ def update_confirmed_label(
             disputed = item
     _store_dispute(given, disputed)
     deciding = next((d for d in settled if not d.late), settled[-1] if settled else None)
-    current = CONFIRMED_LABEL.first(image=image.pk)
     if deciding is None:
         if current is not None:
             current.delete()
@@ -123,17 +156,15 @@ def update_confirmed_label(
     audited = audit_label is not None or any(d.shown.get("stream") == Stream.AUDIT for d in decisions)
     stream = Stream.AUDIT if audited else Stream(deciding.shown.get("stream") or Stream.RECHECK)
     if current is None:
-        return insert(
-            ConfirmedLabel(
-                dataset=dataset,
-                image=image,
-                label=cast(Label, deciding.label),
-                decision=deciding,
-                stream=stream,
-                in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
-                audit_label=audit_label,
-                audited_at=audited_at,
-            )
+        return ConfirmedLabel(
+            dataset=dataset,
+            image=image,
+            label=cast(Label, deciding.label),
+            decision=deciding,
+            stream=stream,
+            in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
+            audit_label=audit_label,
+            audited_at=audited_at,
         )
     audit_id = audit_label.pk if audit_label is not None else None
     if current.decision_id != deciding.pk or current.audit_label_id != audit_id:

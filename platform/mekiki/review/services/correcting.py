@@ -17,16 +17,11 @@ from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.overlap import least_overlap, overlap_rules
 from mekiki.review.services.confirmed import update_confirmed_label
-from mekiki.review.services.decisions import (
-    active_label,
-    check_note,
-    move_to_front,
-    record_decision,
-    request_follow_up_work,
-)
+from mekiki.review.services.decisions import active_label, check_note, record_decision, request_follow_up_work
+from mekiki.review.services.items import move_to_front
 from mekiki.review.services.leases import shown_of_items
 from mekiki.review.services.locks import lock_reviewer
 
@@ -227,7 +222,8 @@ def request_recheck(
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     image, current = _lock(dataset, image_id)
-    waiting = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING).first()
+    rows = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING)
+    waiting = rows.exclude(stream__in=TEST_STREAMS).first()
     audited = current.stream == Stream.AUDIT and not current.in_training
     if waiting is None:
         stream = Stream.AUDIT if audited else Stream.RECHECK

@@ -1,11 +1,9 @@
 """Answers of reviewers. Each answer is recorded exactly once, with what the screen showed."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
-from django.db.models import Max, Min
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
@@ -20,27 +18,19 @@ from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, R
 from mekiki.review.hooks import run_answer_hook
 from mekiki.review.models import (
     FLAG_REASONS,
-    OVERLAP_STREAMS,
     SKIP_REASONS,
+    TEST_STREAMS,
     Decision,
-    Lease,
     QueueItem,
-    Stream,
 )
-from mekiki.review.overlap import least_overlap
 from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
-    first_by_reviewer,
-    has_audit_label,
-    is_ruling,
-    standing,
     update_confirmed_label,
 )
+from mekiki.review.services.items import complete, is_late, lock_item, raise_overlap, update_item_after_answer
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queries import (
     ANSWER_OF_KEY,
-    IMAGE_OF_ITEM,
-    ITEM,
     LABEL,
     LABEL_DECISIONS,
     LABEL_KINDS,
@@ -72,7 +62,6 @@ def answer(
     client_key: UUID,
     milliseconds: int | None = None,
     view: ViewAdjustments | None = None,
-    grid: dict[str, Any] | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -84,8 +73,6 @@ def answer(
     reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
     view: how the picture was adjusted on the screen when the answer was given, or None for the original.
-    grid: the page of the grid review to which the answer belongs. It is recorded in `shown`. The service that
-    records the page requests the follow-up work.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -94,7 +81,7 @@ def answer(
     """
     require_role(user, dataset, Role.REVIEWER)
     label_id = label.pk if isinstance(label, Label) else label
-    _validate_arguments(kind, label_id, reason, note)
+    validate_arguments(kind, label_id, reason, note)
     if view is not None:
         view.check()
     adjusted = view.as_json() if view is not None else {}
@@ -108,14 +95,10 @@ def answer(
     item = lock_item(dataset, item_id)
     lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
-        raise NotFoundForReviewerError(
-            "unknown_lease",
-            _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
-        )
-    kind, given_label = _checked_against(dataset, lease.shown, kind, label_id)
+        raise unknown_lease()
+    kind, given_label = check_against(dataset, lease.shown, kind, label_id)
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
-    late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
     decision = insert(
         Decision(
             dataset=dataset,
@@ -126,9 +109,9 @@ def answer(
             label=given_label,
             reason=reason,
             note=note,
-            shown=lease.shown | ({"view": adjusted} if adjusted else {}) | ({"grid": grid} if grid else {}),
+            shown=lease.shown | ({"view": adjusted} if adjusted else {}),
             client_key=client_key,
-            late=late,
+            late=is_late(item, lease, now),
             milliseconds=milliseconds,
         )
     )
@@ -136,20 +119,16 @@ def answer(
         run_prepared(
             "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL", [now, lease.pk]
         ).close()
-    given = LABEL_DECISIONS.all(image=item.image_id) if kind in LABEL_KINDS else []
-    for one in given:
-        if one.item_id == item.pk:
-            one.item = item  # One object, so that the changes below are seen with each decision.
+    gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
+    given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
     if waiting_state:
-        if given_label is not None:
-            before = [one for one in given if one.item_id == item.pk and one.pk != decision.pk]
-            _raise_overlap(dataset, item, given_label, before)
-        _update_item_after_answer(item, kind, user, now, given)
-    if kind in LABEL_KINDS:
+        raise_overlap(dataset, item, decision, given)
+        if update_item_after_answer(item, kind, user, now, given):
+            complete([item], now)
+    if gives_label:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
-    if grid is None:
-        request_follow_up_work(dataset, user, decision)
+    request_follow_up_work(dataset, user, decision)
     return decision
 
 
@@ -180,7 +159,8 @@ def refuse_unseen(milliseconds: int | None) -> None:
         )
 
 
-def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
+def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
+    """Raise InvalidAnswerError if the parts of an answer do not fit together."""
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
         raise InvalidAnswerError("unknown_kind", _("An answer confirms, corrects, skips or flags."))
     check_note(note)
@@ -213,9 +193,12 @@ def check_note(note: str, most: int = MAX_NOTE) -> None:
         raise InvalidAnswerError("bad_note", _("The note has characters that are no text. Write it again."))
 
 
-def active_label(dataset: Dataset, label_id: int) -> Label:
-    """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived."""
-    label = LABEL.first(label=label_id, dataset=dataset.pk)
+def active_label(dataset: Dataset, label_id: int, labels: dict[int, Label] | None = None) -> Label:
+    """Return a label for an answer. Raises ReviewError if it does not exist in the dataset or is archived.
+
+    `labels` are all labels of the dataset by id, if the caller has read them.
+    """
+    label = labels.get(label_id) if labels is not None else LABEL.first(label=label_id, dataset=dataset.pk)
     if label is None:
         raise NotFoundForReviewerError(
             "unknown_label", _("This dataset has no such label. Nothing was recorded.")
@@ -229,12 +212,17 @@ def active_label(dataset: Dataset, label_id: int) -> Label:
     return label
 
 
-def _checked_against(
-    dataset: Dataset, shown: dict[str, Any], kind: str, label_id: int | None
+def check_against(
+    dataset: Dataset,
+    shown: dict[str, Any],
+    kind: str,
+    label_id: int | None,
+    labels: dict[int, Label] | None = None,
 ) -> tuple[str, Label | None]:
-    """Return kind and label as they are recorded.
+    """Return kind and label as they are recorded, for what the screen showed.
 
-    If the reviewer chooses the predicted label with its key, the kind is a confirmation.
+    If the reviewer chooses the predicted label with its key, the kind is a confirmation. `labels` are all
+    labels of the dataset by id, if the caller has read them. Raises ReviewError as `answer` does.
     """
     predicted = None if shown.get("blind") else shown.get("label")
     if kind == Kind.CONFIRM:
@@ -256,93 +244,16 @@ def _checked_against(
         label_id = predicted
     if label_id is None:
         return kind, None
-    label = active_label(dataset, label_id)
+    label = active_label(dataset, label_id, labels)
     return (Kind.CONFIRM if label_id == predicted else Kind.CORRECT), label
 
 
-def _raise_overlap(dataset: Dataset, item: QueueItem, label: Label, before: list[Decision]) -> None:
-    """Raise the overlap of a waiting item to the least overlap of a label that was given as its answer.
-
-    An item whose audit is complete keeps its overlap. Otherwise answers that were given after the prediction
-    was visible could change its audit label. `before` are the earlier label decisions of the item.
-    """
-    least = least_overlap(dataset, label)
-    if item.overlap >= least or item.stream not in OVERLAP_STREAMS:
-        return
-    if item.stream == Stream.AUDIT and has_audit_label(before):
-        return
-    item.overlap = least
-    item.save(update_fields=["overlap"])
-
-
-def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
-    """Lock the image and then the item until the transaction ends, and return the item.
-
-    The image is locked first, because an image can have several items and an undo can move between them.
-    Raises NotFoundForReviewerError if the dataset does not contain the item.
-    """
-    image = IMAGE_OF_ITEM.first(item=item_id, dataset=dataset.pk)
-    item = ITEM.first(item=item_id, dataset=dataset.pk) if image is not None else None
-    if image is None or item is None:
-        raise NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
-    item.image = image
-    return item
-
-
-def move_to_front(item: QueueItem) -> QueueItem:
-    """Put an image first in the queue and return its waiting item.
-
-    This is the given item, or the item under which the image already waits. The caller must hold the image's
-    lock. A refill does not hold it and may add an item for the image at the same time.
-    """
-    waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
-    for last_try in (False, True):
-        first = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
-        first.state = QueueItem.State.WAITING
-        first.finished_at = None
-        first.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
-        try:
-            with transaction.atomic():
-                first.save(update_fields=["state", "finished_at", "position"])
-            break
-        except IntegrityError:
-            if last_try:
-                raise
-    first.image = item.image
-    return first
-
-
-def _update_item_after_answer(
-    item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
-) -> None:
-    """Update the item after an answer.
-
-    It is then done, at the end of the queue (after a skip), or still waiting for the next decision. An item
-    that waited for this reviewer only waits for everybody. `given` are the label decisions about
-    the image.
-    """
-    if item.assigned_to_id == user.pk:
-        item.assigned_to = None
-        item.save(update_fields=["assigned_to"])
-    if kind == Kind.SKIP:
-        last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
-        item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
-        item.save(update_fields=["position"])
-        return
-    if kind in LABEL_KINDS:
-        answers = [d for d in standing(given) if d.item_id == item.pk and not is_ruling(d)]
-        decisions = first_by_reviewer(answers)
-        on_time = sum(not d.late for d in decisions)
-        held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
-        # A late decision completes the item only if no other reviewer has an active lease on it.
-        if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
-            return
-    item.state = QueueItem.State.DONE
-    item.finished_at = now
-    run_prepared(
-        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = %s",
-        [QueueItem.State.DONE.value, now, item.pk],
-    ).close()
+def unknown_lease() -> ReviewError:
+    """Return the error for a lease that does not exist, or is of another reviewer or item."""
+    return NotFoundForReviewerError(
+        "unknown_lease",
+        _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
+    )
 
 
 def record_decision(decision: Decision, item: QueueItem | None) -> None:
@@ -352,10 +263,17 @@ def record_decision(decision: Decision, item: QueueItem | None) -> None:
         actor=decision.user,
         dataset=decision.dataset,
         target=decision,
-        data={"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
+        data=facts_of(decision),
+    )
+
+
+def facts_of(decision: Decision) -> dict[str, Any]:
+    """Return the data of a decision's event."""
+    return (
+        {"kind": str(decision.kind), "image": decision.image.sha256, "label": decision.label_id}
         | ({"reason": str(decision.reason)} if decision.reason else {})
         | ({"late": True} if decision.late else {})
-        | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {}),
+        | ({"supersedes": decision.supersedes_id} if decision.supersedes_id else {})
     )
 
 
@@ -365,7 +283,7 @@ def request_follow_up_work(dataset: Dataset, user: User, decision: Decision) -> 
 
 
 def _request_follow_up(dataset: Dataset, user: User, decision: Decision) -> None:
-    decision.waiting = waiting_count(dataset)
+    decision.waiting = waiting_count(dataset, user)
     request_due_work(dataset, decision.waiting, user)
     if decision.item is not None:
         run_answer_hook(decision.item, user)

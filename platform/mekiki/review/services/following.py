@@ -21,7 +21,7 @@ def next_or_reason(*, dataset: Dataset, user: User, count: int) -> tuple[list[Le
     leased = next_items(dataset=dataset, user=user, count=count)
     if leased:
         return leased, None
-    request_refill(dataset=dataset, waiting=waiting_count(dataset))
+    request_refill(dataset=dataset, waiting=waiting_count(dataset, user))
     return [], empty_queue_reason(dataset, user)
 
 

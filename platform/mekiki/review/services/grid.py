@@ -1,21 +1,26 @@
 """Grid review: pages of images with the same predicted label, answered and undone as a whole."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID, uuid5
 
 from django.db import connection, transaction
+from django.db.models import Q
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
-from mekiki.review.errors import InvalidAnswerError, ReviewError
+from mekiki.learning.models import Head
+from mekiki.review.errors import ReviewError
 from mekiki.review.grid import WaitingLabel, champion_of_grid, distances_from_mean, items_by_label
-from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.models import BLIND_STREAMS, TEST_STREAMS, Decision, Lease, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer, request_follow_up_work
+from mekiki.review.services.decisions import MIN_DISPLAY_MS
+from mekiki.review.services.known_answers import lock_known_answers, shuffled, stage
 from mekiki.review.services.leases import (
     FREE,
     LeasedItem,
@@ -47,12 +52,14 @@ class GridPage:
 
 @dataclass(frozen=True)
 class TileAnswer:
-    """A reviewer's answer about one image of a page. `kind` and `label` as in the service `answer`."""
+    """A reviewer's answer about one image of a page. The fields are as in the service `answer`."""
 
     item: int
     lease: int
     kind: str
     label: int | None = None
+    reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,28 +111,52 @@ def next_page(*, dataset: Dataset, user: User, label_id: int | None = None, coun
         items = by_label[label.label, label.name]
         tiles = _lease(dataset, user, now, label.label, items, held, count)
         if tiles:
-            images = [tile.item.image_id for tile in tiles]
-            distance = distances_from_mean(head, images, list(items.values()))
-            tiles.sort(key=lambda tile: (-distance.get(tile.item.image_id, -1.0), tile.item.pk))
+            tiles, known = _in_order(head, tiles, items)
+            # The number of images must not tell that some of them have known labels.
+            shown = replace(label, waiting=label.waiting + known)
             on_page = {tile.item.pk for tile in tiles}
             rest = [image for item, image in items.items() if item in open_ids - on_page][:count]
-            return GridPage(label, tiles, labels, list(Image.objects.filter(pk__in=rest).only("sha256")))
+            ahead = list(Image.objects.filter(pk__in=rest).only("sha256"))
+            return GridPage(shown, tiles, [shown if one == label else one for one in labels], ahead)
     return GridPage(None, [], labels)
+
+
+def _in_order(head: Head, tiles: list[LeasedItem], items: dict[int, int]) -> tuple[list[LeasedItem], int]:
+    """Return the tiles with the least typical first and known answers at random places, and their number.
+
+    The place of a known answer is the same after a reload, and follows from a secret.
+    """
+    normal = [tile for tile in tiles if tile.item.stream not in TEST_STREAMS]
+    distance = distances_from_mean(head, [tile.item.image_id for tile in normal], list(items.values()))
+    ordered = sorted(normal, key=lambda tile: (-distance.get(tile.item.image_id, -1.0), tile.item.pk))
+    known = [tile for tile in tiles if tile.item.stream in TEST_STREAMS]
+    for tile in known:
+        secret = salted_hmac("mekiki.grid", str(tile.item.pk), algorithm="sha256").digest()
+        ordered.insert(int.from_bytes(secret[:8]) % (len(ordered) + 1), tile)
+    return ordered, len(known)
 
 
 def _held(
     dataset: Dataset, user: User, now: datetime, by_label: dict[tuple[int, str], dict[int, int]]
 ) -> dict[int, Lease]:
-    """Return item id → active lease of the reviewer, if it was made for the label of the item."""
+    """Return item id → active lease of the reviewer, if it was made for a page of the grid.
+
+    Leases on known answers are among them. Their page is the label that they show.
+    """
     label_of = {item: label for (label, _name), items in by_label.items() for item in items}
     leases = Lease.objects.filter(
-        user=user, ended_at__isnull=True, expires_at__gt=now, item__in=list(label_of), item__dataset=dataset
+        Q(item__in=list(label_of)) | Q(item__stream=Stream.GOLD, item__state=QueueItem.State.WAITING),
+        user=user,
+        ended_at__isnull=True,
+        expires_at__gt=now,
+        item__dataset=dataset,
     )
     rows = leases.select_related("item__image").order_by("item__position", "item_id")
     return {
         lease.item_id: lease
         for lease in rows
-        if lease.shown.get("label") == label_of[lease.item_id] and not lease.shown.get("blind")
+        if not lease.shown.get("blind")
+        and lease.shown.get("label") == label_of.get(lease.item_id, lease.shown["label"])
     }
 
 
@@ -149,27 +180,35 @@ def _lease(
     held: dict[int, Lease],
     count: int,
 ) -> list[LeasedItem]:
-    """Return up to `count` items of a label with leases of the reviewer."""
-    tiles = [LeasedItem(held[item].item, held[item]) for item in items if item in held][:count]
+    """Return up to `count` items of a label with leases of the reviewer, with known answers among them."""
+    mine = [pk for pk in items if pk in held]
+    mine += [pk for pk, lease in held.items() if pk not in items and lease.shown.get("label") == label]
+    tiles = [LeasedItem(held[item].item, held[item]) for item in mine][:count]
     if tiles:
         until = now + lease_time()
         Lease.objects.filter(pk__in=[tile.lease.pk for tile in tiles]).update(expires_at=until)
         for tile in tiles:
             tile.lease.expires_at = until
+    known = [] if tiles else lock_known_answers(dataset, user, now, label, count)
     excluded = set(held)
     # As in `next_items`: query again without the candidates that another transaction has taken.
-    while len(tiles) < count:
+    while len(tiles) + len(known) < count:
         values = {**values_of_free(dataset, user, now, excluded), "allowed": list(items)}
-        rows = lock_free_items(FREE + _ALLOWED, values, count - len(tiles))
+        rows = lock_free_items(FREE + _ALLOWED, values, count - len(tiles) - len(known))
         candidates = [item for item in rows if item.stream not in BLIND_STREAMS]
         if not candidates:
             break
-        taken = lease_items(dataset=dataset, user=user, items=candidates, now=now)
+        # In random order, so that the id of a lease does not tell a known answer.
+        mixed = shuffled([*candidates, *known])
+        taken = lease_items(
+            dataset=dataset, user=user, items=mixed, now=now, change=partial(stage, label=label)
+        )
         # The head may have been replaced meanwhile. An image with another prediction is not shown.
         others = [tile for tile in taken if tile.blind or tile.lease.shown.get("label") != label]
         Lease.objects.filter(pk__in=[tile.lease.pk for tile in others]).update(ended_at=now)
         tiles += [tile for tile in taken if tile not in others]
-        excluded |= {item.pk for item in candidates}
+        excluded |= {item.pk for item in mixed}
+        known = []
     return tiles
 
 
@@ -178,119 +217,18 @@ def needed_ms(dataset: Dataset, tiles: int) -> int:
     return max(MIN_DISPLAY_MS, tiles * dataset.grid_image_ms)
 
 
-@transaction.atomic
-def answer_page(
-    *, dataset: Dataset, user: User, page: UUID, tiles: list[TileAnswer], milliseconds: int
-) -> list[TileResult]:
-    """Record the answers about all images of a page, each as its own decision, and return their results.
-
-    An answer is late or refused for one image exactly as by `answer`. The other answers are recorded. A page
-    that is sent again returns the decisions of the first time. An image that was refused then stays refused.
-
-    page: the sender's id of the page. milliseconds: how long the images were on the screen.
-
-    Raises PermissionDenied if the user is not a reviewer. Raises InvalidAnswerError if the page has no image,
-    too many images or an image twice, or if it was on the screen for less than `needed_ms`. Nothing is
-    recorded then.
-    """
-    require_role(user, dataset, Role.REVIEWER)
-    _check_tiles(tiles)
-    lock_reviewer(user.pk)
-    keys = {tile.item: uuid5(page, str(tile.item)) for tile in tiles}
-    before = {
-        decision.item_id: decision
-        for decision in Decision.objects.filter(dataset=dataset, user=user, client_key__in=keys.values())
-    }
-    if before:
-        for decision in before.values():
-            decision.duplicate = True
-        return [
-            TileResult(tile.item, d, None if d else _sent_before())
-            for tile in tiles
-            for d in [before.get(tile.item)]
-        ]
-    needed = needed_ms(dataset, len(tiles))
-    if milliseconds < needed:
-        raise InvalidAnswerError(
-            "not_seen",
-            _(
-                "The page was on the screen for %(n)d ms; its images need %(needed)d ms. Nothing was "
-                "recorded; look at the images, then confirm again."
-            )
-            % {"n": milliseconds, "needed": needed},
-        )
-    _lock_images(dataset, [tile.item for tile in tiles])
-    blind = set(QueueItem.objects.filter(pk__in=keys, stream__in=BLIND_STREAMS).values_list("pk", flat=True))
-    grid = {"page": str(page), "tiles": len(tiles)}
-    results = []
-    for tile in tiles:
-        try:
-            if tile.item in blind:
-                raise _blind()
-            decision = answer(
-                dataset=dataset,
-                user=user,
-                item_id=tile.item,
-                lease_id=tile.lease,
-                kind=tile.kind,
-                label=tile.label,
-                client_key=keys[tile.item],
-                milliseconds=milliseconds,
-                grid=grid,
-            )
-        except ReviewError as error:
-            results.append(TileResult(tile.item, None, error))
-        else:
-            results.append(TileResult(tile.item, decision))
-    recorded = [result.decision for result in results if result.decision is not None]
-    if recorded:
-        request_follow_up_work(dataset, user, recorded[-1])
-    return results
-
-
-def _check_tiles(tiles: list[TileAnswer]) -> None:
-    if not 1 <= len(tiles) <= MAX_TILES:
-        raise InvalidAnswerError(
-            "tile_count",
-            _("A page has 1 to %(most)d images. Nothing was recorded; send fewer images.")
-            % {"most": MAX_TILES},
-        )
-    if len({tile.item for tile in tiles}) < len(tiles):
-        raise InvalidAnswerError(
-            "repeated_tile",
-            _("The page has an image twice. Nothing was recorded; send each image once."),
-        )
-
-
-def _blind() -> ReviewError:
-    return ReviewError(
-        "blind",
-        _(
-            "This image must be judged without seeing a prediction. Nothing was recorded for it; judge it "
-            "in the review station."
-        ),
-    )
-
-
-def _sent_before() -> ReviewError:
-    return ReviewError(
-        "page_sent",
-        _(
-            "This page was recorded before without this image. Nothing was recorded for it now; it is "
-            "shown again on a later page."
-        ),
-    )
-
-
-def _lock_images(dataset: Dataset, items: list[int]) -> None:
-    """Lock the images of the items, then all their items, each in one order.
+def lock_images(dataset: Dataset, items: list[int]) -> dict[int, QueueItem]:
+    """Lock the images of the items, then all their items, each in one order, and return the items by id.
 
     Two pages that share images can then not wait for each other.
     """
     images = Image.objects.filter(dataset=dataset, queue_items__in=items).order_by("pk")
-    ids = list(images.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
-    rows = QueueItem.objects.filter(image__in=ids).order_by("pk")
-    list(rows.select_for_update(no_key=True).values_list("pk", flat=True))
+    by_id = {image.pk: image for image in images.select_for_update(of=("self",), no_key=True)}
+    rows = QueueItem.objects.filter(image__in=list(by_id)).order_by("pk").select_for_update(no_key=True)
+    locked = {item.pk: item for item in rows}
+    for item in locked.values():
+        item.image = by_id[item.image_id]
+    return {pk: locked[pk] for pk in items if pk in locked}
 
 
 @transaction.atomic
@@ -321,7 +259,7 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
     # The reviewer's lock was held while the page was recorded, so its decisions follow each other.
     rows = active_decisions(user=user, dataset=dataset).filter(pk__lte=last.pk).order_by("-pk")[:MAX_TILES]
     targets = [row for row in rows if (row.shown.get("grid") or {}).get("page") == page]
-    _lock_images(dataset, [target.item_id for target in targets if target.item_id])
+    lock_images(dataset, [target.item_id for target in targets if target.item_id])
     undos: list[Decision] = []
     for target in targets:
         key = uuid5(client_key, str(target.pk)) if undos else client_key

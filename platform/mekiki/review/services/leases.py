@@ -1,5 +1,6 @@
 """Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -143,14 +144,16 @@ WHERE q.dataset_id = %(dataset)s AND q.state = 'waiting' AND q.id <> ALL(%(exclu
     AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
   ) END
 """
-# An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends.
-_FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s")
+# An item that was sent to a reviewer waits for this reviewer only, until the reviewer's membership ends. An
+# item of a test stream is for its reviewer alone, and comes at its place in the queue like any other.
+_FREE_SENT = _SELECT_FREE.format(whose="q.assigned_to_id = %(user)s AND q.stream NOT IN ('gold', 'repeat')")
 FREE = _SELECT_FREE.format(
-    whose="""(q.assigned_to_id IS NULL OR q.assigned_to_id = %(user)s OR NOT EXISTS (
+    whose="""(q.assigned_to_id = %(user)s OR q.stream NOT IN ('gold', 'repeat')
+  AND (q.assigned_to_id IS NULL OR NOT EXISTS (
     SELECT FROM accounts_membership m JOIN accounts_user u ON u.id = m.user_id
     WHERE m.user_id = q.assigned_to_id AND m.dataset_id = q.dataset_id
     AND m.role IN ('reviewer', 'admin') AND u.is_active
-  ))"""
+  )))"""
 )
 
 
@@ -190,8 +193,17 @@ def lock_free_items(free: str, values: dict[str, Any], count: int) -> list[Queue
     return ITEMS.all(ids=ids) if ids else []
 
 
-def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: datetime) -> list[LeasedItem]:
+def lease_items(
+    *,
+    dataset: Dataset,
+    user: User,
+    items: list[QueueItem],
+    now: datetime,
+    change: Callable[[list[Lease]], None] | None = None,
+) -> list[LeasedItem]:
     """Create leases for the items that still have a free slot. The caller must hold their row locks.
+
+    `change` can change the new leases before they are stored.
 
     The locks were taken after the snapshot of the caller's query. So the leases and answers of other
     reviewers are read again here, in a new snapshot under the locks.
@@ -228,6 +240,8 @@ def lease_items(*, dataset: Dataset, user: User, items: list[QueueItem], now: da
     shown = shown_of_items(dataset=dataset, items=[lease.item for lease in new])
     for lease in new:
         lease.shown = shown[lease.item_id]
+    if change is not None:
+        change(new)
     insert_all(new)
     return [LeasedItem(lease.item, lease) for lease in new]
 

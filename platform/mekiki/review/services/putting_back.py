@@ -11,7 +11,8 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
-from mekiki.review.services.decisions import move_to_front, record_decision
+from mekiki.review.services.decisions import record_decision
+from mekiki.review.services.items import move_to_front
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.resolving import lock_decision, refuse_answered
 from mekiki.review.unresolved import unresolved_decisions

@@ -1,12 +1,12 @@
 """Compiled queries of the acts that each reviewer repeats: the next images, and an answer."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
 
 # The kinds of answers with a label, and all kinds that give an image a label.
 LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
@@ -77,10 +77,29 @@ def _label(label: Parameter, dataset: Parameter) -> QuerySet[Label]:
     return Label.objects.filter(pk=label, dataset=dataset)
 
 
+def _label_decisions_of(images: Parameter) -> QuerySet[Decision]:
+    """Return what `_label_decisions` returns, of several images."""
+    return _label_decisions_where(IsIn("image_id", images))
+
+
 def _label_decisions(image: Parameter) -> QuerySet[Decision]:
-    """Return all answers and rulings that gave an image a label, also undone ones, oldest first."""
-    rows = Decision.objects.filter(image=image, kind__in=LABELLING_KINDS)
+    """Return all answers and rulings that gave an image a label, also undone ones, oldest first.
+
+    Answers that measure a reviewer are left out, because they give no label.
+    """
+    return _label_decisions_where(Q(image=image))
+
+
+def _label_decisions_where(condition: Q | IsIn) -> QuerySet[Decision]:
+    rows = Decision.objects.filter(
+        condition, Q(item__isnull=True) | ~Q(item__stream__in=TEST_STREAMS), kind__in=LABELLING_KINDS
+    )
     return rows.select_related("item", "label", "superseded_by").order_by("id")
+
+
+def _confirmed_labels(images: Parameter) -> QuerySet[ConfirmedLabel]:
+    rows = ConfirmedLabel.objects.filter(IsIn("image_id", images)).order_by("image_id")
+    return rows.select_for_update(no_key=True)
 
 
 def _confirmed_label(image: Parameter) -> QuerySet[ConfirmedLabel]:
@@ -99,4 +118,6 @@ ITEM = CompiledQuery(_item)
 LEASE = CompiledQuery(_lease)
 LABEL = CompiledQuery(_label)
 LABEL_DECISIONS = CompiledQuery(_label_decisions)
+LABEL_DECISIONS_OF = CompiledQuery(_label_decisions_of)
 CONFIRMED_LABEL = CompiledQuery(_confirmed_label)
+CONFIRMED_LABELS = CompiledQuery(_confirmed_labels)

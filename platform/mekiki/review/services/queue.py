@@ -15,16 +15,17 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head, Prediction, TrainingRun
 from mekiki.learning.selectors import has_champion
-from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.overlap import overlap_rules
 from mekiki.review.selectors import active_decisions, audits_under_archived_labels
 from mekiki.review.services.locks import lock_training_request
+from mekiki.review.services.mixing import TESTS_KEPT, draw_tests
 from mekiki.review.services.queries import LABEL_KINDS
 
 logger = logging.getLogger(__name__)
 
 # Streams that may contain images with a label.
-REVIEW_LABELLED_STREAMS = (Stream.GOLD, Stream.RECHECK)
+REVIEW_LABELLED_STREAMS = (Stream.RECHECK,)
 # Minimum time between refills. A queue without further images must not start a job for each answer.
 REFILL_INTERVAL = timedelta(seconds=10)
 # A failed refill is tried again after this time even without changes, because memory or disk space may be
@@ -50,7 +51,8 @@ def fill_queue(
     leased, or if a certificate drew it. Images of other datasets, images that still wait, and images with an
     active label are skipped. An image with an active label is not skipped if its stream is in
     REVIEW_LABELLED_STREAMS, if its audit label is archived, or if the audit draws an image that was judged
-    for a certificate only. Raises ValueError if the lengths differ.
+    for a certificate only. Gold images and hidden repeats are mixed in by the shares of the dataset. Raises
+    ValueError if the lengths differ.
     """
     if not len(image_ids) == len(streams) == len(propensities):
         raise ValueError("image_ids, streams and propensities must have the same length")
@@ -72,8 +74,13 @@ def fill_queue(
     # Otherwise a reviewer could answer only easy audit images and release the others, which would then be
     # drawn again.
     ever_leased = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)
+    is_test = Q(stream__in=TEST_STREAMS)
+    # For the same reason, a test that its reviewer has seen stays for some time.
+    seen_test = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), created_at__gt=now - TESTS_KEPT)
     replaceable = waiting.filter(
-        ~Exists(live), ~Exists(decided), ~put_back, ~asked_again, ~ever_leased, assigned_to=None
+        Q(~is_test, ~Exists(decided), ~put_back, ~asked_again, ~ever_leased, assigned_to=None)
+        | Q(is_test, ~seen_test),
+        ~Exists(live),
     ).exclude(stream=Stream.CERTIFY)
     withdrawn = replaceable.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
     chosen: dict[int, tuple[Stream, float]] = {}
@@ -113,14 +120,17 @@ def fill_queue(
             or (stream == Stream.AUDIT and image_id in certified)
         )
     ]
+    tests = draw_tests(dataset=dataset, head=head, normal=items)
+    # In the order of their positions, so that the id of an item does not tell whether it is a test.
+    rows = sorted([*items, *tests], key=lambda item: item.position)
     # An undo can put an image into the queue at the same time. Then no second item is created.
-    QueueItem.objects.bulk_create(items, batch_size=1000, ignore_conflicts=True)
-    if items or withdrawn:
+    QueueItem.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True)
+    if rows or withdrawn:
         record(
             kind="queue.filled",
             dataset=dataset,
             target=head,
-            data={"added": len(items), "withdrawn": withdrawn},
+            data={"added": len(rows), "withdrawn": withdrawn},
         )
     return len(items)
 

@@ -12,7 +12,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.models import Decision, Lease, QueueItem
+from mekiki.review.measures import without_tests
+from mekiki.review.models import TEST_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import (
     effective_decisions,
@@ -20,13 +21,8 @@ from mekiki.review.services.confirmed import (
     update_confirmed_label,
 )
 from mekiki.review.services.correcting import create_finished_item, overlap_of_answer
-from mekiki.review.services.decisions import (
-    active_label,
-    lock_item,
-    move_to_front,
-    record_decision,
-    request_follow_up_work,
-)
+from mekiki.review.services.decisions import active_label, record_decision, request_follow_up_work
+from mekiki.review.services.items import lock_item, move_to_front
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.unresolved import KINDS, reviewers_of, unresolved_decisions
@@ -39,9 +35,8 @@ def lock_decision(dataset: Dataset, decision_id: int) -> tuple[Decision, QueueIt
 
     Raises NotFoundForReviewerError if the dataset has no such skip or flag.
     """
-    decision = Decision.objects.filter(
-        dataset=dataset, pk=decision_id, kind__in=KINDS, item__isnull=False
-    ).first()
+    rows = Decision.objects.filter(dataset=dataset, pk=decision_id, kind__in=KINDS, item__isnull=False)
+    decision = without_tests(rows).first()
     if decision is None or decision.item_id is None:
         raise NotFoundForReviewerError(
             "unknown_decision", _("There is no such skipped or flagged image in this dataset.")
@@ -206,6 +201,7 @@ def set_aside(*, dataset: Dataset, user: User, decision_id: int) -> QueueItem:
     if item.state == _State.SET_ASIDE:
         raise ReviewError("already_set_aside", _("The image is already set aside. Nothing was changed."))
     waiting = QueueItem.objects.filter(image=item.image, state=_State.WAITING).select_for_update(no_key=True)
+    waiting = waiting.exclude(stream__in=TEST_STREAMS)
     image, item = item.image, waiting.first() or item
     item.image = image
     item.state = _State.SET_ASIDE

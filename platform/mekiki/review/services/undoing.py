@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Q
+from django.db import IntegrityError, transaction
+from django.db.models import Min, Q
 from django.utils.translation import gettext as _
 
 from mekiki.accounts.access import require_role
@@ -12,16 +12,11 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.hooks import run_answer_hook
-from mekiki.review.models import Decision, QueueItem
+from mekiki.review.models import TEST_STREAMS, Decision, GoldImage, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
-from mekiki.review.services.decisions import (
-    is_flagged,
-    is_ruled,
-    lock_item,
-    move_to_front,
-    record_decision,
-)
+from mekiki.review.services.decisions import is_flagged, is_ruled, record_decision
+from mekiki.review.services.items import lock_item, move_to_front
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.unresolved import KINDS
@@ -104,7 +99,9 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
         client_key=client_key,
     )
     update_confirmed_label(dataset=dataset, image=target.image)
-    if item is not None:
+    if item is not None and item.stream in TEST_STREAMS:
+        _requeue_test(dataset, user, item, target)
+    elif item is not None:
         _requeue_and_lease(dataset, user, item, of_ruling=target.kind == Decision.Kind.RULE)
     record_decision(decision, item)
     if item is not None:
@@ -118,6 +115,28 @@ def _admin_has_acted(target: Decision) -> bool:
     items = QueueItem.objects.filter(image=target.image_id)
     sent = Q(state=QueueItem.State.WAITING, assigned_to__isnull=False)
     return items.filter(sent | Q(state=QueueItem.State.SET_ASIDE)).exists()
+
+
+def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:
+    """Lease an item of a test stream to its reviewer again, with what the screen showed before.
+
+    So an undo looks the same for every item. Nothing is leased if the image waits under another item by now,
+    or if an admin has ended the gold image.
+    """
+    ended = GoldImage.objects.filter(pk=item.gold_id or 0, ended_at__isnull=False)
+    if item.assigned_to_id != user.pk or (item.gold_id and ended.exists()):
+        return
+    first = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    item.position = (first.aggregate(first=Min("position"))["first"] or 0.0) - 1
+    item.state, item.finished_at = QueueItem.State.WAITING, None
+    try:
+        with transaction.atomic():
+            item.save(update_fields=["state", "finished_at", "position"])
+    except IntegrityError:
+        return
+    shown = {key: value for key, value in target.shown.items() if key not in ("grid", "view")}
+    for leased in lease_items(dataset=dataset, user=user, items=[item], now=clock.now()):
+        Lease.objects.filter(pk=leased.lease.pk).update(shown=shown)
 
 
 def _requeue_and_lease(

@@ -22,8 +22,9 @@ from mekiki.review import blinding, services
 from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, QueueItem, Stream
 from mekiki.review.references import references_of
+from mekiki.review.services.gold import known_sources
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
 
@@ -42,7 +43,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
     blinding.set_shown_attributes(dataset, [picture])
     is_visible = not picture.hidden
     confirmed = ConfirmedLabel.objects.filter(image=picture).select_related(
-        "label", "audit_label", "decision__user"
+        "label", "audit_label", "decision__user", "decision__item"
     )
     current = confirmed.first() if is_visible else None
     prediction = _prediction(head, picture) if is_visible else None
@@ -76,8 +77,26 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "may_refer": is_visible and includes_role(dataset.role, Role.ADMIN),
         "active_labels": labels,
         "references": references_of(picture) if is_visible else [],
+        **(_gold_context(picture, current) if includes_role(dataset.role, Role.ADMIN) else {}),
     }
     return render(request, "web/image.html", context, status=status)
+
+
+def _gold_context(picture: Image, current: ConfirmedLabel | None) -> dict[str, object]:
+    """Return what the page says about the image as a gold image. Only for admins.
+
+    An audited image is not offered, and neither is an image that is hidden now.
+    """
+    gold = GoldImage.objects.filter(image=picture, ended_at__isnull=True).select_related(
+        "label", "created_by"
+    )
+    audited = current is not None and current.stream == Stream.AUDIT and not current.in_training
+    may_mark = current is not None and not audited and current.label.archived_at is None
+    return {
+        "gold": None if picture.hidden else gold.first(),
+        "may_mark_gold": may_mark,
+        "is_known": may_mark and current is not None and bool(known_sources([current])),
+    }
 
 
 def _prediction(head: Head | None, picture: Image) -> Prediction | None:

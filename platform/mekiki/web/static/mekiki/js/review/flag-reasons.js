@@ -14,6 +14,11 @@ export class FlagReasons {
     return this.radios.find(radio => radio.checked)?.value ?? "";
   }
 
+  /** The name of the chosen reason, "" for none. */
+  get name() {
+    return this.radios.find(radio => radio.checked)?.dataset.name ?? "";
+  }
+
   clear() {
     for (const radio of this.radios) radio.checked = false;
   }

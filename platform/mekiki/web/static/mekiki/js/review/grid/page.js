@@ -2,6 +2,7 @@
 
 import { post } from "../../http.js";
 import { drawEmpty } from "../empty.js";
+import { FlagDialog } from "../flag.js";
 import { keysOn, setKeysOn } from "../keys.js";
 import { load, say } from "../texts.js";
 import { Choices } from "./choices.js";
@@ -38,8 +39,13 @@ const looking = new Looking({
 });
 const tiles = new Tiles(part("tiles"), { open, settled });
 const menu = new Menu(document.querySelector("[data-grid-menu]"), labels, {
-  choose: setMark,
+  choose: (tile, kind, chosen) => (kind === "flag" ? flag(tile) : setMark(tile, kind, chosen)),
   closed: () => tiles.focus(),
+});
+const flagDialog = new FlagDialog(document.querySelector("[data-flag-dialog]"), {
+  closed: () => tiles.focus(),
+  cancelled() {},
+  send: (tile, note, reason) => setMark(tile, "flag", null, { reason, note, name: flagDialog.reasons.name }),
 });
 const choices = new Choices(root, root.dataset.store, {
   another: () => leave().then(() => next()),
@@ -110,6 +116,7 @@ async function next(wanted = choices.wanted, first = "") {
   if (unsent.body) return;
   const turn = ++turns;
   busy = true;
+  performance.mark("grid-asked");
   clear();
   part("loading").hidden = false;
   try {
@@ -172,7 +179,9 @@ function settled() {
   if (!tiles.all.every(tile => tile.settled)) return;
   for (const url of ahead.splice(0)) new Image().src = url;
   requestAnimationFrame(() => {
-    if (performance.getEntriesByName("grid-data").length) performance.measure("grid-painted", "grid-data");
+    if (!performance.getEntriesByName("grid-data").length) return;
+    performance.measure("grid-painted", "grid-data");
+    performance.measure("grid-page", "grid-asked");
   });
 }
 
@@ -197,12 +206,20 @@ function open(tile) {
   if (tile && !busy && !unsent.body) menu.open(tile);
 }
 
-/** kind: correct, skip, flag or none. The predicted label is no mark: the image is confirmed with the rest. */
-function setMark(tile, kind, chosen = null) {
+function flag(tile) {
+  if (tile && !busy && !unsent.body) flagDialog.open(tile);
+}
+
+/**
+ * kind: correct, skip, flag or none. The predicted label is no mark: the image is confirmed with the rest.
+ * A flag has a reason with its name, and a note. All may be empty.
+ */
+function setMark(tile, kind, chosen = null, { reason = "", note = "", name = "" } = {}) {
   if (!tile || busy || unsent.body) return;
   const same = kind === "none" || (kind === "correct" && chosen.id === tile.item.prediction.label);
-  const text = kind === "correct" ? chosen?.name : say(`grid_mark_${kind}`);
-  tiles.mark(tile, same ? null : { kind, label: chosen?.id ?? null, text });
+  const word = kind === "correct" ? chosen?.name : say(`grid_mark_${kind}`);
+  const text = name ? `${word}: ${name}` : word;
+  tiles.mark(tile, same ? null : { kind, label: chosen?.id ?? null, text, reason, note });
   const n = tiles.number(tile);
   announce(tile.mark ? say("grid_marked", { n, mark: tile.mark.text }) : say("grid_unmarked", { n }));
   showButton();
@@ -232,6 +249,8 @@ function confirm() {
       lease: item.lease,
       kind: mark?.kind ?? "confirm",
       label: mark ? mark.label : item.prediction.label,
+      reason: mark?.reason ?? "",
+      note: mark?.note ?? "",
     })),
   });
 }
@@ -296,7 +315,7 @@ const acts = {
   help: () => help.showModal(),
   open: () => open(tiles.current),
   skip: () => setMark(tiles.current, "skip"),
-  flag: () => setMark(tiles.current, "flag"),
+  flag: () => flag(tiles.current),
   clear: () => setMark(tiles.current, "none"),
 };
 
@@ -321,4 +340,7 @@ window.addEventListener("pageshow", event => event.persisted && next());
 
 showSize();
 if (unsent.body) unsent.run();
-else next({ label: null, count: choices.wanted.count });
+else {
+  // No thumbnail could be loaded in advance, so they come with the page.
+  next({ label: null, count: choices.wanted.count, inline: choices.size.value !== "large" });
+}

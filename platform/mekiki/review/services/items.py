@@ -1,0 +1,157 @@
+"""State of queue items after an answer, and their locks."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max, Min
+from django.utils.translation import gettext as _
+
+from mekiki.accounts.models import User
+from mekiki.config import clock
+from mekiki.config.compiled import run_prepared
+from mekiki.datasets.models import Dataset
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
+from mekiki.review.models import (
+    OVERLAP_STREAMS,
+    TEST_STREAMS,
+    Decision,
+    Lease,
+    QueueItem,
+    Stream,
+)
+from mekiki.review.overlap import least_overlap
+from mekiki.review.services.confirmed import (
+    first_by_reviewer,
+    has_audit_label,
+    is_ruling,
+    standing,
+)
+from mekiki.review.services.queries import (
+    IMAGE_OF_ITEM,
+    ITEM,
+    LABEL_KINDS,
+)
+
+Kind = Decision.Kind
+
+
+def unknown_item() -> ReviewError:
+    """Return the error for an item that does not exist in the dataset."""
+    return NotFoundForReviewerError("unknown_item", _("There is no such image in this queue."))
+
+
+def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
+    """Lock the image and then the item until the transaction ends, and return the item.
+
+    The image is locked first, because an image can have several items and an undo can move between them.
+    Raises NotFoundForReviewerError if the dataset does not contain the item.
+    """
+    image = IMAGE_OF_ITEM.first(item=item_id, dataset=dataset.pk)
+    item = ITEM.first(item=item_id, dataset=dataset.pk) if image is not None else None
+    if image is None or item is None:
+        raise unknown_item()
+    item.image = image
+    return item
+
+
+def move_to_front(item: QueueItem) -> QueueItem:
+    """Put an image first in the queue and return its waiting item.
+
+    This is the given item, or the item under which the image already waits. If it waits to measure a
+    reviewer, that item is withdrawn, so the given item must not be of a test stream. The caller must hold the
+    image's lock. A refill does not hold it and may add an item for the image at the same time.
+    """
+    withdraw_tests(item.image_id)
+    waiting = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
+    for last_try in (False, True):
+        first = waiting.filter(image_id=item.image_id).select_for_update(no_key=True).first() or item
+        first.state = QueueItem.State.WAITING
+        first.finished_at = None
+        first.position = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - 1
+        try:
+            with transaction.atomic():
+                first.save(update_fields=["state", "finished_at", "position"])
+            break
+        except IntegrityError:
+            if last_try:
+                raise
+    first.image = item.image
+    return first
+
+
+def withdraw_tests(image_id: int) -> None:
+    """Withdraw the item under which an image waits to measure a reviewer, if there is one.
+
+    An answer that is on its way is kept as a late answer.
+    """
+    waiting = QueueItem.objects.filter(image=image_id, state=QueueItem.State.WAITING, stream__in=TEST_STREAMS)
+    waiting.update(state=QueueItem.State.WITHDRAWN, finished_at=clock.now())
+
+
+def update_item_after_answer(
+    item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
+) -> bool:
+    """Update the item after an answer, and return whether it is done. The caller then calls `complete`.
+
+    Otherwise it is at the end of the queue (after a skip), or still waits for the next decision. An item
+    that waited for this reviewer only waits for everybody. An item of a test stream is done after any answer.
+    `given` are the label decisions about the image.
+    """
+    if item.stream in TEST_STREAMS:
+        return True
+    if item.assigned_to_id == user.pk:
+        item.assigned_to = None
+        item.save(update_fields=["assigned_to"])
+    if kind == Kind.SKIP:
+        last = QueueItem.objects.filter(dataset_id=item.dataset_id, state=QueueItem.State.WAITING)
+        item.position = (last.aggregate(last=Max("position"))["last"] or 0.0) + 1
+        item.save(update_fields=["position"])
+        return False
+    if kind in LABEL_KINDS:
+        answers = [d for d in standing(given) if d.item_id == item.pk and not is_ruling(d)]
+        decisions = first_by_reviewer(answers)
+        on_time = sum(not d.late for d in decisions)
+        held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
+        # A late decision completes the item only if no other reviewer has an active lease on it.
+        if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
+            return False
+    return True
+
+
+def complete(items: list[QueueItem], now: datetime) -> None:
+    """Mark the items as done."""
+    for item in items:
+        item.state = QueueItem.State.DONE
+        item.finished_at = now
+    run_prepared(
+        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = ANY(%s)",
+        [QueueItem.State.DONE.value, now, [item.pk for item in items]],
+    ).close()
+
+
+def raise_overlap(dataset: Dataset, item: QueueItem, decision: Decision, given: list[Decision]) -> None:
+    """Raise the overlap of a waiting item to the least overlap of a label that was given as its answer.
+
+    An item whose audit was complete before the decision keeps its overlap. Otherwise answers that were given
+    after the prediction was visible could change its audit label. `given` are the label decisions about the
+    image. Those of the item get the item object, so that the change is seen with each of them.
+    """
+    for one in given:
+        if one.item_id == item.pk:
+            one.item = item
+    if decision.label is None:
+        return
+    least = least_overlap(dataset, decision.label)
+    if item.overlap >= least or item.stream not in OVERLAP_STREAMS:
+        return
+    before = [one for one in given if one.item_id == item.pk and one.pk != decision.pk]
+    if item.stream == Stream.AUDIT and has_audit_label(before):
+        return
+    item.overlap = least
+    item.save(update_fields=["overlap"])
+
+
+def is_late(item: QueueItem, lease: Lease, now: datetime) -> bool:
+    """Return whether an answer under this lease is late."""
+    waits = item.state == QueueItem.State.WAITING
+    return lease.ended_at is not None or lease.expires_at <= now or not waits

@@ -1,0 +1,56 @@
+"""Known answers on pages of the grid: gold images of another label, put among the images of a page unseen."""
+
+from datetime import datetime
+from random import SystemRandom
+
+from mekiki.accounts.models import User
+from mekiki.datasets.models import Dataset
+from mekiki.review.models import TEST_STREAMS, Lease, QueueItem
+from mekiki.review.services.leases import FREE, lock_free_items, values_of_free
+
+_random = SystemRandom()
+# A gold image that waits for this reviewer, and whose known label is not the label of the page.
+_FOREIGN = """ AND q.assigned_to_id = %(user)s AND q.stream = 'gold' AND EXISTS (
+    SELECT FROM review_goldimage g WHERE g.id = q.gold_id AND g.ended_at IS NULL AND g.label_id <> %(label)s
+  )"""
+
+
+def lock_known_answers(
+    dataset: Dataset, user: User, now: datetime, label: int, count: int
+) -> list[QueueItem]:
+    """Lock and return the gold images for a new page of `count` images, on average `gold_share` of them.
+
+    They are drawn from the gold images that wait for the reviewer anyway, so they cost no further reviews.
+    Nothing is queried if no gold image is wanted.
+    """
+    wanted = sum(_random.random() < dataset.gold_share for _ in range(count))
+    if not wanted:
+        return []
+    values = {**values_of_free(dataset, user, now, set()), "label": label}
+    return lock_free_items(FREE + _FOREIGN, values, min(wanted, count - 1))
+
+
+def shuffled(items: list[QueueItem]) -> list[QueueItem]:
+    """Return the items in random order."""
+    return _random.sample(items, len(items))
+
+
+def stage(leases: list[Lease], label: int) -> None:
+    """Let gold images show the label of the page, with the confidence of another image of the page.
+
+    A low confidence, or none, would tell them from the others. `staged` records that the head did not predict
+    this label for the image. A page without any other image stays without gold images.
+    """
+    normal = [
+        lease
+        for lease in leases
+        if lease.item.stream not in TEST_STREAMS and lease.shown.get("label") == label
+    ]
+    for lease in leases:
+        if lease.item.stream in TEST_STREAMS and normal:
+            lease.shown = {
+                **_random.choice(normal).shown,
+                "stream": str(lease.item.stream),
+                "propensity": lease.item.propensity,
+                "staged": True,
+            }

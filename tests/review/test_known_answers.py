@@ -1,0 +1,141 @@
+"""Known answers on pages of the grid: nobody can tell them, and they measure the reviewer only."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from mekiki.datasets.models import Dataset
+from mekiki.review import measures, services
+from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from mekiki.review.services import GridPage, TileAnswer, known_answers
+from tests.review.test_gold import Gold
+from tests.review.test_grid import Grid
+
+pytestmark = pytest.mark.django_db
+
+
+class Always:
+    """Random numbers that want a gold image at each of the first `wanted` draws."""
+
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
+
+    def random(self) -> float:
+        self.wanted -= 1
+        return 0.0 if self.wanted >= 0 else 1.0
+
+    def sample(self, items: list[Any], n: int) -> list[Any]:
+        return items[:n]
+
+    def choice(self, items: list[Any]) -> Any:
+        return items[0]
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """Return a grid with gold images of another label that wait for a reviewer, and the reviewer."""
+    grid = Gold(gold=4)
+    grid.page = Grid.page.__get__(grid)  # type: ignore[attr-defined]
+    grid.confirm = Grid.confirm.__get__(grid)  # type: ignore[attr-defined]
+    user = grid.present()
+    grid.fill()
+    QueueItem.objects.filter(stream="audit", state="waiting").update(state="withdrawn")
+    assert grid.tests(assigned_to=user, state="waiting").count() >= 2
+    grid.dataset = Dataset.objects.get(pk=grid.dataset.pk)
+    monkeypatch.setattr(known_answers, "_random", Always(2))
+    return grid, user
+
+
+def known(page: GridPage) -> list[Any]:
+    return [tile for tile in page.tiles if tile.item.stream == "gold"]
+
+
+def test_known_answers_look_as_the_other_images(scene: Any) -> None:
+    grid, user = scene
+    client = Client()
+    client.force_login(user)
+    address = reverse("api:review-grid-next", args=[grid.dataset.slug])
+    reply = client.post(address, {"count": 12}, content_type="application/json").json()
+    gold = set(grid.tests().values_list("pk", flat=True))
+    tests = [tile for tile in reply["tiles"] if tile["item"] in gold]
+    normal = [tile for tile in reply["tiles"] if tile["item"] not in gold]
+    assert len(tests) == 2 and len(reply["tiles"]) == 12, "they take the places of other images"
+    assert "gold" not in json.dumps(reply) and "staged" not in json.dumps(reply)
+    for tile in tests:
+        assert set(tile) == set(normal[0]) and tile["blind"] is False
+        assert tile["prediction"] in [other["prediction"] for other in normal]
+    assert reply["label"] == grid.labels[0].pk
+    assert reply["labels"][0]["waiting"] >= 12
+    again = client.post(address, {"count": 12}, content_type="application/json").json()
+    assert [tile["item"] for tile in again["tiles"]] == [tile["item"] for tile in reply["tiles"]]
+
+
+def test_answers_measure_and_set_no_label(scene: Any) -> None:
+    grid, user = scene
+    page = grid.page(user, count=12)
+    missed, found = known(page)
+    before = list(ConfirmedLabel.objects.order_by("pk").values())
+    marks = {page.tiles.index(found): TileAnswer(found.item.pk, found.lease.pk, "correct", grid.labels[1].pk)}
+    results = grid.confirm(user, page, marks)
+    assert all(result.decision for result in results)
+    assert list(ConfirmedLabel.objects.exclude(decision__user=user).order_by("pk").values()) == before
+    assert ConfirmedLabel.objects.filter(decision__user=user).count() == 10
+    decision = Decision.objects.get(item=missed.item)
+    assert decision.kind == "confirm" and decision.label == grid.labels[0]
+    assert decision.shown["staged"] is True and decision.shown["grid"]["tiles"] == 12
+    assert {(a.image, a.is_detected) for a in measures.grid_known_answers(grid.dataset, user)} == {
+        (missed.item.image_id, False),
+        (found.item.image_id, True),
+    }
+    assert measures.gold_answers(grid.dataset) == []
+    answer = measures.grid_known_answers(grid.dataset)[0]
+    assert (answer.page_label, answer.known) == (grid.labels[0].pk, grid.labels[1].pk)
+    assert grid.tests(state="done", assigned_to=user).count() == 2
+
+
+def test_undo_of_a_page_brings_the_known_answers_back_as_they_were(scene: Any) -> None:
+    grid, user = scene
+    page = grid.page(user, count=12)
+    grid.confirm(user, page)
+    undone = services.undo_page(dataset=grid.dataset, user=user, client_key=uuid.uuid4())
+    assert len(undone.undos) == 12
+    again = grid.page(user, label=0, count=12)
+    assert [tile.item for tile in again.tiles] == [tile.item for tile in page.tiles]
+    assert [tile.prediction and tile.prediction["confidence"] for tile in again.tiles] == [
+        tile.prediction["confidence"] for tile in page.tiles
+    ]
+
+
+def test_no_query_is_made_for_known_answers_when_their_share_is_zero(scene: Any) -> None:
+    grid, user = scene
+    grid.dataset.gold_share = 0
+    with CaptureQueriesContext(connection) as queries:
+        page = grid.page(user, count=12)
+    assert not known(page)
+    assert not any("goldimage" in query["sql"] for query in queries)
+
+
+def test_queries_of_a_page_and_its_answers_do_not_grow_with_its_images(scene: Any) -> None:
+    grid, user = scene
+    counts = []
+    for count in (6, 20):
+        with CaptureQueriesContext(connection) as queries:
+            page = grid.page(user, count=count)
+        shown = len(queries)
+        with CaptureQueriesContext(connection) as queries:
+            grid.confirm(user, page)
+        counts.append((shown, len(queries)))
+    assert abs(counts[0][0] - counts[1][0]) <= 2
+    assert counts[0][1] == counts[1][1] <= 30
+
+
+def test_gold_image_whose_label_is_that_of_the_page_is_not_foreign(scene: Any) -> None:
+    grid, user = scene
+    page = grid.page(user, label=1)
+    assert not known(page) or page.label.label != grid.labels[1].pk
