@@ -145,6 +145,10 @@ class Role(models.TextChoices):
     VIEWER = "viewer", _("viewer")
 
 
+# The largest value of Membership.daily_goal.
+MAX_DAILY_GOAL = 100_000
+
+
 class Membership(models.Model):
     """The role of one user in one dataset."""
 
@@ -152,12 +156,19 @@ class Membership(models.Model):
     dataset = models.ForeignKey("datasets.Dataset", on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices)
+    # How many answers an admin asks of the member for each day. Null: no goal.
+    daily_goal = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["dataset", "user"], name="one_role_per_member"),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="role_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(daily_goal__isnull=True)
+                | models.Q(daily_goal__gte=1, daily_goal__lte=MAX_DAILY_GOAL),
+                name="daily_goal_in_range",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -11,6 +11,12 @@ from mekiki.audit.triggers import append_only, fixed_columns, no_delete
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
+from mekiki.review.reviewer_models import (
+    BLOCKING_STATES,
+    Assignment,
+    Requalification,
+    RequalificationQuestion,
+)
 
 
 class Stream(models.TextChoices):
@@ -208,6 +214,12 @@ class Decision(models.Model):
             models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
             models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
             models.Index(fields=["user", "dataset", "created_at"], name="decision_of_the_day"),
+            # The measures of reviewers read the answers on images with a known answer, which are rare.
+            models.Index(
+                fields=["dataset", "user", "-id"],
+                condition=models.Q(shown__stream__in=["gold", "repeat"]),
+                name="decision_on_known",
+            ),
         ]
         triggers = append_only(dated="created_at")
 
