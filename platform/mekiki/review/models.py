@@ -11,12 +11,6 @@ from mekiki.audit.triggers import append_only, fixed_columns, no_delete
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.reviewer_models import (
-    BLOCKING_STATES,
-    Assignment,
-    Requalification,
-    RequalificationQuestion,
-)
 
 
 class Stream(models.TextChoices):

@@ -1,0 +1,155 @@
+"""Answers on images whose answer is known: gold images, and repeats of a reviewer's own images.
+
+This module is the only one that knows where known answers are stored.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from mekiki.accounts.models import User
+from mekiki.datasets.models import Dataset
+from mekiki.review.reviewer_measures.figures import Share
+
+# The newest answers that are read for one reviewer.
+MOST_KNOWN = 2000
+# The condition of the index decision_on_known, as Django writes it.
+_KNOWN = "(d.shown -> 'stream') IN ('\"gold\"', '\"repeat\"')"
+# The answers that stand. An answer can be undone for some minutes, and figures must not tell whether it was
+# right in that time.
+_STANDS = """d.kind IN ('confirm', 'correct') AND d.created_at >= %(since)s
+  AND d.created_at NOT BETWEEN %(settled)s AND %(now)s
+  AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)"""
+# The label that an image had before the answer: the newest answer of another reviewer that stands.
+_GOLD_LABEL = """SELECT c.label_id FROM review_confirmedlabel c
+  JOIN review_decision o ON o.id = c.decision_id
+  WHERE c.image_id = d.image_id AND o.user_id <> d.user_id"""
+_GOLD = f"""
+SELECT d.user_id, d.id, d.image_id, d.label_id, known.label_id, (d.shown #>> '{{grid,tiles}}') IS NOT NULL,
+  (d.shown ->> 'label')::bigint, d.created_at
+FROM review_decision d CROSS JOIN LATERAL ({_GOLD_LABEL}) AS known
+WHERE d.dataset_id = %(dataset)s AND d.user_id = ANY(%(users)s) AND {_KNOWN}
+  AND d.shown ->> 'stream' = 'gold' AND {_STANDS}
+ORDER BY d.id DESC LIMIT %(most)s
+"""  # noqa: S608 - constants only
+_REPEATS = f"""
+SELECT count(*), count(*) FILTER (WHERE before.label_id = again.label_id) FROM (
+  SELECT d.id, d.image_id, d.label_id FROM review_decision d
+  WHERE d.dataset_id = %(dataset)s AND d.user_id = ANY(%(users)s) AND {_KNOWN}
+    AND d.shown ->> 'stream' = 'repeat' AND {_STANDS}
+  ORDER BY d.id DESC LIMIT %(most)s
+) AS again CROSS JOIN LATERAL (
+  SELECT d.label_id FROM review_decision d
+  WHERE d.image_id = again.image_id AND d.user_id = ANY(%(users)s) AND d.id < again.id
+    AND d.kind IN ('confirm', 'correct')
+    AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)
+  ORDER BY d.id DESC LIMIT 1
+) AS before
+"""  # noqa: S608 - constants only
+
+
+@dataclass(frozen=True)
+class Period:
+    """The time of the answers that are measured. Answers after `settled` can still be undone."""
+
+    since: datetime
+    settled: datetime
+    now: datetime
+
+
+@dataclass(frozen=True)
+class GoldAnswer:
+    """A reviewer's answer on an image with a known label.
+
+    in_grid: it was a tile of the grid review. page_label: the label that the page was about.
+    """
+
+    user: int
+    decision: int
+    image: int
+    answer: int
+    known: int
+    in_grid: bool
+    page_label: int | None
+    at: datetime
+
+    @property
+    def right(self) -> bool:
+        return self.answer == self.known
+
+    @property
+    def is_foreign_tile(self) -> bool:
+        """Return whether the image did not belong on its page of the grid review."""
+        return self.in_grid and self.page_label is not None and self.page_label != self.known
+
+    @property
+    def found(self) -> bool:
+        """Return whether the reviewer noticed that the image did not belong on its page."""
+        return self.answer != self.page_label
+
+
+def gold_answers(dataset: Dataset, users: list[int], period: Period) -> list[GoldAnswer]:
+    """Return the newest answers of the reviewers on gold images, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GOLD, _values(dataset, users, period, MOST_KNOWN * len(users)))
+        return [GoldAnswer(*row) for row in cursor.fetchall()]
+
+
+def gold_shares(answers: list[GoldAnswer]) -> dict[int, Share]:
+    """Return user id → right answers on gold images, without tiles of the grid review.
+
+    A page of the grid review shows a prediction, so its known images are counted separately.
+    """
+    counts: dict[int, list[int]] = {}
+    for answer in answers:
+        if not answer.in_grid:
+            k_n = counts.setdefault(answer.user, [0, 0])
+            k_n[0] += answer.right
+            k_n[1] += 1
+    return {user: Share(k, n) for user, (k, n) in counts.items()}
+
+
+def repeat_share(dataset: Dataset, user: User, period: Period) -> Share:
+    """Return in how many hidden repeats the reviewer gave the same label as the time before."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REPEATS, _values(dataset, [user.pk], period, MOST_KNOWN))
+        n, k = cursor.fetchone()
+    return Share(k, n)
+
+
+def known_images(dataset: Dataset, user: User, count: int) -> list[tuple[int, int]]:
+    """Return (image id, known label id) of gold images, those first that the reviewer has not seen recently.
+
+    The known labels are active. Images that the reviewer has labelled alone have no known answer.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN_IMAGES, {"dataset": dataset.pk, "user": user.pk, "count": count})
+        return list(cursor.fetchall())
+
+
+# A hash of image and reviewer breaks ties, so that not every test begins with the same images.
+_KNOWN_IMAGES = """
+SELECT gold.image_id, c.label_id FROM (
+  SELECT DISTINCT q.image_id FROM review_queueitem q
+  WHERE q.dataset_id = %(dataset)s AND q.stream = 'gold'
+) AS gold
+JOIN review_confirmedlabel c ON c.image_id = gold.image_id
+JOIN review_decision o ON o.id = c.decision_id AND o.user_id <> %(user)s
+JOIN labeling_label l ON l.id = c.label_id AND l.archived_at IS NULL
+ORDER BY (
+  SELECT max(d.id) FROM review_decision d WHERE d.image_id = gold.image_id AND d.user_id = %(user)s
+) NULLS FIRST, hashint8extended(gold.image_id, %(user)s)
+LIMIT %(count)s
+"""
+
+
+def _values(dataset: Dataset, users: list[int], period: Period, most: int) -> dict[str, object]:
+    return {
+        "dataset": dataset.pk,
+        "users": users,
+        "since": period.since,
+        "settled": period.settled,
+        "now": period.now,
+        "most": most,
+    }
