@@ -2,10 +2,10 @@
 
 The package knows neither Django nor NumPy, so that the web process and the array libraries can use it.
 
-Sources: Wilson (1927), "Probable inference, the law of succession, and statistical inference". Newcombe (1998),
-"Interval estimation for the difference between independent proportions", method 10. Zou and Donner (2008),
-"Construction of confidence limits about effect measures", for the sum over strata. The formulas are in
-docs/explanation/evaluation.md and docs/explanation/automation-bias.md.
+Sources: Wilson (1927), "Probable inference, the law of succession, and statistical inference". Newcombe
+(1998), "Interval estimation for the difference between independent proportions", method 10. Zou and Donner
+(2008), "Construction of confidence limits about effect measures", for the sum over strata. The formulas are
+in docs/explanation/evaluation.md and docs/explanation/automation-bias.md.
 """
 
 from __future__ import annotations

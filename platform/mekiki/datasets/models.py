@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
+from mekiki.datasets.reviewer_columns import REVIEWER_CONSTRAINTS, ReviewerColumns
 
 # An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
 KEEP_ADDRESS = """
@@ -33,8 +34,6 @@ def new_seed() -> str:
 # each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
-# The largest value of Dataset.requalification_questions.
-MAX_QUESTIONS = 50
 
 
 class Acquisition(models.TextChoices):
@@ -51,7 +50,7 @@ class Acquisition(models.TextChoices):
     RANDOM = "random", _("At random")
 
 
-class Dataset(models.Model):
+class Dataset(ReviewerColumns):
     """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
@@ -77,26 +76,6 @@ class Dataset(models.Model):
         default=MIN_GRID_IMAGE_MS,
         validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
     )
-    # True while an assignment of the dataset exists (review.services.assignments). The query for the next
-    # images asks for assignments only then.
-    queue_is_divided = models.BooleanField(default=False, editable=False)
-    # A reviewer whose accuracy on gold images is below this bound, with 95 % confidence, must requalify. Null:
-    # nobody must.
-    gold_bound = models.FloatField(
-        _("least accuracy on gold images"),
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0.01), MaxValueValidator(0.99)],
-    )
-    # The bound applies from this number of answers on gold images.
-    gold_bound_answers = models.PositiveIntegerField(
-        _("answers on gold images before the bound applies"), default=20, validators=[MinValueValidator(5)]
-    )
-    requalification_questions = models.PositiveSmallIntegerField(
-        _("questions of the requalification test"),
-        default=5,
-        validators=[MinValueValidator(1), MaxValueValidator(MAX_QUESTIONS)],
-    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
     # (quota_triggers).
@@ -121,15 +100,7 @@ class Dataset(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
             ),
-            models.CheckConstraint(
-                condition=models.Q(gold_bound__isnull=True) | models.Q(gold_bound__gt=0, gold_bound__lt=1),
-                name="gold_bound_in_range",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(gold_bound_answers__gte=1)
-                & models.Q(requalification_questions__gte=1, requalification_questions__lte=MAX_QUESTIONS),
-                name="requalification_asks_questions",
-            ),
+            *REVIEWER_CONSTRAINTS,
         ]
         triggers = [
             pgtrigger.Trigger(

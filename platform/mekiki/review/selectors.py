@@ -18,6 +18,7 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.learning.selectors import has_champion
+from mekiki.review.assignments import has_item_for
 from mekiki.review.models import (
     BLIND_STREAMS,
     ConfirmedLabel,
@@ -26,6 +27,7 @@ from mekiki.review.models import (
     QueueItem,
     Stream,
 )
+from mekiki.review.requalification import blocking_requalification, test_due_text
 
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
@@ -317,6 +319,10 @@ class EmptyQueue:
 def empty_queue_reason(dataset: Dataset, user: User, now: datetime | None = None) -> EmptyQueue:
     """Return the reason why a reviewer gets no image. Lasting reasons are checked before temporary ones."""
     now = now or clock.now()
+    if blocking_requalification(dataset, user) is not None:
+        return EmptyQueue(
+            "requalification_due", test_due_text(), "requalification", _("Open guidelines and test")
+        )
     if not Image.objects.filter(dataset=dataset).exists():
         return EmptyQueue(
             "no_images", _("There are no images here yet. Add some to begin."), "import", _("Add images")
@@ -371,6 +377,8 @@ def _why_none_is_free(dataset: Dataset, user: User, now: datetime) -> EmptyQueue
     sent = Q(assigned_to__isnull=False) & ~Q(assigned_to=user)
     if not QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).exclude(sent).exists():
         return EmptyQueue("sent_to_others", _("All waiting images were sent to other reviewers by an admin."))
+    if not has_item_for(dataset, user):
+        return EmptyQueue("assigned_to_others", _("All waiting images are assigned to other reviewers only."))
     if held.exists():
         return EmptyQueue(
             "held_by_others",

@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "schema": ("label.", "prompts.", "reference_image."),
     "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
-    "people": ("member.", "user."),
+    "people": ("member.", "user.", "requalification."),
     "site": ("site.",),
     "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),

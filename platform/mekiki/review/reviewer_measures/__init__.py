@@ -11,7 +11,7 @@ from mekiki.review.reviewer_measures.known import (
     known_images,
     repeat_share,
 )
-from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of
+from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of, period_of
 from mekiki.review.reviewer_measures.team import PAGE_SIZE, Summary, summaries
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "gold_shares",
     "known_images",
     "measures_of",
+    "period_of",
     "repeat_share",
     "summaries",
 ]

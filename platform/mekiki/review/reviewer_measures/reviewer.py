@@ -36,7 +36,8 @@ WITH own AS MATERIALIZED (
   ORDER BY d.created_at DESC LIMIT %(most)s
 ),
 counts AS (
-  SELECT (created_at AT TIME ZONE %(zone)s)::date AS day, kind, stream, count(*) AS n
+  SELECT (created_at AT TIME ZONE %(zone)s)::date AS day, kind,
+    CASE WHEN created_at BETWEEN %(settled)s AND %(now)s THEN '' ELSE stream END AS stream, count(*) AS n
   FROM own GROUP BY 1, 2, 3
 ),
 shown AS (
@@ -79,6 +80,8 @@ SELECT
 class Measures:
     """The measures of one reviewer.
 
+    streams: stream → decisions. Those that can still be undone are under "", so that nobody can see at once
+    which images are blind.
     capped: there are more than MOST decisions in the period, and the newest MOST are measured.
     """
 

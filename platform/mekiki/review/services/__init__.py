@@ -1,5 +1,6 @@
 """All writes of the review: the queue, leases, answers, undos, and confirmed labels."""
 
+from mekiki.review.services.assignments import assign_part, remove_assignment
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
@@ -26,6 +27,13 @@ from mekiki.review.services.leases import (
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
+from mekiki.review.services.requalifying import (
+    answer_question,
+    begin_test,
+    check_requalification,
+    offer_test_again,
+    waive_requalification,
+)
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.undoing import undo
 
@@ -40,7 +48,11 @@ __all__ = [
     "add_reference_image",
     "answer",
     "answer_page",
+    "answer_question",
     "answer_unresolved",
+    "assign_part",
+    "begin_test",
+    "check_requalification",
     "correct_label",
     "fill_queue",
     "held_item",
@@ -49,8 +61,10 @@ __all__ = [
     "next_items",
     "next_or_reason",
     "next_page",
+    "offer_test_again",
     "release",
     "release_expired_leases",
+    "remove_assignment",
     "remove_reference_image",
     "renew",
     "request_recheck",
@@ -64,4 +78,5 @@ __all__ = [
     "undo",
     "undo_page",
     "update_confirmed_label",
+    "waive_requalification",
 ]
