@@ -81,7 +81,7 @@ def _following(
 
 def empty_out(dataset: Dataset, user: User, empty: selectors.EmptyQueue) -> dict[str, Any]:
     """Return why there is no image, with the link only for those who may use its page (EmptyOut)."""
-    may_open = includes_role(dataset.role, Role.ADMIN) or empty.url_name == "review"
+    may_open = includes_role(dataset.role, Role.ADMIN) or empty.url_name in ("review", "requalification")
     return {
         "code": empty.code,
         "text": empty.text,

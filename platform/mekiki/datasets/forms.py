@@ -13,6 +13,7 @@ from mekiki.datasets.models import (
     Dataset,
     PlatformQuota,
 )
+from mekiki.datasets.reviewer_columns import MAX_BOUND, MAX_QUESTIONS, MIN_BOUND, MIN_BOUND_ANSWERS
 
 GB = 1024**3
 
@@ -20,6 +21,8 @@ GB = 1024**3
 MOST_REVIEWERS_OF_AN_IMAGE = 9
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
+# The largest value of Dataset.gold_bound_answers in a form.
+MOST_ANSWERS_BEFORE_BOUND = 10_000
 
 
 class SettingsForm(forms.Form):
@@ -71,6 +74,24 @@ class SettingsForm(forms.Form):
             "reviewers look at the images first. With 100, a page of 24 images needs 2.4 seconds."
         ),
     )
+    gold_bound_percent = forms.FloatField(
+        label=_("Requalification: least accuracy on known images, in per cent"),
+        required=False,
+        min_value=MIN_BOUND * 100,
+        max_value=MAX_BOUND * 100,
+        help_text=_(
+            "A reviewer whose accuracy on known images is below this, with 95 per cent confidence, reads "
+            "the guidelines and answers a short test before going on. Empty: nobody must."
+        ),
+    )
+    gold_bound_answers = forms.IntegerField(
+        label=_("Requalification: answers on known images before the bound applies"),
+        min_value=MIN_BOUND_ANSWERS,
+        max_value=MOST_ANSWERS_BEFORE_BOUND,
+    )
+    requalification_questions = forms.IntegerField(
+        label=_("Requalification: images of the test"), min_value=1, max_value=MAX_QUESTIONS
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -89,6 +110,9 @@ class SettingsForm(forms.Form):
             "acquisition": dataset.acquisition,
             "overlap": dataset.overlap,
             "grid_image_ms": dataset.grid_image_ms,
+            "gold_bound_percent": None if dataset.gold_bound is None else round(dataset.gold_bound * 100, 4),
+            "gold_bound_answers": dataset.gold_bound_answers,
+            "requalification_questions": dataset.requalification_questions,
             "retrain_every": dataset.retrain_every,
         }
 
@@ -96,6 +120,8 @@ class SettingsForm(forms.Form):
         """Return the values as datasets.services.update_settings takes them."""
         values = dict(self.cleaned_data)
         values["audit_fraction"] = round(values.pop("audit_percent") / 100, 6)
+        bound = values.pop("gold_bound_percent")
+        values["gold_bound"] = None if bound is None else round(bound / 100, 6)
         return values
 
 

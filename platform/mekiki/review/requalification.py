@@ -68,6 +68,12 @@ def newest_requalifications(dataset: Dataset, users: list[int]) -> dict[int, Req
     return {row.user_id: row for row in rows.distinct("user_id")}
 
 
+def failed_tests(dataset: Dataset) -> QuerySet[Requalification]:
+    """Return the tests that were not passed and wait for an admin, with the reviewer, oldest first."""
+    rows = Requalification.objects.filter(dataset=dataset, state=Requalification.State.FAILED)
+    return rows.select_related("user").order_by("pk")
+
+
 def next_question(requalification: Requalification) -> RequalificationQuestion | None:
     """Return the first question without an answer, with its image, or None."""
     rows = requalification.questions.filter(answer__isnull=True).select_related("image")

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -58,6 +58,8 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    if services.check_requalification(dataset=dataset, user=user_of(request)) is not None:
+        return redirect("requalification", dataset.slug)
     labels = _labels_of(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
@@ -103,6 +105,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 def grid(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the grid review. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    if services.check_requalification(dataset=dataset, user=user_of(request)) is not None:
+        return redirect("requalification", dataset.slug)
     labels = _labels_of(dataset)
     return render(
         request,
