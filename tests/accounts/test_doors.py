@@ -35,6 +35,7 @@ REVIEWER = {
     "api:review-grid-answer",
     "api:review-grid-undo",
     "image-correct", "image-ask-again", "image-take-back",
+    "requalification", "requalification-begin", "requalification-answer",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
@@ -48,8 +49,13 @@ ADMIN = {
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
+    "reviewer-goal", "assignment-add", "assignment-remove", "requalification-decide",
+    "api:reviewers", "api:reviewer-requalification", "api:assignments",
+    "api:assignment",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
+# Open to members who review, each for their own page; 404 for viewers (tests/web/test_reviewers_page.py).
+OWN_PAGE = {"reviewers", "reviewer", "api:reviewer", "api:reviewer-goal"}
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required",
@@ -107,7 +113,7 @@ def names(entries: set[Any]) -> set[str]:
 
 
 def test_every_address_is_listed_with_its_lowest_role() -> None:
-    listed = names(VIEWER | REVIEWER | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
+    listed = names(VIEWER | REVIEWER | ADMIN | OWN_PAGE) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
     assert set(every_address()) == listed
 
 
@@ -181,11 +187,13 @@ BODIES = {
         "tiles": [{"item": 1, "lease": 1, "kind": "skip"}],
     },
     "api:review-grid-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a12"},
+    "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
+    "api:reviewer-requalification": {"act": "waive"},
 }
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
-    """Return the statuses of GET and POST, without "method not allowed"."""
+    """Return the statuses of GET and POST, or of DELETE if neither is allowed."""
     url = address(name, world)
     body = BODIES.get(name, {})
     answers = {
@@ -195,11 +203,13 @@ def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]
         else client.post(url, body).status_code,
     }
     allowed = {method: status for method, status in answers.items() if status != 405}
-    assert allowed, f"{name} takes neither GET nor POST"
+    if not allowed:
+        allowed = {"DELETE": client.delete(url).status_code}
+    assert set(allowed.values()) != {405}, f"{name} takes neither GET, POST nor DELETE"
     return allowed
 
 
-DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN))
+DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN | OWN_PAGE))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from mekiki.review.reviewer_measures.known import (
     known_images,
     repeat_share,
 )
-from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of, period_of
+from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of, period_of, since_of
 from mekiki.review.reviewer_measures.team import PAGE_SIZE, Summary, summaries
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "measures_of",
     "period_of",
     "repeat_share",
+    "since_of",
     "summaries",
 ]

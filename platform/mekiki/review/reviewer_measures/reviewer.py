@@ -104,6 +104,11 @@ class Measures:
 MISSES = 6
 
 
+def since_of(days: int) -> datetime | None:
+    """Return the beginning of a range of days; None for 0, which means all decisions."""
+    return clock.now() - timedelta(days=days) if days else None
+
+
 def period_of(since: datetime | None) -> Period:
     """Return the period since a time; None: since the first decision."""
     now = clock.now()

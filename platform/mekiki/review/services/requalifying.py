@@ -57,7 +57,7 @@ def check_requalification(*, dataset: Dataset, user: User) -> Requalification | 
     due = Requalification.objects.create(
         dataset=dataset, user=user, gold_right=share.k, gold_answers=share.n, bound=dataset.gold_bound
     )
-    _record("due", due, None)
+    _record(kind="requalification.due", test=due, actor=None)
     return due
 
 
@@ -90,7 +90,7 @@ def begin_test(*, dataset: Dataset, user: User) -> Requalification:
         RequalificationQuestion(requalification=test, position=n, image_id=image, label_id=label)
         for n, (image, label) in enumerate(images, 1)
     )
-    _record("begun", test, user)
+    _record(kind="requalification.begun", test=test, actor=user)
     return test
 
 
@@ -125,7 +125,8 @@ def _finish(test: Requalification, user: User) -> None:
     passed = test.right >= needed_right(test.bound, test.asked)
     test.state, test.ended_at = _State.PASSED if passed else _State.FAILED, clock.now()
     test.save(update_fields=["right", "state", "ended_at"])
-    _record("passed" if passed else "failed", test, user)
+    kind = "requalification.passed" if passed else "requalification.failed"
+    _record(kind=kind, test=test, actor=user)
     if not passed:
         _mail_admins(test)
 
@@ -141,7 +142,7 @@ def waive_requalification(*, dataset: Dataset, user: User, reviewer_id: int) -> 
     test = _locked_open(dataset, reviewer_id)
     test.state, test.ended_at, test.closed_by = _State.WAIVED, clock.now(), user
     test.save(update_fields=["state", "ended_at", "closed_by"])
-    _record("waived", test, user)
+    _record(kind="requalification.waived", test=test, actor=user)
     return test
 
 
@@ -165,7 +166,7 @@ def offer_test_again(*, dataset: Dataset, user: User, reviewer_id: int) -> Requa
         gold_answers=test.gold_answers,
         bound=dataset.gold_bound or test.bound,
     )
-    _record("offered", again, user)
+    _record(kind="requalification.offered", test=again, actor=user)
     return again
 
 
@@ -183,9 +184,9 @@ def _locked_open(dataset: Dataset, user: User | int) -> Requalification:
     return test
 
 
-def _record(verb: str, test: Requalification, actor: User | None) -> None:
+def _record(*, kind: str, test: Requalification, actor: User | None) -> None:
     record(
-        kind=f"requalification.{verb}",
+        kind=kind,
         actor=actor,
         dataset=test.dataset,
         target=test,

@@ -1,7 +1,7 @@
 """Views of the measures of reviewers: all for admins, one reviewer for admins and for themselves."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,7 +13,6 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Membership, Role, User
-from mekiki.config import clock
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
@@ -24,7 +23,7 @@ from mekiki.review.blinding import hidden_ids
 from mekiki.review.daily_goals import answers_of_today, daily_goal
 from mekiki.review.models import Decision, Requalification
 from mekiki.review.requalification import blocking_requalification, failed_tests, newest_requalifications
-from mekiki.review.reviewer_measures import GoldAnswer, Measures, Summary, measures_of, summaries
+from mekiki.review.reviewer_measures import GoldAnswer, Measures, Summary, measures_of, since_of, summaries
 from mekiki.review.streams import stream_words
 from mekiki.review.unresolved import reviewers_of
 from mekiki.web.reviewers.figures import Figure, chart_of, figures_of, share_figure
@@ -142,11 +141,6 @@ def chosen_range(request: HttpRequest) -> int:
     """Return the days of the range in the address, or the first range for any other text."""
     text = request.GET.get("days", "")
     return int(text) if text in map(str, RANGES) else FIRST_RANGE
-
-
-def since_of(days: int) -> datetime | None:
-    """Return the beginning of a range of days; None for all decisions."""
-    return clock.now() - timedelta(days=days) if days else None
 
 
 def ranges(chosen: int) -> list[tuple[int, str, bool]]:
