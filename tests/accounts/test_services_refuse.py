@@ -479,6 +479,7 @@ USERS_ARE_CHANGED = {
     accounts.set_active,
     accounts.set_may_create_datasets,
     accounts.set_role,
+    accounts.set_daily_goal,
     accounts.remove_member,
     accounts.set_email,
     accounts.end_user_sessions_as_admin,

@@ -5,6 +5,7 @@ again. A passed or waived one ends, and the measure of the reviewer begins anew.
 """
 
 from math import ceil
+from typing import Any
 
 from django.db import transaction
 from django.utils import translation
@@ -57,7 +58,7 @@ def check_requalification(*, dataset: Dataset, user: User) -> Requalification | 
     due = Requalification.objects.create(
         dataset=dataset, user=user, gold_right=share.k, gold_answers=share.n, bound=dataset.gold_bound
     )
-    _record(kind="requalification.due", test=due, actor=None)
+    record(kind="requalification.due", actor=None, **_facts(due))
     return due
 
 
@@ -90,7 +91,7 @@ def begin_test(*, dataset: Dataset, user: User) -> Requalification:
         RequalificationQuestion(requalification=test, position=n, image_id=image, label_id=label)
         for n, (image, label) in enumerate(images, 1)
     )
-    _record(kind="requalification.begun", test=test, actor=user)
+    record(kind="requalification.begun", actor=user, **_facts(test))
     return test
 
 
@@ -126,7 +127,7 @@ def _finish(test: Requalification, user: User) -> None:
     test.state, test.ended_at = _State.PASSED if passed else _State.FAILED, clock.now()
     test.save(update_fields=["right", "state", "ended_at"])
     kind = "requalification.passed" if passed else "requalification.failed"
-    _record(kind=kind, test=test, actor=user)
+    record(kind=kind, actor=user, **_facts(test))
     if not passed:
         _mail_admins(test)
 
@@ -142,7 +143,7 @@ def waive_requalification(*, dataset: Dataset, user: User, reviewer_id: int) -> 
     test = _locked_open(dataset, reviewer_id)
     test.state, test.ended_at, test.closed_by = _State.WAIVED, clock.now(), user
     test.save(update_fields=["state", "ended_at", "closed_by"])
-    _record(kind="requalification.waived", test=test, actor=user)
+    record(kind="requalification.waived", actor=user, **_facts(test))
     return test
 
 
@@ -166,7 +167,7 @@ def offer_test_again(*, dataset: Dataset, user: User, reviewer_id: int) -> Requa
         gold_answers=test.gold_answers,
         bound=dataset.gold_bound or test.bound,
     )
-    _record(kind="requalification.offered", test=again, actor=user)
+    record(kind="requalification.offered", actor=user, **_facts(again))
     return again
 
 
@@ -184,13 +185,12 @@ def _locked_open(dataset: Dataset, user: User | int) -> Requalification:
     return test
 
 
-def _record(*, kind: str, test: Requalification, actor: User | None) -> None:
-    record(
-        kind=kind,
-        actor=actor,
-        dataset=test.dataset,
-        target=test,
-        data={
+def _facts(test: Requalification) -> dict[str, Any]:
+    """Return the arguments of an event about a test."""
+    return {
+        "dataset": test.dataset,
+        "target": test,
+        "data": {
             "user": test.user.get_username(),
             "gold_right": test.gold_right,
             "gold_answers": test.gold_answers,
@@ -198,7 +198,7 @@ def _record(*, kind: str, test: Requalification, actor: User | None) -> None:
             "right": test.right,
             "asked": test.asked,
         },
-    )
+    }
 
 
 def _mail_admins(test: Requalification) -> None:
