@@ -98,7 +98,7 @@ def median_ranks(n: int, confidence: float = 0.95) -> tuple[int, int]:
     if n < 1:
         raise ValueError(f"a median needs at least one value, got {n}")
     if n > EXACT_UP_TO:
-        below = math.floor((n - z * math.sqrt(n)) / 2)
+        below = math.floor((n - 1 - z * math.sqrt(n)) / 2)  # with a continuity correction
     else:
         below, total, tail = 0, 0, (1 - confidence) / 2 * 2**n
         # The largest number of values below the interval whose probability stays within the tail.

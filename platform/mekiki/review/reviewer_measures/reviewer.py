@@ -54,15 +54,19 @@ hidden AS (
   WHERE labelled AND blind AND stream = 'audit' AND own.created_at NOT BETWEEN %(settled)s AND %(now)s
   GROUP BY 1
 ),
-others AS (
-  SELECT own.id, count(*) AS n, count(*) FILTER (WHERE o.label_id = own.label_id) AS same
-  FROM own JOIN review_queueitem q ON q.id = own.item_id AND q.overlap > 1
-    JOIN review_decision o ON o.item_id = own.item_id AND o.user_id <> %(user)s
-      AND o.kind IN ('confirm', 'correct')
-      AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = o.id)
+several AS (
+  SELECT own.item_id, own.label_id FROM own
   WHERE labelled AND own.stream NOT IN ('gold', 'repeat')
     AND NOT (blind AND own.created_at BETWEEN %(settled)s AND %(now)s)
-  GROUP BY own.id
+    AND 1 < (SELECT q.overlap FROM review_queueitem q WHERE q.id = own.item_id)
+),
+-- Sub-selects, so that PostgreSQL looks up the decisions of each item and cannot hash all decisions.
+others AS (
+  SELECT (
+    SELECT ARRAY[count(*), count(*) FILTER (WHERE o.label_id = several.label_id)] FROM review_decision o
+    WHERE o.item_id = several.item_id AND o.user_id <> %(user)s AND o.kind IN ('confirm', 'correct')
+      AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = o.id)
+  ) AS counts FROM several
 )
 SELECT
   (SELECT json_agg(json_build_array(day, kind, stream, n) ORDER BY day) FROM counts),
@@ -72,7 +76,8 @@ SELECT
     WHERE tiles > 0 AND milliseconds <= %(pause)s * tiles),
   (SELECT json_agg(json_build_array(band, k, n)) FROM shown),
   (SELECT json_agg(json_build_array(band, k, n)) FROM hidden),
-  (SELECT json_build_array(count(*) FILTER (WHERE 2 * same >= n), count(*)) FROM others)
+  (SELECT json_build_array(count(*) FILTER (WHERE 2 * counts[2] >= counts[1]), count(*)) FROM others
+    WHERE counts[1] > 0)
 """
 
 
