@@ -90,7 +90,8 @@ def _is_in(parts: list[Assignment], name: str, head: int | None) -> Search:
     """
     labels = sorted({row.label_id for row in parts if row.label_id is not None})
     pairs = sorted({json.dumps({row.key: row.value}) for row in parts if row.label_id is None})
-    conditions, values = [], {}
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
     if labels and head is not None:
         conditions.append(
             f"0 < (SELECT count(*) FROM learning_prediction p WHERE p.head_id = {head:d}"  # noqa: S608 - a number

@@ -5,6 +5,7 @@ This module is the only one that knows where known answers are stored.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -144,7 +145,7 @@ LIMIT %(count)s
 """
 
 
-def _values(dataset: Dataset, users: list[int], period: Period, most: int) -> dict[str, object]:
+def _values(dataset: Dataset, users: list[int], period: Period, most: int) -> dict[str, Any]:
     return {
         "dataset": dataset.pk,
         "users": users,

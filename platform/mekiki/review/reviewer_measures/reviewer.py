@@ -128,7 +128,7 @@ def measures_of(dataset: Dataset, user: User, *, since: datetime | None) -> Meas
     """
     period = period_of(since)
     head = Head.objects.filter(champion__dataset=dataset).values_list("pk", flat=True).first()
-    values = {
+    values: dict[str, Any] = {
         "user": user.pk,
         "dataset": dataset.pk,
         "since": period.since,

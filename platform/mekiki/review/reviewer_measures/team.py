@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
@@ -18,7 +19,8 @@ _COUNTS = """
 SELECT u.id, (
   SELECT count(*) FROM (
     SELECT FROM review_decision d
-    WHERE d.user_id = u.id AND d.dataset_id = %(dataset)s AND d.created_at >= %(since)s LIMIT %(most)s
+    WHERE d.user_id = u.id AND d.dataset_id = %(dataset)s AND d.created_at >= %(since)s
+    ORDER BY d.created_at DESC LIMIT %(most)s
   ) AS newest
 ) FROM unnest(%(users)s::bigint[]) AS u(id)
 """
@@ -66,7 +68,12 @@ def summaries(dataset: Dataset, *, since: datetime | None, after: str = "") -> t
     period, ids = period_of(since), [user.pk for user in people]
     memberships = {row.user_id: row for row in Membership.objects.filter(dataset=dataset, user__in=ids)}
     with connection.cursor() as cursor:
-        values = {"dataset": dataset.pk, "since": period.since, "users": ids, "most": MOST + 1}
+        values: dict[str, Any] = {
+            "dataset": dataset.pk,
+            "since": period.since,
+            "users": ids,
+            "most": MOST + 1,
+        }
         cursor.execute(_COUNTS, values)
         counts = dict(cursor.fetchall())
     gold = known.gold_shares(known.gold_answers(dataset, ids, period))
