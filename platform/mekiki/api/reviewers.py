@@ -1,12 +1,13 @@
 """Reviewers: their measures, daily goals, assigned parts of the queue, and requalification."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
+from pydantic import BeforeValidator
 
-from mekiki.accounts.http import user_of
+from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import MAX_DAILY_GOAL, Role, User
 from mekiki.accounts.services import set_daily_goal
 from mekiki.api.errors import ErrorOut
@@ -26,7 +27,14 @@ router = Router(tags=["reviewers"])
 ERRORS = dict.fromkeys((401, 403, 404, 409, 422), ErrorOut)
 # Ids of the database are below 2⁶³.
 LARGEST_ID = 2**63 - 1
-Days = Literal[0, 7, 30, 90]
+
+
+def _as_number(text: Any) -> Any:
+    """Return the number of a query parameter. A Literal of numbers refuses its text."""
+    return parse_number(text) if isinstance(text, str) else text
+
+
+Days = Annotated[Literal[0, 7, 30, 90], BeforeValidator(_as_number)]
 
 
 class ShareOut(Schema):
