@@ -28,7 +28,7 @@ def station_with_three_reviewers() -> tuple[Station, Any, list[Any]]:
     update_label(label=labels[0], user=admin, guideline="A line that is longer than 2 mm.")
     for number in range(30):
         image = image_with_files(station) if number < 6 else ImageFactory(dataset=dataset)
-        ConfirmedLabelFactory(dataset=dataset, image=image, label=labels[0])
+        ConfirmedLabelFactory(dataset=dataset, image=image, label=labels[0], decision__user=admin)
         item = QueueItemFactory(dataset=dataset, image=image, stream=Stream.GOLD, state="done")
         if number >= 2:
             decide(station, people[0], labels[number % 3 == 0], item, blind=True, milliseconds=900 + number)
