@@ -64,8 +64,10 @@ def median_figure(code: str, label: str, median: Median, how: str) -> Figure:
 
 def _points(value: float) -> str:
     """Return a difference of shares in percentage points, with its sign."""
-    number = decimal(value * 100, 1)
-    return number if number.startswith("-") or round(value * 100, 1) == 0 else f"+{number}"
+    number = decimal(abs(value) * 100, 1)
+    if round(value * 100, 1) == 0:
+        return number
+    return f"{'+' if value > 0 else '−'}{number}"
 
 
 def _bias_figure(model: ModelAgreement) -> Figure:
@@ -91,7 +93,8 @@ def _bias_figure(model: ModelAgreement) -> Figure:
         "blind": count(blind),
         "meaning": meaning,
     }
-    return Figure(code, label, _points(difference.value), support, how, True)
+    shown_value = _("%(n)s points") % {"n": _points(difference.value)}
+    return Figure(code, label, shown_value, support, how, True)
 
 
 def figures_of(measures: Measures) -> list[Figure]:
