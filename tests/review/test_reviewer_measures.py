@@ -117,6 +117,20 @@ def test_an_answer_that_can_still_be_undone_is_not_measured():
     assert result.gold.n == result.model.blind.n == result.others.n == 0 and not result.misses
 
 
+def test_first_gold_answer_counts_unless_it_was_undone_within_two_minutes():
+    """The page shows the known label later, so a second answer would measure nothing."""
+    station = Station()
+    user = station.reviewer()
+    for gap in (timedelta(minutes=1), timedelta(minutes=30)):
+        item = gold_item(station, station.labels[0])
+        wrong = decide(station, user, station.labels[1], item)
+        undone_at = LONG_AGO - gap
+        decide(station, user, None, item, kind="undo", supersedes=wrong, ago=undone_at)
+        decide(station, user, station.labels[0], item, ago=undone_at)
+    result = measured(station, user)
+    assert (result.gold.k, result.gold.n) == (1, 2)
+
+
 def test_tiles_of_the_grid_that_do_not_belong_there_are_counted_separately():
     station = Station()
     user = station.reviewer()
@@ -136,7 +150,8 @@ def test_repeats_are_compared_with_the_answer_before():
         if first is not None:
             decide(station, user, station.labels[first], item)
         decide(station, other, station.labels[again], item)
-        decide(station, user, station.labels[again], item, stream="repeat")
+        repeat = QueueItemFactory(dataset=station.dataset, image=item.image, state="done")
+        decide(station, user, station.labels[again], repeat, stream="repeat")
     result = measured(station, user)
     assert (result.repeats.k, result.repeats.n) == (1, 2)
 

@@ -11,17 +11,28 @@ from django.db import connection
 
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
+from mekiki.review.models import AUDIT_UNDO_PERIOD
 from mekiki.review.reviewer_measures.figures import Share
 
 # The newest answers that are read for one reviewer.
 MOST_KNOWN = 2000
 # The condition of the index decision_on_known, as Django writes it.
 _KNOWN = "(d.shown -> 'stream') IN ('\"gold\"', '\"repeat\"')"
-# The answers that stand. An answer can be undone for some minutes, and figures must not tell whether it was
-# right in that time.
-_STANDS = """d.kind IN ('confirm', 'correct') AND d.created_at >= %(since)s
+# The first answer to an item counts, unless it was undone within AUDIT_UNDO_PERIOD. Later the page of the
+# reviewer can show the known label. Until then no figure tells whether an answer that can be undone is right.
+_COUNTS = """d.kind IN ('confirm', 'correct') AND d.created_at >= %(since)s
   AND d.created_at NOT BETWEEN %(settled)s AND %(now)s
-  AND NOT EXISTS (SELECT FROM review_decision u WHERE u.supersedes_id = d.id)"""
+  AND NOT EXISTS (
+    SELECT FROM review_decision u WHERE u.supersedes_id = d.id
+    AND u.created_at - d.created_at BETWEEN interval '0' AND %(undo)s
+  )
+  AND NOT EXISTS (
+    SELECT FROM review_decision e WHERE e.item_id = d.item_id AND e.user_id = d.user_id AND e.id < d.id
+    AND e.kind <> 'undo' AND NOT EXISTS (
+      SELECT FROM review_decision u WHERE u.supersedes_id = e.id
+      AND u.created_at - e.created_at BETWEEN interval '0' AND %(undo)s
+    )
+  )"""
 # The label that an image had before the answer: the newest answer of another reviewer that stands.
 _GOLD_LABEL = """SELECT c.label_id FROM review_confirmedlabel c
   JOIN review_decision o ON o.id = c.decision_id
@@ -31,14 +42,14 @@ SELECT d.user_id, d.id, d.image_id, d.label_id, known.label_id, (d.shown #>> '{{
   (d.shown ->> 'label')::bigint, d.created_at
 FROM review_decision d CROSS JOIN LATERAL ({_GOLD_LABEL}) AS known
 WHERE d.dataset_id = %(dataset)s AND d.user_id = ANY(%(users)s) AND {_KNOWN}
-  AND d.shown ->> 'stream' = 'gold' AND {_STANDS}
+  AND d.shown ->> 'stream' = 'gold' AND {_COUNTS}
 ORDER BY d.id DESC LIMIT %(most)s
 """  # noqa: S608 - constants only
 _REPEATS = f"""
 SELECT count(*), count(*) FILTER (WHERE before.label_id = again.label_id) FROM (
   SELECT d.id, d.image_id, d.label_id FROM review_decision d
   WHERE d.dataset_id = %(dataset)s AND d.user_id = ANY(%(users)s) AND {_KNOWN}
-    AND d.shown ->> 'stream' = 'repeat' AND {_STANDS}
+    AND d.shown ->> 'stream' = 'repeat' AND {_COUNTS}
   ORDER BY d.id DESC LIMIT %(most)s
 ) AS again CROSS JOIN LATERAL (
   SELECT d.label_id FROM review_decision d
@@ -152,5 +163,6 @@ def _values(dataset: Dataset, users: list[int], period: Period, most: int) -> di
         "since": period.since,
         "settled": period.settled,
         "now": period.now,
+        "undo": AUDIT_UNDO_PERIOD,
         "most": most,
     }
