@@ -221,22 +221,22 @@ def list_reviewers(
 def get_reviewer(request: HttpRequest, slug: str, user_id: int, days: Days = 30) -> dict[str, Any]:
     """For admins, and for the reviewer. `days` is the time range; 0 means all decisions."""
     dataset, person = reviewer_for(user_of(request), slug, user_id)
-    found = measures_of(dataset, person, since=since_of(days))
-    shown, blind = found.model.compared
-    difference = found.model.difference if found.model.enough else None
+    measures = measures_of(dataset, person, since=since_of(days))
+    shown, blind = measures.model.compared
+    difference = measures.model.difference if measures.model.enough else None
     return {
         "id": person.pk,
         "name": person.get_username(),
-        "decisions": found.decisions,
-        "capped": found.capped,
-        "kinds": found.kinds,
-        "streams": found.streams,
-        "gold": _share(found.gold),
-        "repeats": _share(found.repeats),
-        "others": _share(found.others),
-        "foreign_tiles": _share(found.foreign_tiles),
-        "model_shown": _share(found.model.shown),
-        "model_blind": _share(found.model.blind),
+        "decisions": measures.decisions,
+        "capped": measures.capped,
+        "kinds": measures.kinds,
+        "streams": measures.streams,
+        "gold": _share(measures.gold),
+        "repeats": _share(measures.repeats),
+        "others": _share(measures.others),
+        "foreign_tiles": _share(measures.foreign_tiles),
+        "model_shown": _share(measures.model.shown),
+        "model_blind": _share(measures.model.blind),
         "automation_bias": {
             "shown_n": shown,
             "blind_n": blind,
@@ -244,8 +244,8 @@ def get_reviewer(request: HttpRequest, slug: str, user_id: int, days: Days = 30)
             "low": difference and difference.low,
             "high": difference and difference.high,
         },
-        "pace": _seconds(found.pace),
-        "grid_pace": _seconds(found.grid_pace),
+        "pace": _seconds(measures.pace),
+        "grid_pace": _seconds(measures.grid_pace),
     }
 
 

@@ -60,15 +60,15 @@ class Division:
         First the reviewer's own parts with the blind items, in the order of the queue. Then the items that
         nobody has. Last the items of others, except strict parts. The last condition includes all before it.
         """
-        found = []
+        conditions: list[Search] = []
         if self.own:
             own = _is_in(self.own, "own", self.head)
-            found.append(Search(f"({_BLIND} OR {own.condition})", own.values))
+            conditions.append(Search(f"({_BLIND} OR {own.condition})", own.values))
         strict = [row for row in self.others if row.strict]
         if len(strict) < len(self.others):
-            found.append(self._outside(self.others, "others"))
-        found.append(self._outside(strict, "strict"))
-        return found
+            conditions.append(self._outside(self.others, "others"))
+        conditions.append(self._outside(strict, "strict"))
+        return conditions
 
     def _outside(self, parts: list[Assignment], name: str) -> Search:
         if not parts:

@@ -96,7 +96,7 @@ class GoldAnswer:
         return self.in_grid and self.page_label is not None and self.page_label != self.known
 
     @property
-    def found(self) -> bool:
+    def is_noticed(self) -> bool:
         """Return whether the reviewer noticed that the image did not belong on its page."""
         return self.answer != self.page_label
 

@@ -163,7 +163,7 @@ def measures_of(dataset: Dataset, user: User, *, since: datetime | None) -> Meas
         repeats=known.repeat_share(dataset, user, period),
         others=Share(*others),
         model=ModelAgreement(_strata(shown, hidden)),
-        foreign_tiles=Share(sum(answer.found for answer in foreign), len(foreign)),
+        foreign_tiles=Share(sum(answer.is_noticed for answer in foreign), len(foreign)),
         misses=[answer for answer in gold if not answer.right][:MISSES],
     )
 

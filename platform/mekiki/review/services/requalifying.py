@@ -47,14 +47,14 @@ def check_requalification(*, dataset: Dataset, user: User) -> Requalification | 
     require_role(user, dataset, Role.REVIEWER)
     if dataset.gold_bound is None:
         return None
-    if (found := blocking_requalification(dataset, user)) is not None:
-        return found
+    if (open_test := blocking_requalification(dataset, user)) is not None:
+        return open_test
     share = gold_share_since_test(dataset, user)
     if not is_below_bound(dataset, share):
         return None
     lock_reviewer(user.pk)
-    if (found := blocking_requalification(dataset, user)) is not None:  # of another tab
-        return found
+    if (open_test := blocking_requalification(dataset, user)) is not None:  # of another tab
+        return open_test
     due = Requalification.objects.create(
         dataset=dataset, user=user, gold_right=share.k, gold_answers=share.n, bound=dataset.gold_bound
     )
