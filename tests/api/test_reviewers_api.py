@@ -35,7 +35,9 @@ def test_figures_are_null_with_too_few_answers_and_have_an_interval_otherwise():
     assert [row["name"] for row in listed["reviewers"]] == sorted([admin.username, user.username])
     assert listed["reviewers"][-1]["decisions"] == 1 and listed["after"] == ""
     for number in range(20):
-        decide(station, user, station.labels[number % 4 == 0], gold_item(station, station.labels[0]))
+        decide(
+            station, user, station.labels[number % 4 == 0], gold_item(station, station.labels[0]), blind=True
+        )
     found = call(admin, "get", station, f"{path}?days=7").json()["gold"]
     assert (found["k"], found["n"]) == (15, 20) and found["low"] < 0.75 < found["high"]
     for days in (0, 30, 90):

@@ -108,7 +108,14 @@ def test_an_answer_that_can_still_be_undone_is_not_measured():
     """Otherwise a reviewer could look at the figure, undo the answer and give the right one."""
     station = Station(overlap=2)
     user, other = station.reviewer(), station.reviewer()
-    decide(station, user, station.labels[1], gold_item(station, station.labels[0]), ago=timedelta(seconds=90))
+    decide(
+        station,
+        user,
+        station.labels[1],
+        gold_item(station, station.labels[0]),
+        blind=True,
+        ago=timedelta(seconds=90),
+    )
     audit = station.item(stream=Stream.AUDIT)
     decide(station, user, station.labels[0], audit, blind=True, ago=timedelta(seconds=90))
     decide(station, other, station.labels[0], audit, blind=True)
@@ -123,10 +130,10 @@ def test_first_gold_answer_counts_unless_it_was_undone_within_two_minutes():
     user = station.reviewer()
     for gap in (timedelta(minutes=1), timedelta(minutes=30)):
         item = gold_item(station, station.labels[0])
-        wrong = decide(station, user, station.labels[1], item)
+        wrong = decide(station, user, station.labels[1], item, blind=True)
         undone_at = LONG_AGO - gap
         decide(station, user, None, item, kind="undo", supersedes=wrong, ago=undone_at)
-        decide(station, user, station.labels[0], item, ago=undone_at)
+        decide(station, user, station.labels[0], item, blind=True, ago=undone_at)
     result = measured(station, user)
     assert (result.gold.k, result.gold.n) == (1, 2)
 
@@ -195,7 +202,7 @@ def test_too_few_answers_give_no_figure():
     user = station.reviewer()
     for number in range(LEAST):
         assert not measured(station, user).gold.enough
-        decide(station, user, station.labels[number % 2], gold_item(station, station.labels[0]))
+        decide(station, user, station.labels[number % 2], gold_item(station, station.labels[0]), blind=True)
     result = measured(station, user)
     assert result.gold.enough and result.gold.low < 0.5 < result.gold.high
 

@@ -78,7 +78,9 @@ def test_figures_have_their_interval_and_number_and_small_samples_say_so():
     station = Station(items=1)
     user = station.reviewer()
     for number in range(25):
-        decide(station, user, station.labels[number % 5 == 0], gold_item(station, station.labels[0]))
+        decide(
+            station, user, station.labels[number % 5 == 0], gold_item(station, station.labels[0]), blind=True
+        )
     text = text_of(get(user, "reviewers", station.dataset.slug))
     assert "80.0 %" in text and "20 of 25 answers; 95 % interval 60.9 % to 91.1 %" in text
     assert "Too few answers to say: 0 of the 20 needed" in text
@@ -110,7 +112,13 @@ def test_number_of_queries_does_not_depend_on_the_number_of_reviewers():
     counts = []
     for more in (1, 6):
         for _ in range(more):
-            decide(station, station.reviewer(), station.labels[0], gold_item(station, station.labels[0]))
+            decide(
+                station,
+                station.reviewer(),
+                station.labels[0],
+                gold_item(station, station.labels[0]),
+                blind=True,
+            )
         client = client_of(admin)
         with CaptureQueriesContext(connection) as queries:
             client.get(reverse("reviewers", args=[station.dataset.slug]))
