@@ -18,21 +18,21 @@ if (root) {
   if (image.complete) enable();
   else image.addEventListener("load", enable, { once: true });
 
-  document.addEventListener("keydown", (event) => {
+  document.addEventListener("keydown", event => {
     if (event.repeat || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const button = buttons.find((one) => one.dataset.key === event.key);
+    const button = buttons.find(one => one.dataset.key === event.key);
     if (!button || button.disabled) return;
     event.preventDefault();
     button.click();
   });
 
   // A second press while the next question loads sends nothing.
-  form.addEventListener("submit", (event) => {
+  form.addEventListener("submit", event => {
     if (sent) event.preventDefault();
     sent = true;
   });
   // The browser can show this page again from its memory.
-  addEventListener("pageshow", (event) => {
+  addEventListener("pageshow", event => {
     if (event.persisted) location.reload();
   });
 }
