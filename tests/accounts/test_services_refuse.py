@@ -31,6 +31,7 @@ from mekiki.learning import services as learning
 from mekiki.learning.models import EncoderChange, TrainingRun
 from mekiki.review import searching
 from mekiki.review import services as review
+from tests.accounts.services_of_reviewers import OF_REVIEWERS
 from tests.architecture.test_service_permissions import (
     EXCEPTIONS,
     MEKIKI,
@@ -130,6 +131,7 @@ KEY = uuid.UUID(int=7)
 
 # For each service: the user of too low a role, and the other arguments.
 CASES: dict[str, Case] = {
+    **OF_REVIEWERS,
     "accounts/services.py:create_user": (
         accounts.create_user,
         "admin",
@@ -161,11 +163,6 @@ CASES: dict[str, Case] = {
         accounts.make_first_admin,
         "stranger",
         lambda w: {"dataset": DatasetFactory()},
-    ),
-    "accounts/services.py:set_daily_goal": (
-        accounts.set_daily_goal,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "user": w.other, "goal": 5},
     ),
     "accounts/services.py:remove_member": (
         accounts.remove_member,
@@ -345,37 +342,6 @@ CASES: dict[str, Case] = {
         searching.search,
         "stranger",
         dataset_arguments(head=None, asked={}, text="scratch"),
-    ),
-    "review/services/assignments.py:assign_part": (
-        review.assign_part,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "reviewer_id": w.reviewer.pk, "label_id": w.label.pk},
-    ),
-    "review/services/assignments.py:remove_assignment": (
-        review.remove_assignment,
-        "reviewer",
-        dataset_arguments(assignment_id=1),
-    ),
-    "review/services/requalifying.py:check_requalification": (
-        review.check_requalification,
-        "viewer",
-        dataset_arguments(),
-    ),
-    "review/services/requalifying.py:begin_test": (review.begin_test, "viewer", dataset_arguments()),
-    "review/services/requalifying.py:answer_question": (
-        review.answer_question,
-        "viewer",
-        lambda w: {"dataset": w.dataset, "question_id": 1, "label_id": w.label.pk},
-    ),
-    "review/services/requalifying.py:waive_requalification": (
-        review.waive_requalification,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "reviewer_id": w.reviewer.pk},
-    ),
-    "review/services/requalifying.py:offer_test_again": (
-        review.offer_test_again,
-        "reviewer",
-        lambda w: {"dataset": w.dataset, "reviewer_id": w.reviewer.pk},
     ),
     "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", dataset_arguments()),
     "review/services/correcting.py:correct_label": (

@@ -80,7 +80,7 @@ class SettingsForm(forms.Form):
         min_value=MIN_BOUND * 100,
         max_value=MAX_BOUND * 100,
         help_text=_(
-            "A reviewer whose accuracy on known images is below this, with 95 per cent confidence, reads "
+            "A reviewer whose accuracy on known images is surely below this (95 per cent interval) reads "
             "the guidelines and answers a short test before going on. Empty: nobody must."
         ),
     )

@@ -50,7 +50,7 @@ def interval_rows(rows: Sequence[IntervalRow], *, title: str, x_label: str) -> S
     )
     names = format_html_join(
         "",
-        '<text class="chart__value" x="{}%" y="{}">{} {}</text>',
+        '<text x="{}%" y="{}">{} {}</text>',
         [
             (coordinate(LEFT), coordinate(_TOP + _ROW * i + 16), row.label, row.shown)
             for i, row in enumerate(rows)

@@ -106,7 +106,7 @@ def figures_of(measures: Measures) -> list[Figure]:
             _("Right answers on known images"),
             measures.gold,
             _(
-                "Images whose label is known are mixed into the queue without a mark. The figure is the "
+                "Images whose label is known are mixed into the queue unnoticed. The figure is the "
                 "share of answers that gave the known label."
             ),
         ),
@@ -115,7 +115,7 @@ def figures_of(measures: Measures) -> list[Figure]:
             _("Same answer on repeated images"),
             measures.repeats,
             _(
-                "Images with an earlier answer of the same person are shown again without a mark. The figure "
+                "Images with an earlier answer of the same person are shown again unnoticed. The figure "
                 "is the share that got the same label again. It does not say which answer is right."
             ),
         ),
