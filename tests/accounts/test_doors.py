@@ -44,6 +44,7 @@ ADJUDICATOR = {
     "review-adjudication", "review-dispute", "review-rule", "review-rule-undo", "review-rule-reference",
     "review-rule-recheck", "api:adjudication", "api:dispute", "api:rule", "api:rule-undo", "api:rule-doubts",
     "api:rule-recheck", "api:rule-reference",
+    "requalification", "requalification-begin", "requalification-answer",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
@@ -60,8 +61,13 @@ ADMIN = {
     "dataset-window-go-on",
     "api:study", "study-create", "study", "study-act", "study-report-file",
     "review-overlap", "api:overlap", "member-adjudicator",
+    "reviewer-goal", "assignment-add", "assignment-remove", "requalification-decide",
+    "api:reviewers", "api:reviewer-requalification", "api:assignments",
+    "api:assignment",
     ("labels", "POST"), ("exports", "POST"),
 }  # fmt: skip
+# Open to members who review, each for their own page; 404 for viewers (tests/web/test_reviewers_page.py).
+OWN_PAGE = {"reviewers", "reviewer", "api:reviewer", "api:reviewer-goal"}
 PLATFORM_ADMIN = {
     "users", "user-create", "user", "user-active", "user-may-create", "user-password", "platform-activity",
     "platform-activity-download", "site-settings", "site-storage", "system", "second-factor-required",
@@ -122,6 +128,7 @@ def test_every_address_is_listed_with_its_lowest_role() -> None:
     listed = (
         names(VIEWER | REVIEWER | ADJUDICATOR | ADMIN) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
     )
+    listed = names(VIEWER | REVIEWER | ADMIN | OWN_PAGE) | PLATFORM_ADMIN | ANYBODY | LOGGED_IN | API_ITSELF
     assert set(every_address()) == listed
 
 
@@ -210,11 +217,13 @@ BODIES = {
     "api:rule-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a14"},
     "api:rule-recheck": {"images": ["0" * 64]},
     "api:rule-reference": {"accepted": True},
+    "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
+    "api:reviewer-requalification": {"act": "waive"},
 }
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
-    """Return the statuses of GET and POST, without "method not allowed"."""
+    """Return the statuses of GET and POST, or of DELETE if neither is allowed."""
     url = address(name, world)
     body = BODIES.get(name, {})
     answers = {
@@ -224,11 +233,14 @@ def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]
         else client.post(url, body).status_code,
     }
     allowed = {method: status for method, status in answers.items() if status != 405}
-    assert allowed, f"{name} takes neither GET nor POST"
+    if not allowed:
+        allowed = {"DELETE": client.delete(url).status_code}
+    assert set(allowed.values()) != {405}, f"{name} takes neither GET, POST nor DELETE"
     return allowed
 
 
 DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADJUDICATOR | ADMIN))
+DATASET_NAMES = sorted(names(VIEWER | REVIEWER | ADMIN | OWN_PAGE))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from mekiki.review import searching
 from mekiki.review import services as review
 from tests.accounts.refused_adjudication import ADJUDICATION
 from tests.accounts.refused_certificates import CERTIFICATES
+from tests.accounts.services_of_reviewers import OF_REVIEWERS
 from tests.architecture.test_service_permissions import (
     EXCEPTIONS,
     MEKIKI,
@@ -136,6 +137,7 @@ KEY = uuid.UUID(int=7)
 
 # For each service: the user of too low a role, and the other arguments.
 CASES: dict[str, Case] = {
+    **OF_REVIEWERS,
     "accounts/services.py:create_user": (
         accounts.create_user,
         "admin",
@@ -460,6 +462,7 @@ USERS_ARE_CHANGED = {
     accounts.set_may_create_datasets,
     accounts.set_role,
     accounts.set_adjudicator,
+    accounts.set_daily_goal,
     accounts.remove_member,
     accounts.set_email,
     accounts.end_user_sessions_as_admin,

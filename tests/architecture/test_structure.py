@@ -15,7 +15,13 @@ from mekiki.config import env
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [
     path
-    for folder in ("platform/mekiki", "platform/imaging", "platform/verification", "workers")
+    for folder in (
+        "platform/mekiki",
+        "platform/imaging",
+        "platform/intervals",
+        "platform/verification",
+        "workers",
+    )
     for path in (ROOT / folder).rglob("*.py")
 ]
 

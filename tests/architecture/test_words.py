@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("workers", "platform/imaging", "platform/verification", "platform/mekiki", "benchmarks")
+PACKAGES = (
+    "workers",
+    "platform/imaging",
+    "platform/intervals",
+    "platform/verification",
+    "platform/mekiki",
+    "benchmarks",
+)
 TEST_HELPERS = [file for file in sorted((ROOT / "tests").rglob("*.py")) if not file.name.startswith("test_")]
 VAGUE = {
     "aside",

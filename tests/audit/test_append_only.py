@@ -86,6 +86,8 @@ MUTABLE = {
     "jobs_inhand", "quality_machinelabel",
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
     "review_lease", "review_referenceimage", "review_streamoverlap",
+    "review_assignment", "review_requalification",
+    "review_requalificationquestion",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
 

@@ -296,6 +296,9 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "gold_days": "60",
         "repeat_percent": "2.5",
         "repeat_days": "3",
+        "gold_bound_percent": "90",
+        "gold_bound_answers": "20",
+        "requalification_questions": "5",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()
@@ -317,6 +320,17 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         assert client.post(url, values | bad).status_code == 200, bad
     for bad in ("", "99", "10001", "-1", "two"):
         assert client.post(url, values | {"grid_image_ms": bad}).status_code == 200, bad
+    assert (dataset.gold_bound, dataset.gold_bound_answers, dataset.requalification_questions) == (0.9, 20, 5)
+    for name, texts in {
+        "gold_bound_percent": ("0", "100", "-1", "nan", "x"),
+        "gold_bound_answers": ("", "4", "x"),
+        "requalification_questions": ("", "0", "51"),
+    }.items():
+        for bad in texts:
+            assert client.post(url, values | {name: bad}).status_code == 200, (name, bad)
+    assert client.post(url, values | {"gold_bound_percent": ""}).status_code == 302
+    dataset.refresh_from_db()
+    assert dataset.gold_bound is None
     for bad in ("", "0", "-1", "10", "two"):
         assert client.post(url, values | {"overlap": bad}).status_code == 200, bad
     assert 'value="typiclust" selected' in client.get(url).content.decode()

@@ -19,6 +19,7 @@ from mekiki.exports.services import freeze
 from mekiki.exports.snapshot import take_snapshot
 from mekiki.review import measures, selectors, services
 from mekiki.review.blinding import hidden_ids
+from mekiki.review.empty_queue import empty_queue_reason
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, Lease, QueueItem, Stream
 from mekiki.review.services import mixing
@@ -93,7 +94,7 @@ def test_tests_wait_for_one_reviewer_each_who_did_not_make_the_label() -> None:
             assert leased.item not in tests, "a test was given to another reviewer"
             station.answer(other, leased, "correct", label=station.labels[0].pk)
     assert station.next(other) == []
-    assert selectors.empty_queue_reason(station.dataset, other).code != "sent_to_others"
+    assert empty_queue_reason(station.dataset, other).code != "sent_to_others"
     assert selectors.waiting_count(station.dataset, other) == 0
     assert selectors.waiting_count(station.dataset, user) == len(tests)
     assert station.next(user)[0].item in tests

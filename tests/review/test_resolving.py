@@ -13,6 +13,7 @@ from mekiki.accounts.models import Membership
 from mekiki.audit.models import Event
 from mekiki.review import selectors, services
 from mekiki.review.audit_counts import audit_counts
+from mekiki.review.empty_queue import empty_queue_reason
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.unresolved import unresolved_decisions, unresolved_groups, unresolved_page
@@ -158,7 +159,7 @@ def test_sent_image_is_for_everybody_when_the_membership_ends(end: Callable[[Mem
     expert, other = case.station.reviewer(), case.station.reviewer()
     case.send(expert)
     assert case.station.next(other) == []
-    assert selectors.empty_queue_reason(case.dataset, other).code == "sent_to_others"
+    assert empty_queue_reason(case.dataset, other).code == "sent_to_others"
     end(Membership.objects.get(dataset=case.dataset, user=expert))
     assert [leased.item for leased in case.station.next(other)] == [case.item]
 

@@ -3,43 +3,20 @@
 Weights (n,) are those of `workers.evaluation.strata`: how many images each audited image represents. Without
 them all images have the same weight.
 
-Source: Wilson (1927), "Probable inference, the law of succession, and statistical inference". The formulas
-are in docs/explanation/evaluation.md.
+The intervals are in the package `intervals`. The formulas are in docs/explanation/evaluation.md.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from intervals import wilson
+
 Weights = ArrayLike | None
-
-
-def wilson(k: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Wilson interval of a proportion of k successes in n trials; (0, 1) for n = 0.
-
-    Raises:
-        ValueError: k outside [0, n], or confidence outside (0, 1).
-    """
-    if not 0 < confidence < 1:
-        raise ValueError("confidence must lie strictly between 0 and 1")
-    if n < 0 or not 0 <= k <= n:
-        raise ValueError(f"need 0 <= k <= n, got k={k}, n={n}")
-    if n == 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    share = k / n
-    widen = 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / widen
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / widen
-    # Exact 0 and 1, without rounding errors.
-    low = 0.0 if k == 0 else max(0.0, centre - half)
-    high = 1.0 if k == n else min(1.0, centre + half)
-    return low, high
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,10 @@ class Role(models.TextChoices):
     VIEWER = "viewer", _("viewer")
 
 
+# The largest value of Membership.daily_goal.
+MAX_DAILY_GOAL = 100_000
+
+
 class Membership(models.Model):
     """The role of one user in one dataset."""
 
@@ -154,6 +158,8 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices)
     # The member rules on images about which reviewers disagree. Admins may do so without it.
     is_adjudicator = models.BooleanField(default=False, db_default=False)
+    # How many answers an admin asks of the member for each day. Null: no goal.
+    daily_goal = models.PositiveIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
@@ -164,6 +170,11 @@ class Membership(models.Model):
                 name="adjudicator_reviews",
             ),
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="role_is_known"),
+            models.CheckConstraint(
+                condition=models.Q(daily_goal__isnull=True)
+                | models.Q(daily_goal__gte=1, daily_goal__lte=MAX_DAILY_GOAL),
+                name="daily_goal_in_range",
+            ),
         ]
 
     def __str__(self) -> str:

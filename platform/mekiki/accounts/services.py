@@ -21,7 +21,7 @@ from mekiki.accounts.access import (
     require_same_user,
 )
 from mekiki.accounts.clients import client_of
-from mekiki.accounts.models import Membership, Role, User
+from mekiki.accounts.models import MAX_DAILY_GOAL, Membership, Role, User
 from mekiki.audit.services import record
 
 # Letters and digits that are not confused when they are read aloud or copied on paper.
@@ -275,6 +275,40 @@ def set_adjudicator(*, dataset: DatasetLike, user: User, adjudicator: bool, acto
         target=membership,
         data={"user": user.username},
     )
+    return membership
+
+
+@transaction.atomic
+def set_daily_goal(*, dataset: DatasetLike, user: User, goal: int | None, actor: User) -> Membership:
+    """Set how many answers a member is asked for each day; None removes the goal.
+
+    Raises PermissionDenied if `actor` is not an admin of the dataset. Raises ValidationError if the goal is
+    out of range, or if the user is no member or may only look.
+    """
+    require_role(actor, dataset, Role.ADMIN)
+    if goal is not None and not 1 <= goal <= MAX_DAILY_GOAL:
+        raise ValidationError(
+            _("A daily goal is a number from 1 to %(most)s. Nothing was changed."),
+            params={"most": MAX_DAILY_GOAL},
+            code="goal_out_of_range",
+        )
+    rows = Membership.objects.select_for_update(no_key=True).filter(dataset_id=dataset.pk, user=user)
+    membership = rows.exclude(role=Role.VIEWER).first()
+    if membership is None:
+        raise ValidationError(
+            _("This user does not review the dataset, so a goal has no use. Nothing was changed."),
+            code="not_a_reviewer",
+        )
+    if membership.daily_goal != goal:
+        before, membership.daily_goal = membership.daily_goal, goal
+        membership.save(update_fields=["daily_goal"])
+        record(
+            kind="member.goal_set",
+            actor=actor,
+            dataset=dataset,
+            target=membership,
+            data={"user": user.username, "before": before, "goal": goal},
+        )
     return membership
 
 

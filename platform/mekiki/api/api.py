@@ -17,6 +17,7 @@ from mekiki.api.overlap import router as overlap
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
 from mekiki.api.review_grid import router as review_grid
+from mekiki.api.reviewers import router as reviewers
 from mekiki.api.studies import router as studies
 
 
@@ -46,6 +47,7 @@ api.add_router("/datasets", review_grid)
 api.add_router("/datasets", studies)
 api.add_router("/datasets", adjudication)
 api.add_router("/datasets", overlap)
+api.add_router("/datasets", reviewers)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

@@ -32,6 +32,7 @@ from mekiki.labeling.keys import key_of
 from mekiki.review import selectors, services
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.blinding import neutral_name
+from mekiki.review.empty_queue import EmptyQueue
 from mekiki.review.references import guides_of
 from mekiki.review.services import LeasedItem
 
@@ -73,15 +74,15 @@ def item_out(dataset: Dataset, leased: LeasedItem) -> dict[str, Any]:
 
 
 def _following(
-    dataset: Dataset, user: User, leased: list[LeasedItem], empty: selectors.EmptyQueue | None
+    dataset: Dataset, user: User, leased: list[LeasedItem], empty: EmptyQueue | None
 ) -> dict[str, Any]:
     items = [item_out(dataset, one) for one in leased]
     return {"items": items, "empty": empty and empty_out(dataset, user, empty)}
 
 
-def empty_out(dataset: Dataset, user: User, empty: selectors.EmptyQueue) -> dict[str, Any]:
+def empty_out(dataset: Dataset, user: User, empty: EmptyQueue) -> dict[str, Any]:
     """Return why there is no image, with the link only for those who may use its page (EmptyOut)."""
-    may_open = includes_role(dataset.role, Role.ADMIN) or empty.url_name == "review"
+    may_open = includes_role(dataset.role, Role.ADMIN) or empty.url_name in ("review", "requalification")
     return {
         "code": empty.code,
         "text": empty.text,

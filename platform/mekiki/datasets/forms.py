@@ -14,6 +14,7 @@ from mekiki.datasets.models import (
     Dataset,
     PlatformQuota,
 )
+from mekiki.datasets.reviewer_columns import MAX_BOUND, MAX_QUESTIONS, MIN_BOUND, MIN_BOUND_ANSWERS
 from mekiki.datasets.reviewer_tests import MAX_TEST_DAYS, MAX_TEST_SHARE
 
 GB = 1024**3
@@ -26,6 +27,8 @@ _PERCENTAGES = {
 }
 # The largest value of Dataset.retrain_every in a form.
 MOST_ANSWERS_BEFORE_TRAINING = 1_000_000
+# The largest value of Dataset.gold_bound_answers in a form.
+MOST_ANSWERS_BEFORE_BOUND = 10_000
 
 
 class SettingsForm(forms.Form):
@@ -122,6 +125,24 @@ class SettingsForm(forms.Form):
         max_value=MAX_TEST_DAYS,
         help_text=_("An image is repeated after this many days, and after 50 other answers."),
     )
+    gold_bound_percent = forms.FloatField(
+        label=_("Requalification: least accuracy on known images, in per cent"),
+        required=False,
+        min_value=MIN_BOUND * 100,
+        max_value=MAX_BOUND * 100,
+        help_text=_(
+            "A reviewer whose accuracy on known images is surely below this (95 per cent interval) reads "
+            "the guidelines and answers a short test before going on. Empty: nobody must."
+        ),
+    )
+    gold_bound_answers = forms.IntegerField(
+        label=_("Requalification: answers on known images before the bound applies"),
+        min_value=MIN_BOUND_ANSWERS,
+        max_value=MOST_ANSWERS_BEFORE_BOUND,
+    )
+    requalification_questions = forms.IntegerField(
+        label=_("Requalification: images of the test"), min_value=1, max_value=MAX_QUESTIONS
+    )
     retrain_every = forms.IntegerField(
         label=_("Retrain after this many answers"),
         min_value=0,
@@ -146,6 +167,9 @@ class SettingsForm(forms.Form):
             "gold_days": dataset.gold_days,
             "repeat_percent": round(dataset.repeat_share * 100, 4),
             "repeat_days": dataset.repeat_days,
+            "gold_bound_percent": None if dataset.gold_bound is None else round(dataset.gold_bound * 100, 4),
+            "gold_bound_answers": dataset.gold_bound_answers,
+            "requalification_questions": dataset.requalification_questions,
             "retrain_every": dataset.retrain_every,
         }
 
@@ -154,6 +178,8 @@ class SettingsForm(forms.Form):
         values = dict(self.cleaned_data)
         for column, field in _PERCENTAGES.items():
             values[column] = round(values.pop(field) / 100, 6)
+        bound = values.pop("gold_bound_percent")
+        values["gold_bound"] = None if bound is None else round(bound / 100, 6)
         return values
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns, no_truncate
 from mekiki.datasets.quota_triggers import usage_triggers
+from mekiki.datasets.reviewer_columns import REVIEWER_CONSTRAINTS, ReviewerColumns
 from mekiki.datasets.reviewer_tests import MAX_TEST_SHARE, ReviewerTests
 
 # An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
@@ -51,7 +52,7 @@ class Acquisition(models.TextChoices):
     RANDOM = "random", _("At random")
 
 
-class Dataset(ReviewerTests):
+class Dataset(ReviewerTests, ReviewerColumns):
     """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
@@ -121,6 +122,7 @@ class Dataset(ReviewerTests):
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
             ),
+            *REVIEWER_CONSTRAINTS,
         ]
         triggers = [
             pgtrigger.Trigger(

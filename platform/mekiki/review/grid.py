@@ -9,8 +9,9 @@ from mekiki.config.compiled import run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head, Prediction
 from mekiki.review.blinding import hidden_ids
+from mekiki.review.empty_queue import EmptyQueue, empty_queue_reason
 from mekiki.review.models import BLIND_STREAMS, QueueItem
-from mekiki.review.selectors import EmptyQueue, empty_queue_reason, waiting_count
+from mekiki.review.selectors import waiting_count
 
 # The mean embedding of a label is computed from at most this many waiting images.
 MEAN_OF = 1000

@@ -12,6 +12,7 @@ from mekiki.datasets.models import MOST_REVIEWERS, Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.gold_models import GoldImage as GoldImage
+from mekiki.review.reviewer_models import Assignment, Requalification, RequalificationQuestion  # noqa: F401
 
 
 class Stream(models.TextChoices):
@@ -283,6 +284,12 @@ class Decision(models.Model):
             models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
             models.Index(fields=["user", "dataset", "-id"], name="decision_of_reviewer"),
             models.Index(fields=["user", "dataset", "created_at"], name="decision_of_the_day"),
+            # The measures of reviewers read the answers on images with a known answer, which are rare.
+            models.Index(
+                fields=["dataset", "user", "-id"],
+                condition=models.Q(shown__stream__in=["gold", "repeat"]),
+                name="decision_on_known",
+            ),
         ]
         triggers = append_only(dated="created_at")
 

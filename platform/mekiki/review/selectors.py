@@ -5,25 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet
 from django.db.models.functions import TruncSecond
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
-from mekiki.config import clock
 from mekiki.config.compiled import run_prepared
 from mekiki.datasets.models import AuditShareChange, Dataset, Image, ImportBatch
-from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
-from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.learning.selectors import has_champion
 from mekiki.review.hooks import settled_image_ids
 from mekiki.review.models import (
     TEST_STREAMS,
     ConfirmedLabel,
     Decision,
-    Lease,
     QueueItem,
     Stream,
 )
@@ -328,82 +322,3 @@ def active_decisions(**where: Any) -> QuerySet[Decision]:
     """
     undone = Decision.objects.filter(supersedes=OuterRef("pk"))
     return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
-
-
-@dataclass(frozen=True)
-class EmptyQueue:
-    """The reason why a reviewer gets no image, and what to do. `progress` is in 0…1 while a job runs."""
-
-    code: str
-    text: str
-    url_name: str = ""
-    link: str = ""
-    progress: float | None = None
-
-
-def empty_queue_reason(dataset: Dataset, user: User, now: datetime | None = None) -> EmptyQueue:
-    """Return the reason why a reviewer gets no image. Lasting reasons are checked before temporary ones."""
-    now = now or clock.now()
-    if not Image.objects.filter(dataset=dataset).exists():
-        return EmptyQueue(
-            "no_images", _("There are no images here yet. Add some to begin."), "import", _("Add images")
-        )
-    if not Label.objects.filter(dataset=dataset, archived_at__isnull=True).exists():
-        return EmptyQueue(
-            "no_labels",
-            _("There are no labels yet. Define what to judge, and describe each label in words."),
-            "labels",
-            _("Write labels and prompts"),
-        )
-    working = (
-        Job.objects.filter(dataset=dataset, state__in=ACTIVE_STATES).exclude(
-            kind__in=[Kind.FREEZE, Kind.VERIFY_HEAD]  # neither brings images to review
-        )
-    ).order_by("number")
-    jobs = list(working[:5])
-    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
-    waiting = waiting.exclude(~Q(assigned_to=user), stream__in=TEST_STREAMS)
-    if waiting.exists():
-        return _why_none_is_free(waiting, user, now)
-    if jobs:
-        job = next((j for j in jobs if j.state == "running"), jobs[0])
-        text = (
-            _("The next images are being chosen. They appear here automatically.")
-            if job.kind == Kind.REFILL
-            else _("%(work)s: in progress. Images to review appear here automatically.")
-            % {"work": job.get_kind_display()}
-        )
-        return EmptyQueue("working", text, progress=job.done / job.total if job.total else None)
-    if not has_champion(dataset):
-        return EmptyQueue(
-            "no_predictions",
-            _("Nothing is predicted yet. Write at least one prompt for each label; predictions follow."),
-            "labels",
-            _("Write labels and prompts"),
-        )
-    return EmptyQueue(
-        "all_reviewed",
-        _("Nothing is left to review now. Add images, or see how well the model does."),
-        "models",
-        _("See the models"),
-    )
-
-
-def _why_none_is_free(waiting: QuerySet[QueueItem], user: User, now: datetime) -> EmptyQueue:
-    held = Lease.objects.filter(item__in=waiting, ended_at__isnull=True, expires_at__gt=now)
-    held = held.exclude(user=user)
-    sent = Q(assigned_to__isnull=False) & ~Q(assigned_to=user)
-    if not waiting.exclude(sent).exists():
-        return EmptyQueue("sent_to_others", _("All waiting images were sent to other reviewers by an admin."))
-    if held.exists():
-        return EmptyQueue(
-            "held_by_others",
-            _("Other reviewers hold all waiting images. Images that they release appear here automatically."),
-        )
-    return EmptyQueue(
-        "yours_are_done",
-        _(
-            "You have answered or skipped all waiting images. Skipped images go to other reviewers "
-            "now; you see them again after ten minutes."
-        ),
-    )

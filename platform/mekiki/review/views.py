@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
@@ -71,6 +71,8 @@ def label_choices(dataset: Dataset) -> tuple[list[dict[str, Any]], bool]:
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    if services.check_requalification(dataset=dataset, user=user_of(request)) is not None:
+        return redirect("requalification", dataset.slug)
     labels, finder = label_choices(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
@@ -112,6 +114,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
 def grid(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the grid review. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    if services.check_requalification(dataset=dataset, user=user_of(request)) is not None:
+        return redirect("requalification", dataset.slug)
     labels = _labels_of(dataset)
     return render(
         request,

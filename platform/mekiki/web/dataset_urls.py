@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.web import gallery, heads, views
+from mekiki.web import gallery, heads, reviewers, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -14,6 +14,19 @@ urlpatterns = [
     path("members/<int:user_id>/role/", views.set_member_role, name="member-role"),
     path("members/<int:user_id>/adjudicator/", views.set_adjudicator, name="member-adjudicator"),
     path("members/<int:user_id>/remove/", views.remove_member, name="member-remove"),
+    path("reviewers/", reviewers.reviewers, name="reviewers"),
+    path("reviewers/assignments/", reviewers.add_assignment, name="assignment-add"),
+    path("reviewers/assignments/<int:pk>/remove/", reviewers.delete_assignment, name="assignment-remove"),
+    path("reviewers/test/", reviewers.requalification, name="requalification"),
+    path("reviewers/test/begin/", reviewers.begin_requalification, name="requalification-begin"),
+    path("reviewers/test/answer/", reviewers.answer_test, name="requalification-answer"),
+    path("reviewers/<int:user_id>/", reviewers.reviewer, name="reviewer"),
+    path("reviewers/<int:user_id>/goal/", reviewers.set_goal, name="reviewer-goal"),
+    path(
+        "reviewers/<int:user_id>/requalification/",
+        reviewers.decide_requalification,
+        name="requalification-decide",
+    ),
     path("models/<int:version>/", heads.head, name="head"),
     path("models/<int:version>/training-labels.csv", heads.training_labels, name="head-training-labels"),
     path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),

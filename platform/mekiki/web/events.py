@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "schema": ("label.", "prompts.", "reference_image.", "gold_image."),
     "quality": ("study.",),
     "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
-    "people": ("member.", "user."),
+    "people": ("member.", "user.", "requalification."),
     "site": ("site.",),
     "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),

@@ -50,9 +50,33 @@ EVENTS.add("queue.asked_again", gettext_noop("New review requested for an image 
 EVENTS.add("queue.overlap_changed", gettext_noop("Overlap of streams changed"))
 EVENTS.add("queue.put_back", gettext_noop("Skipped or flagged image returned to the queue"))
 EVENTS.add("queue.sent", gettext_noop("Skipped or flagged image sent to a reviewer"))
+for _code, _text in (
+    ("queue.part_assigned", gettext_noop("Part of the queue assigned to %(user)s:")),
+    ("queue.part_taken_back", gettext_noop("Part of the queue no longer assigned to %(user)s:")),
+):
+    EVENTS.add(
+        _code,
+        _text,
+        when("label", gettext_noop("images predicted as %(label)s")),
+        when("key", gettext_noop("images with %(key)s = %(value)s")),
+        when("strict", gettext_noop("(only for this reviewer)")),
+    )
 EVENTS.add("queue.set_aside", gettext_noop("Skipped or flagged image set aside"))
 EVENTS.add("gold_image.added", gettext_noop("Gold image added"))
 EVENTS.add("gold_image.ended", gettext_noop("Gold image ended"))
+EVENTS.add(
+    "requalification.due",
+    gettext_noop(
+        "Requalification of %(user)s is due: %(gold_right)s of %(gold_answers)s known images answered right"
+    ),
+)
+EVENTS.add("requalification.begun", gettext_noop("Test begun by %(user)s"))
+EVENTS.add("requalification.passed", gettext_noop("Test passed by %(user)s: %(right)s of %(asked)s"))
+EVENTS.add(
+    "requalification.failed", gettext_noop("Test not passed by %(user)s: %(right)s of %(asked)s right")
+)
+EVENTS.add("requalification.waived", gettext_noop("Requalification of %(user)s waived"))
+EVENTS.add("requalification.offered", gettext_noop("Test offered to %(user)s again"))
 EVENTS.add("reference_image.added", gettext_noop("Reference image of a label added or changed"))
 EVENTS.add("reference_image.removed", gettext_noop("Reference image of a label removed"))
 EVENTS.add("study.created", gettext_noop("Study %(number)s created"))
@@ -108,6 +132,11 @@ EVENTS.add(
 EVENTS.add("member.made_adjudicator", gettext_noop("%(user)s is an adjudicator now"))
 EVENTS.add("member.adjudicator_ended", gettext_noop("%(user)s is no adjudicator any more"))
 EVENTS.add("member.role_set", gettext_noop("%(user)s is %(role)s now"), role=_role)
+EVENTS.add(
+    "member.goal_set",
+    when("goal", gettext_noop("Daily goal of %(user)s: %(goal)s answers")),
+    when(lambda v: not v.get("goal"), gettext_noop("Daily goal of %(user)s removed")),
+)
 EVENTS.add("member.removed", gettext_noop("%(user)s is no longer a member"))
 EVENTS.add("signing_key.made", gettext_noop("Signing key made"))
 EVENTS.add("signing_key.registered", gettext_noop("Signing key of an older version taken over"))
@@ -179,6 +208,15 @@ EVENT_NAMES.add("decision.recorded", gettext_noop("Answer recorded"))
 EVENT_NAMES.add("member.made_adjudicator", gettext_noop("Adjudicator named"))
 EVENT_NAMES.add("member.adjudicator_ended", gettext_noop("End of an adjudicator"))
 EVENT_NAMES.add("member.role_set", gettext_noop("Role given"))
+EVENT_NAMES.add("queue.part_assigned", gettext_noop("Part of the queue assigned"))
+EVENT_NAMES.add("queue.part_taken_back", gettext_noop("Part of the queue no longer assigned"))
+EVENT_NAMES.add("requalification.due", gettext_noop("Requalification due"))
+EVENT_NAMES.add("requalification.begun", gettext_noop("Requalification: test begun"))
+EVENT_NAMES.add("requalification.passed", gettext_noop("Requalification: test passed"))
+EVENT_NAMES.add("requalification.failed", gettext_noop("Requalification: test not passed"))
+EVENT_NAMES.add("requalification.waived", gettext_noop("Requalification waived"))
+EVENT_NAMES.add("requalification.offered", gettext_noop("Requalification: test offered again"))
+EVENT_NAMES.add("member.goal_set", gettext_noop("Daily goal set"))
 EVENT_NAMES.add("member.removed", gettext_noop("Member removed"))
 EVENT_NAMES.add("user.name_shared", gettext_noop("User name like another user’s"))
 

@@ -20,6 +20,7 @@ from mekiki.jobs.progress import JobStatus, job_statuses
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.learning.models import Champion, Evaluation, Head, Prediction
 from mekiki.review.audit_counts import audit_counts_of
+from mekiki.review.daily_goals import DailyGoal, own_goals
 from mekiki.review.models import ConfirmedLabel, QueueItem
 
 
@@ -44,6 +45,7 @@ class DatasetSummary:
     audit: AuditCounts = field(default_factory=AuditCounts)
     last_activity: datetime | None = None
     jobs: list[JobStatus] = field(default_factory=list)
+    goal: DailyGoal | None = None  # of the user
 
     @property
     def head_in_words(self) -> str:
@@ -117,6 +119,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
     for job in Job.objects.filter(dataset__in=ids, state__in=ACTIVE_STATES):
         if job.dataset_id is not None:
             jobs.setdefault(job.dataset_id, []).append(job)
+    goals = own_goals(ids, user)
     result = []
     for pk, dataset in by_id.items():
         role = Role.ADMIN if user.is_superuser else roles.get(pk, Role.VIEWER)
@@ -137,6 +140,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
                 audit=audits.get(pk) or AuditCounts(),
                 last_activity=activity.get(pk, dataset.created_at),
                 jobs=job_statuses(jobs.get(pk, []), dataset),
+                goal=goals.get(pk),
             )
         )
     result.sort(key=lambda s: (not s.needs_me, -(s.last_activity or s.dataset.created_at).timestamp()))

@@ -6,6 +6,7 @@ from mekiki.review.services.adjudicating import (
     rule,
     undo_ruling,
 )
+from mekiki.review.services.assignments import assign_part, remove_assignment
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
@@ -34,6 +35,13 @@ from mekiki.review.services.overlap import set_overlaps
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
+from mekiki.review.services.requalifying import (
+    answer_question,
+    begin_test,
+    check_requalification,
+    offer_test_again,
+    waive_requalification,
+)
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.undoing import undo
 
@@ -49,7 +57,11 @@ __all__ = [
     "add_ruled_image_to_guideline",
     "answer",
     "answer_page",
+    "answer_question",
     "answer_unresolved",
+    "assign_part",
+    "begin_test",
+    "check_requalification",
     "correct_label",
     "end_gold",
     "fill_queue",
@@ -61,9 +73,11 @@ __all__ = [
     "next_items",
     "next_or_reason",
     "next_page",
+    "offer_test_again",
     "recheck_doubted",
     "release",
     "release_expired_leases",
+    "remove_assignment",
     "remove_reference_image",
     "renew",
     "request_recheck",
@@ -80,4 +94,5 @@ __all__ = [
     "undo_page",
     "undo_ruling",
     "update_confirmed_label",
+    "waive_requalification",
 ]

@@ -5,7 +5,8 @@ import logging
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset
-from mekiki.review.selectors import EmptyQueue, empty_queue_reason, waiting_count
+from mekiki.review.empty_queue import EmptyQueue, empty_queue_reason
+from mekiki.review.selectors import waiting_count
 from mekiki.review.services.leases import LeasedItem, next_items
 from mekiki.review.services.queue import request_refill
 

@@ -15,9 +15,11 @@ from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Head
+from mekiki.review.assignments import Search, division_of
 from mekiki.review.errors import ReviewError
 from mekiki.review.grid import WaitingLabel, champion_of_grid, distances_from_mean, items_by_label
 from mekiki.review.models import BLIND_STREAMS, TEST_STREAMS, Decision, Lease, QueueItem, Stream
+from mekiki.review.requalification import blocking_requalification
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.decisions import MIN_DISPLAY_MS
 from mekiki.review.services.known_answers import lock_known_answers, shuffled, stage
@@ -34,7 +36,6 @@ from mekiki.review.services.undoing import record_undo
 
 MIN_TILES, MAX_TILES = 6, 60
 _ALLOWED = " AND q.id = ANY(%(allowed)s)"
-_FREE_IDS = f"SELECT id FROM ({FREE} {_ALLOWED}) AS q"  # noqa: S608 - constants only
 
 
 @dataclass(frozen=True)
@@ -85,31 +86,35 @@ def next_page(*, dataset: Dataset, user: User, label_id: int | None = None, coun
     """Return up to `count` (6 to 60) leased items that the head in use predicts as one label.
 
     First come the items that the reviewer already holds, so that a reload shows the same images. The next
-    free items are leased by the rules of `next_items`. Items of blind streams, and images that hide their
-    prediction, are never leased here. Without `label_id`, or if no image of this label is left, the label
-    with the largest number of images is used.
+    free items are leased by the rules of `next_items`, without the strict parts of others. Items of blind
+    streams, and images that hide their prediction, are never leased here. Without `label_id`, or if no image
+    of this label is left, the label with the largest number of images is used, first among the labels that
+    are assigned to the reviewer.
 
     Raises PermissionDenied if the user is not a reviewer.
     """
     require_role(user, dataset, Role.REVIEWER)
     head = champion_of_grid(dataset)
-    if head is None:
+    if head is None or blocking_requalification(dataset, user) is not None:
         return GridPage(None, [], [])
     count = max(MIN_TILES, min(count, MAX_TILES))
     now = clock.now()
     by_label = items_by_label(dataset, head)
+    division = division_of(dataset, user)
+    free = division.searches()[-1] if division else Search("true", {})
     held = _held(dataset, user, now, by_label)
-    open_ids = _free_ids(dataset, user, now, by_label) | set(held)
+    open_ids = _free_ids(dataset, user, now, by_label, free) | set(held)
     labels = [
         WaitingLabel(label, name, n)
         for (label, name), items in by_label.items()
         if (n := len(open_ids & set(items)))
     ]
-    labels.sort(key=lambda one: (-one.waiting, one.label))
+    first = division.own_labels if division else set()
+    labels.sort(key=lambda one: (one.label not in first, -one.waiting, one.label))
     # Another reviewer can take all images of a label after our query. Then the next label is used.
     for label in sorted(labels, key=lambda one: one.label != label_id):
         items = by_label[label.label, label.name]
-        tiles = _lease(dataset, user, now, label.label, items, held, count)
+        tiles = _lease(dataset, user, now, label.label, items, held, count, free)
         if tiles:
             tiles, known = _in_order(head, tiles, items)
             # The number of images must not tell that some of them have known labels.
@@ -161,13 +166,18 @@ def _held(
 
 
 def _free_ids(
-    dataset: Dataset, user: User, now: datetime, by_label: dict[tuple[int, str], dict[int, int]]
+    dataset: Dataset,
+    user: User,
+    now: datetime,
+    by_label: dict[tuple[int, str], dict[int, int]],
+    free: Search,
 ) -> set[int]:
     """Return the ids of the items that the reviewer can get now. Nothing is locked."""
     allowed = [item for items in by_label.values() for item in items]
-    values = {**values_of_free(dataset, user, now, set()), "allowed": allowed}
+    values = {**values_of_free(dataset, user, now, set()), **free.values, "allowed": allowed}
+    sql = f"SELECT id FROM ({FREE} {_ALLOWED} AND {free.condition}) AS q"  # noqa: S608 - constants only
     with connection.cursor() as cursor:
-        cursor.execute(_FREE_IDS, values)
+        cursor.execute(sql, values)
         return {row[0] for row in cursor.fetchall()}
 
 
@@ -179,6 +189,7 @@ def _lease(
     items: dict[int, int],
     held: dict[int, Lease],
     count: int,
+    free: Search,
 ) -> list[LeasedItem]:
     """Return up to `count` items of a label with leases of the reviewer, with known answers among them."""
     mine = [pk for pk in items if pk in held]
@@ -193,8 +204,9 @@ def _lease(
     excluded = set(held)
     # As in `next_items`: query again without the candidates that another transaction has taken.
     while len(tiles) + len(known) < count:
-        values = {**values_of_free(dataset, user, now, excluded), "allowed": list(items)}
-        rows = lock_free_items(FREE + _ALLOWED, values, count - len(tiles) - len(known))
+        values = {**values_of_free(dataset, user, now, excluded), **free.values, "allowed": list(items)}
+        wanted = count - len(tiles) - len(known)
+        rows = lock_free_items(f"{FREE} {_ALLOWED} AND {free.condition}", values, wanted)
         candidates = [item for item in rows if item.stream not in BLIND_STREAMS]
         if not candidates:
             break

@@ -1,6 +1,6 @@
 """Leases: which reviewer holds which queue item, for how long, and what the screen showed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,9 @@ from mekiki.config import clock
 from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Prediction, confidence_of_runner_up
+from mekiki.review.assignments import division_of
 from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
+from mekiki.review.requalification import blocking_requalification
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queries import (
@@ -74,10 +76,12 @@ def next_items(*, dataset: Dataset, user: User, count: int = 1) -> list[LeasedIt
     """Return up to `count` (at most 5) leased items for a reviewer, in review order.
 
     First come the items that the reviewer already holds, so that a reload shows the same image. Then come the
-    next free items, with new leases. Two reviewers get the same item only if its overlap is above 1. Raises
-    PermissionDenied if the user is not a reviewer.
+    next free items, with new leases. Two reviewers get the same item only if its overlap is above 1. A
+    reviewer who must requalify gets none. Raises PermissionDenied if the user is not a reviewer.
     """
     require_role(user, dataset, Role.REVIEWER)
+    if blocking_requalification(dataset, user) is not None:
+        return []
     count = max(1, min(count, MAX_ITEMS))
     lock_reviewer(user.pk)  # A request that is sent twice must not lease twice as many.
     now = clock.now()
@@ -160,14 +164,27 @@ FREE = _SELECT_FREE.format(
 def _free(dataset: Dataset, user: User, now: datetime, excluded: set[int], count: int) -> list[QueueItem]:
     """Lock and return the next waiting items with a free slot that this reviewer has not decided.
 
-    Items that were sent to this reviewer come first.
+    Items that were sent to this reviewer come first, then the reviewer's assigned parts, then all others.
     """
     values = values_of_free(dataset, user, now, excluded)
-    sent = lock_free_items(_FREE_SENT, values, count)
-    if len(sent) == count:
-        return sent
-    values["excluded"] = [*excluded, *(item.pk for item in sent)]
-    return sent + lock_free_items(FREE, values, count - len(sent))
+    items: list[QueueItem] = []
+    for free, more in _searches(dataset, user):
+        items += lock_free_items(free, values | more, count - len(items))
+        if len(items) == count:
+            break
+        values["excluded"] = [*excluded, *(item.pk for item in items)]
+    return items
+
+
+def _searches(dataset: Dataset, user: User) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the queries for free items, with their own values, in the order in which they are searched."""
+    yield _FREE_SENT, {}
+    division = division_of(dataset, user)
+    if division is None:
+        yield FREE, {}
+    else:
+        for search in division.searches():
+            yield f"{FREE} AND {search.condition}", search.values
 
 
 def values_of_free(dataset: Dataset, user: User, now: datetime, excluded: set[int]) -> dict[str, Any]:

@@ -9,14 +9,17 @@ forbids them.
 from mekiki.web.charts.curves import Loss, Point, learning_curve, loss_curve
 from mekiki.web.charts.drawing import ticks
 from mekiki.web.charts.interval_chart import intervals
+from mekiki.web.charts.interval_rows import IntervalRow, interval_rows
 from mekiki.web.charts.loop_diagram import LoopStage, loop
 from mekiki.web.charts.reliability_diagram import Bin, reliability
 
 __all__ = [
     "Bin",
+    "IntervalRow",
     "LoopStage",
     "Loss",
     "Point",
+    "interval_rows",
     "intervals",
     "learning_curve",
     "loop",

@@ -47,6 +47,7 @@ def dataset_sections(context: Context) -> list[Link]:
         ("images", pgettext("section", "Images"), Role.VIEWER),
         ("labels", pgettext("section", "Labels"), Role.VIEWER),
         ("review", pgettext("section", "Review"), Role.REVIEWER),
+        ("reviewers", pgettext("section", "Reviewers"), Role.REVIEWER),
         ("models", pgettext("section", "Models"), Role.VIEWER),
         ("quality", pgettext("section", "Quality"), Role.VIEWER),
         ("exports", pgettext("section", "Label sets"), Role.VIEWER),
