@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mekiki.review.models import Decision, QueueItem, Stream
+from mekiki.review.models import Decision, GoldImage, QueueItem, Stream
 from mekiki.review.reviewer_measures import LEAST, Measures, measures_of
 from mekiki.review.reviewer_measures.team import summaries
 from tests.factories import (
@@ -160,10 +160,13 @@ def test_repeats_are_compared_with_the_answer_before():
     station = Station(items=3)
     user, other = station.reviewer(), station.reviewer()
     for item, first, again in zip(station.items, (0, 0, None), (0, 1, 0), strict=True):
-        if first is not None:
-            decide(station, user, station.labels[first], item)
-        decide(station, other, station.labels[again], item)
-        repeat = QueueItemFactory(dataset=station.dataset, image=item.image, state="done")
+        if first is None:
+            decide(station, other, station.labels[again], item)
+            continue
+        before = decide(station, user, station.labels[first], item)
+        repeat = QueueItemFactory(
+            dataset=station.dataset, image=item.image, stream=Stream.REPEAT, repeats=before, state="done"
+        )
         decide(station, user, station.labels[again], repeat, stream="repeat")
     result = measured(station, user)
     assert (result.repeats.k, result.repeats.n) == (1, 2)
