@@ -1,6 +1,6 @@
 """Labels an hour of a scripted reviewer with fixed reaction times, in the station and in the grid.
 
-    python benchmarks/labels_per_hour.py [--images FOLDER] [--seconds N] [--quick] [--json PATH]
+    python benchmarks/labels_per_hour.py [--images FOLDER] [--per-label N] [--seconds N] [--json PATH]
 
 A temporary platform has the images of FOLDER (one folder a label), or drawn pictures without it. 60 labels
 train the first head. Then a reviewer who is always right works in Chromium, first in the review station, then
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Response, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -116,6 +116,15 @@ def labelled_folder(folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]
     return labels, truth
 
 
+def part_of(folder: Path, count: int, copy: Path) -> Path:
+    """Copy the first `count` images of each label, and return the folder of the copies."""
+    for label in sorted(path for path in folder.iterdir() if path.is_dir()):
+        (copy / label.name).mkdir(parents=True)
+        for file in sorted(label.iterdir())[:count]:
+            shutil.copy(file, copy / label.name)
+    return copy
+
+
 def drawn_folder(folder: Path, count: int) -> tuple[Path, list[dict[str, Any]], dict[str, str]]:
     """Draw pictures; return their folder and what `labelled_folder` returns."""
     subprocess.run(
@@ -141,6 +150,14 @@ class Reviewer:
     def __init__(self, page: Page, truth: dict[str, str]) -> None:
         self.page, self.truth, self.presses = page, truth, 0
         self.keys: dict[str, str] = {}
+        self.hashes: dict[int, str] = {}  # item on a page of the grid → hash of its image
+        page.on("response", self.note_page)
+
+    def note_page(self, response: Response) -> None:
+        """Note the hashes of a page of the grid, whose thumbnails may have no address."""
+        if response.url.endswith("/grid/next") and response.ok:
+            tiles = response.json()["tiles"]
+            self.hashes |= {tile["item"]: tile["image"]["sha256"] for tile in tiles}
 
     def press(self, key: str) -> None:
         wait(KEY)
@@ -178,12 +195,14 @@ class Reviewer:
                        return all.length && all.every(image => image.complete); }""",
             timeout=120_000,
         )
-        sources = page.evaluate("() => [...document.querySelectorAll('[role=gridcell] img')].map(i => i.src)")
         predicted = page.evaluate(
             "() => document.querySelector('[data-label]').selectedOptions[0].textContent"
         ).rpartition(" · ")[0]
         columns = page.get_by_role("row").first.get_by_role("gridcell").count()
-        labels = [self.truth[re.search(r"[0-9a-f]{64}", source)[0]] for source in sources]  # type: ignore[index]
+        items = page.evaluate(
+            "() => [...document.querySelectorAll('[role=gridcell]')].map(c => c.dataset.item)"
+        )
+        labels = [self.truth[self.hashes[int(item)]] for item in items]
         at = 0
         for number, label in enumerate(labels):
             wait(TILE)
@@ -218,6 +237,7 @@ def work(step: Callable[[], int], seconds: float) -> tuple[int, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=Path, help="a folder with one folder a label")
+    parser.add_argument("--per-label", type=int, default=100, help="images of each label")
     parser.add_argument("--seconds", type=float, default=180, help="of each way to review")
     parser.add_argument("--quick", action="store_true", help="20 seconds, 200 drawn pictures")
     parser.add_argument("--json", type=Path)
@@ -230,7 +250,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mekiki-hour-") as temporary:
         base = Path(temporary)
         if given.images is not None and not given.quick:
-            pictures = given.images.resolve()
+            pictures = part_of(given.images, given.per_label, base / "pictures")
             labels, truth = labelled_folder(pictures)
         else:
             pictures, labels, truth = drawn_folder(base / "sample", 200 if given.quick else 1200)

@@ -223,13 +223,14 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "labels_per_hour": (
         "Labels an hour",
-        "python benchmarks/labels_per_hour.py --images FOLDER --json benchmarks/results/labels_per_hour.json",
-        "A scripted reviewer with fixed reaction times, who is always right, on the NEU photographs in "
-        "Chromium, on the same cores as the whole platform: 700 ms to look at an image of the review "
-        "station, 250 ms for each of 24 tiles of the grid, 200 ms for each key. In the grid, images with a "
-        "wrong prediction are reached by arrow keys. The head is trained on 60 labels first, and again "
-        "after each 50. `labels_per_hour_at_most` is the station without any wait of the site. The figures "
-        "compare the two ways of working with the same reactions; people are slower and make mistakes.",
+        "python benchmarks/labels_per_hour.py --images FOLDER --per-label 80 --json …",
+        "A scripted reviewer with fixed reaction times, who is always right, on NEU photographs (80 of "
+        "each label) in Chromium, on the same cores as the whole platform: 700 ms to look at an image of "
+        "the review station, 250 ms for each of 24 tiles of the grid, 200 ms for each key. In the grid, "
+        "images with a wrong prediction are reached by arrow keys. The head is trained on 60 labels "
+        "first, and again after each 50. `labels_per_hour_at_most` is the station without any wait of the "
+        "site. The figures compare the two ways of working with the same reactions; people are slower and "
+        "make mistakes.",
     ),
     "export": (
         "Freezing a label set",

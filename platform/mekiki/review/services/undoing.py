@@ -123,8 +123,9 @@ def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decisio
     So an undo looks the same for every item. Nothing is leased if the image waits under another item by now,
     or if an admin has ended the gold image.
     """
-    ended = GoldImage.objects.filter(pk=item.gold_id or 0, ended_at__isnull=False)
-    if item.assigned_to_id != user.pk or (item.gold_id and ended.exists()):
+    if item.assigned_to_id != user.pk:
+        return
+    if item.gold_id is not None and GoldImage.objects.get(pk=item.gold_id).ended_at is not None:
         return
     first = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     item.position = (first.aggregate(first=Min("position"))["first"] or 0.0) - 1
