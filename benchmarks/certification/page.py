@@ -15,7 +15,7 @@ certificate it must not exceed 5 %. The whole-pool methods promise less: at most
 people's included. `by machine` is the median share of the images without a decision that the machine labels.
 `audits` are the answers the method takes (the fixed samples have 200), `answers` all answers until each image
 of the pool has a label: training, audits and the rest by people. Medians over the runs; four trainings with
-250 random audit orders each. The plan chose the limit and the first region of each certificate from the audit
+100 random audit orders each. The plan chose the limit and the first region of each certificate from the audit
 sample of the training alone.
 
 The tables show all methods for α = 2 %, and the watched certificate for 1 % and 5 % as well; the plot shows
