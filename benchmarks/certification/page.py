@@ -34,10 +34,11 @@ def verdicts(figures: dict[str, Any]) -> list[tuple[str, bool, str]]:
     worst = max(ours, key=lambda r: r["exceeds"])
     targets = [
         (
-            "a certificate breaks in at most 5 % of the runs, for every pool, head, α and test",
+            "a certificate breaks in at most 5 % of the runs; no line is significantly above it",
             # A share below δ can be measured above it: the lower end of the interval decides.
             all(r["exceeds_low"] <= delta for r in ours),
-            f"at most {worst['exceeds']:.1%} ({worst['data']}, {worst['head']} head, α {worst['alpha']:.0%}, "
+            f"at most {worst['exceeds']:.1%} [{worst['exceeds_low']:.1%}, {worst['exceeds_high']:.1%}], the "
+            f"largest of {len(ours)} shares ({worst['data']}, {worst['head']} head, α {worst['alpha']:.0%}, "
             f"{worst['method']})",
         )
     ]
