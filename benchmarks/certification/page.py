@@ -21,7 +21,7 @@ sample of the training alone.
 The tables show all methods for α = 2 %, and the watched certificate for 1 % and 5 % as well; the plot shows
 all. The planned tests audit the largest region of the plan, so its first region gets only a part of their
 audits. `planned, binomial` is Learn then Test with the binomial tail. `point estimate` is the rule that
-Amazon SageMaker Ground Truth documents: the lowest threshold that reaches 1 − α on a random validation sample.
+Amazon SageMaker Ground Truth documents: the lowest threshold that reaches 1 − α on a validation sample.
 `conformal, FDR` (arXiv 2510.14581) controls the expected share of wrong labels, not the share in one pool.
 `PAC labels` (arXiv 2506.10908) is written with a uniform sample and a binomial bound. Digits are grey values
 without words for the labels, photographs the NEU surface defects, pictures drawn, textile the images of
