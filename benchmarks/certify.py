@@ -38,8 +38,8 @@ from workers.hardware import processor  # noqa: E402
 
 ALPHAS = (0.01, 0.02, 0.05)
 DELTA = 0.05
-ORDERS = 250  # random audit orders of each head; four heads give 1,000 runs
-LIMITS = (150, 200, 250, 300, 400, 600)
+ORDERS = 100  # random audit orders of each head; four heads give 400 runs
+LIMITS = (150, 200, 250, 300, 400)
 
 
 def measure(data: sources.Data, seed: int, orders: int, alphas: tuple[float, ...]) -> list[dict[str, Any]]:

@@ -44,8 +44,8 @@ class Case:
 def prepare(population: Population, alpha: float, delta: float, planned: PlannedCertificate) -> Case:
     """Return the case of one plan.
 
-    The planned test has one region, the first of the plan, and audits for as many errors as the confidences
-    expect, rounded.
+    The planned test has the regions of the plan, and as many audits as the first of them needs with as many
+    errors as the confidences expect, rounded.
     """
     m = len(population.wrong)
     protocol = planned.protocol
@@ -56,7 +56,7 @@ def prepare(population: Population, alpha: float, delta: float, planned: Planned
         (n for n in range(1, min(400, start) + 1) if decides_with(start, n, round(n * doubt), alpha, delta)),
         min(SAMPLE, m),
     )
-    fixed = Protocol(alpha, delta, max(audits, 1), protocol.levels[:1], PLANNED)
+    fixed = Protocol(alpha, delta, max(audits, 1), protocol.levels, PLANNED)
     whole = Protocol(alpha, delta, SAMPLE, tuple(np.round(np.arange(0.05, 1.01, 0.05), 2)), PLANNED)
     return Case(population, alpha, delta, planned, watched, Numbers(fixed, m), Numbers(whole, m))
 

@@ -309,3 +309,16 @@ def test_protocols_that_promise_nothing_are_refused(wrong: dict[str, object]) ->
         Protocol(**{"alpha": 0.02, "delta": 0.05, "limit": 100, **wrong})  # type: ignore[arg-type]
     protocol = Protocol(0.02, 0.05, 100, alpha_by_label={"a": 0.01})
     assert Protocol.from_json(protocol.as_json()) == protocol
+
+
+@pytest.mark.parametrize("test", ["watched", PLANNED])
+def test_the_step_has_a_threshold_that_no_answer_changes(test: str) -> None:
+    """The step counts open answers as wrong, and its threshold is that of the largest number of decisions."""
+    protocol = Protocol(0.05, 0.05, 60, (0.5, 1.0), test)
+    steps = []
+    for kind in (RIGHT, WRONG, OPEN):
+        states = [kind if t < 5 else RIGHT for t in range(60)]
+        steps.append(decide(protocol, 1000, Audits(list(range(440, 500)), states)).regions[0].step)
+    assert {step.allowed for step in steps} == {allowed_errors(500 - 60, 0.05)}
+    assert [step.wrong for step in steps] == [0, 5, 5] and [step.open for step in steps] == [0, 0, 5]
+    assert steps[1].statistic == steps[2].statistic != steps[0].statistic

@@ -47,8 +47,9 @@ def pool_accuracy(
     the reserve. The audited images are therefore post-stratified by the confidence of the head: an audited
     image of stratum h has the weight U_h / n_h (U_h images without a decision, n_h audited ones). Assumption:
     at equal confidence the head is right as often on images without a decision as on audited ones. People's
-    labels count as right. The interval is Wilson's at the effective number of audits, for the machine's part
-    alone. Source: Cochran, "Sampling techniques" (1977), section 5A.9.
+    labels count as right. Within a stratum reviewers take the harder images, so the estimate is rather too
+    low: read the lower end as “at least”. The interval is Wilson's at the effective number of audits, for the
+    machine's part alone. Source: Cochran, "Sampling techniques" (1977), section 5A.9.
 
     Args:
         audited_confidence: (n,) of the head in use on the audited images; audited_right: (n,) bool.
