@@ -1,5 +1,6 @@
 """Queue items, leases, decisions, and the confirmed labels that follow from the decisions."""
 
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -170,7 +171,8 @@ class Decision(models.Model):
     # What the screen showed (review.services.leases.shown_of_items): stream, propensity, blind and, unless
     # blind, head, head_digest, prompt_set, label, label_name, confidence, calibrated, runner_up and
     # runner_up_confidence. With an adjusted picture also view (review.adjustments). An answer of
-    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}.
+    # the grid review also has grid: {page (UUID), tiles (number of images on the page)}. With the panel Why
+    # open also why (WhyPanel.shown).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"
@@ -302,3 +304,31 @@ class ReferenceImage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label_id}: {self.image_id}"
+
+
+class WhyPanel(models.Model):
+    """What the panel Why showed one user of one image, as the server sent it.
+
+    An answer that was given with the panel open names the row by its id, and `shown` is copied into the
+    decision. So a decision records what the server sent, not what a browser claims.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    # The lease under which the station showed the image. Null: the page of the image.
+    lease = models.ForeignKey(Lease, null=True, on_delete=models.CASCADE, related_name="+")
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="+", db_index=False)
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="+", db_index=False)
+    runner_up = models.ForeignKey(
+        Label, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # neighbours: ids of images; prompts: ids of prompts; heat_map: null, or {method, digest}.
+    shown = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["created_at"], name="why_panel_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.image_id}"

@@ -28,6 +28,13 @@ from mekiki.review.services.queue import fill_queue, request_refill, request_tra
 from mekiki.review.services.references import add_reference_image, remove_reference_image
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.undoing import undo
+from mekiki.review.services.why import (
+    PanelContent,
+    delete_old_panels,
+    open_panel,
+    panel_content,
+    request_heat_map,
+)
 
 __all__ = [
     "MAX_TILES",
@@ -35,6 +42,7 @@ __all__ = [
     "MIN_TILES",
     "GridPage",
     "LeasedItem",
+    "PanelContent",
     "TileAnswer",
     "TileResult",
     "add_reference_image",
@@ -42,6 +50,7 @@ __all__ = [
     "answer_page",
     "answer_unresolved",
     "correct_label",
+    "delete_old_panels",
     "fill_queue",
     "held_item",
     "needed_ms",
@@ -49,10 +58,13 @@ __all__ = [
     "next_items",
     "next_or_reason",
     "next_page",
+    "open_panel",
+    "panel_content",
     "release",
     "release_expired_leases",
     "remove_reference_image",
     "renew",
+    "request_heat_map",
     "request_recheck",
     "request_refill",
     "request_training_if_due",

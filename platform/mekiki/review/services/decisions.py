@@ -35,6 +35,7 @@ from mekiki.review.services.queries import (
     LEASE,
 )
 from mekiki.review.services.queue import request_due_work
+from mekiki.review.services.why import shown_of_panel
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
@@ -61,6 +62,7 @@ def answer(
     milliseconds: int | None = None,
     view: ViewAdjustments | None = None,
     grid: dict[str, Any] | None = None,
+    why: UUID | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -74,6 +76,8 @@ def answer(
     view: how the picture was adjusted on the screen when the answer was given, or None for the original.
     grid: the page of the grid review to which the answer belongs. It is recorded in `shown`. The service that
     records the page requests the follow-up work.
+    why: the panel Why that was open when the answer was given, or None if it was closed. What it showed is
+    recorded in `shown`.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -118,6 +122,7 @@ def answer(
             _("This image is no longer leased to you. Nothing was recorded; the next image is loading."),
         )
     kind, label_id = _checked_against(dataset, lease.shown, kind, label_id)
+    reasons = shown_of_panel(user=user, lease=lease, panel_id=why) if why is not None else {}
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     late = lease.ended_at is not None or lease.expires_at <= now or not waiting_state
@@ -131,7 +136,10 @@ def answer(
             label_id=label_id,
             reason=reason,
             note=note,
-            shown=lease.shown | ({"view": adjusted} if adjusted else {}) | ({"grid": grid} if grid else {}),
+            shown=lease.shown
+            | ({"view": adjusted} if adjusted else {})
+            | ({"grid": grid} if grid else {})
+            | ({"why": reasons} if reasons else {}),
             client_key=client_key,
             late=late,
             milliseconds=milliseconds,
