@@ -86,6 +86,13 @@ class ScoreOut(Schema):
     shares: list[PromptOut]
 
 
+class LabelOut(Schema):
+    """A label."""
+
+    id: int
+    name: str
+
+
 class WhyOut(Schema):
     """What a prediction is based on. `id` names the panel in an answer, and for its heat map.
 
@@ -94,9 +101,11 @@ class WhyOut(Schema):
     """
 
     id: UUID
+    url: str
+    heat_map_url: str
     head: int
     head_kind: str
-    labels: list[int]
+    labels: list[LabelOut]
     neighbours: list[NeighboursOut]
     neighbours_problem: str
     exact: bool
@@ -167,9 +176,11 @@ def _panel_out(dataset: Dataset, content: PanelContent) -> dict[str, Any]:
     scores, neighbours = content.scores, content.neighbours
     return {
         "id": content.panel.pk,
+        "url": reverse("api:why", args=[dataset.slug, content.panel.pk]),
+        "heat_map_url": reverse("api:why-heat-map", args=[dataset.slug, content.panel.pk]),
         "head": content.panel.head.version,
         "head_kind": content.panel.head.kind,
-        "labels": [label.pk for label in content.labels],
+        "labels": [{"id": label.pk, "name": label.name} for label in content.labels],
         "neighbours": [
             _neighbours_out(dataset, label, content)
             for label in content.labels

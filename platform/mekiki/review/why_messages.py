@@ -28,7 +28,13 @@ WHY_PROBLEMS.add(
 WHY = Messages("texts of the panel Why")
 WHY.add("why_loading", gettext_noop("Looking for the reasons…"))
 WHY.add("why_offline", gettext_noop("The server could not be reached. Close the panel and open it again."))
-WHY.add("why_nothing", gettext_noop("There is no image on the screen."))
+WHY.add(
+    "why_blind",
+    gettext_noop(
+        "No prediction is shown for this image, so that your answer can be used to measure accuracy. Similar "
+        "images would reveal it, so this panel stays empty for this image."
+    ),
+)
 WHY.add("why_none_near", gettext_noop("No confirmed image has this label yet."))
 WHY.add("why_near", gettext_noop("Confirmed as {label}"))
 WHY.add("why_similarity", gettext_noop("similarity {value}"))

@@ -1,5 +1,6 @@
 """The page of one image with its label, prediction and history, and the actions on it."""
 
+import json
 import uuid
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from mekiki.learning.selectors import champion
 from mekiki.review import blinding, services
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
+from mekiki.review.messages import why_texts
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from mekiki.review.references import references_of
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
@@ -69,6 +71,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "may_refer": is_visible and includes_role(dataset.role, Role.ADMIN),
         "active_labels": labels,
         "references": references_of(picture) if is_visible else [],
+        "why_texts_json": json.dumps(why_texts()) if prediction is not None else "",
     }
     return render(request, "web/image.html", context, status=status)
 

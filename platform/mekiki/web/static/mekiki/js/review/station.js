@@ -18,6 +18,7 @@ import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
+import { createStationWhy } from "../why/station.js";
 import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
@@ -40,6 +41,13 @@ const choices = new Choices(root.dataset.choices);
 const toStage = () => stage.focus({ preventScroll: true });
 const view = createView(root, choices, toStage);
 foldSections(part("sections"), choices);
+const why = createStationWhy(root, view, {
+  away: toStage,
+  compared() {
+    toStage();
+    sight.again();
+  },
+});
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -170,6 +178,7 @@ function showSync(state, n) {
 function blank() {
   clearTimeout(slowTimer);
   sight.lose();
+  why.clear();
   delete root.dataset.item;
   delete root.dataset.painted;
 }
@@ -223,7 +232,10 @@ async function show(item, first = "") {
   }
   const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
   announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
-  if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
+  if (await sight.show(item, picture.loaded)) {
+    root.dataset.painted = String(item.item);
+    why.show(item); // after the image was painted, so that the panel delays no image
+  }
 }
 
 function showEmpty(empty, sending) {
@@ -288,6 +300,7 @@ function answer(kind, label = null, note = "", reason = "") {
     milliseconds: sight.milliseconds,
   };
   if (view.adjusted) body.view = view.adjusted;
+  if (why.shownFor(item)) body.why = why.shownFor(item);
   notice("");
   part("hint").hidden = true;
   finder.clear();
@@ -432,6 +445,7 @@ const acts = {
   undo: always(undo),
   guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
+  ...why.acts,
   ...view.acts,
 };
 
@@ -440,7 +454,7 @@ root.addEventListener("click", event => {
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
   // After a click on the picture's buttons the keys belong to the picture again. The arrow keys move the lens.
   const tool = name?.startsWith("zoom") || name === "adjust-reset";
-  if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
+  if (((tool || name === "why") && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
 });
 
 listen({
