@@ -28,7 +28,7 @@ class WhyStationWithFiles(WhyStation):
 
 
 class SearchWorker:
-    """Stands for the search worker: it answers the messages of this process. `idle` keeps it from answering."""
+    """A stand-in for the search worker that answers the messages of this process, unless `idle` is set."""
 
     def __init__(self) -> None:
         self.idle = False

@@ -34,7 +34,7 @@ from workers.steps.texts import (
 
 # Seconds that a heat map may take on an idle machine. Searches of other users wait meanwhile, and a map is
 # coarser with an encoder that is slow.
-BUDGET = 6.0
+BUDGET = 8.0
 PROGRESS_EVERY = 0.25  # seconds between two writes of the progress
 
 

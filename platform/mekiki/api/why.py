@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from ninja import Router, Schema
 from pydantic import ConfigDict
 
@@ -41,7 +42,10 @@ class WhyIn(Schema):
 
 
 class NeighbourOut(Schema):
-    """A confirmed image. `similarity` is a cosine: it orders, it is no probability."""
+    """A confirmed image. `similarity` is a cosine: it orders, it is no probability.
+
+    `confirmed_at_text`: the time as pages show it, in the time zone of the site.
+    """
 
     sha256: str
     name: str
@@ -53,6 +57,7 @@ class NeighbourOut(Schema):
     similarity: float
     confirmed_by: str
     confirmed_at: datetime
+    confirmed_at_text: str
 
 
 class NeighboursOut(Schema):
@@ -212,6 +217,7 @@ def _neighbours_out(dataset: Dataset, label: Label, content: PanelContent) -> di
                 # As on the page of an image, which every member may open.
                 "confirmed_by": decision.user.username,
                 "confirmed_at": decision.created_at,
+                "confirmed_at_text": f"{timezone.localtime(decision.created_at):%Y-%m-%d %H:%M}",
             }
         )
     return {"label": label.pk, "name": label.name, "images": images}

@@ -9,8 +9,6 @@ export function element(tag, className, text) {
   return made;
 }
 
-const moment = () =>
-  new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "short" });
 const signed = number => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(2)}`;
 const similarity = number => number.toFixed(3);
 
@@ -20,11 +18,10 @@ export function drawNeighbours(box, panel, chosen) {
     box.replaceChildren(element("p", "small", panel.neighbours_problem));
     return;
   }
-  const dates = moment();
-  box.replaceChildren(...panel.neighbours.flatMap(group => groupOf(group, dates, chosen)));
+  box.replaceChildren(...panel.neighbours.flatMap(group => groupOf(group, chosen)));
 }
 
-function groupOf(group, dates, chosen) {
+function groupOf(group, chosen) {
   const title = element("h4", "why__label", say("why_near", { label: group.name }));
   if (!group.images.length) return [title, element("p", "muted small", say("why_none_near"))];
   const list = element("ul", "why__near");
@@ -37,10 +34,7 @@ function groupOf(group, dates, chosen) {
     image.src = neighbour.thumb_url;
     image.alt = "";
     image.loading = "lazy";
-    const by = say("why_by", {
-      name: neighbour.confirmed_by,
-      when: dates.format(new Date(neighbour.confirmed_at)),
-    });
+    const by = say("why_by", { name: neighbour.confirmed_by, when: neighbour.confirmed_at_text });
     button.append(image, element("span", "why__value", value));
     button.addEventListener("click", () => chosen(neighbour, group));
     const item = element("li");
@@ -106,7 +100,7 @@ function promptsOf(score) {
   const list = element("ul", "why__prompts");
   for (const share of score.shares) {
     const item = element("li");
-    const bar = element("span", "why__bar");
+    const bar = element("span", share.points < 0 ? "why__bar why__bar--against" : "why__bar");
     bar.style.inlineSize = `${(100 * Math.abs(share.points)) / largest}%`;
     bar.setAttribute("aria-hidden", "true");
     const values = { points: signed(share.points), value: similarity(share.similarity) };
