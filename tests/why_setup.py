@@ -55,6 +55,10 @@ class WhyStation(Station):
         """Create an image with an embedding."""
         return self.embed(ImageFactory(dataset=self.dataset, **more))
 
+    def image_with_prediction(self) -> Any:
+        """Create an image with an embedding and a prediction, which waits for a reviewer."""
+        return self.item(image=self.image()).image
+
     def embed(self, image: Any) -> Any:
         """Store an embedding of an image."""
         vector = unit(self.dice.standard_normal((1, self.encoder.dim))).astype(np.float16)

@@ -56,20 +56,6 @@ class Browser:
         return self.send("post", "review/answer", body | more, status)
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
-    """Return the messages to the search worker, which nobody receives."""
-    messages: list[tuple[str, list[Any]]] = []
-
-    def send(task: str, args: list[Any], *, queue: str | None = None) -> bool:
-        assert queue == "interactive"
-        messages.append((task.rpartition(".")[2], args))
-        return True
-
-    monkeypatch.setattr("mekiki.jobs.broker.send", send)
-    return messages
-
-
 def test_panel_shows_nearest_confirmed_images_of_both_labels_and_an_answer_records_them(sent: Any) -> None:
     station = WhyStation(near=8)
     browser = Browser(station)
