@@ -132,7 +132,7 @@ def measure_faithfulness(folder: Path, per_label: int) -> dict[str, float]:
         "gradient": gradient_map,
     }
     dice = np.random.default_rng(0)
-    found: dict[str, list[float]] = {}
+    areas: dict[str, list[float]] = {}
     spent: dict[str, list[float]] = {}
     for file in photographs:
         pixels = encoder.prepared(file)
@@ -153,10 +153,10 @@ def measure_faithfulness(folder: Path, per_label: int) -> dict[str, float]:
                 result = faithfulness(
                     values, pixels, base, lambda images, way=direction: encoder.embed_pixels(images) @ way
                 )
-                found.setdefault(f"{name}_{base_name}_deletion", []).append(result.deletion)
-                found.setdefault(f"{name}_{base_name}_insertion", []).append(result.insertion)
-                found.setdefault(f"{name}_{base_name}_gap", []).append(result.insertion - result.deletion)
-    figures = {name: statistics.median(values) for name, values in found.items()}
+                areas.setdefault(f"{name}_{base_name}_deletion", []).append(result.deletion)
+                areas.setdefault(f"{name}_{base_name}_insertion", []).append(result.insertion)
+                areas.setdefault(f"{name}_{base_name}_gap", []).append(result.insertion - result.deletion)
+    figures = {name: statistics.median(values) for name, values in areas.items()}
     figures |= {f"{name}_ms": statistics.median(values) for name, values in spent.items()}
     return figures | {"photographs": len(photographs)} | _sanity(encoder, head, photographs[::4], methods)
 

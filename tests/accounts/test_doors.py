@@ -19,6 +19,7 @@ from django.utils import timezone
 from mekiki.accounts.models import Role
 from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
+from mekiki.review.models import WhyPanel
 from tests import factories
 
 # Names under /d/<slug>/ and of the API, listed under the lowest role that may use them. An entry is (name,
@@ -28,6 +29,7 @@ VIEWER = {
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
+    "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
@@ -138,8 +140,10 @@ def world(db: None) -> dict[str, Any]:
     PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
     if not Label.objects.filter(pk=batch.pk, dataset=dataset).exists():
         factories.LabelFactory(pk=batch.pk, dataset=dataset, archived_at=timezone.now())
+    panel = WhyPanel.objects.create(user=people["viewer"], image=image, head=head, label=label)
     arguments = {
         "slug": "parts",
+        "panel": panel.pk,
         "sha256": image.sha256,
         "pk": batch.pk,
         "version": 1,
@@ -285,6 +289,8 @@ def test_viewer_opens_the_pages_for_viewers(world: dict[str, Any], client: Clien
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,
+        "api:why-open": 405,
+        "api:why-heat-map": 405,
         "run-log": 286,  # the status that tells htmx to stop polling
     }
 

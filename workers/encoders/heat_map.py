@@ -176,10 +176,10 @@ def occlusion_map(
     blur = blurred(pixels)
     began = time.perf_counter()
     lead, blurred_lead = (encoder.embed_pixels(np.stack([pixels, blur])) @ direction).tolist()
-    each = (time.perf_counter() - began) / 2
-    n = grid or next((n for n in GRIDS if n * n * each <= seconds), None)
+    image_seconds = (time.perf_counter() - began) / 2
+    n = grid or next((n for n in GRIDS if n * n * image_seconds <= seconds), None)
     if n is None:
-        raise TooSlowError(each)
+        raise TooSlowError(image_seconds)
     h, w = pixels.shape[:2]
     cell = (h / n, w / n)
     image, base = pixels.astype(np.float32), blur.astype(np.float32)
@@ -234,9 +234,9 @@ def gradient_map(
         began = time.perf_counter()
         with torch.inference_mode():
             lead, blurred_lead = (encoder.embed_tensor(torch.stack([image, base])) @ way).tolist()
-        each = (time.perf_counter() - began) / 2
-        if 3 * steps * each > seconds:
-            raise TooSlowError(each)
+        image_seconds = (time.perf_counter() - began) / 2
+        if 3 * steps * image_seconds > seconds:
+            raise TooSlowError(image_seconds)
         total, done = torch.zeros_like(image), 0
         shares = (torch.arange(steps, device=device) + 0.5) / steps
         with torch.enable_grad():

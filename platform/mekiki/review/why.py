@@ -79,19 +79,19 @@ def nearest_confirmed(
     vector = vectors.vector_of(head.encoder, image)
     if vector is None:
         return Neighbours(code="not_embedded")
-    found, exact = {}, True
+    results, exact = {}, True
     try:
         for label in labels:
-            found[label.pk] = vectors.nearest_images(
+            results[label.pk] = vectors.nearest_images(
                 encoder=head.encoder,
                 vector=vector,
                 images=confirmed_images(dataset, label, image),
                 limit=count,
             )
-            exact = exact and found[label.pk].exact
+            exact = exact and results[label.pk].exact
     except vectors.SearchTooSlowError:
         return Neighbours(code="too_slow")
-    ids = [pk for nearest in found.values() for pk, _similarity in nearest.hits]
+    ids = [pk for nearest in results.values() for pk, _similarity in nearest.hits]
     rows = ConfirmedLabel.objects.filter(image__in=ids).select_related("image", "label", "decision__user")
     by_image = {row.image_id: row for row in rows}
     return Neighbours(
@@ -102,7 +102,7 @@ def nearest_confirmed(
                 # The label can change between the two queries.
                 if pk in by_image and by_image[pk].label_id == label
             ]
-            for label, nearest in found.items()
+            for label, nearest in results.items()
         },
         exact,
     )

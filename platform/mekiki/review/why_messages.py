@@ -38,7 +38,7 @@ WHY.add(
 WHY.add("why_none_near", gettext_noop("No confirmed image has this label yet."))
 WHY.add("why_near", gettext_noop("Confirmed as {label}"))
 WHY.add("why_similarity", gettext_noop("similarity {value}"))
-WHY.add("why_by", gettext_noop("{name}, {when}"))
+WHY.add("why_by", gettext_noop("by {name}, {when}"))
 WHY.add("why_compare", gettext_noop("Compare with {name}: confirmed as {label}, similarity {value}"))
 WHY.add("why_prompts_waiting", gettext_noop("The prompts are being compared with the image…"))
 WHY.add("why_prompts_of", gettext_noop("Prompts of {label}"))

@@ -1,6 +1,7 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
 import { post } from "../http.js";
+import { createStationWhy } from "../why/station.js";
 import { Choices } from "./choices.js";
 import { newClientKey } from "./client-key.js";
 import { drawEmpty } from "./empty.js";
@@ -18,7 +19,6 @@ import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
-import { createStationWhy } from "../why/station.js";
 import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
@@ -41,13 +41,7 @@ const choices = new Choices(root.dataset.choices);
 const toStage = () => stage.focus({ preventScroll: true });
 const view = createView(root, choices, toStage);
 foldSections(part("sections"), choices);
-const why = createStationWhy(root, view, {
-  away: toStage,
-  compared() {
-    toStage();
-    sight.again();
-  },
-});
+const why = createStationWhy(root, view, { away: toStage, again: () => sight.again() });
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -232,10 +226,9 @@ async function show(item, first = "") {
   }
   const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
   announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
-  if (await sight.show(item, picture.loaded)) {
-    root.dataset.painted = String(item.item);
-    why.show(item); // after the image was painted, so that the panel delays no image
-  }
+  const painted = await sight.show(item, picture.loaded);
+  if (painted) root.dataset.painted = String(item.item);
+  if (painted) why.show(item); // only now, so that the panel delays no image
 }
 
 function showEmpty(empty, sending) {
@@ -300,7 +293,7 @@ function answer(kind, label = null, note = "", reason = "") {
     milliseconds: sight.milliseconds,
   };
   if (view.adjusted) body.view = view.adjusted;
-  if (why.shownFor(item)) body.why = why.shownFor(item);
+  body.why = why.shownFor(item);
   notice("");
   part("hint").hidden = true;
   finder.clear();
@@ -453,8 +446,8 @@ root.addEventListener("click", event => {
   const name = event.target.closest("[data-act]")?.dataset.act;
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
   // After a click on the picture's buttons the keys belong to the picture again. The arrow keys move the lens.
-  const tool = name?.startsWith("zoom") || name === "adjust-reset";
-  if (((tool || name === "why") && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
+  const tool = name?.startsWith("zoom") || ["adjust-reset", "why"].includes(name);
+  if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
 });
 
 listen({

@@ -20,7 +20,9 @@ export class Compare {
     this.link = part("link");
     const viewers = ["own", "other"].map(name => {
       const stage = part(name);
-      const viewer = new Viewer(stage, stage.querySelector("[data-compare-canvas]"), () => this.#moved(viewer));
+      const viewer = new Viewer(stage, stage.querySelector("[data-compare-canvas]"), () =>
+        this.#moved(viewer),
+      );
       return viewer;
     });
     [this.own, this.other] = viewers;

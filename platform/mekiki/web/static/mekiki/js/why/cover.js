@@ -21,7 +21,8 @@ export class Cover {
     context.drawImage(canvas, 0, 0, smooth.width, smooth.height);
     const { naturalWidth: width, naturalHeight: height } = image;
     smooth.className = "why-layer__map";
-    if (left > 0.01 || top > 0.01 || right < 0.99 || bottom < 0.99) smooth.classList.add("why-layer__map--part");
+    if (left > 0.01 || top > 0.01 || right < 0.99 || bottom < 0.99)
+      smooth.classList.add("why-layer__map--part");
     Object.assign(smooth.style, {
       left: `${left * width}px`,
       top: `${top * height}px`,

@@ -104,7 +104,11 @@ function promptsOf(score) {
     bar.style.inlineSize = `${(100 * Math.abs(share.points)) / largest}%`;
     bar.setAttribute("aria-hidden", "true");
     const values = { points: signed(share.points), value: similarity(share.similarity) };
-    item.append(element("span", "", share.text), bar, element("span", "muted", say("why_prompt_points", values)));
+    item.append(
+      element("span", "", share.text),
+      bar,
+      element("span", "muted", say("why_prompt_points", values)),
+    );
     list.append(item);
   }
   return [element("h4", "why__label", say("why_prompts_of", { label: score.name })), list];

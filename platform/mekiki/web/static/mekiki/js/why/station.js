@@ -6,14 +6,17 @@ import { Cover } from "./cover.js";
 import { HeatMap } from "./heat.js";
 import { WhyPanel } from "./panel.js";
 
-/** compared(): the dialog was closed, and the image is to be looked at again. away(): the keys belong to the image. */
-export function createStationWhy(root, view, { compared, away }) {
+/** away(): the keys belong to the image. again(): the image was covered, and is to be looked at again. */
+export function createStationWhy(root, view, { away, again }) {
   const box = root.querySelector("[data-why]");
   const cover = new Cover(root.querySelector("[data-why-cover]"));
   view.follow(image => cover.follow(image));
   const image = () => root.querySelector("[data-canvas] img");
   const heat = new HeatMap(box, cover, { image, laid: () => cover.follow(image()) });
-  const compare = new Compare(document.querySelector("[data-why-compare]"), compared);
+  const compare = new Compare(document.querySelector("[data-why-compare]"), () => {
+    away();
+    again();
+  });
   const panel = new WhyPanel(box, root.querySelector('[data-act="why"]'), {
     heat,
     compare,
@@ -21,7 +24,10 @@ export function createStationWhy(root, view, { compared, away }) {
     away,
   });
   // After a click of the mouse, Enter answers again. By keyboard the focus stays.
-  box.addEventListener("click", event => event.detail && !event.target.closest("input, .why__tile") && away());
+  box.addEventListener(
+    "click",
+    event => event.detail && !event.target.closest("input, .why__tile") && away(),
+  );
   return {
     clear: () => panel.clear(),
     show(item) {
