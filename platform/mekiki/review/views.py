@@ -95,6 +95,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             # The first visit begins with the guidelines, if there are any.
             "first_time": not recent and has_guides(dataset),
             "label_keys": any(label["key"] is not None for label in labels),
+            "why_url": reverse("api:why-open", args=[dataset.slug, "SHA256"]),  # the script fills it in
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },
     )

@@ -71,6 +71,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "may_refer": is_visible and includes_role(dataset.role, Role.ADMIN),
         "active_labels": labels,
         "references": references_of(picture) if is_visible else [],
+        "why_url": reverse("api:why-open", args=[dataset.slug, picture.sha256]),
         "why_texts_json": json.dumps(why_texts()) if prediction is not None else "",
     }
     return render(request, "web/image.html", context, status=status)

@@ -132,11 +132,12 @@ export class WhyPanel {
   }
 
   #compare(neighbour) {
+    const captionOf = (one, group) => {
+      const value = one.similarity.toFixed(3);
+      return `${say("why_near", { label: group.name })} · ${say("why_similarity", { value })}`;
+    };
     const list = this.panel.neighbours.flatMap(group =>
-      group.images.map(one => ({
-        neighbour: one,
-        caption: `${say("why_near", { label: group.name })}, ${say("why_similarity", { value: one.similarity.toFixed(3) })}`,
-      })),
+      group.images.map(one => ({ neighbour: one, caption: captionOf(one, group) })),
     );
     const place = list.findIndex(one => one.neighbour === neighbour);
     this.compare.open(this.subject.image, list, Math.max(0, place));
