@@ -221,9 +221,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    figures = measure_times(5 if arguments.quick else 30)
+    figures = measure_times(5 if arguments.quick else 20)
     if arguments.photos is not None:
-        figures |= measure_faithfulness(arguments.photos, 1 if arguments.quick else 10)
+        figures |= measure_faithfulness(arguments.photos, 1 if arguments.quick else 4)
     report({name: round(value, 3) for name, value in figures.items()}, arguments.json)
 
 
