@@ -199,6 +199,8 @@ def test_foreign_panels_and_leases_are_refused(sent: Any) -> None:
         assert two.answer(other, why=given, status=422)["code"] == "unknown_panel"
     for bad in ("", "x", 7, {"neighbours": [1]}, "0" * 10_000):
         assert two.answer(other, why=bad, status=422)["code"] == "malformed"
+    # The own panel of the image's page was not open in the station.
+    assert one.answer(item, why=page["id"], status=422)["code"] == "unknown_panel"
     assert not Decision.objects.filter(item__isnull=False).exists()
     assert "why" not in (two.answer(other), Decision.objects.get(item__isnull=False).shown)[1]
 

@@ -292,7 +292,7 @@ CHANGING = re.compile(
     rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
     # How long ago something was, in a tooltip: a slow machine needs a minute for all pages.
-    rb'| · (?:just now|[^"<>]* ago)"'
+    rb'| \xc2\xb7 (?:just now|[^"<>]* ago)"'
     # These values are new at each request.
     rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )
