@@ -1,6 +1,6 @@
 """Heat maps of the panel Why: time from the request to the map, and which method is the more faithful.
 
-    python benchmarks/heat_map.py [--photos FOLDER] [--quick] [--json PATH]
+    python benchmarks/heat_map.py [--photos FOLDER] [--no-times] [--quick] [--json PATH]
 
 Budget (issue 14): below 2 s with `pocket` on a CPU, from the request of the browser to the map, while a
 training runs. A temporary platform has drawn sample pictures and real predictions. `cold` is the first map,
@@ -56,7 +56,7 @@ class Browser:
     """A logged-in session of the platform."""
 
     def __init__(self, url: str, password: str) -> None:
-        self.url, self.jar = url, CookieJar()
+        self.url, self.jar = (url := url.rstrip("/")), CookieJar()
         self.opener = build_opener(HTTPCookieProcessor(self.jar))
         self.opener.open(f"{url}/accounts/login/").read()
         form = urlencode({"username": "reviewer", "password": password, "csrfmiddlewaretoken": self.token})
@@ -92,7 +92,7 @@ def measure_times(count: int) -> dict[str, float]:
     password = secrets.token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="mekiki-heat-map-") as folder:
         pictures = Path(folder) / "pictures"
-        draw = [sys.executable, "-m", "workers.pocket.sample", str(pictures), "--count", "240"]
+        draw = [sys.executable, "-m", "workers.pocket.sample", str(pictures), "--count", "120"]
         subprocess.run(draw, check=True, cwd=ROOT)
         with Platform(Path(folder) / "home", env=OWN, quiet=True) as platform:
             env = {**platform.env, "DJANGO_SETTINGS_MODULE": "mekiki.config.settings"}
@@ -219,9 +219,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--no-times", action="store_true", help="only compare the methods")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    figures = measure_times(5 if arguments.quick else 20)
+    figures = {} if arguments.no_times else measure_times(5 if arguments.quick else 20)
     if arguments.photos is not None:
         figures |= measure_faithfulness(arguments.photos, 1 if arguments.quick else 4)
     report({name: round(value, 3) for name, value in figures.items()}, arguments.json)

@@ -218,7 +218,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Heat maps of the panel Why",
         "python benchmarks/heat_map.py --photos FOLDER --json benchmarks/results/heat_map.json",
         "Time from the request of the browser to the map, with `pocket` on a CPU, on a running platform: the "
-        "first map (`cold`), an idle machine, and a machine with one computing process on each core (`busy`). "
+        "first map (`cold`), an idle machine, and one with a computing process on each core (`busy`). "
         "Budget: below 2 s. The other figures compare the methods on NEU photographs that the head was not "
         "trained on: medians of the areas under the curves of deletion (lower is better) and insertion "
         "(higher is better), and of their gap, with the blurred image (`blur`) and the mean colour (`grey`) "

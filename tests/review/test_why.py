@@ -270,6 +270,7 @@ def test_old_panels_are_deleted(sent: Any) -> None:
     item = browser.next()
     kept = browser.open(item["image"]["sha256"], item["lease"])
     page = browser.open(item["image"]["sha256"])
+    assert browser.open(item["image"]["sha256"])["id"] == page["id"]  # the same panel again
     assert services.delete_old_panels() == 0
     for panel in WhyPanel.objects.all():
         set_fixed(panel, created_at=panel.created_at - 2 * services.why.PAGE_PANELS_KEPT)

@@ -79,6 +79,11 @@ def test_texts_are_embedded_as_by_the_encoder(
     assert embed_search_text(store_text(encoder, "green").pk, reader) == "found"
     until(lambda: reader.pid == 0 and not psutil.pid_exists(last))
 
+    # A process that was only loaded in advance ends, too.
+    reader.load(tiny_encoder)
+    loaded_only = reader.pid
+    until(lambda: reader.pid == 0 and not psutil.pid_exists(loaded_only))
+
     # Other weights than those of the images' embeddings.
     other = EncoderFactory(name=tiny_encoder, digest="f" * 64, dim=loaded.dim)
     strange = store_text(other, "red")

@@ -76,9 +76,7 @@ class TextEncoderProcess:
                 self._end()
                 raise ReaderError(str(error) or "it ended while it was asked") from error
             finally:
-                self._timer = threading.Timer(self.idle, self.close)
-                self._timer.daemon = True
-                self._timer.start()
+                self._end_when_idle()
             if "error" in reply:
                 raise ReaderError(reply["error"])
             return reply
@@ -91,11 +89,20 @@ class TextEncoderProcess:
     def load(self, name: str) -> None:
         """Start the encoder's process, so that the next request does not wait for it. Raises ReaderError."""
         with self._lock:
+            if self._timer:
+                self._timer.cancel()
             try:
                 self._load(name)
             except (BrokenPipeError, EOFError, TimeoutError) as error:
                 self._end()
                 raise ReaderError(str(error) or "it ended while it was loaded") from error
+            finally:
+                self._end_when_idle()
+
+    def _end_when_idle(self) -> None:
+        self._timer = threading.Timer(self.idle, self.close)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _ask(self, name: str, request: Any, progress: Callable[[int, int], None]) -> dict[str, Any]:
         self._load(name)

@@ -314,7 +314,10 @@ class WhyPanel(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # The unique index of the four begins with the user.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
     # The lease under which the station showed the image. Null: the page of the image.
     lease = models.ForeignKey(Lease, null=True, on_delete=models.CASCADE, related_name="+")
@@ -328,6 +331,13 @@ class WhyPanel(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "image", "lease", "head"],
+                nulls_distinct=False,
+                name="one_why_panel_per_lease_and_head",
+            )
+        ]
         indexes = [models.Index(fields=["created_at"], name="why_panel_by_age")]
 
     def __str__(self) -> str:

@@ -70,7 +70,13 @@ def request_heat_map(
     elif row.problem and row.answered_at and clock.has_passed(RETRY_AFTER, row.answered_at, at=now):
         _end_abandoned(user)
         again = HeatMap.objects.filter(pk=row.pk, answered_at=row.answered_at)
-        fresh = {"problem": "", "detail": {}, "answered_at": None, "asked_at": None, "began_at": now}
+        fresh: dict[str, Any] = {
+            "problem": "",
+            "detail": {},
+            "answered_at": None,
+            "asked_at": None,
+            "began_at": now,
+        }
         try:
             with transaction.atomic():
                 again.update(**fresh, done=0, total=0, created_by=user)

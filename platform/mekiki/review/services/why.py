@@ -35,7 +35,7 @@ class PanelContent:
 
 
 def open_panel(*, dataset: Dataset, user: User, image_id: int, lease_id: int | None = None) -> PanelContent:
-    """Create a panel for an image and return it with what it shows.
+    """Return the panel of an image with what it shows. The first call for a user, lease and head creates it.
 
     With a lease, the panel explains the prediction that the station showed under it, which may be of an
     earlier head. Without a lease, it explains the prediction of the head in use.
@@ -52,8 +52,12 @@ def open_panel(*, dataset: Dataset, user: User, image_id: int, lease_id: int | N
     if (lease is not None and lease.shown.get("blind")) or is_blind(dataset, image):
         raise _blind()
     head, label, runner_up = _shown_prediction(dataset, image, lease)
-    panel = WhyPanel.objects.create(
-        user=user, image=image, lease=lease, head=head, label=label, runner_up=runner_up
+    panel, _is_new = WhyPanel.objects.get_or_create(
+        user=user,
+        image=image,
+        lease=lease,
+        head=head,
+        defaults={"label": label, "runner_up": runner_up},
     )
     explaining.prepare_encoder(head.encoder)
     return _fill(dataset, panel)
