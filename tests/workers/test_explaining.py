@@ -1,5 +1,7 @@
 """The search worker's explanations: what it stores of prompts and heat maps, and of failures."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from mekiki.learning.models import Encoder, HeatMap, PromptEmbedding
 from tests.roles import set_fixed
 from tests.why_setup import DIM, WhyStation
 from workers.heads.serial import load_head
+from workers.steps import texts
 from workers.steps.explaining import draw_requested_heat_map, embed_single_prompts, load_in_advance
 from workers.steps.texts import ReaderError
 
@@ -160,3 +163,29 @@ def test_encoder_is_loaded_in_advance(station: WhyStation) -> None:
     assert load_in_advance(station.encoder.pk, Reader(station.encoder, None)) == "loaded"
     assert load_in_advance(station.encoder.pk, Reader(station.encoder, ReaderError("x"))) == "not_loaded"
     assert load_in_advance(10**9, Reader(station.encoder, None)) == ""
+
+
+def test_progress_and_answer_that_arrive_together_are_read_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pipe can hold several lines. None of them may wait in a buffer for the next one."""
+    program = """
+import sys
+print('{"digest": "d", "dim": 4, "probe": []}', flush=True)
+for line in sys.stdin:
+    sys.stdout.write('{"done": 1, "total": 2}\\\\n{"done": 2, "total": 2}\\\\n{"values": []}\\\\n')
+    sys.stdout.flush()
+""".replace("\\\\", "\\")
+    monkeypatch.setattr(texts, "ANSWERING", 20.0)
+    started = subprocess.Popen
+    monkeypatch.setattr(
+        texts.subprocess, "Popen", lambda _command, **more: started([sys.executable, "-c", program], **more)
+    )
+    process, seen = texts.TextEncoderProcess(), []
+    try:
+        for _ in range(2):
+            seen.clear()
+            assert process.read("x", {}, lambda *now: seen.append(now)) == {"values": []}
+            assert seen == [(1, 2), (2, 2)]
+    finally:
+        process.close()

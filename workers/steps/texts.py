@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class TextEncoderProcess:
         self.name = ""
         self.facts: dict[str, Any] = {}
         self._child: subprocess.Popen[bytes] | None = None
+        self._received = b""  # what was read from the child after the last line
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
@@ -132,17 +134,21 @@ class TextEncoderProcess:
 
     def _line(self, patience: float) -> dict[str, Any]:
         assert self._child is not None and self._child.stdout is not None
-        ready, _w, _x = select.select([self._child.stdout], [], [], patience)
-        if not ready:
-            raise TimeoutError(f"no answer within {patience:.0f} s")
-        line = self._child.stdout.readline()
-        if not line:
-            code = self._child.wait()
-            raise EOFError(f"its process ended (exit status {code})")
+        # Read without Python's buffer: a second line in it would not make the pipe ready.
+        while b"\n" not in self._received:
+            ready, _w, _x = select.select([self._child.stdout], [], [], patience)
+            if not ready:
+                raise TimeoutError(f"no answer within {patience:.0f} s")
+            part = os.read(self._child.stdout.fileno(), 1 << 16)
+            if not part:
+                code = self._child.wait()
+                raise EOFError(f"its process ended (exit status {code})")
+            self._received += part
+        line, _newline, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
     def _end(self) -> None:
-        child, self._child, self.name = self._child, None, ""
+        child, self._child, self.name, self._received = self._child, None, "", b""
         if child is None:
             return
         for pipe in (child.stdin, child.stdout):
