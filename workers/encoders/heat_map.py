@@ -35,6 +35,8 @@ GRIDS = (12, 8, 6, 4)
 REACH = 1.0
 # Points of the integral. More points made the maps no better (benchmarks/heat_map.py).
 STEPS = 8
+# A slow machine uses fewer points, down to this number, and at most TOLERANCE times the budget for them.
+LEAST_STEPS, TOLERANCE = 4, 3
 # Standard deviation of the blur, as a share of the image's side.
 BLUR = 1 / 12
 BATCH = 16
@@ -219,7 +221,7 @@ def gradient_map(
     Raises:
         ValueError: pixels or direction have another shape, or the tower has no gradients.
         EncoderError: the network failed.
-        TooSlowError: the gradients would not keep the budget.
+        TooSlowError: not even LEAST_STEPS gradients keep TOLERANCE times the budget.
     """
     import torch
 
@@ -235,8 +237,10 @@ def gradient_map(
         with torch.inference_mode():
             lead, blurred_lead = (encoder.embed_tensor(torch.stack([image, base])) @ way).tolist()
         image_seconds = (time.perf_counter() - began) / 2
-        if 3 * steps * image_seconds > seconds:
+        if 3 * LEAST_STEPS * image_seconds > TOLERANCE * seconds:
             raise TooSlowError(image_seconds)
+        if 3 * steps * image_seconds > seconds:
+            steps = min(steps, max(LEAST_STEPS, int(seconds / (3 * image_seconds))))
         total, done = torch.zeros_like(image), 0
         shares = (torch.arange(steps, device=device) + 0.5) / steps
         with torch.enable_grad():

@@ -102,9 +102,12 @@ def test_grid_is_coarser_for_a_slow_encoder_and_refused_for_a_slower_one(
     ticks = iter(range(100))
     monkeypatch.setattr(heat_map.time, "perf_counter", lambda: float(next(ticks)))  # 0.5 s for each image
     assert occlusion_map(encoder, spotted, DIRECTION, seconds=20).values.shape == (6, 6)
-    for method in (occlusion_map, gradient_map):
+    seen: list[tuple[int, int]] = []
+    gradient_map(encoder, spotted, DIRECTION, seconds=8, progress=lambda *now: seen.append(now))
+    assert seen[-1] == (5, 5)  # of 8 points
+    for method, seconds in ((occlusion_map, 7), (gradient_map, 1)):
         with pytest.raises(TooSlowError):
-            method(encoder, spotted, DIRECTION, seconds=7)
+            method(encoder, spotted, DIRECTION, seconds=seconds)
 
 
 @pytest.mark.parametrize(
