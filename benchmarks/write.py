@@ -214,6 +214,17 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "other work, in addition to the platform's own load (`load_average`, over one minute, at each "
         "fault): these are not the recovery times of an idle machine.",
     ),
+    "heat_map": (
+        "Heat maps of the panel Why",
+        "python benchmarks/heat_map.py --photos FOLDER --json benchmarks/results/heat_map.json",
+        "Time from the request of the browser to the map, with `pocket` on a CPU, on a running platform: the "
+        "first map (`cold`), an idle machine, and one with a computing process on each core (`busy`). "
+        "Budget: below 2 s. The other figures compare the methods on NEU photographs that the head was not "
+        "trained on: medians of the areas under the curves of deletion (lower is better) and insertion "
+        "(higher is better), and of their gap, with the blurred image (`blur`) and the mean colour (`grey`) "
+        "as the base. `random` is a map of random numbers. The correlations are those of a map with the map "
+        "of a random head or a random network: a method that fails the check of sanity is near 1.",
+    ),
     "review_latency": (
         "Time from a key to the next image",
         "python benchmarks/review_latency.py --json benchmarks/results/review_latency.json",

@@ -40,6 +40,30 @@ def embed_text(text_id: int) -> str:
     return embed_search_text(text_id)
 
 
+@app.task(name="workers.tasks.embed_prompts")
+def embed_prompts(encoder_id: int, prompt_ids: list[int]) -> str:
+    """Compute the vectors of single prompts, which explain a prediction."""
+    from workers.steps.explaining import embed_single_prompts
+
+    return embed_single_prompts(encoder_id, prompt_ids)
+
+
+@app.task(name="workers.tasks.draw_heat_map")
+def draw_heat_map(heat_map_id: int) -> str:
+    """Compute which parts of an image a head reacted to."""
+    from workers.steps.explaining import draw_requested_heat_map
+
+    return draw_requested_heat_map(heat_map_id)
+
+
+@app.task(name="workers.tasks.prepare_encoder")
+def prepare_encoder(encoder_id: int) -> str:
+    """Load an encoder in the search worker, so that a heat map that may be asked for does not wait."""
+    from workers.steps.explaining import load_in_advance
+
+    return load_in_advance(encoder_id)
+
+
 @worker_init.connect
 def assign_worker_name(**_details: object) -> None:
     """Set the name of this worker, which its forked processes inherit and which its jobs store."""

@@ -1,15 +1,30 @@
-"""Embedding of search texts in a child process: `python -m workers.text_process NAME FOLDER`.
+"""An encoder in a child process: `python -m workers.text_process NAME FOLDER`.
 
 The parent is the search worker. NAME is the encoder, FOLDER the folder of downloaded encoders. Each process
 has one encoder; ending the process frees all its memory. It does not use Django. Input and output are lines
-of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. Each input line is a text. Its
-answer is {"vector"}, {"count", "most"} if the text does not fit the context, or {"error"}.
+of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. An input line is one of these:
+
+- a text. The answer is {"vector"}, or {"count", "most"} if the text does not fit the context.
+- a list of texts. The answer is {"vectors"}; a text that does not fit is read to the end of the context, as
+  for a class embedding.
+- {"heat_map": {"file", "direction", "seconds"}}: the path of an image, the direction of the lead (d numbers)
+  and the budget. While it is computed, lines {"done", "total"} may come. The answer is {"values", "method",
+  "view", "lead", "blurred_lead"}, or {"too_slow": seconds for one image}, or {"unreadable": reason}.
+
+Any answer can be {"error"}.
 """
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workers.encoders import Encoder
+
+Write = Callable[..., None]
 
 
 def main() -> None:
@@ -33,15 +48,48 @@ def main() -> None:
         return
     write_answer(digest=encoder.digest, dim=encoder.dim, probe=probe)
     for line in sys.stdin:
-        text = json.loads(line)
         try:
-            (count,) = encoder.count_tokens([text])
-            if count > encoder.context_length:
-                write_answer(count=count, most=encoder.context_length)
-            else:
-                write_answer(vector=encoder.encode_texts([text])[0].tolist())
+            write_answer(**_answer(encoder, json.loads(line), write_answer))
         except (EncoderError, MemoryError) as error:
             write_answer(error=str(error) or type(error).__name__)
+
+
+def _answer(encoder: "Encoder", request: Any, write: Write) -> dict[str, Any]:
+    if isinstance(request, dict):
+        return _heat_map(encoder, request["heat_map"], write)
+    if isinstance(request, list):
+        return {"vectors": encoder.encode_texts(request).tolist()}
+    (count,) = encoder.count_tokens([request])
+    if count > encoder.context_length:
+        return {"count": count, "most": encoder.context_length}
+    return {"vector": encoder.encode_texts([request])[0].tolist()}
+
+
+def _heat_map(encoder: "Encoder", request: dict[str, Any], write: Write) -> dict[str, Any]:
+    import numpy as np
+
+    from workers.encoders import PictureError
+    from workers.encoders.heat_map import TooSlowError, draw
+
+    try:
+        made = draw(
+            encoder,
+            request["file"],
+            np.asarray(request["direction"], np.float32),
+            seconds=request["seconds"],
+            progress=lambda done, total: write(done=done, total=total),
+        )
+    except TooSlowError as error:
+        return {"too_slow": error.seconds}
+    except PictureError as error:
+        return {"unreadable": str(error)}
+    return {
+        "values": made.values.tolist(),
+        "method": made.method,
+        "view": list(made.view),
+        "lead": made.lead,
+        "blurred_lead": made.blurred_lead,
+    }
 
 
 if __name__ == "__main__":

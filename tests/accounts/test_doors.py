@@ -19,6 +19,7 @@ from django.utils import timezone
 from mekiki.accounts.models import Membership, Role
 from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
+from mekiki.review.models import WhyPanel
 from tests import factories
 from tests.quality.study_setup import study_draft
 
@@ -30,6 +31,7 @@ VIEWER = {
     "label-set-key", "label-set-download",
     "quality",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
+    "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
@@ -164,8 +166,10 @@ def world(db: None) -> dict[str, Any]:
     # The reviewer is invited to a running study, which has no images.
     study = study_draft(dataset, people["admin"], [people["reviewer"]])
     Study.objects.filter(pk=study.pk).update(state="running", started_at=timezone.now())
+    panel = WhyPanel.objects.create(user=people["viewer"], image=image, head=head, label=label)
     arguments = {
         "slug": "parts",
+        "panel": panel.pk,
         "sha256": image.sha256,
         "pk": batch.pk,
         "version": 1,
@@ -339,6 +343,8 @@ def test_viewer_opens_the_pages_for_viewers(world: dict[str, Any], client: Clien
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,
+        "api:why-open": 405,
+        "api:why-heat-map": 405,
         "run-log": 286,  # the status that tells htmx to stop polling
     }
 

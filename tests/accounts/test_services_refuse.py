@@ -95,6 +95,10 @@ def image_arguments(**more: Any) -> Arguments:
     return lambda w: {"dataset": w.dataset, "image_id": w.confirmed.image_id, **more}
 
 
+def panel_arguments() -> Arguments:
+    return dataset_arguments(panel_id=KEY)
+
+
 def flag_arguments(**more: Any) -> Arguments:
     return lambda w: {"dataset": w.dataset, "decision_id": w.flag.pk, **more}
 
@@ -419,6 +423,9 @@ CASES: dict[str, Case] = {
         lambda w: flag_arguments(reviewer_id=w.reviewer.pk)(w),
     ),
     "review/services/resolving.py:set_aside": (review.set_aside, "reviewer", flag_arguments()),
+    "review/services/why.py:open_panel": (review.open_panel, "stranger", image_arguments()),
+    "review/services/why.py:panel_content": (review.panel_content, "stranger", panel_arguments()),
+    "review/services/why.py:request_heat_map": (review.request_heat_map, "stranger", panel_arguments()),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
     **CERTIFICATES,
 }

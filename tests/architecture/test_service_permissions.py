@@ -68,6 +68,7 @@ EXCEPTIONS = {
     "review/services/known_answers.py": {"lock_known_answers": PART},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},
+    "review/services/why.py": {"shown_of_panel": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
 }
 

@@ -81,7 +81,7 @@ MUTABLE = {
     "jobs_job",
     "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
     "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
-    "learning_textembedding",
+    "learning_textembedding", "learning_heatmap", "learning_promptembedding", "review_whypanel",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand", "quality_machinelabel",
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start

@@ -31,7 +31,7 @@ from mekiki.learning.models import EncodingProblem, Prediction, TextEmbedding, T
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
 from mekiki.review import services
-from mekiki.review.models import Decision, Lease, QueueItem, Stream
+from mekiki.review.models import Decision, Lease, QueueItem, Stream, WhyPanel
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -117,6 +117,11 @@ class World:
         self.job = JobFactory(dataset=self.dataset)
         EncodingProblem.objects.create(encoder=self.encoder, image=self.secret[1], reason="unreadable")
         self.label_set = self.freeze_label_set()
+        # Panels that were opened before an image was drawn for the audit are refused later.
+        self.panels = [
+            WhyPanel.objects.create(user=self.user, image=image, head=self.head, label=self.labels[1])
+            for image in (self.plain[1], *self.secret)
+        ]
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
 
@@ -186,6 +191,7 @@ class World:
                 self.secret[2].sha256,
                 self.plain[0].sha256,
             ],
+            "panel": [panel.pk for panel in self.panels],
             "version": [1],
             "pk": [1, self.run.pk],
             "job_id": [self.job.pk],
@@ -288,6 +294,8 @@ CHANGING = re.compile(
     rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*'
     rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
+    # How long ago something was, in a tooltip: a slow machine needs a minute for all pages.
+    rb'| \xc2\xb7 (?:just now|[^"<>]* ago)"'
     # These values are new at each request.
     rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )
@@ -365,6 +373,15 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     assert [result["code"] for result in reply["tiles"]] == ["", "blind"]
     responses["grid after"] = read(world.client.get("/d/world/review/grid/"))
     _reply, responses["grid/undo"] = post("grid/undo", client_key=str(uuid.uuid4()))
+    for image, panel in zip((world.plain[1], *world.secret), world.panels, strict=True):
+        for address in (f"images/{image.sha256}/why", f"why/{panel.pk}/heat-map"):
+            response = world.client.post(
+                f"/api/v1/datasets/world/{address}", "{}", content_type="application/json"
+            )
+            responses[f"{address} {image.pk}"] = read(response)
+            is_blind = image != world.plain[1]
+            assert response.status_code == (409 if is_blind else 200)
+            assert not is_blind or response.json()["code"] == "blind"
     assert leaks(responses) == []
     writing = {path for method, path in operations() if method == "post" and "/review/" in path}
     assert {path.partition("/review/")[2] for path in writing} == {
@@ -374,7 +391,8 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     others = {path for method, path in operations() if method == "post"} - writing
     # tests/api/test_adjudication_api.py rules on a blind image. Settings of the overlap show no image.
     others = {path for path in others if "/adjudication/" not in path and not path.endswith("/overlap")}
-    assert all("/encoder/" in path or path.endswith("/cancel") for path in others), others
+    allowed = ("/encoder/", "/cancel", "/why", "/heat-map")
+    assert all(any(part in path for part in allowed) for path in others), others
 
 
 def test_events_of_the_reserve_name_no_file() -> None:

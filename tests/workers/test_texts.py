@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from mekiki.learning.models import Encoder, TextEmbedding
 from mekiki.learning.search.texts import text_digest
-from tests.factories import EncoderFactory
+from tests.factories import EncoderFactory, png
 from tests.waiting import until
 from workers.encoders import load_encoder
+from workers.encoders.heat_map import draw
 from workers.steps.texts import ReaderError, TextEncoderProcess, embed_search_text
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +34,9 @@ def store_text(encoder: Encoder, text: str) -> TextEmbedding:
     )
 
 
-def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEncoderProcess) -> None:
+def test_texts_are_embedded_as_by_the_encoder(
+    tiny_encoder: str, reader: TextEncoderProcess, tmp_path: Path
+) -> None:
     loaded = load_encoder(tiny_encoder, device="cpu")
     encoder = EncoderFactory(name=tiny_encoder, digest=loaded.digest, dim=loaded.dim)
     for text in ("a photo of red", "赤の写真", "🔩 '; DROP TABLE --", "two\\nlines \\u0000"):
@@ -48,6 +51,21 @@ def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEnc
     assert (long.problem, long.detail, long.vector) == ("too_long", {"count": 41, "most": 32}, None)
     assert embed_search_text(999_999_999, reader) == ""
 
+    # Prompts and heat maps by the same process.
+    texts = ["a photo of red", "a photo of blue"]
+    assert np.allclose(reader.read(tiny_encoder, texts)["vectors"], loaded.encode_texts(texts), atol=1e-5)
+    direction = loaded.encode_texts(texts)[0]
+    file = tmp_path / "red.png"
+    file.write_bytes(png(1))
+    asked = {"file": str(file), "direction": direction.tolist(), "seconds": 600}
+    drawn = reader.read(tiny_encoder, {"heat_map": asked})
+    own = draw(loaded, str(file), direction, seconds=600)
+    assert drawn["method"] == "gradient" and np.allclose(drawn["values"], own.values, atol=1e-4)
+    file.write_bytes(b"GIF89a nothing")
+    assert "damaged" in reader.read(tiny_encoder, {"heat_map": asked})["unreadable"]
+    file.unlink()
+    assert "unreadable" in reader.read(tiny_encoder, {"heat_map": asked})
+
     # Its process was killed. The next text starts another one.
     killed = reader.pid
     os.kill(killed, signal.SIGKILL)
@@ -60,6 +78,11 @@ def test_texts_are_embedded_as_by_the_encoder(tiny_encoder: str, reader: TextEnc
     reader.idle = 0.2
     assert embed_search_text(store_text(encoder, "green").pk, reader) == "found"
     until(lambda: reader.pid == 0 and not psutil.pid_exists(last))
+
+    # A process that was only loaded in advance ends, too.
+    reader.load(tiny_encoder)
+    loaded_only = reader.pid
+    until(lambda: reader.pid == 0 and not psutil.pid_exists(loaded_only))
 
     # Other weights than those of the images' embeddings.
     other = EncoderFactory(name=tiny_encoder, digest="f" * 64, dim=loaded.dim)

@@ -1,11 +1,13 @@
-"""Embedding of search texts. The encoder runs in a child process, which ends when it is idle."""
+"""The search worker: embedding of search texts. The encoder runs in a child process, which ends when idle."""
 
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
 from mekiki.labeling.selectors import can_predict
-from mekiki.learning.models import TextEmbedding
+from mekiki.learning.models import Encoder
 from mekiki.learning.search.texts import Problem, record_problem, record_vector, waiting_text
 from workers.encoders import VectorMismatchError
 from workers.encoders.probing import PROBE_VERSION
@@ -30,6 +32,14 @@ class ReaderError(Exception):
     """The encoder could not be loaded or did not answer; the message says why."""
 
 
+class OtherEncoderError(Exception):
+    """The child's encoder is not the recorded one: `problem` is a code of a search text."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
 class TextEncoderProcess:
     """One encoder in a child process, started on request and ended after `idle` seconds without a request."""
 
@@ -38,6 +48,7 @@ class TextEncoderProcess:
         self.name = ""
         self.facts: dict[str, Any] = {}
         self._child: subprocess.Popen[bytes] | None = None
+        self._received = b""  # what was read from the child after the last line
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
@@ -46,8 +57,10 @@ class TextEncoderProcess:
         """Return the child's process id; 0 while there is none."""
         return self._child.pid if self._child else 0
 
-    def read(self, name: str, text: str) -> dict[str, Any]:
-        """Return {"vector": [d numbers]}, or {"count", "most"} if the text does not fit the context.
+    def read(
+        self, name: str, request: Any, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[str, Any]:
+        """Return the answer to a request by an encoder; workers.text_process describes both.
 
         `facts` describes the encoder. A child that died (for example, because the system ran out of memory)
         is started again once. Raises ReaderError.
@@ -57,17 +70,15 @@ class TextEncoderProcess:
                 self._timer.cancel()
             try:
                 try:
-                    reply = self._ask(name, text)
+                    reply = self._ask(name, request, progress)
                 except (BrokenPipeError, EOFError):
                     self._end()
-                    reply = self._ask(name, text)
+                    reply = self._ask(name, request, progress)
             except (BrokenPipeError, EOFError, TimeoutError) as error:
                 self._end()
                 raise ReaderError(str(error) or "it ended while it was asked") from error
             finally:
-                self._timer = threading.Timer(self.idle, self.close)
-                self._timer.daemon = True
-                self._timer.start()
+                self._end_when_idle()
             if "error" in reply:
                 raise ReaderError(reply["error"])
             return reply
@@ -77,12 +88,32 @@ class TextEncoderProcess:
         with self._lock:
             self._end()
 
-    def _ask(self, name: str, text: str) -> dict[str, Any]:
+    def load(self, name: str) -> None:
+        """Start the encoder's process, so that the next request does not wait for it. Raises ReaderError."""
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            try:
+                self._load(name)
+            except (BrokenPipeError, EOFError, TimeoutError) as error:
+                self._end()
+                raise ReaderError(str(error) or "it ended while it was loaded") from error
+            finally:
+                self._end_when_idle()
+
+    def _end_when_idle(self) -> None:
+        self._timer = threading.Timer(self.idle, self.close)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _ask(self, name: str, request: Any, progress: Callable[[int, int], None]) -> dict[str, Any]:
         self._load(name)
         assert self._child is not None and self._child.stdin is not None
-        self._child.stdin.write(json.dumps(text).encode() + b"\n")
+        self._child.stdin.write(json.dumps(request).encode() + b"\n")
         self._child.stdin.flush()
-        return self._line(ANSWERING)
+        while "done" in (reply := self._line(ANSWERING)):
+            progress(reply["done"], reply["total"])
+        return reply
 
     def _load(self, name: str) -> None:
         if self._child is not None and self._child.poll() is None and self.name == name:
@@ -103,17 +134,21 @@ class TextEncoderProcess:
 
     def _line(self, patience: float) -> dict[str, Any]:
         assert self._child is not None and self._child.stdout is not None
-        ready, _w, _x = select.select([self._child.stdout], [], [], patience)
-        if not ready:
-            raise TimeoutError(f"no answer within {patience:.0f} s")
-        line = self._child.stdout.readline()
-        if not line:
-            code = self._child.wait()
-            raise EOFError(f"its process ended (exit status {code})")
+        # Read without Python's buffer: a second line in it would not make the pipe ready.
+        while b"\n" not in self._received:
+            ready, _w, _x = select.select([self._child.stdout], [], [], patience)
+            if not ready:
+                raise TimeoutError(f"no answer within {patience:.0f} s")
+            part = os.read(self._child.stdout.fileno(), 1 << 16)
+            if not part:
+                code = self._child.wait()
+                raise EOFError(f"its process ended (exit status {code})")
+            self._received += part
+        line, _newline, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
     def _end(self) -> None:
-        child, self._child, self.name = self._child, None, ""
+        child, self._child, self.name, self._received = self._child, None, "", b""
         if child is None:
             return
         for pipe in (child.stdin, child.stdout):
@@ -127,30 +162,24 @@ class TextEncoderProcess:
 _reader = TextEncoderProcess()
 
 
+def search_reader() -> TextEncoderProcess:
+    """Return the child process of this worker."""
+    return _reader
+
+
 def embed_search_text(text_id: int, reader: TextEncoderProcess | None = None) -> str:
     """Store the vector of a text, or the reason why there is none; return "" if there is nothing to do."""
-    reader = reader or _reader
     row = waiting_text(text_id)
     if row is None:
         return ""
     try:
-        reply = reader.read(row.encoder.name, row.text)
-        if not _has_same_encoder(reader, row):  # the folder may have changed since its process loaded it
-            reader.close()
-            reply = reader.read(row.encoder.name, row.text)
+        reply = ask_encoder(reader or _reader, row.encoder, row.text)
     except ReaderError as error:
         record_problem(row=row, problem=Problem.NOT_LOADED, reason=str(error)[:500])
         return Problem.NOT_LOADED
-    if not _has_same_encoder(reader, row):
-        record_problem(row=row, problem=Problem.OTHER_WEIGHTS)
-        # The predict stage detects that the weights behind the name changed, and requests a change to them.
-        for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=row.encoder):
-            if can_predict(dataset):
-                enqueue(kind=Kind.PREDICT, dataset=dataset)
-        return Problem.OTHER_WEIGHTS
-    if not _computes_the_recorded(reader, row):
-        record_problem(row=row, problem=Problem.OTHER_VECTORS)
-        return Problem.OTHER_VECTORS
+    except OtherEncoderError as error:
+        record_problem(row=row, problem=error.problem)
+        return error.problem
     if "vector" not in reply:
         record_problem(row=row, problem=Problem.TOO_LONG, count=reply["count"], most=reply["most"])
         return Problem.TOO_LONG
@@ -158,12 +187,38 @@ def embed_search_text(text_id: int, reader: TextEncoderProcess | None = None) ->
     return "found"
 
 
-def _computes_the_recorded(reader: TextEncoderProcess, row: TextEmbedding) -> bool:
+def ask_encoder(
+    reader: TextEncoderProcess,
+    encoder: Encoder,
+    request: Any,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Return the answer of a recorded encoder to a request of workers.text_process.
+
+    Raises ReaderError if the encoder could not be loaded or did not answer. Raises OtherEncoderError if the
+    child loads other weights than the recorded ones, or computes other vectors with them.
+    """
+    reply = reader.read(encoder.name, request, progress)
+    if not _has_same_encoder(reader, encoder):  # the folder may have changed since its process loaded it
+        reader.close()
+        reply = reader.read(encoder.name, request, progress)
+    if not _has_same_encoder(reader, encoder):
+        # The predict stage detects that the weights behind the name changed, and requests a change to them.
+        for dataset in Dataset.objects.filter(archived_at__isnull=True, champion__head__encoder=encoder):
+            if can_predict(dataset):
+                enqueue(kind=Kind.PREDICT, dataset=dataset)
+        raise OtherEncoderError(Problem.OTHER_WEIGHTS)
+    if not _computes_the_recorded(reader, encoder):
+        raise OtherEncoderError(Problem.OTHER_VECTORS)
+    return reply
+
+
+def _computes_the_recorded(reader: TextEncoderProcess, encoder: Encoder) -> bool:
     """Return whether this process computes the recorded vectors of the probe sentences.
 
     Return True while there is no record.
     """
-    probe = row.encoder.probes.filter(version=PROBE_VERSION).first()
+    probe = encoder.probes.filter(version=PROBE_VERSION).first()
     if probe is None:
         return True
     try:
@@ -174,5 +229,5 @@ def _computes_the_recorded(reader: TextEncoderProcess, row: TextEmbedding) -> bo
     return True
 
 
-def _has_same_encoder(reader: TextEncoderProcess, row: TextEmbedding) -> bool:
-    return (reader.facts["digest"], reader.facts["dim"]) == (row.encoder.digest, row.encoder.dim)
+def _has_same_encoder(reader: TextEncoderProcess, encoder: Encoder) -> bool:
+    return (reader.facts["digest"], reader.facts["dim"]) == (encoder.digest, encoder.dim)

@@ -19,6 +19,7 @@ from mekiki.api.review import router as review
 from mekiki.api.review_grid import router as review_grid
 from mekiki.api.reviewers import router as reviewers
 from mekiki.api.studies import router as studies
+from mekiki.api.why import router as why
 
 
 class Api(NinjaAPI):
@@ -48,6 +49,7 @@ api.add_router("/datasets", studies)
 api.add_router("/datasets", adjudication)
 api.add_router("/datasets", overlap)
 api.add_router("/datasets", reviewers)
+api.add_router("/datasets", why)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

@@ -134,6 +134,7 @@ def answer(request: HttpRequest, slug: str, body: AnswerIn) -> dict[str, Any]:
         client_key=body.client_key,
         milliseconds=body.milliseconds,
         view=None if body.view is None else ViewAdjustments(**body.view.model_dump()),
+        why=body.why,
     )
     following = body.next and services.next_after_answer(dataset=dataset, user=user, count=body.next)
     return {

@@ -111,6 +111,7 @@ class AnswerIn(Schema):
     wrong_object, duplicate, other); it may be empty. `milliseconds`: how long the image was on the screen; \
 too short to be seen, the answer is refused (not_seen).
     `view`: how the picture was adjusted on the screen, null for the original.
+    `why`: the id of the panel Why if it was open, null if it was closed; what it showed is recorded.
     `next`: how many images to hold afterwards.
     """
 
@@ -123,6 +124,7 @@ too short to be seen, the answer is refused (not_seen).
     client_key: UUID
     milliseconds: int | None = Field(None, ge=0, lt=2**31)
     view: ViewIn | None = None
+    why: UUID | None = None
     next: int | None = Field(None, ge=1, le=5)
 
 

@@ -13,7 +13,7 @@ class ReviewConfig(AppConfig):
         from mekiki.labeling import effects
         from mekiki.review.sealing import AUDIT_RETIREMENTS, DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
-        from mekiki.review.services import release_expired_leases
+        from mekiki.review.services import delete_old_panels, release_expired_leases
         from mekiki.review.services.confirmed import update_images_of_restored_label
 
         effects.register_counter("answers", answers_by_label)
@@ -22,3 +22,4 @@ class ReviewConfig(AppConfig):
         register_sealed_table(DECISIONS)
         register_sealed_table(AUDIT_RETIREMENTS)
         register(PeriodicTask("end holds that ran out", 30.0, lambda: release_expired_leases))
+        register(PeriodicTask("delete old panels of reasons", 3600.0, lambda: delete_old_panels))

@@ -1,6 +1,9 @@
 """Messages of review: texts for the scripts of the station, and problems of a search."""
 
 from mekiki.config.messages import Messages, gettext_noop
+from mekiki.review.why_messages import HEAT, PLACES, WHY_PROBLEMS, why_texts
+
+__all__ = ["HEAT", "PLACES", "WHY_PROBLEMS", "grid_texts", "station_texts", "why_texts"]
 
 # Texts for the scripts of the station. The scripts fill in the words in braces.
 STATION = Messages("texts of the station")

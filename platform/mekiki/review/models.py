@@ -1,5 +1,6 @@
 """Queue items, leases, decisions, and the confirmed labels that follow from the decisions."""
 
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -246,6 +247,7 @@ class Decision(models.Model):
     # `staged`, a known answer was put among the images of a page: the label and confidence on the screen were
     # those of the page, not the head's prediction for this image. A ruling also has
     # decisions (ids of the answers that were compared), names_hidden, and own (the adjudicator had answered).
+    # With the panel Why open also why (WhyPanel.shown).
     shown = models.JSONField(default=dict)
     supersedes = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="superseded_by"
@@ -384,3 +386,41 @@ class ReferenceImage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label_id}: {self.image_id}"
+
+
+class WhyPanel(models.Model):
+    """What the panel Why showed one user of one image, as the server sent it.
+
+    An answer that was given with the panel open names the row by its id, and `shown` is copied into the
+    decision. So a decision records what the server sent, not what a browser claims.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # The unique index of the four begins with the user.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="+")
+    # The lease under which the station showed the image. Null: the page of the image.
+    lease = models.ForeignKey(Lease, null=True, on_delete=models.CASCADE, related_name="+")
+    head = models.ForeignKey(Head, on_delete=models.CASCADE, related_name="+", db_index=False)
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="+", db_index=False)
+    runner_up = models.ForeignKey(
+        Label, null=True, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
+    # neighbours: ids of images; prompts: ids of prompts; heat_map: null, or {method, digest}.
+    shown = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "image", "lease", "head"],
+                nulls_distinct=False,
+                name="one_why_panel_per_lease_and_head",
+            )
+        ]
+        indexes = [models.Index(fields=["created_at"], name="why_panel_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.image_id}"

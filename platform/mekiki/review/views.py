@@ -21,19 +21,21 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import set_shown_attributes
-from mekiki.review.messages import grid_texts, station_texts
+from mekiki.review.messages import grid_texts, station_texts, why_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
 from mekiki.review.references import has_guides
 
 # Numbers of images on a page of the grid review.
 PAGE_SIZES = (6, 12, 24, 36, 60)
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
-SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "help": "?"}
+SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "why": "W", "heat": "H", "help": "?"}
 SHORTCUTS_WITH_LABEL_SEARCH = {
     "skip": "Shift+→",
     "flag": "Shift+↑",
     "undo": "Shift+←",
     "guide": "F2",
+    "why": "F8",
+    "heat": "F9",
     "help": "F1",
 }
 
@@ -93,7 +95,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "section": "review",
             "labels": labels,
             "labels_json": json.dumps(labels),
-            "texts_json": json.dumps(station_texts()),
+            "texts_json": json.dumps(station_texts() | why_texts()),
             "skip_reasons": [(reason.value, reason.label) for reason in SKIP_REASONS],
             "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "history_json": json.dumps(history),
@@ -104,6 +106,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             # The first visit begins with the guidelines, if there are any.
             "first_time": not recent and has_guides(dataset),
             "label_keys": any(label["key"] is not None for label in labels),
+            "why_url": reverse("api:why-open", args=[dataset.slug, "SHA256"]),  # the script fills it in
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
         },
     )

@@ -15,6 +15,7 @@ from mekiki.learning.models.encoders import (
     WorkerDifference,
     WorkerReport,
 )
+from mekiki.learning.models.explanations import HeatMap, PromptEmbedding
 from mekiki.learning.models.heads import (
     Champion,
     Evaluation,
@@ -37,8 +38,10 @@ __all__ = [
     "Evaluation",
     "Head",
     "HeadTrainingLabel",
+    "HeatMap",
     "LongPrompt",
     "Prediction",
+    "PromptEmbedding",
     "TextEmbedding",
     "TrainingRun",
     "WorkerDifference",

@@ -44,6 +44,13 @@ from mekiki.review.services.requalifying import (
 )
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.undoing import undo
+from mekiki.review.services.why import (
+    PanelContent,
+    delete_old_panels,
+    open_panel,
+    panel_content,
+    request_heat_map,
+)
 
 __all__ = [
     "MAX_TILES",
@@ -51,6 +58,7 @@ __all__ = [
     "MIN_TILES",
     "GridPage",
     "LeasedItem",
+    "PanelContent",
     "TileAnswer",
     "TileResult",
     "add_reference_image",
@@ -63,6 +71,7 @@ __all__ = [
     "begin_test",
     "check_requalification",
     "correct_label",
+    "delete_old_panels",
     "end_gold",
     "fill_queue",
     "held_item",
@@ -74,12 +83,15 @@ __all__ = [
     "next_or_reason",
     "next_page",
     "offer_test_again",
+    "open_panel",
+    "panel_content",
     "recheck_doubted",
     "release",
     "release_expired_leases",
     "remove_assignment",
     "remove_reference_image",
     "renew",
+    "request_heat_map",
     "request_recheck",
     "request_refill",
     "request_training_if_due",

@@ -37,6 +37,7 @@ from mekiki.review.services.queries import (
     LEASE,
 )
 from mekiki.review.services.queue import request_due_work
+from mekiki.review.services.why import shown_of_panel
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
@@ -62,6 +63,7 @@ def answer(
     client_key: UUID,
     milliseconds: int | None = None,
     view: ViewAdjustments | None = None,
+    why: UUID | None = None,
 ) -> Decision:
     """Record a reviewer's answer about an item and return the decision.
 
@@ -73,6 +75,8 @@ def answer(
     reason: one of SKIP_REASONS or FLAG_REASONS (review.models), or an empty text.
     milliseconds: time from display to answer, or None if the sender does not know it.
     view: how the picture was adjusted on the screen when the answer was given, or None for the original.
+    why: the panel Why that was open when the answer was given, or None if it was closed. What it showed is
+    recorded in `shown`.
 
     Raises PermissionDenied if the user is not a reviewer. Raises NotFoundForReviewerError if the item or the
     lease does not exist for this reviewer. Raises InvalidAnswerError if the answer is invalid or too fast.
@@ -97,6 +101,7 @@ def answer(
     if lease is None:
         raise unknown_lease()
     kind, given_label = check_against(dataset, lease.shown, kind, label_id)
+    reasons = shown_of_panel(user=user, lease=lease, panel_id=why) if why is not None else {}
     now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     decision = insert(
@@ -109,7 +114,9 @@ def answer(
             label=given_label,
             reason=reason,
             note=note,
-            shown=lease.shown | ({"view": adjusted} if adjusted else {}),
+            shown=lease.shown
+            | ({"view": adjusted} if adjusted else {})
+            | ({"why": reasons} if reasons else {}),
             client_key=client_key,
             late=is_late(item, lease, now),
             milliseconds=milliseconds,

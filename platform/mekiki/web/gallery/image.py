@@ -1,5 +1,6 @@
 """The page of one image with its label, prediction and history, and the actions on it."""
 
+import json
 import uuid
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ from mekiki.review import blinding, services
 from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
+from mekiki.review.messages import why_texts
 from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, QueueItem, Stream
 from mekiki.review.references import references_of
 from mekiki.review.services.gold import known_sources
@@ -78,6 +80,8 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "active_labels": labels,
         "references": references_of(picture) if is_visible else [],
         **(_gold_context(picture, current) if includes_role(dataset.role, Role.ADMIN) else {}),
+        "why_url": reverse("api:why-open", args=[dataset.slug, picture.sha256]),
+        "why_texts_json": json.dumps(why_texts()) if prediction is not None else "",
     }
     return render(request, "web/image.html", context, status=status)
 

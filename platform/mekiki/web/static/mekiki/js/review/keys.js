@@ -25,6 +25,10 @@ export function setKeysOn(on) {
 
 const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo", ArrowDown: "adjust" };
 const LETTERS = {
+  w: "why",
+  h: "heat",
+  "[": "heat-less",
+  "]": "heat-more",
   s: "skip",
   f: "flag",
   z: "undo",
@@ -33,7 +37,7 @@ const LETTERS = {
   r: "adjust-reset",
   "?": "help",
 };
-const ALWAYS = { F1: "help", F2: "guide" };
+const ALWAYS = { F1: "help", F2: "guide", F8: "why", F9: "heat" };
 const ZOOM = { "+": "zoom-in", "=": "zoom-in", "-": "zoom-out", 0: "zoom-fit", "*": "zoom-actual" };
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 
@@ -44,6 +48,7 @@ export const NAMES = {
   undo: { letter: "Z", chord: "Shift+←", aria: "Shift+ArrowLeft" },
   guide: { letter: "G", chord: "F2", aria: "F2" },
   adjust: { letter: "A", chord: "Shift+↓", aria: "Shift+ArrowDown" },
+  why: { letter: "W", chord: "F8", aria: "F8" },
   help: { letter: "?", chord: "F1", aria: "F1" },
 };
 

@@ -1,6 +1,7 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
 import { post } from "../http.js";
+import { createStationWhy } from "../why/station.js";
 import { Choices } from "./choices.js";
 import { newClientKey } from "./client-key.js";
 import { drawEmpty } from "./empty.js";
@@ -40,6 +41,7 @@ const choices = new Choices(root.dataset.choices);
 const toStage = () => stage.focus({ preventScroll: true });
 const view = createView(root, choices, toStage);
 foldSections(part("sections"), choices);
+const why = createStationWhy(root, view, { away: toStage, again: () => sight.again() });
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -170,6 +172,7 @@ function showSync(state, n) {
 function blank() {
   clearTimeout(slowTimer);
   sight.lose();
+  why.clear();
   delete root.dataset.item;
   delete root.dataset.painted;
 }
@@ -223,7 +226,9 @@ async function show(item, first = "") {
   }
   const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
   announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
-  if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
+  const painted = await sight.show(item, picture.loaded);
+  if (painted) root.dataset.painted = String(item.item);
+  if (painted) why.show(item); // only now, so that the panel delays no image
 }
 
 function showEmpty(empty, sending) {
@@ -288,6 +293,7 @@ function answer(kind, label = null, note = "", reason = "") {
     milliseconds: sight.milliseconds,
   };
   if (view.adjusted) body.view = view.adjusted;
+  body.why = why.shownFor(item);
   notice("");
   part("hint").hidden = true;
   finder.clear();
@@ -432,6 +438,7 @@ const acts = {
   undo: always(undo),
   guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
+  ...why.acts,
   ...view.acts,
 };
 
@@ -439,7 +446,7 @@ root.addEventListener("click", event => {
   const name = event.target.closest("[data-act]")?.dataset.act;
   if (name in acts && (!["confirm", "skip", "flag"].includes(name) || meant(event))) acts[name]();
   // After a click on the picture's buttons the keys belong to the picture again. The arrow keys move the lens.
-  const tool = name?.startsWith("zoom") || name === "adjust-reset";
+  const tool = name?.startsWith("zoom") || ["adjust-reset", "why"].includes(name);
   if ((tool && event.detail) || name === "lens" || event.target.closest("[data-adjusted]")) toStage();
 });
 

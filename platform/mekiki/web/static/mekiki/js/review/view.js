@@ -14,10 +14,12 @@ const always = act => () => {
 /** choices: the Choices of the person. away(): the keys belong to the image again. */
 export function createView(root, choices, away) {
   const part = name => root.querySelector(`[data-${name}]`);
+  const followers = [];
   const bar = new ZoomBar(root);
   const viewer = new Viewer(part("stage"), part("canvas"), () => {
     bar.draw(viewer);
     magnifier.draw();
+    for (const follow of followers) follow(viewer.image);
   });
   const magnifier = new Magnifier(part("stage"), viewer, {
     lens: part("lens"),
@@ -31,6 +33,8 @@ export function createView(root, choices, away) {
   return {
     show: image => viewer.show(image),
     clear: () => viewer.clear(),
+    /** follow(image): called when the image, its zoom or its place changed; the image carries its transform. */
+    follow: follow => followers.push(follow),
     imageChanges: () => adjustments.imageChanges(),
     /** What differs from the original, as an answer sends it; null when nothing does. */
     get adjusted() {

@@ -35,6 +35,14 @@ export class Viewer {
     else this.fit();
   }
 
+  /** Take the scale and the place of another viewer. */
+  follow(other) {
+    if (!this.image || !other.image) return;
+    Object.assign(this, { fitted: false, following: true, ratio: other.ratio, x: other.x, y: other.y });
+    this.#apply();
+    this.following = false;
+  }
+
   clear() {
     this.image = null;
     this.canvas.replaceChildren();
@@ -112,7 +120,7 @@ export class Viewer {
     if (!image?.naturalWidth || !canvas.clientWidth) return;
     const { fit } = this.#measures();
     if (this.fitted) Object.assign(this, { ratio: fit, x: 0.5, y: 0.5 });
-    else this.ratio = within(Math.min(1, fit), this.ratio, Math.max(MOST, 4 * fit));
+    else if (!this.following) this.ratio = within(Math.min(1, fit), this.ratio, Math.max(MOST, 4 * fit));
     const { box, dots, scale, width, height } = this.#measures();
     const place = (point, size, room) => {
       const half = room / 2 / size;
