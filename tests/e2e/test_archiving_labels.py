@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.review.models import ConfirmedLabel, Stream
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import station_with
 from tests.factories import ConfirmedLabelFactory, EvaluationFactory
 
@@ -47,7 +47,7 @@ def test_archived_label_is_restored_after_confirmation(
     expect(notice).to_contain_text("scratch")
     expect(notice).to_contain_text("7")
     assert active_labels(station.dataset).count() == 3
-    assert not Axe().run(page).response["violations"]
+    assert not violations_of(page)
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=str(SHOTS / f"archiving-{language}.png"), full_page=True)
     # Enter in a field saves like the first button, which asks again. It confirms nothing.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
@@ -25,6 +24,7 @@ from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.selectors import verification_key
 from mekiki.web.messages import EVENTS
+from tests.e2e.axe import violations_of
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -192,9 +192,7 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     if name.startswith("review"):
         page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
-    # Without "preload", axe would copy the style sheets into the page, and the strict CSP would report
-    # errors.
-    for violation in Axe().run(page, options={"preload": False}).response["violations"]:
+    for violation in violations_of(page):
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
     first_size = page.viewport_size

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from mekiki.accounts.second_factor import selectors
 from mekiki.audit.models import Event
 from tests.accounts.test_confirming import age_sessions
+from tests.e2e.axe import violations_of
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -23,7 +23,7 @@ def check_page(page: Page, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 844})
         page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    violations = violations_of(page)
     assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 

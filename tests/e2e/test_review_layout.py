@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import Stream
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     close_guide,
     expect_saved,
@@ -110,7 +110,7 @@ def test_all_that_an_answer_needs_is_on_the_screen(
     assert not page.locator("[data-labels-list]").evaluate(scrolled), "a label is hidden in its list"
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"layout-{labels}-{language}-{theme}.png")
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     press_and_wait(page, "Enter")
     press_and_wait(page, "Enter")
     expect(page.locator("[data-prediction] .station__blind")).to_be_visible()

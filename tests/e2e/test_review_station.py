@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     close_guide,
     expect_item,
@@ -298,7 +298,7 @@ def test_station_fits_the_screen(enter: Callable[..., Page], width: int, height:
     press_and_wait(page, "2")
     expect_saved(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     confirm = page.locator('[data-act="confirm"]').bounding_box()
     assert confirm
     assert confirm["y"] + confirm["height"] <= height, "the confirm button is below the fold"

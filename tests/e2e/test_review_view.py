@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image as PillowImage
 from PIL import ImageChops
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision, Stream
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     expect_saved,
     image_with_files,
@@ -265,7 +265,7 @@ def test_adjustments_change_the_screen_until_one_act_resets_them(enter: Callable
     page.keyboard.press("r")
     expect_colour(page, COLOUR)
     expect(mark).to_be_hidden()
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
 
 
 @pytest.mark.parametrize("stream", [Stream.UNCERTAIN, Stream.AUDIT])
@@ -367,7 +367,7 @@ def test_view_is_adjusted_by_touch_on_a_phone(enter: Callable[..., Page], langua
     page.locator("label[for=view-invert]").tap()
     expect(page.locator("[data-adjusted]")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     page.screenshot(path=SHOTS / f"view-adjusted-{language}-390.png")
     page.locator("[data-adjusted]").tap()
     expect(page.locator("[data-adjusted]")).to_be_hidden()
@@ -393,7 +393,7 @@ def test_panel_of_the_view_is_on_the_screen(enter: Callable[..., Page], language
     assert page.locator("[data-adjust-panel]").evaluate("box => box.scrollHeight <= box.clientHeight")
     SHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SHOTS / f"view-{language}.png")
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
 
 
 def test_sections_are_folded_until_a_person_unfolds_them(enter: Callable[..., Page]):
