@@ -3,8 +3,18 @@
 import os
 
 from celery import Celery
+from celery.signals import import_modules
+
+from mekiki.config.start import set_up_django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mekiki.config.settings")
+
+
+# Connected before the application exists, so that it runs before the set-up that Celery does.
+@import_modules.connect
+def _set_up(**_details: object) -> None:
+    set_up_django()
+
 
 app = Celery("mekiki")
 app.config_from_object("django.conf:settings", namespace="CELERY")
