@@ -4,7 +4,6 @@ No axe violation, no console error, no sideways scroll. axe reads the English pa
 the Japanese page on a phone in dark colours.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.selectors import verification_key
 from mekiki.web.messages import EVENTS
+from tests.e2e import screenshots
 from tests.e2e.axe import violations_of
 from tests.factories import (
     ChampionFactory,
@@ -45,7 +45,6 @@ from tests.head_metrics import CROSS, METRICS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
-SHOTS = Path(__file__).parent / "screenshots"
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 
 
@@ -207,10 +206,8 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
 
 
 def save_screenshot(page: Page, name: str) -> None:
-    """Save a picture of the whole page to tests/e2e/screenshots if MEKIKI_TEST_SCREENSHOTS is set."""
-    if os.environ.get("MEKIKI_TEST_SCREENSHOTS"):
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    """Save a picture of the whole page on request."""
+    screenshots.save(page, name, full_page=True)
 
 
 def check_width(page: Page, name: str) -> list[str]:

@@ -181,7 +181,7 @@ def open_queue(browser: Browser, live_server: Any) -> Any:
     def open_page(station: Any, user: Any, **options: Any) -> Page:
         client = Client()
         client.force_login(user)
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
         contexts.append(context)
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookies = {settings.SESSION_COOKIE_NAME: session, settings.LANGUAGE_COOKIE_NAME: "en"}
