@@ -21,7 +21,7 @@ def test_each_image_is_embedded_once_although_a_worker_is_killed(tmp_path: Path)
         sys.executable,
         str(ROOT / "benchmarks" / "two_workers.py"),
         "--images",
-        "900",
+        "1400",
         "--only-kill",
         "--json",
         str(out),
@@ -35,6 +35,6 @@ def test_each_image_is_embedded_once_although_a_worker_is_killed(tmp_path: Path)
     assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
     figures = json.loads(out.read_text())
     assert figures["embedded_twice"] == 0
-    assert figures["images"] == 900
-    assert 0 < figures["killed_share"] < 900, "both workers embedded a part of the images"
+    assert figures["images"] == 1400
+    assert 0 < figures["killed_share"] < 1400, "both workers embedded a part of the images"
     assert figures["predictions_asked"] == [1], "predictions follow once"
