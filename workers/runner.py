@@ -8,6 +8,7 @@ a long call into torch does not look like a dead worker.
 import contextlib
 import importlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from mekiki.config import disk
+from mekiki.config.start import collection_paused
 from mekiki.jobs import waiting
 from mekiki.jobs.errors import TranslatedText, in_every_language
 from mekiki.jobs.models import Job
@@ -183,7 +185,12 @@ def stage_of(kind: str) -> Stage:
 
     It is imported only when needed, because it may need torch.
     """
-    return importlib.import_module(f"workers.stages.{kind}").run
+    name = f"workers.stages.{kind}"
+    if name not in sys.modules:
+        with collection_paused():
+            importlib.import_module(name)
+    stage: Stage = sys.modules[name].run
+    return stage
 
 
 def _record_early_end(job: Job, error: Exception) -> str:

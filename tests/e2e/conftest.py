@@ -48,7 +48,8 @@ def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     def open_station(station: Any, user: Any, language: str = "en", **options: Any) -> Page:
         client = Client()
         client.force_login(user)
-        context = browser.new_context(**options)
+        # An animation, for example of a progress bar, would be painted all the time.
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
         contexts.append(context)
         cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookies = {settings.SESSION_COOKIE_NAME: cookie, settings.LANGUAGE_COOKIE_NAME: language}

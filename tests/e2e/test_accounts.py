@@ -1,6 +1,5 @@
 """A sensitive action that asks for the password, and the pages of sessions and logins, in a browser."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +8,11 @@ from playwright.sync_api import Page, expect
 
 from mekiki.accounts import confirming
 from mekiki.accounts.models import Session, User
+from tests.e2e import screenshots
 from tests.e2e.test_pages import log_in
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def test_an_admin_confirms_and_sees_sessions_and_logins(page: Page, live_server: Any) -> None:
@@ -26,7 +25,7 @@ def test_an_admin_confirms_and_sees_sessions_and_logins(page: Page, live_server:
     page.fill("[name=name]", "hanako")
     page.locator("main form .button--primary").click()
     expect(page.locator("#confirm-password")).to_be_focused()
-    page.screenshot(path=SHOTS / "accounts-confirm.png", full_page=True)
+    screenshots.save(page, "accounts-confirm", full_page=True)
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
     expect(page.locator("[data-password]")).to_be_visible()
@@ -38,7 +37,7 @@ def test_an_admin_confirms_and_sees_sessions_and_logins(page: Page, live_server:
             expect(page.locator("h1")).to_be_visible()
             wider = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
             assert not wider, f"{name} is wider than {width} px"
-            page.screenshot(path=SHOTS / f"accounts-{name.split('/')[0]}-{width}.png", full_page=True)
+            screenshots.save(page, f"accounts-{name.split('/')[0]}-{width}", full_page=True)
     page.goto(f"{live_server.url}/accounts/sessions/")
     page.locator("main .button--danger").click()
     page.locator("[data-confirm-yes]").click()

@@ -1,21 +1,20 @@
 """Removing a label with answers on the labels page, and restoring it, in a real browser."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.review.models import ConfirmedLabel, Stream
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import station_with
 from tests.factories import ConfirmedLabelFactory, EvaluationFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
@@ -47,9 +46,8 @@ def test_archived_label_is_restored_after_confirmation(
     expect(notice).to_contain_text("scratch")
     expect(notice).to_contain_text("7")
     assert active_labels(station.dataset).count() == 3
-    assert not Axe().run(page).response["violations"]
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=str(SHOTS / f"archiving-{language}.png"), full_page=True)
+    assert not violations_of(page)
+    screenshots.save(page, f"archiving-{language}", full_page=True)
     # Enter in a field saves like the first button, which asks again. It confirms nothing.
     rows.first.locator('[name$="-name"]').press("Enter")
     expect(notice).to_be_visible()
@@ -59,7 +57,7 @@ def test_archived_label_is_restored_after_confirmation(
     assert active_labels(station.dataset).count() == 2
     page.goto(f"{live_server.url}/d/{station.dataset.slug}/")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.screenshot(path=str(SHOTS / f"archived-overview-{language}.png"), full_page=True)
+    screenshots.save(page, f"archived-overview-{language}", full_page=True)
     expect(page.locator("main")).to_contain_text("37.6 %")
     assert "80.0 %" not in page.locator("main").text_content()
     page.goto(url)

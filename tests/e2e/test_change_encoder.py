@@ -11,12 +11,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
+from tests.e2e import screenshots
 from tests.e2e.test_journey import PASSWORD, go, log_in, wait_for_text
 from tests.workers.conftest import COLOURS, make_model, picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-SHOTS = Path(__file__).parent / "screenshots"
 PREPARE = (
     f"PASSWORD = {PASSWORD!r}"
     + """
@@ -100,13 +100,12 @@ def press_and_confirm(page: Page, button: str, yes: str) -> None:
 def take_screenshots(pages: dict[str, Page], name: str) -> None:
     for size, page in pages.items():
         go(page, "/d/colours/models/encoder/")
-        page.screenshot(path=SHOTS / f"encoder-{name}-{size}.png", full_page=True)
+        screenshots.save(page, f"encoder-{name}-{size}", full_page=True)
         width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert width <= 0, f"{name} {size} scrolls sideways by {width} px"
 
 
 def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Browser, tmp_path: Path) -> None:
-    SHOTS.mkdir(exist_ok=True)
     for number in range(60):
         name = list(COLOURS)[number % 3]
         (tmp_path / f"{name}-{number}.png").write_bytes(picture(COLOURS[name], number))
@@ -144,7 +143,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     take_screenshots(pages, "2-ready")
     go(page, "/d/colours/labels/")
     expect(page.locator("main")).to_contain_text("12 are read")
-    page.screenshot(path=SHOTS / "encoder-3-labels.png", full_page=True)
+    screenshots.save(page, "encoder-3-labels", full_page=True)
 
     # Switched with one confirmation.
     go(page, "/d/colours/models/encoder/")

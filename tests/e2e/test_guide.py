@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.services import update_label
 from mekiki.learning.models import Prediction
 from mekiki.review.models import Decision
 from mekiki.review.services import add_reference_image
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import expect_saved, image_with_files, item_of, press_and_wait, station_with
 from tests.e2e.test_pages import save_screenshot
 from tests.roles import set_fixed
@@ -72,7 +72,7 @@ def test_first_visit_begins_with_the_guidelines_and_a_key_opens_them_again(
     before = widths(page)
     page.keyboard.press("+")
     assert min(widths(page)) > max(before)
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     save_screenshot(page, f"guide-{language}")
     page.keyboard.press("2")
     expect(panel).to_contain_text("Guideline 1")

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import ConfirmedLabel
+from tests.e2e.axe import violations_of
 from tests.e2e.test_pages import save_screenshot
 from tests.factories import ImageFactory
 from tests.review_setup import Station
@@ -65,7 +65,7 @@ def test_label_is_corrected_by_keyboard_on_a_phone(
     page.keyboard.press("ArrowDown")
     expect(page.locator("#correct-label")).to_have_value(str(station.labels[1].pk))
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    violations = Axe().run(page).response["violations"]
+    violations = violations_of(page)
     assert violations == [], violations
     save_screenshot(page, f"image-correct-{language}")
     page.keyboard.press("Tab")

@@ -24,11 +24,11 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
+from tests.e2e import screenshots
 from tests.photographs import KINDS, photographs
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-SHOTS = Path(__file__).parent / "screenshots"
 PASSWORD = "a long journey begins"
 OWN = "a second long journey"
 PROMPTS = {
@@ -68,7 +68,9 @@ def archive() -> tuple[bytes, dict[str, str]]:
 
 
 def log_in(browser: Browser, url: str, name: str, language: str = "en-US", **options) -> Page:
-    page = browser.new_context(base_url=url, locale=language, **options).new_page()
+    # An animation, for example of a progress bar, would be painted all the time.
+    options = {"base_url": url, "locale": language, "reduced_motion": "reduce", **options}
+    page = browser.new_context(**options).new_page()
     page.set_default_timeout(30_000)
     page.goto("/accounts/login/")
     page.fill("[name=username]", name)
@@ -126,11 +128,10 @@ def test_complete_workflow_from_import_to_label_set(
     platform: Platform, browser: Browser, archive: tuple[bytes, dict[str, str]], tmp_path: Path
 ) -> None:
     content, truth = archive
-    SHOTS.mkdir(exist_ok=True)
 
     # --- The admin creates a dataset, describes the labels and drops a zip
     admin = log_in(browser, platform.url, "aiko")
-    admin.screenshot(path=SHOTS / "journey-1-home.png")
+    screenshots.save(admin, "journey-1-home")
     go(admin, "/datasets/new/")
     admin.fill("[name=name]", "Strip")
     admin.click("main form .button--primary")
@@ -141,20 +142,20 @@ def test_complete_workflow_from_import_to_label_set(
     for row, (name, prompts) in zip(rows.all(), PROMPTS.items(), strict=False):
         row.locator("input[name$=-name]").fill(name)
         row.locator("textarea[name$=-prompts]").fill("\n".join(prompts))
-    admin.screenshot(path=SHOTS / "journey-2-labels.png", full_page=True)
+    screenshots.save(admin, "journey-2-labels", full_page=True)
     admin.get_by_role("button", name="Save labels and prompts").click()
     expect(admin.locator("[data-label-row] input[name$=-name]").nth(5)).to_have_value("scratches")
     go(admin, "/d/strip/import/")
     drop(admin, "[data-upload]", "line 3.zip", content)
     admin.wait_for_url("**/d/strip/import/*/", timeout=60_000)
     wait_for_text(admin, "/d/strip/import/", f"{len(truth)} images so far")
-    admin.screenshot(path=SHOTS / "journey-3-imported.png")
+    screenshots.save(admin, "journey-3-imported")
 
     # --- Predictions appear automatically
     wait_for_text(admin, "/d/strip/models/", "zero-shot")
     go(admin, "/d/strip/images/")
     expect(admin.locator("main img").first).to_be_visible()
-    admin.screenshot(path=SHOTS / "journey-4-gallery.png")
+    screenshots.save(admin, "journey-4-gallery")
 
     # --- A colleague becomes a reviewer
     go(admin, "/accounts/users/new/")
@@ -190,7 +191,7 @@ def test_complete_workflow_from_import_to_label_set(
         prediction_text = confirm.inner_text() if confirm.is_visible() else ""
         blind += not prediction_text
         if n == 3:
-            reviewer.screenshot(path=SHOTS / "journey-5-station-ja.png")
+            screenshots.save(reviewer, "journey-5-station-ja")
         # The station accepts an answer after the image has been on the screen long enough.
         expect(reviewer.locator("[data-station]")).to_have_attribute("data-item", re.compile(r"\d+"))
         reviewer.keyboard.press("Enter" if truth[sha256] in prediction_text else key_of[truth[sha256]])
@@ -206,18 +207,18 @@ def test_complete_workflow_from_import_to_label_set(
     go(admin, "/d/strip/models/")
     admin.get_by_role("button", name="Retrain").click()
     wait_for_text(admin, "/d/strip/models/2/", "trained on labels")
-    admin.screenshot(path=SHOTS / "journey-6-head.png", full_page=True)
+    screenshots.save(admin, "journey-6-head", full_page=True)
     check_head(platform, admin, reviewer, truth)
     go(admin, "/d/strip/exports/")
     admin.get_by_role("button", name="Freeze").click()
     wait_for_text(admin, "/d/strip/exports/", "frozen")
-    admin.screenshot(path=SHOTS / "journey-7-exports.png", full_page=True)
+    screenshots.save(admin, "journey-7-exports", full_page=True)
     with admin.expect_download() as download:
         admin.get_by_role("link", name="Download label set 1").click()
     file = tmp_path / "labels.zip"
     download.value.save_as(file)
     go(admin, "/d/strip/")
-    admin.screenshot(path=SHOTS / "journey-8-overview.png", full_page=True)
+    screenshots.save(admin, "journey-8-overview", full_page=True)
 
     check_label_set(file, truth, answered)
 
@@ -226,12 +227,12 @@ def check_head(platform: Platform, admin: Page, reviewer: Page, truth: dict[str,
     """Check that the training repeats on the page and the command line, and who decided its labels."""
     admin.get_by_role("button", name="Repeat the training").click()
     wait_for_text(admin, "/d/strip/models/2/", "The repeated training gave the same digest")
-    admin.screenshot(path=SHOTS / "journey-6-head-repeated.png", full_page=True)
+    screenshots.save(admin, "journey-6-head-repeated", full_page=True)
     reviewer.set_viewport_size({"width": 390, "height": 844})
     assert go(reviewer, "/d/strip/models/2/") == 200
     expect(reviewer.locator("#repeat")).to_contain_text("同じダイジェスト")
     assert reviewer.locator("#repeat form").count() == 0
-    reviewer.screenshot(path=SHOTS / "journey-6-head-ja-phone.png", full_page=True)
+    screenshots.save(reviewer, "journey-6-head-ja-phone", full_page=True)
     with reviewer.expect_download() as download:
         reviewer.locator("a[href$='training-labels.csv']").click()
     text = download.value.path().read_text("utf-8-sig")

@@ -4,7 +4,6 @@ No axe violation, no console error, no sideways scroll. axe reads the English pa
 the Japanese page on a phone in dark colours.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
@@ -25,6 +23,8 @@ from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.selectors import verification_key
 from mekiki.web.messages import EVENTS
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -45,7 +45,6 @@ from tests.head_metrics import CROSS, METRICS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
-SHOTS = Path(__file__).parent / "screenshots"
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 
 
@@ -192,9 +191,7 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     if name.startswith("review"):
         page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
-    # Without "preload", axe would copy the style sheets into the page, and the strict CSP would report
-    # errors.
-    for violation in Axe().run(page, options={"preload": False}).response["violations"]:
+    for violation in violations_of(page):
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
     first_size = page.viewport_size
@@ -209,10 +206,8 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
 
 
 def save_screenshot(page: Page, name: str) -> None:
-    """Save a picture of the whole page to tests/e2e/screenshots if MEKIKI_TEST_SCREENSHOTS is set."""
-    if os.environ.get("MEKIKI_TEST_SCREENSHOTS"):
-        SHOTS.mkdir(exist_ok=True)
-        page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+    """Save a picture of the whole page on request."""
+    screenshots.save(page, name, full_page=True)
 
 
 def check_width(page: Page, name: str) -> list[str]:

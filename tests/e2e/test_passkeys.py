@@ -1,36 +1,35 @@
 """A passkey is added and logs in, alone and as the second step, with a virtual authenticator."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from mekiki.accounts.second_factor import selectors
 from mekiki.audit.models import Event
 from tests.accounts.test_confirming import age_sessions
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def check_page(page: Page, name: str) -> None:
     """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
-        page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+        screenshots.save(page, f"{name}-{width}", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    violations = violations_of(page)
     assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 
 
 def test_passkey_is_added_and_used_for_login_and_confirmation(browser: Browser, live_server: Any) -> None:
     user = UserFactory(username="aiko", language="ja")
-    context = browser.new_context(locale="ja-JP")
+    context = browser.new_context(locale="ja-JP", reduced_motion="reduce")
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))

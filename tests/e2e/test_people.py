@@ -1,7 +1,6 @@
 """The site's time zone, the suggested address, the next runs and groups of events, in a real browser."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,11 @@ from playwright.sync_api import Browser, expect
 
 from mekiki.accounts import site
 from mekiki.audit.models import Event
+from tests.e2e import screenshots
 from tests.factories import PASSWORD, DatasetFactory, ImageFactory, LabelFactory, UserFactory
 from tests.roles import made_at
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any) -> None:
@@ -48,7 +47,7 @@ def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any) -> No
     page.goto(f"{live_server.url}/datasets/new/")
     page.fill("[name=name]", "傷の検査")
     expect(page.locator("[name=slug]")).to_have_value("kizu-no-kensa")
-    page.screenshot(path=SHOTS / "people-new-dataset.png", full_page=True)
+    screenshots.save(page, "people-new-dataset", full_page=True)
     page.fill("[name=slug]", "mine")
     page.fill("[name=name]", "別の検査")
     page.wait_for_timeout(600)
@@ -60,12 +59,12 @@ def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any) -> No
     page.locator("[name=at]").blur()
     expect(page.locator("#next-runs time")).to_have_count(3)
     expect(page.locator("#next-runs")).to_contain_text("04:15 JST")
-    page.locator("#schedule").screenshot(path=SHOTS / "people-schedule.png")
+    screenshots.save(page.locator("#schedule"), "people-schedule")
 
     page.goto(f"{live_server.url}/d/line-3/activity/")
     page.click("summary:has-text('60')")
     expect(page.locator("details table tbody tr").first).to_contain_text("打痕")
     expect(page.locator("details table tbody tr")).to_have_count(50)
-    page.screenshot(path=SHOTS / "people-activity.png", full_page=True)
+    screenshots.save(page, "people-activity", full_page=True)
     assert not problems
     context.close()

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import Decision, Lease
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     expect_item,
     expect_saved,
@@ -106,7 +106,7 @@ def test_buttons_show_separate_command_keys_next_to_the_finder(enter: Callable[.
     expect(help_box).to_be_visible()
     expect(help_box).to_contain_text("Shift+→")
     assert [kind for _item, kind, _label in recorded_answers(page)] == ["skip", "undo", "flag"]
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
 
 
 def test_letters_are_commands_with_few_labels_unless_the_finder_is_open(

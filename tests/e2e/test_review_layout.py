@@ -1,15 +1,15 @@
 """The layout of the review station: an answer needs no scrolling, and labels keep their places."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import Stream
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     close_guide,
     expect_saved,
@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-SHOTS = Path(__file__).parent / "screenshots"
 NAMES = (
     *("good", "scratch", "rolled-in scale with a long name", "pitted surface", "打痕"),
     "圧延による表面の割れ",
@@ -108,16 +107,15 @@ def test_all_that_an_answer_needs_is_on_the_screen(
     assert page.evaluate("document.documentElement.scrollHeight") == height, "the page does not scroll"
     scrolled = "box => box.scrollHeight > box.clientHeight"
     assert not page.locator("[data-labels-list]").evaluate(scrolled), "a label is hidden in its list"
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"layout-{labels}-{language}-{theme}.png")
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    screenshots.save(page, f"layout-{labels}-{language}-{theme}")
+    assert violations_of(page) == []
     press_and_wait(page, "Enter")
     press_and_wait(page, "Enter")
     expect(page.locator("[data-prediction] .station__blind")).to_be_visible()
     assert outside(page, tuple(x for x in needed if "confirm" not in x), width, height) == []
     assert not is_cut(page)
     assert boxes(page, "[data-labels-list] button") == places
-    page.screenshot(path=SHOTS / f"layout-{labels}-{language}-{theme}-blind.png")
+    screenshots.save(page, f"layout-{labels}-{language}-{theme}-blind")
     press_and_wait(page, "2")
     expect(page.locator("[data-prediction] .station__line")).to_be_visible()
     assert boxes(page, "[data-labels-list] button") == places

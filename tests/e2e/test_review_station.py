@@ -4,14 +4,14 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
 
 from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     close_guide,
     expect_item,
@@ -27,8 +27,6 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.django_db(transaction=True),
 ]
-
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def test_two_reviewers_in_two_browsers_answer_every_image_once(enter: Callable[..., Page]):
@@ -298,11 +296,10 @@ def test_station_fits_the_screen(enter: Callable[..., Page], width: int, height:
     press_and_wait(page, "2")
     expect_saved(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     confirm = page.locator('[data-act="confirm"]').bounding_box()
     assert confirm
     assert confirm["y"] + confirm["height"] <= height, "the confirm button is below the fold"
     if width < 500:
         assert confirm["height"] >= 44
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"station-{language}-{width}.png")
+    screenshots.save(page, f"station-{language}-{width}")

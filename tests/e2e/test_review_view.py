@@ -3,16 +3,16 @@
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image as PillowImage
 from PIL import ImageChops
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision, Stream
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import (
     expect_saved,
     image_with_files,
@@ -27,7 +27,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 
-SHOTS = Path(__file__).parent / "screenshots"
 COLOUR = (64, 128, 192)
 BLOCK = 20  # pixels of an image of blocks that have one colour
 
@@ -265,7 +264,7 @@ def test_adjustments_change_the_screen_until_one_act_resets_them(enter: Callable
     page.keyboard.press("r")
     expect_colour(page, COLOUR)
     expect(mark).to_be_hidden()
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
 
 
 @pytest.mark.parametrize("stream", [Stream.UNCERTAIN, Stream.AUDIT])
@@ -359,16 +358,15 @@ def test_view_is_adjusted_by_touch_on_a_phone(enter: Callable[..., Page], langua
     lens = page.locator("[data-lens]")
     box = lens.bounding_box()
     assert box and box["x"] + box["width"] / 2 == pytest.approx(x - 60, abs=2)
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"view-lens-{language}-390.png")
+    screenshots.save(page, f"view-lens-{language}-390")
     page.locator('[data-act="lens"]').tap()
     expect(lens).to_be_hidden()
     page.locator('[data-act="adjust"]').tap()
     page.locator("label[for=view-invert]").tap()
     expect(page.locator("[data-adjusted]")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
-    page.screenshot(path=SHOTS / f"view-adjusted-{language}-390.png")
+    assert violations_of(page) == []
+    screenshots.save(page, f"view-adjusted-{language}-390")
     page.locator("[data-adjusted]").tap()
     expect(page.locator("[data-adjusted]")).to_be_hidden()
     page.locator('[data-act="adjust"]').tap()
@@ -391,9 +389,8 @@ def test_panel_of_the_view_is_on_the_screen(enter: Callable[..., Page], language
     panel, stage = (page.locator(x).bounding_box() for x in ("[data-adjust-panel]", "[data-stage]"))
     assert panel and stage and panel["y"] >= stage["y"]
     assert page.locator("[data-adjust-panel]").evaluate("box => box.scrollHeight <= box.clientHeight")
-    SHOTS.mkdir(exist_ok=True)
-    page.screenshot(path=SHOTS / f"view-{language}.png")
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    screenshots.save(page, f"view-{language}")
+    assert violations_of(page) == []
 
 
 def test_sections_are_folded_until_a_person_unfolds_them(enter: Callable[..., Page]):

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from tests import oidc
 from tests.accounts.test_confirming import age_sessions
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.fixture
@@ -30,12 +30,11 @@ def idp() -> Iterator[oidc.Provider]:
 
 def check_page(page: Page, name: str) -> None:
     """Check a page with axe and for sideways scrolling at 390 px, and save pictures of both widths."""
-    SHOTS.mkdir(exist_ok=True)
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 844})
-        page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+        screenshots.save(page, f"{name}-{width}", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    violations = Axe().run(page, options={"preload": False}).response["violations"]
+    violations = violations_of(page)
     assert violations == [], json.dumps(violations, indent=1)[:2000]
     page.set_viewport_size({"width": 1280, "height": 844})
 
@@ -57,7 +56,7 @@ def test_single_sign_on_workflow(
     tmp_path: Path,
 ) -> None:
     oidc.configure_site(idp, settings, tmp_path, site=live_server.url, OIDC_NEW_ACCOUNTS=True)
-    context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language])
+    context = browser.new_context(locale={"ja": "ja-JP", "en": "en-GB"}[language], reduced_motion="reduce")
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))

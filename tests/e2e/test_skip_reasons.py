@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
+from tests.e2e.axe import violations_of
 from tests.e2e.station_setup import expect_item, expect_saved, item_of, station_with
 from tests.e2e.test_review_finder import take_leases_away
 
@@ -43,7 +43,7 @@ def test_skip_with_a_reason_by_keyboard(enter: Callable[..., Page], language: st
         ".map(id => document.getElementById(id).textContent).join(' ')"
     )
     assert choice in description
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     page.keyboard.press("3")
     expect_item(page, items[1])
     for key in ("s", "Enter", "Shift+ArrowRight"):  # Each skips without a reason.
@@ -137,7 +137,7 @@ def test_skip_by_touch_on_a_phone(enter: Callable[..., Page]):
     page.locator('.station__acts [data-act="skip"]').tap()
     menu = page.locator(MENU)
     expect(menu).to_be_visible()
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     box = menu.bounding_box()
     assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
     sizes = menu.locator("li button").evaluate_all("all => all.map(b => b.getBoundingClientRect().height)")
@@ -181,7 +181,7 @@ def open_queue(browser: Browser, live_server: Any) -> Any:
     def open_page(station: Any, user: Any, **options: Any) -> Page:
         client = Client()
         client.force_login(user)
-        context = browser.new_context(**options)
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
         contexts.append(context)
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookies = {settings.SESSION_COOKIE_NAME: session, settings.LANGUAGE_COOKIE_NAME: "en"}
@@ -202,7 +202,7 @@ def test_admin_answers_sends_sets_aside_and_returns_images(open_queue: Callable[
         station.answer(user, leased, "skip", reason="expert", note="see the left edge")
     page = open_queue(station, admin, viewport={"width": 390, "height": 844})
     expect(page.locator(".unresolved__card")).to_have_count(5)
-    assert Axe().run(page, options={"preload": False}).response["violations"] == []
+    assert violations_of(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     # Answer two images.
     for number in (0, 1):

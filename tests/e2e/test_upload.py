@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Page, expect
@@ -14,10 +13,10 @@ from mekiki.accounts.models import User
 from mekiki.datasets import services
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from tests.datasets.helpers import picture, zipped
+from tests.e2e import screenshots
+from tests.e2e.axe import violations_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 @pytest.fixture
@@ -70,12 +69,10 @@ def test_files_chosen_by_dialog_are_imported_and_problems_are_listed(imports: Pa
         for width in (1280, 390):
             imports.set_viewport_size({"width": width, "height": 800})
             imports.goto(address)
-            violations = Axe().run(imports, options={"preload": False}).response["violations"]
+            violations = violations_of(imports)
             assert violations == [], address
             assert imports.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
-            imports.screenshot(
-                path=SHOTS / f"upload-{address.split('/')[-2][:10]}-{width}.png", full_page=True
-            )
+            screenshots.save(imports, f"upload-{address.split('/')[-2][:10]}-{width}", full_page=True)
 
 
 def test_folder_upload_keeps_the_paths(imports: Page, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from mekiki.jobs.sweeping import RESEND_AFTER, SEND_AFTER
 from mekiki.labeling.services import set_schema
 from tests.conftest import PREFIX
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, UserFactory
+from tests.jobs.conftest import SocketWaits
 from tests.jobs.watch import Watch
 
 ROOT = Path(__file__).parents[2]
@@ -38,13 +38,16 @@ def valkey(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Valkey]:
     monkeypatch.setattr(app.conf, "broker_write_url", server.start())
     broker_module.rest.end()
     yield server
-    os.kill(server.pid, signal.SIGCONT)
+    if server.alive():
+        os.kill(server.pid, signal.SIGCONT)
     server.stop()
     broker_module.rest.end()
     shutil.rmtree(home, ignore_errors=True)
 
 
-def test_request_with_a_hanging_broker_takes_less_than_two_seconds(valkey: Valkey, client: Client) -> None:
+def test_request_with_a_hanging_broker_waits_less_than_two_seconds(
+    valkey: Valkey, client: Client, socket_waits: SocketWaits
+) -> None:
     """Press a button that requests work several times while the broker's process is stopped."""
     admin = UserFactory()
     dataset = DatasetFactory(admin=admin)
@@ -53,10 +56,11 @@ def test_request_with_a_hanging_broker_takes_less_than_two_seconds(valkey: Valke
     client.force_login(admin)
     client.get(reverse("overview", args=[dataset.slug]))  # the first page's own loading is not measured
     os.kill(valkey.pid, signal.SIGSTOP)
-    start = time.monotonic()
-    answer = client.post(reverse("train", args=[dataset.slug]))
-    first = time.monotonic() - start
-    assert answer.status_code == 302 and first < 2.0, first
+    answers = []
+    wait = socket_waits.during(lambda: answers.append(client.post(reverse("train", args=[dataset.slug]))))
+    (answer,) = answers
+    assert answer.status_code == 302
+    assert 0 < wait < 2.0
     assert next(str(m) for m in get_messages(answer.wsgi_request)).startswith("The training is queued.")
     job = Job.objects.get(kind=Kind.TRAIN)
     assert (job.state, job.sent_at) == (State.QUEUED, None)
@@ -65,10 +69,11 @@ def test_request_with_a_hanging_broker_takes_less_than_two_seconds(valkey: Valke
     )
 
     # After that the broker is not contacted for a while, and nobody waits.
-    start = time.monotonic()
-    for _ in range(20):
-        services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
-    assert time.monotonic() - start < 2.0
+    datasets = [DatasetFactory() for _ in range(20)]
+    wait = socket_waits.during(
+        lambda: [services.enqueue(kind=Kind.REFILL, dataset=other) for other in datasets]
+    )
+    assert wait == 0
 
     os.kill(valkey.pid, signal.SIGCONT)
     broker_module.rest.end()
@@ -76,13 +81,12 @@ def test_request_with_a_hanging_broker_takes_less_than_two_seconds(valkey: Valke
     assert not Job.objects.filter(sent_at=None).exists()
 
 
-def test_jobs_are_sent_when_the_broker_runs_again(valkey: Valkey) -> None:
+def test_jobs_are_sent_when_the_broker_runs_again(valkey: Valkey, socket_waits: SocketWaits) -> None:
     services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
     os.kill(valkey.pid, signal.SIGKILL)
     assert valkey.process is not None and valkey.process.wait(10)
-    start = time.monotonic()
-    services.enqueue(kind=Kind.REFILL, dataset=DatasetFactory())
-    assert time.monotonic() - start < 2.0
+    dataset = DatasetFactory()
+    assert socket_waits.during(lambda: services.enqueue(kind=Kind.REFILL, dataset=dataset)) < 2.0
     watch = Watch()
     assert watch.after(RESEND_AFTER + 5)["resent"] == 0
     valkey.start()

@@ -26,10 +26,9 @@ def make_model(folder: Path, *, seed: int, dim: int = 32, context: int = 32) -> 
 
     The files are as open_clip stores them.
     """
-    from workers.encoders.torchvision_shim import ensure_torchvision
+    from workers.encoders.importing import import_open_clip
 
-    ensure_torchvision()
-    import open_clip
+    open_clip = import_open_clip()
     import torch
     from safetensors.torch import save_file
 

@@ -14,7 +14,7 @@ from . import building, identity, sources, tokens
 from .encoder import Encoder
 from .errors import EncoderError
 from .hub import Hub, Progress
-from .torchvision_shim import ensure_torchvision
+from .importing import import_open_clip
 
 
 def load_encoder(
@@ -35,8 +35,7 @@ def load_encoder(
     stays.
     """
     try:
-        ensure_torchvision()
-        import open_clip  # noqa: F401
+        import_open_clip()
         import torch
     except ImportError as error:
         raise EncoderError(

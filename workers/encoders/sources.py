@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import EncoderError
 from .hub import Hub
-from .torchvision_shim import ensure_torchvision
+from .importing import import_open_clip
 
 VARIANTS = ("onnx", "int8")
 _MAX_CONFIG = 1 << 20  # bytes
@@ -95,8 +95,7 @@ def find_source(name: str, hub: Hub) -> Source:
 
 def _registered(name: str, hub: Hub) -> Source:
     """Return a source of open_clip's registry, which is checked before the network is used."""
-    ensure_torchvision()
-    import open_clip
+    open_clip = import_open_clip()
 
     architecture, _slash, weights = name.rpartition("/")
     known = open_clip.list_models()

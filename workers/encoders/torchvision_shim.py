@@ -5,8 +5,8 @@ load, so its operators are not declared, and `import torchvision` fails with «o
 not exist». But open_clip needs only torchvision's pure Python transforms. Declaring the schemas of those
 operators first is enough for the import. A call of one of them still fails with an error.
 
-Call :func:`ensure_torchvision` before the first import of open_clip. It has no effect where torchvision loads
-without it.
+importing.py calls :func:`ensure_torchvision` before it imports open_clip. It has no effect where torchvision
+loads without it.
 """
 
 import importlib

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workers.encoders.torchvision_shim import ensure_torchvision
+from workers.encoders.importing import import_open_clip
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,8 +24,7 @@ def configuration() -> dict[str, Any]:
 
 def build(seed: int | None = None) -> "nn.Module":
     """Return the network with random weights in training mode; `seed` makes the weights reproducible."""
-    ensure_torchvision()
-    import open_clip
+    open_clip = import_open_clip()
     import torch
 
     from workers.pocket import tower  # noqa: F401 (registers itself with timm)

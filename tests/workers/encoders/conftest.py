@@ -20,10 +20,9 @@ PREPROCESS = {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.6, 0.7], "resize_mode": "s
 
 def save_model(place: Path, model: dict[str, Any], *, custom: bool = False, **config: Any) -> Path:
     """Save an untrained model of this configuration in a folder, as open_clip does."""
-    from workers.encoders.torchvision_shim import ensure_torchvision
+    from workers.encoders.importing import import_open_clip
 
-    ensure_torchvision()
-    import open_clip
+    open_clip = import_open_clip()
     import torch
     from safetensors.torch import save_file
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mekiki.config import env
+from mekiki.config.start import set_up_django
 
 if TYPE_CHECKING:
     from django.core.management.base import BaseCommand
@@ -27,11 +28,10 @@ APP_OF_COMMAND = {
 
 def load_django() -> None:
     """Set up Django with the language of the terminal."""
-    import django
     from django.utils import translation
 
     env.use_settings()
-    django.setup()
+    set_up_django()
     translation.activate(env.terminal_language())
 
 

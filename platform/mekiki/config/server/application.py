@@ -10,8 +10,10 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 from mekiki.config import env
+from mekiki.config.start import set_up_django
 
 env.use_settings()
+set_up_django()
 wsgi = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402

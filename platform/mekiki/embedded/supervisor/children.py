@@ -91,6 +91,8 @@ def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Pro
         "--bind", f"fd://{listener.fileno()}",
         "--workers", str(max(1, env.number("MEKIKI_WEB_WORKERS"))),
         "--worker-class", "mekiki.config.server.worker.SiteWorker", "--asgi-lifespan", "off",
+        # The main process imports the site once, and each worker is a copy of it.
+        "--preload",
         "--timeout", "60", "--graceful-timeout", "8", "--keep-alive", str(limits.IDLE_SECONDS),
         # By default gunicorn creates a control socket in the user's home folder.
         "--no-control-socket",
