@@ -1,9 +1,7 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
-import { post } from "../http.js";
 import { Choices } from "./choices.js";
 import { newClientKey } from "./client-key.js";
-import { drawEmpty } from "./empty.js";
 import { Finder } from "./finder.js";
 import { FlagDialog } from "./flag.js";
 import { Guide } from "./guide.js";
@@ -12,12 +10,14 @@ import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
-import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { Screen } from "./screen.js";
 import { foldSections } from "./sections.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
+import { Status } from "./status.js";
 import { Supply } from "./supply.js";
 import { load, say } from "./texts.js";
+import { Undo } from "./undo.js";
 import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
@@ -26,14 +26,8 @@ const dialog = name => document.querySelector(`[data-${name}-dialog]`);
 load(root.dataset.texts);
 
 const base = root.dataset.api.replace(/next$/, "");
-// An image that does not load can be skipped after this, in milliseconds.
-const SLOW = 5000;
 const pace = new Pace();
-let today = 0;
-let slowTimer = 0;
-let undoing = false;
-let pollTimer = 0;
-let pollPause = 2000;
+const status = new Status(part, pace);
 
 const stage = part("stage");
 const choices = new Choices(root.dataset.choices);
@@ -55,7 +49,7 @@ const finder = new Finder(root, labels, {
   seen: () => sight.has(supply.current),
   choose: label => answer("correct", label),
   confirm: () => answer("confirm"),
-  refuse: hint,
+  refuse: key => status.hint(key),
   changed: () => showKeys(),
   away: toStage,
 });
@@ -65,19 +59,19 @@ const history = new History(part("history-list"), JSON.parse(root.dataset.histor
 const outbox = new Outbox({
   url: `${base}answer`,
   prefix: root.dataset.store,
-  changed: showSync,
+  changed: (state, n) => status.sync(state, n),
   done(_entry, reply) {
-    showWaiting(reply.waiting);
-    if (reply.late) notice(say("late"));
+    status.waiting(reply.waiting);
+    if (reply.late) status.notice(say("late"));
     if (reply.next) supply.take({ ...reply.next, waiting: reply.waiting });
     else supply.fill();
   },
   wanted: () => supply.count(outbox.size - 1),
   refused(entry, error) {
-    notice(say("not_kept", { reason: error.message }));
+    status.notice(say("not_kept", { reason: error.message }));
     const past = history.entries.find(one => one.key === entry.body.client_key);
     if (past) history.drop(past);
-    countToday(entry.body.kind === "skip" ? 0 : -1);
+    status.countToday(entry.body.kind === "skip" ? 0 : -1);
     supply.forgive(entry.body.lease);
     supply.fill();
   },
@@ -89,36 +83,21 @@ const supply = new Supply({
   unsent: () => outbox.leases(),
   coming: () => outbox.sending,
   arrived(reply, fresh) {
-    showWaiting(reply.waiting);
+    status.waiting(reply.waiting);
     takeToday(reply);
     if (supply.current) return;
-    if (fresh || supply.items.length) show(supply.advance());
-    else showEmpty(reply.empty, outbox.size > 0);
+    if (fresh || supply.items.length) screen.show(supply.advance());
+    else screen.empty(reply.empty, outbox.size > 0);
   },
   renewed: takeToday,
   failed(error) {
-    if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    if (error.status === 401 || error.status === 403) status.sync("login", outbox.size);
     else if (!supply.current) part("loading").textContent = say("error");
-    if (!supply.current) poll();
+    if (!supply.current) screen.poll();
   },
 });
 
-function announce(text) {
-  part("said").textContent = text;
-}
-
-let hintTimer = 0;
-
-/** Say for a moment, beside the image, why a key or a click did nothing. */
-function hint(key) {
-  const box = part("hint");
-  box.textContent = say(key);
-  box.hidden = false;
-  announce("");
-  announce(say(key));
-  clearTimeout(hintTimer);
-  hintTimer = setTimeout(() => (box.hidden = true), 4000);
-}
+const screen = new Screen({ root, part, supply, view, finder, labels, sight, status, away: toStage });
 
 /** The keys of the acts, on their buttons and for screen readers: letters, or with a finder the others. */
 function showKeys() {
@@ -132,119 +111,10 @@ function showKeys() {
   history.draw();
 }
 
-function notice(text) {
-  part("notice").hidden = !text;
-  part("notice-text").textContent = text;
-  if (text) announce(text);
-}
-
-function showWaiting(n) {
-  part("waiting").textContent = String(n);
-}
-
-function countToday(change) {
-  today = Math.max(0, today + change);
-  part("today").textContent = String(today);
-}
-
 /** Show the server's count of today's answers. A reply to an answer has none: this page has counted the answer. */
 function takeToday(reply) {
-  if (reply.answered_today === undefined || outbox.size || undoing) return;
-  today = reply.answered_today;
-  countToday(0);
-}
-
-function showRate() {
-  part("rate-box").hidden = pace.hourly === null;
-  part("rate").textContent = say("per_hour", { n: pace.hourly ?? 0 });
-}
-
-function showSync(state, n) {
-  const box = part("sync");
-  box.dataset.state = state;
-  part("sync-text").textContent = say(state, { n });
-  part("sync-login").hidden = state !== "login";
-}
-
-/** Nothing is on the screen, so nothing can be answered. */
-function blank() {
-  clearTimeout(slowTimer);
-  sight.lose();
-  delete root.dataset.item;
-  delete root.dataset.painted;
-}
-
-async function show(item, first = "") {
-  clearTimeout(pollTimer);
-  pollPause = 2000;
-  blank();
-  view.imageChanges();
-  const interrupted = finder.imageChanges(item);
-  if (interrupted) hint("type_again");
-  if (!item) {
-    view.clear();
-    part("loading").textContent = say("loading");
-    part("loading").hidden = false;
-    root.classList.add("station--waiting");
-    supply.fill();
-    return;
-  }
-  part("empty").hidden = true;
-  root.classList.remove("station--empty", "station--waiting");
-  showPrediction(part("prediction"), item, labels);
-  labels.mark(item.prediction);
-  const confirm = root.querySelector('[data-act="confirm"]');
-  // Its room stays, so that the labels do not move.
-  confirm.hidden = false;
-  confirm.classList.toggle("station__confirm--none", !item.prediction);
-  part("confirm-text").textContent = item.prediction ? say("confirm", { label: item.prediction.name }) : "";
-  confirm.title = item.prediction?.name ?? "";
-  showMetadata(part("meta"), item);
-  const { picture } = item;
-  if (picture.loaded) view.show(picture.image);
-  else view.clear();
-  part("loading").hidden = picture.loaded;
-  part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
-  if (!picture.loaded && !picture.failed) {
-    slowTimer = setTimeout(() => {
-      part("loading").textContent = say("image_slow");
-      sight.show(item, false);
-    }, SLOW);
-    const loaded = await picture.ready;
-    if (supply.current !== item) return;
-    clearTimeout(slowTimer);
-    part("loading").hidden = loaded;
-    if (loaded) view.show(picture.image);
-    else part("loading").textContent = say("image_failed");
-  }
-  const active = document.activeElement;
-  if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) {
-    toStage();
-  }
-  const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
-  announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
-  if (await sight.show(item, picture.loaded)) root.dataset.painted = String(item.item);
-}
-
-function showEmpty(empty, sending) {
-  blank();
-  view.clear();
-  if (finder.imageChanges(null)) hint("type_again");
-  part("loading").hidden = true;
-  if (!empty || sending) {
-    poll(500);
-    return;
-  }
-  root.classList.remove("station--waiting");
-  root.classList.add("station--empty");
-  if (drawEmpty(part, empty)) announce(empty.text);
-  poll();
-}
-
-function poll(pause = pollPause) {
-  clearTimeout(pollTimer);
-  pollPause = Math.min(pollPause * 1.3, 15000);
-  pollTimer = setTimeout(() => (document.hidden ? poll() : supply.fill()), pause);
+  if (reply.answered_today === undefined || outbox.size || undo.busy) return;
+  status.setToday(reply.answered_today);
 }
 
 /** Was this click meant for the image on the screen? Not when it changed between press and release, nor for the second
@@ -253,24 +123,24 @@ function meant(event) {
   const item = supply.current;
   if (!item) return true;
   if (pressed() === item && (event.detail < 2 || sight.has(item, DOUBLE_CLICK))) return true;
-  hint("too_soon");
+  status.hint("too_soon");
   return false;
 }
 
 function answer(kind, label = null, note = "", reason = "") {
   const item = supply.current;
-  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  if (!item || undo.busy || root.classList.contains("station--waiting")) return false;
   const judged = kind === "confirm" || kind === "correct";
   if (judged && !item.picture.loaded) {
-    hint("image_wait");
+    status.hint("image_wait");
     return true;
   }
   if (!sight.has(item)) {
-    hint("too_soon");
+    status.hint("too_soon");
     return true;
   }
   if (kind === "confirm" && !item.prediction) {
-    announce(say(item.blind ? "blind" : "none_predicted"));
+    status.announce(say(item.blind ? "blind" : "none_predicted"));
     return true;
   }
   // The predicted label by its own key is a confirmation.
@@ -288,11 +158,11 @@ function answer(kind, label = null, note = "", reason = "") {
     milliseconds: sight.milliseconds,
   };
   if (view.adjusted) body.view = view.adjusted;
-  notice("");
-  part("hint").hidden = true;
+  status.notice("");
+  status.hideHint();
   finder.clear();
   outbox.add(body);
-  show(supply.advance());
+  screen.show(supply.advance());
   history.add({
     kind: said,
     label: name,
@@ -303,72 +173,20 @@ function answer(kind, label = null, note = "", reason = "") {
   });
   if (kind !== "skip") {
     pace.add();
-    countToday(1);
-    showRate();
+    status.countToday(1);
+    status.rate();
   }
   return true;
 }
 
-async function undo() {
-  if (undoing) return;
-  // A key pressed twice takes back one answer: the next undo needs a look at the image that came back.
-  if (supply.current?.back && !sight.has(supply.current)) {
-    hint("too_soon");
-    return;
-  }
-  undoing = true;
-  notice("");
-  try {
-    const { last } = history;
-    if (last?.key && outbox.takeBack(last.key)) {
-      supply.gone.delete(last.item.lease);
-      bringBack(last.item, last);
-      return;
-    }
-    if (!(await outbox.settled())) {
-      notice(say("undo_wait"));
-      return;
-    }
-    const reply = await undoOnServer({ client_key: newClientKey() });
-    bringBack(reply.item, history.last, reply.undone);
-  } catch (error) {
-    if (error.body?.code === "nothing_to_undo") notice(say("nothing_to_undo"));
-    else if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
-    else notice(error.message || say("undo_wait"));
-  } finally {
-    undoing = false;
-  }
-}
-
-/** A lost reply is asked for again under the same key, so that one press undoes one answer. */
-async function undoOnServer(body, tries = 3) {
-  try {
-    return await post(`${base}undo`, body);
-  } catch (error) {
-    if (error.status || tries <= 1) throw error;
-    await new Promise(resolve => setTimeout(resolve, 700));
-    return undoOnServer(body, tries - 1);
-  }
-}
-
-function bringBack(item, past, undone = past?.kind) {
-  if (past) history.drop(past);
-  if (undone !== "skip") countToday(-1);
-  if (!item) {
-    notice(say("undone_elsewhere"));
-    return;
-  }
-  item.back = true;
-  supply.putFirst(item);
-  show(supply.advance(), say("undone"));
-}
+const undo = new Undo({ url: `${base}undo`, outbox, supply, history, sight, status, screen });
 
 /** Open the menu of reasons, for the image on the screen. */
 function openSkipMenu() {
   const item = supply.current;
-  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  if (!item || undo.busy || root.classList.contains("station--waiting")) return false;
   if (sight.has(item)) skipMenu.open(item);
-  else hint("too_soon");
+  else status.hint("too_soon");
   return true;
 }
 
@@ -377,7 +195,7 @@ const skipMenu = new SkipMenu(dialog("skip"), {
   letters: () => !finder.exists && keysOn(),
   skip(item, reason, note) {
     if (supply.current === item) answer("skip", null, note, reason);
-    else notice(say("skip_lost"));
+    else status.notice(say("skip_lost"));
   },
   closed(skipped) {
     if (!finder.is(document.activeElement)) toStage();
@@ -390,15 +208,15 @@ const flagDialog = new FlagDialog(dialog("flag"), {
   closed: toStage,
   send(item, note, reason) {
     if (supply.current && supply.current.item === item.item) answer("flag", null, note, reason);
-    else notice(say("flag_lost"));
+    else status.notice(say("flag_lost"));
   },
 });
 
 function flag() {
   const item = supply.current;
-  if (!item || undoing) return false;
+  if (!item || undo.busy) return false;
   if (!sight.has(item)) {
-    hint("too_soon");
+    status.hint("too_soon");
     return true;
   }
   flagDialog.open(item);
@@ -429,7 +247,7 @@ const acts = {
   confirm: () => answer("confirm"),
   skip: openSkipMenu,
   flag,
-  undo: always(undo),
+  undo: always(() => undo.run()),
   guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
   ...view.acts,
@@ -448,7 +266,7 @@ listen({
   label(number) {
     const label = labels.byKey(number);
     if (label) return answer("correct", label);
-    announce(say("no_such_key", { key: number }));
+    status.announce(say("no_such_key", { key: number }));
     return true;
   },
   pan: (dx, dy) => view.move(dx, dy),
@@ -466,11 +284,11 @@ async function back() {
   if (await supply.check()) return;
   const lost = supply.current;
   supply.current = null;
-  blank();
+  screen.blank();
   // What is typed or pressed at this moment was meant for the image that is gone.
   finder.deafen();
   await supply.fill();
-  if (supply.current && supply.current.item !== lost.item) notice(say("lost"));
+  if (supply.current && supply.current.item !== lost.item) status.notice(say("lost"));
 }
 
 for (const name of ["keydown", "pointerdown", "pointermove"]) {
@@ -481,11 +299,11 @@ window.addEventListener("pageshow", event => {
   if (!event.persisted) return;
   supply.items = [];
   supply.current = null;
-  blank();
+  screen.blank();
   supply.fill();
 });
 
-showSync(outbox.size ? "sending" : "saved", outbox.size);
+status.sync(outbox.size ? "sending" : "saved", outbox.size);
 // Answers from before a reload: the server may still give their images before it has read them.
 for (const lease of outbox.leases()) supply.gone.add(lease);
 outbox.run();

@@ -1,0 +1,67 @@
+// Undo: take back an answer that was not sent yet, or ask the server to undo the last one.
+
+import { post } from "../http.js";
+import { newClientKey } from "./client-key.js";
+import { say } from "./texts.js";
+
+/** A lost reply is asked for again under the same key, so that one press undoes one answer. */
+async function undoOnServer(url, body, tries = 3) {
+  try {
+    return await post(url, body);
+  } catch (error) {
+    if (error.status || tries <= 1) throw error;
+    await new Promise(resolve => setTimeout(resolve, 700));
+    return undoOnServer(url, body, tries - 1);
+  }
+}
+
+export class Undo {
+  /** url of the API. outbox, supply, history, sight, status, screen: the parts of the station. */
+  constructor({ url, outbox, supply, history, sight, status, screen }) {
+    Object.assign(this, { url, outbox, supply, history, sight, status, screen, busy: false });
+  }
+
+  async run() {
+    if (this.busy) return;
+    const { outbox, supply, history, status } = this;
+    // A key pressed twice takes back one answer: the next undo needs a look at the image that came back.
+    if (supply.current?.back && !this.sight.has(supply.current)) {
+      status.hint("too_soon");
+      return;
+    }
+    this.busy = true;
+    status.notice("");
+    try {
+      const { last } = history;
+      if (last?.key && outbox.takeBack(last.key)) {
+        supply.gone.delete(last.item.lease);
+        this.#bringBack(last.item, last);
+        return;
+      }
+      if (!(await outbox.settled())) {
+        status.notice(say("undo_wait"));
+        return;
+      }
+      const reply = await undoOnServer(this.url, { client_key: newClientKey() });
+      this.#bringBack(reply.item, history.last, reply.undone);
+    } catch (error) {
+      if (error.body?.code === "nothing_to_undo") status.notice(say("nothing_to_undo"));
+      else if (error.status === 401 || error.status === 403) status.sync("login", outbox.size);
+      else status.notice(error.message || say("undo_wait"));
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  #bringBack(item, past, undone = past?.kind) {
+    if (past) this.history.drop(past);
+    if (undone !== "skip") this.status.countToday(-1);
+    if (!item) {
+      this.status.notice(say("undone_elsewhere"));
+      return;
+    }
+    item.back = true;
+    this.supply.putFirst(item);
+    this.screen.show(this.supply.advance(), say("undone"));
+  }
+}
