@@ -58,6 +58,7 @@ EXCEPTIONS = {
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "review/services/decisions.py": {"request_follow_up_work": PART},
+    "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},

@@ -292,6 +292,7 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "overlap": "3",
         "retrain_every": "0",
         "grid_image_ms": "250",
+        "min_display_ms": "400",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()
@@ -302,8 +303,11 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         0,
     )
     assert dataset.acquisition == "typiclust" and dataset.overlap == 3 and dataset.grid_image_ms == 250
+    assert dataset.min_display_ms == 400
     for bad in ("", "99", "10001", "-1", "two"):
         assert client.post(url, values | {"grid_image_ms": bad}).status_code == 200, bad
+    for bad in ("", "149", "0", "-1", "10001", "two"):
+        assert client.post(url, values | {"min_display_ms": bad}).status_code == 200, bad
     for bad in ("", "0", "-1", "10", "two"):
         assert client.post(url, values | {"overlap": bad}).status_code == 200, bad
     assert 'value="typiclust" selected' in client.get(url).content.decode()

@@ -15,6 +15,8 @@ from mekiki.api.jobs import router as jobs
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
 from mekiki.api.review_grid import router as review_grid
+from mekiki.api.review_history import router as review_history
+from mekiki.api.review_preferences import router as review_preferences
 
 
 class Api(NinjaAPI):
@@ -40,6 +42,8 @@ errors.install(api)
 api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
 api.add_router("/datasets", review_grid)
+api.add_router("/datasets", review_history)
+api.add_router("/review", review_preferences)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

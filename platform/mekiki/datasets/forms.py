@@ -7,8 +7,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import (
+    LEAST_DISPLAY_MS,
     MAX_GRID_IMAGE_MS,
     MIN_GRID_IMAGE_MS,
+    MOST_DISPLAY_MS,
     Acquisition,
     Dataset,
     PlatformQuota,
@@ -62,6 +64,15 @@ class SettingsForm(forms.Form):
             "applies to images that are queued from now on."
         ),
     )
+    min_display_ms = forms.IntegerField(
+        label=_("Shortest viewing time in milliseconds"),
+        min_value=LEAST_DISPLAY_MS,
+        max_value=MOST_DISPLAY_MS,
+        help_text=_(
+            "An answer is accepted after the image was on the screen for this time, so that a key that is "
+            "pressed twice does not answer the next image. Usual: 200."
+        ),
+    )
     grid_image_ms = forms.IntegerField(
         label=_("Grid review: milliseconds for each image"),
         min_value=MIN_GRID_IMAGE_MS,
@@ -88,6 +99,7 @@ class SettingsForm(forms.Form):
             "queue_target": dataset.queue_target,
             "acquisition": dataset.acquisition,
             "overlap": dataset.overlap,
+            "min_display_ms": dataset.min_display_ms,
             "grid_image_ms": dataset.grid_image_ms,
             "retrain_every": dataset.retrain_every,
         }

@@ -11,6 +11,7 @@ from mekiki.audit.triggers import append_only, fixed_columns, no_delete
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
+from mekiki.review.preferences import ReviewPreferences as ReviewPreferences
 
 
 class Stream(models.TextChoices):

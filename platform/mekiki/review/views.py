@@ -17,22 +17,25 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.keys import KEYS, key_of
 from mekiki.labeling.selectors import active_labels
-from mekiki.review import selectors, services
+from mekiki.review import selectors
 from mekiki.review.adjustments import LEAST, MOST
-from mekiki.review.blinding import set_shown_attributes
+from mekiki.review.blinding import neutral_name, set_shown_attributes
 from mekiki.review.messages import grid_texts, station_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
+from mekiki.review.preference_views import preference_context
+from mekiki.review.preferences import current_preferences
 from mekiki.review.references import has_guides
 
 # Numbers of images on a page of the grid review.
 PAGE_SIZES = (6, 12, 24, 36, 60)
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
-SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "help": "?"}
+SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "history": "H", "help": "?"}
 SHORTCUTS_WITH_LABEL_SEARCH = {
     "skip": "Shift+→",
     "flag": "Shift+↑",
     "undo": "Shift+←",
     "guide": "F2",
+    "history": "F4",
     "help": "F1",
 }
 
@@ -58,14 +61,18 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
 def station(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the review station. After the first page load, all data comes through the API."""
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
+    preferences = current_preferences(user_of(request))
     labels = _labels_of(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
     history = [
         {
+            "decision": decision.pk,
             "kind": decision.kind,
             "label": decision.label.name if decision.label else "",
-            "name": decision.image.shown_name,
+            "name": neutral_name(decision.image.sha256)
+            if decision.shown.get("blind")
+            else decision.image.shown_name,
             "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
         }
         for decision in reversed(recent)
@@ -87,13 +94,15 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
-            "seen_after": services.MIN_DISPLAY_MS,
+            "seen_after": dataset.min_display_ms,
             "adjustment_limits": (str(LEAST), str(MOST)),  # text: no decimal comma
             "finder": finder,
             # The first visit begins with the guidelines, if there are any.
             "first_time": not recent and has_guides(dataset),
             "label_keys": any(label["key"] is not None for label in labels),
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
+            "goal_reached": selectors.answers_since(dataset, user_of(request), preferences.goal_began_at),
+            **preference_context(preferences),
         },
     )
 
@@ -117,5 +126,6 @@ def grid(request: HttpRequest, slug: str) -> HttpResponse:
             "search_labels": len(labels) > KEYS,
             "counts": PAGE_SIZES,
             "first_count": 24,
+            **preference_context(current_preferences(user_of(request))),
         },
     )

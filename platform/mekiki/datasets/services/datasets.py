@@ -22,7 +22,7 @@ CREATION_SETTINGS = frozenset(
 EDITABLE = frozenset(
     {
         *("name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"),
-        "grid_image_ms",
+        *("grid_image_ms", "min_display_ms"),
     }
 )
 

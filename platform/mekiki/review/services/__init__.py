@@ -2,7 +2,7 @@
 
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
-from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
+from mekiki.review.services.decisions import answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
 from mekiki.review.services.grid import (
     MAX_TILES,
@@ -23,6 +23,8 @@ from mekiki.review.services.leases import (
     release_expired_leases,
     renew,
 )
+from mekiki.review.services.own_corrections import correct_own_answer
+from mekiki.review.services.preferences import save_preferences
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
@@ -31,7 +33,6 @@ from mekiki.review.services.undoing import undo
 
 __all__ = [
     "MAX_TILES",
-    "MIN_DISPLAY_MS",
     "MIN_TILES",
     "GridPage",
     "LeasedItem",
@@ -42,6 +43,7 @@ __all__ = [
     "answer_page",
     "answer_unresolved",
     "correct_label",
+    "correct_own_answer",
     "fill_queue",
     "held_item",
     "needed_ms",
@@ -58,6 +60,7 @@ __all__ = [
     "request_training_if_due",
     "retire_audit",
     "return_to_queue",
+    "save_preferences",
     "send_to_reviewer",
     "set_aside",
     "take_back_correction",

@@ -39,11 +39,6 @@ from mekiki.review.services.queue import request_due_work
 Kind = Decision.Kind
 MAX_NOTE = 2000
 _REASONS: dict[str, tuple[str, ...]] = {Kind.SKIP: SKIP_REASONS, Kind.FLAG: FLAG_REASONS}
-# Milliseconds for which an image must be on the screen before an answer is accepted. The brain needs about
-# 150 ms to recognize an animal in a photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520,
-# 1996). People answer in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms
-# cannot be a judgement.
-MIN_DISPLAY_MS = 200
 
 
 @transaction.atomic
@@ -101,15 +96,7 @@ def answer(
         return before
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
-    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
-        raise InvalidAnswerError(
-            "not_seen",
-            _(
-                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
-                "at it, then answer again."
-            )
-            % {"n": milliseconds},
-        )
+    check_seen(dataset, milliseconds)
     item = lock_item(dataset, item_id)
     lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
@@ -143,7 +130,7 @@ def answer(
         ).close()
     given = LABEL_DECISIONS.all(image=item.image_id) if kind in LABEL_KINDS else []
     if waiting_state:
-        _update_item_after_answer(item, kind, user, now, given)
+        update_item_after_answer(item, kind, user, now, given)
     if kind in LABEL_KINDS:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
@@ -167,6 +154,19 @@ def _validate_arguments(kind: str, label_id: int | None, reason: str, note: str)
                 "This reason does not fit the answer. Nothing was recorded; choose one of the reasons of the "
                 "station."
             ),
+        )
+
+
+def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
+    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time."""
+    if milliseconds is not None and milliseconds < dataset.min_display_ms:
+        raise InvalidAnswerError(
+            "not_seen",
+            _(
+                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
+                "at it, then answer again."
+            )
+            % {"n": milliseconds},
         )
 
 
@@ -269,7 +269,7 @@ def move_to_front(item: QueueItem) -> QueueItem:
     return first
 
 
-def _update_item_after_answer(
+def update_item_after_answer(
     item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
 ) -> None:
     """Update the item after an answer.

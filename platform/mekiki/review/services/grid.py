@@ -15,7 +15,7 @@ from mekiki.review.errors import InvalidAnswerError, ReviewError
 from mekiki.review.grid import WaitingLabel, champion_of_grid, distances_from_mean, items_by_label
 from mekiki.review.models import BLIND_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer, request_follow_up_work
+from mekiki.review.services.decisions import answer, request_follow_up_work
 from mekiki.review.services.leases import (
     FREE,
     LeasedItem,
@@ -175,7 +175,7 @@ def _lease(
 
 def needed_ms(dataset: Dataset, tiles: int) -> int:
     """Return how many milliseconds a page with this number of images must be on the screen."""
-    return max(MIN_DISPLAY_MS, tiles * dataset.grid_image_ms)
+    return max(dataset.min_display_ms, tiles * dataset.grid_image_ms)
 
 
 @transaction.atomic

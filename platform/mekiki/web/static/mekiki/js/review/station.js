@@ -6,16 +6,23 @@ import { Finder } from "./finder.js";
 import { FlagDialog } from "./flag.js";
 import { Guide } from "./guide.js";
 import { History } from "./history.js";
-import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
+import { HistoryDialog } from "./history-dialog.js";
+import { drawKeys } from "./key-hints.js";
+import { KeyMap } from "./key-map.js";
+import { listen } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
+import { Preferences } from "./preferences.js";
+import { Scans, waitFor } from "./scans.js";
 import { Screen } from "./screen.js";
 import { foldSections } from "./sections.js";
+import { Session } from "./session.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
 import { Status } from "./status.js";
 import { Supply } from "./supply.js";
+import { Swipe } from "./swipe.js";
 import { load, say } from "./texts.js";
 import { Undo } from "./undo.js";
 import { createView } from "./view.js";
@@ -31,8 +38,12 @@ const status = new Status(part, pace);
 
 const stage = part("stage");
 const choices = new Choices(root.dataset.choices);
+const preferences = new Preferences(root, error =>
+  status.notice(say("preferences_kept_here", { reason: error.message })),
+);
+const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
 const toStage = () => stage.focus({ preventScroll: true });
-const view = createView(root, choices, toStage);
+const view = createView(root, preferences, toStage);
 foldSections(part("sections"), choices);
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
@@ -53,14 +64,18 @@ const finder = new Finder(root, labels, {
   changed: () => showKeys(),
   away: toStage,
 });
-const keyOf = act => NAMES[act][finder.exists ? "chord" : "letter"];
-const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
+map.finder = finder;
+const history = new History(part("history-list"), JSON.parse(root.dataset.history), {
+  undoKey: () => map.text("undo"),
+  open: entry => answers.open(entry),
+});
 
 const outbox = new Outbox({
   url: `${base}answer`,
   prefix: root.dataset.store,
   changed: (state, n) => status.sync(state, n),
-  done(_entry, reply) {
+  done(entry, reply) {
+    history.saved(entry.body.client_key, reply.decision);
     status.waiting(reply.waiting);
     if (reply.late) status.notice(say("late"));
     if (reply.next) supply.take({ ...reply.next, waiting: reply.waiting });
@@ -71,7 +86,7 @@ const outbox = new Outbox({
     status.notice(say("not_kept", { reason: error.message }));
     const past = history.entries.find(one => one.key === entry.body.client_key);
     if (past) history.drop(past);
-    status.countToday(entry.body.kind === "skip" ? 0 : -1);
+    if (entry.body.kind !== "skip") counted(-1);
     supply.forgive(entry.body.lease);
     supply.fill();
   },
@@ -99,16 +114,20 @@ const supply = new Supply({
 
 const screen = new Screen({ root, part, supply, view, finder, labels, sight, status, away: toStage });
 
-/** The keys of the acts, on their buttons and for screen readers: letters, or with a finder the others. */
+/** The keys of the commands, on their buttons, in the help and for screen readers. */
 function showKeys() {
-  for (const [act, { letter, chord, aria }] of Object.entries(NAMES)) {
-    for (const button of root.querySelectorAll(`button[data-act="${act}"]`)) {
-      const key = button.querySelector("kbd");
-      if (key) key.textContent = finder.exists ? chord : letter;
-      button.setAttribute("aria-keyshortcuts", finder.exists ? aria : `${letter} ${aria}`);
-    }
-  }
+  drawKeys(root, map);
+  labels.showKeys(map);
   history.draw();
+}
+
+/** An answer was given (1) or taken back (-1). */
+function counted(change) {
+  status.countToday(change);
+  session.count(change);
+  if (change > 0) pace.add();
+  else pace.takeBack();
+  status.rate();
 }
 
 /** Show the server's count of today's answers. A reply to an answer has none: this page has counted the answer. */
@@ -140,7 +159,7 @@ function answer(kind, label = null, note = "", reason = "") {
     return true;
   }
   if (kind === "confirm" && !item.prediction) {
-    status.announce(say(item.blind ? "blind" : "none_predicted"));
+    status.hint(item.blind ? "blind" : "none_predicted");
     return true;
   }
   // The predicted label by its own key is a confirmation.
@@ -171,15 +190,11 @@ function answer(kind, label = null, note = "", reason = "") {
     key: body.client_key,
     item,
   });
-  if (kind !== "skip") {
-    pace.add();
-    status.countToday(1);
-    status.rate();
-  }
+  if (kind !== "skip") counted(1);
   return true;
 }
 
-const undo = new Undo({ url: `${base}undo`, outbox, supply, history, sight, status, screen });
+const undo = new Undo({ url: `${base}undo`, outbox, supply, history, sight, status, screen, counted });
 
 /** Open the menu of reasons, for the image on the screen. */
 function openSkipMenu() {
@@ -191,8 +206,8 @@ function openSkipMenu() {
 }
 
 const skipMenu = new SkipMenu(dialog("skip"), {
-  digits: keysOn,
-  letters: () => !finder.exists && keysOn(),
+  digit: event => (map.on() ? map.digit(event) : null),
+  again: event => map.is(event, "skip"),
   skip(item, reason, note) {
     if (supply.current === item) answer("skip", null, note, reason);
     else status.notice(say("skip_lost"));
@@ -225,9 +240,43 @@ function flag() {
 
 dialog("help").addEventListener("close", () => sight.again());
 
-const guide = new Guide(dialog("guide"), () => {
+/** A dialog is gone: the image is looked at again. */
+function uncovered() {
   toStage();
   sight.again();
+}
+
+const guide = new Guide(dialog("guide"), uncovered);
+
+const answers = new HistoryDialog(dialog("history"), {
+  labels: labels.labels,
+  map,
+  least: Number(root.dataset.seenAfter),
+  settled: () => outbox.settled(),
+  corrected(before, after) {
+    const past = history.entries.find(one => one.decision === before.decision);
+    if (past) history.drop(past);
+    const { kind, image } = after;
+    history.add({
+      kind,
+      label: after.label_name,
+      name: image.name,
+      thumb: image.thumb_url,
+      decision: after.decision,
+    });
+    if (before.kind !== "skip") return;
+    counted(1);
+    if (supply.drop(image.sha256)) screen.show(supply.advance());
+  },
+  closed: uncovered,
+});
+
+const session = new Session(part, dialog("session"), {
+  preferences,
+  pace,
+  status,
+  reached: Number(root.dataset.goalReached),
+  closed: uncovered,
 });
 
 /** The guideline of the label that has the focus, or of the predicted label, beside the image. */
@@ -249,6 +298,8 @@ const acts = {
   flag,
   undo: always(() => undo.run()),
   guide: always(showGuide),
+  history: always(() => answers.open()),
+  session: always(() => session.open()),
   help: always(() => dialog("help").showModal()),
   ...view.acts,
 };
@@ -271,12 +322,34 @@ listen({
   },
   pan: (dx, dy) => view.move(dx, dy),
   finder,
+  map,
 });
 showKeys();
+preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 
-const keysBox = document.querySelector("[data-keys-on]");
-keysBox.checked = keysOn();
-keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+new Scans({
+  state: () => ({ key: history.last?.key, dialog: document.querySelector("dialog[open]") }),
+  back(before) {
+    for (const open of document.querySelectorAll("dialog[open]")) if (open !== before.dialog) open.close();
+    undo.takeBackAfter(before.key);
+  },
+  async choose(code) {
+    const label = labels.named(code);
+    if (document.querySelector("dialog[open]")) return;
+    if (!label) status.hint("scan_unknown", { code });
+    else if (await waitFor(() => sight.has(supply.current))) answer("correct", label);
+  },
+  unknown: code => status.hint("scan_unknown", { code }),
+});
+
+new Swipe(part("canvas"), part("swipe"), part("swipe-help"), {
+  choices,
+  current: () => supply.current,
+  movable: () => view.movable,
+  right: item => (supply.current === item ? answer("confirm") : status.hint("too_soon")),
+  left: () => labels.goTo(),
+  words: () => part("confirm-text").textContent || say("none_predicted"),
+});
 
 async function back() {
   supply.touch();

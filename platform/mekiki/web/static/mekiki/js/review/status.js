@@ -52,6 +52,7 @@ export class Status {
   rate() {
     this.part("rate-box").hidden = this.pace.hourly === null;
     this.part("rate").textContent = say("per_hour", { n: this.pace.hourly ?? 0 });
+    this.part("rate").title = say("pace_why", { n: (this.pace.seconds ?? 0).toFixed(1) });
   }
 
   /** state: saved, sending, offline or login; n: answers that are not saved. */

@@ -2,6 +2,7 @@
 
 import { post } from "../http.js";
 import { newClientKey } from "./client-key.js";
+import { HOLD } from "./outbox.js";
 import { say } from "./texts.js";
 
 /** A lost reply is asked for again under the same key, so that one press undoes one answer. */
@@ -16,9 +17,9 @@ async function undoOnServer(url, body, tries = 3) {
 }
 
 export class Undo {
-  /** url of the API. outbox, supply, history, sight, status, screen: the parts of the station. */
-  constructor({ url, outbox, supply, history, sight, status, screen }) {
-    Object.assign(this, { url, outbox, supply, history, sight, status, screen, busy: false });
+  /** url of the API. outbox, supply, history, sight, status, screen: the parts of the station. counted(n). */
+  constructor({ url, outbox, supply, history, sight, status, screen, counted }) {
+    Object.assign(this, { url, outbox, supply, history, sight, status, screen, counted, busy: false });
   }
 
   async run() {
@@ -29,15 +30,13 @@ export class Undo {
       status.hint("too_soon");
       return;
     }
-    this.busy = true;
+    Object.assign(this, { busy: true, cancelled: false });
     status.notice("");
     try {
-      const { last } = history;
-      if (last?.key && outbox.takeBack(last.key)) {
-        supply.gone.delete(last.item.lease);
-        this.#bringBack(last.item, last);
-        return;
-      }
+      if (this.#takeBackLast()) return;
+      // The first key of a barcode is no command (scans.js).
+      await new Promise(resolve => setTimeout(resolve, HOLD));
+      if (this.cancelled) return;
       if (!(await outbox.settled())) {
         status.notice(say("undo_wait"));
         return;
@@ -53,9 +52,24 @@ export class Undo {
     }
   }
 
+  /** Take back what the first key of a barcode did: the answer after the one with this key, or the undo. */
+  takeBackAfter(key) {
+    this.cancelled = true;
+    if (this.history.last?.key !== key) this.#takeBackLast();
+  }
+
+  /** Take back the last answer if it was not sent yet. */
+  #takeBackLast() {
+    const { last } = this.history;
+    if (!last?.key || !this.outbox.takeBack(last.key)) return false;
+    this.supply.gone.delete(last.item.lease);
+    this.#bringBack(last.item, last);
+    return true;
+  }
+
   #bringBack(item, past, undone = past?.kind) {
     if (past) this.history.drop(past);
-    if (undone !== "skip") this.status.countToday(-1);
+    if (undone !== "skip") this.counted(-1);
     if (!item) {
       this.status.notice(say("undone_elsewhere"));
       return;
