@@ -52,7 +52,7 @@ def test_correction_supersedes_the_answer_and_changes_no_row():
     assert (confirmed.label, confirmed.decision) == (station.labels[2], decision)
     assert answered_today(station.dataset, user) == 2
     rows, _before = own_answers(station.dataset, user, before=None, size=10)
-    assert [row.decision.pk for row in rows][0] == decision.pk and len(rows) == 2
+    assert rows[0].decision == decision and len(rows) == 2
     # Back to the predicted label: that is a confirmation, and a correction can be corrected.
     assert correct(station, user, decision, label=0).kind == "confirm"
 

@@ -62,7 +62,7 @@ class HistoryOut(Schema):
 class HistoryIn(Schema):
     """Which page: the answers before this one; without it, the newest."""
 
-    before: Id | None = None
+    before: int | None = Field(None, ge=1, lt=2**63)
     count: int = Field(20, ge=1, le=50)
 
 

@@ -1,4 +1,4 @@
-"""The page on which a reviewer chooses the keys of the station, and what the scripts need of the preferences."""
+"""The page of the keys of the review station, and what the scripts need of the preferences."""
 
 import json
 from typing import Any

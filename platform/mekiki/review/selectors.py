@@ -283,7 +283,7 @@ def answered_today(dataset: Dataset, user: User) -> int:
 
 
 def answers_since(dataset: Dataset, user: User, began: datetime | None) -> int:
-    """Return how many answers the reviewer gave since a time, without skips, corrections and undone answers."""
+    """Return the number of answers since a time, without skips, corrections and undone answers."""
     if began is None:
         return 0
     given = active_decisions(user=user, dataset=dataset, created_at__gte=began, kind__in=ANSWERS)

@@ -107,4 +107,9 @@ export class KeyMap {
     const names = NAMES[command];
     return [...new Set([this.single(command), names?.aria])].filter(Boolean).join(" ");
   }
+
+  /** The commands that have a key of their own on a button. */
+  get acts() {
+    return Object.keys(NAMES);
+  }
 }
