@@ -342,6 +342,16 @@ CASES: dict[str, Case] = {
         dataset_arguments(head=None, asked={}, text="scratch"),
     ),
     "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", dataset_arguments()),
+    "review/services/own_corrections.py:correct_own_answer": (
+        review.correct_own_answer,
+        "viewer",
+        lambda w: {
+            "dataset": w.dataset,
+            "decision_id": w.flag.pk,
+            "label_id": w.label.pk,
+            "client_key": KEY,
+        },
+    ),
     "review/services/correcting.py:correct_label": (
         review.correct_label,
         "viewer",

@@ -65,7 +65,7 @@ MUTABLE = {
     "learning_textembedding",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand",
-    "review_lease", "review_referenceimage",
+    "review_lease", "review_referenceimage", "review_reviewpreferences",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
 
