@@ -37,7 +37,6 @@ class PreferencesOut(Schema):
     layout: str
     keys: dict[str, KeyIO]
     single_keys: bool
-    scanner: bool
     keep_zoom: bool
     keep_adjustments: bool
     goal: int | None
@@ -52,7 +51,6 @@ class PreferencesIn(Schema):
     layout: Literal["standard", "left", "right"] = "standard"
     keys: dict[str, KeyIO] = Field(default_factory=dict, max_length=40)
     single_keys: Switch = True
-    scanner: Switch = False
     keep_zoom: Switch = False
     keep_adjustments: Switch = False
     goal: Annotated[int, Field(ge=1, le=MOST_ANSWERS_OF_GOAL, strict=True)] | None = None

@@ -36,8 +36,6 @@ class ReviewPreferences(models.Model):
     keys = models.JSONField(default=dict, blank=True)
     # Single keys are commands. Off for screen readers and voice control, which use them.
     single_keys = models.BooleanField(default=True)
-    # A barcode scanner types codes: keys that follow each other faster than a person types are one text.
-    scanner = models.BooleanField(default=False)
     keep_zoom = models.BooleanField(default=False)
     keep_adjustments = models.BooleanField(default=False)
     # Number of answers that the reviewer wants to reach in this session, and when it began. Null: no goal.
@@ -83,5 +81,5 @@ def current_preferences(user: User) -> ReviewPreferences:
 
 def preferences_out(preferences: ReviewPreferences) -> dict[str, Any]:
     """Return the preferences as the scripts of the station read them."""
-    names = ("layout", "keys", "single_keys", "scanner", "keep_zoom", "keep_adjustments", "goal")
+    names = ("layout", "keys", "single_keys", "keep_zoom", "keep_adjustments", "goal")
     return {name: getattr(preferences, name) for name in (*names, "break_minutes")}

@@ -16,7 +16,6 @@ class PreferenceChanges(TypedDict, total=False):
     layout: str
     keys: dict[str, Key]
     single_keys: bool
-    scanner: bool
     keep_zoom: bool
     keep_adjustments: bool
     goal: int | None
