@@ -57,7 +57,9 @@ EXCEPTIONS = {
     "learning/services/heads.py": {"promote": OF_A_JOB, "record_head": OF_A_JOB},
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
-    "review/services/decisions.py": {"request_follow_up_work": PART},
+    "review/services/decisions.py": dict.fromkeys(
+        ("request_follow_up_work", "update_item_after_answer"), PART
+    ),
     "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},

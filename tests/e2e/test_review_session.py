@@ -1,6 +1,5 @@
-"""Pace, goal, break and preferences of a reviewer in a browser; what an idle station does; scanners and pedals."""
+"""Goal, break and preferences of a reviewer in a browser; an idle station; scanners and pedals."""
 
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,7 +146,8 @@ def test_idle_station_creates_no_jobs_and_no_events_and_does_not_flicker(enter: 
           window.changes = [];
           new MutationObserver(list => window.changes.push(...list.map(one => one.target.outerHTML)))
             .observe(document.querySelector("[data-station]"),
-              { subtree: true, childList: true, characterData: true, attributes: true, attributeFilter: ["hidden", "class"] });
+              { subtree: true, childList: true, characterData: true, attributes: true,
+                attributeFilter: ["hidden", "class"] });
         }"""
     )
     events, jobs, leases = Event.objects.count(), Job.objects.count(), Lease.objects.count()
@@ -166,7 +166,8 @@ def scan(page: Page, code: str) -> None:
           const send = key => {
             const target = document.activeElement ?? document.body;
             const upper = key.toUpperCase();
-            const place = /[A-Z]/.test(upper) && key.length === 1 ? `Key${upper}` : /[0-9]/.test(key) ? `Digit${key}` : key;
+            const letter = /^[A-Z]$/.test(upper);
+            const place = letter ? `Key${upper}` : /[0-9]/.test(key) ? `Digit${key}` : key;
             const event = new KeyboardEvent("keydown",
               { key, code: place, bubbles: true, cancelable: true });
             if (!target.dispatchEvent(event)) return;
@@ -248,7 +249,6 @@ def test_pedals_and_own_keys_beside_a_finder(enter: Callable[..., Page]):
     expect_saved(page)
     assert [d.kind for d in Decision.objects.order_by("pk")] == ["confirm", "skip"]
     assert Decision.objects.order_by("pk")[0].item_id == first
-    assert uuid.uuid4()
 
 
 def press_and_wait_for_skip(page: Page, key: str) -> None:

@@ -51,7 +51,6 @@ def test_changes_are_kept_for_the_user_and_for_no_other():
         "layout": "standard",
         "keys": {},
         "single_keys": True,
-        "scanner": False,
         "keep_zoom": False,
         "keep_adjustments": False,
         "goal": None,
