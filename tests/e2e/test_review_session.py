@@ -36,7 +36,7 @@ def log_in(page: Page, user: Any) -> None:
             {
                 "name": settings.SESSION_COOKIE_NAME,
                 "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
-                "url": page.url,
+                "url": page.evaluate("location.origin"),
             }
         ]
     )
