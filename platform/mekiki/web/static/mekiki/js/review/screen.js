@@ -82,7 +82,7 @@ export class Screen {
   empty(empty, sending) {
     const { root, part, view, finder, status } = this;
     this.blank();
-    view.clear();
+    if (part("canvas").firstChild) view.clear();
     if (finder.imageChanges(null)) status.hint("type_again");
     part("loading").hidden = true;
     if (!empty || sending) {

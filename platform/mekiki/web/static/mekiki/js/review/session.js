@@ -19,6 +19,7 @@ export class Session {
     part("quiet-later").addEventListener("click", () => this.#later());
     part("quiet-close").addEventListener("click", () => this.#hide());
     dialog.querySelector("form").addEventListener("submit", event => this.#submit(event));
+    dialog.querySelector("[data-session-cancel]").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", closed);
     setInterval(() => this.#remind(), CHECK);
     this.draw();
@@ -49,15 +50,11 @@ export class Session {
     bar.value = Math.min(goal, this.reached);
   }
 
-  async #submit(event) {
+  #submit(event) {
     event.preventDefault();
-    if (event.submitter?.value !== "save") {
-      this.dialog.close();
-      return;
-    }
     const number = field => (field.value === "" ? null : Number(field.value));
     const changes = { break_minutes: number(this.breakField) };
-    if (number(this.goalField) !== this.preferences.get("goal") || event.submitter.dataset.again) {
+    if (number(this.goalField) !== this.preferences.get("goal")) {
       changes.goal = number(this.goalField);
       this.reached = 0;
     }

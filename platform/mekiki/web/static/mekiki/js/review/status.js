@@ -1,6 +1,6 @@
 // The line above the image and what is said beside it: counts, pace, connection, notices, and hints.
 
-import { say } from "./texts.js";
+import { say, write } from "./texts.js";
 
 // How long a hint stays, in milliseconds.
 const HINT = 4000;
@@ -37,7 +37,7 @@ export class Status {
   }
 
   waiting(n) {
-    this.part("waiting").textContent = String(n);
+    write(this.part("waiting"), String(n));
   }
 
   countToday(change) {
@@ -46,7 +46,7 @@ export class Status {
 
   setToday(n) {
     this.today = n;
-    this.part("today").textContent = String(n);
+    write(this.part("today"), String(n));
   }
 
   rate() {
