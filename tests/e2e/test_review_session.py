@@ -21,6 +21,7 @@ from tests.e2e.station_setup import (
     station_with,
 )
 from tests.e2e.test_review_finder import station_with_names
+from tests.e2e.test_review_keys import press_code
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -167,21 +168,24 @@ def scan(page: Page, code: str) -> None:
     """Type as a barcode scanner does: 20 ms for each key, then Enter."""
     page.evaluate(
         """async code => {
-          const send = key => {
+          // The times of a real keyboard come from its driver, not from the page.
+          const begun = performance.now();
+          const send = (key, n) => {
             const target = document.activeElement ?? document.body;
             const upper = key.toUpperCase();
             const letter = /^[A-Z]$/.test(upper);
             const place = letter ? `Key${upper}` : /[0-9]/.test(key) ? `Digit${key}` : key;
             const event = new KeyboardEvent("keydown",
               { key, code: place, bubbles: true, cancelable: true });
+            Object.defineProperty(event, "timeStamp", { value: begun + 20 * n });
             if (!target.dispatchEvent(event)) return;
             if (target.matches("input") && key.length === 1) {
               target.value += key;
               target.dispatchEvent(new InputEvent("input", { bubbles: true, data: key }));
             }
           };
-          for (const key of [...code, "Enter"]) {
-            send(key);
+          for (const [n, key] of [...code, "Enter"].entries()) {
+            send(key, n);
             await new Promise(done => setTimeout(done, 20));
           }
         }""",
@@ -241,20 +245,19 @@ def test_pedals_and_own_keys_beside_a_finder(enter: Callable[..., Page]):
     expect(page.locator('[data-act="skip"] kbd').first).to_have_text("F14")
     expect(page.locator('[data-act="flag"] kbd').first).to_have_text("Shift+↑")  # X is text here
     page.wait_for_timeout(300)
-    press_and_wait(page, "F13")
+    press_code(page, "F13", "F13")
+    expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(first))
+    second = item_of(page)
     page.wait_for_timeout(300)
-    page.keyboard.type("x", delay=100)
+    page.keyboard.type("x")
     expect(page.locator("[data-find]")).to_have_value("x")
-    page.keyboard.press("F13")  # text in the finder: the pedal does nothing
+    press_code(page, "F13", "F13")  # text in the finder: the pedal does nothing
     page.keyboard.press("Escape")
-    page.keyboard.press("F14")
+    expect_item(page, second)
+    press_code(page, "F14", "F14")
     expect(page.locator("[data-skip-dialog]")).to_be_visible()
-    press_and_wait_for_skip(page, "F14")
+    press_code(page, "F14", "F14")
+    expect(page.locator("[data-skip-dialog]")).to_be_hidden()
     expect_saved(page)
     assert [d.kind for d in Decision.objects.order_by("pk")] == ["confirm", "skip"]
     assert Decision.objects.order_by("pk")[0].item_id == first
-
-
-def press_and_wait_for_skip(page: Page, key: str) -> None:
-    page.keyboard.press(key)
-    expect(page.locator("[data-skip-dialog]")).to_be_hidden()

@@ -16,8 +16,8 @@ const pause = ms => new Promise(done => setTimeout(done, ms));
 
 export class Scans {
   /**
-   * state(): what a first key may change. back(state): take back what the first key did. choose(text): the code names a
-   * label. unknown(text): the code had no Enter.
+   * state(): what a first key may change. back(state): take back what the first key did. choose(text, state): the code names a
+   * label, for the image of the first key. unknown(text): the code had no Enter.
    */
   constructor({ state, back, choose, unknown }) {
     Object.assign(this, { state, back, choose, unknown, text: "", scanning: false, at: -Infinity });
@@ -57,7 +57,7 @@ export class Scans {
 
   #end(text, entered) {
     Object.assign(this, { text: "", scanning: false, at: -Infinity });
-    if (entered) this.choose(text.trim());
+    if (entered) this.choose(text.trim(), this.before);
     else this.unknown(text.trim());
   }
 }

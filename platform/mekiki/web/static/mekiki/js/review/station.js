@@ -328,16 +328,22 @@ showKeys();
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 
 new Scans({
-  state: () => ({ key: history.last?.key, dialog: document.querySelector("dialog[open]") }),
+  state: () => ({
+    key: history.last?.key,
+    item: supply.current?.item,
+    dialog: document.querySelector("dialog[open]"),
+  }),
   back(before) {
     for (const open of document.querySelectorAll("dialog[open]")) if (open !== before.dialog) open.close();
     undo.takeBackAfter(before.key);
   },
-  async choose(code) {
+  async choose(code, before) {
     const label = labels.named(code);
+    const ready = () => !undo.busy && supply.current?.item === before.item && sight.has(supply.current);
     if (document.querySelector("dialog[open]")) return;
     if (!label) status.hint("scan_unknown", { code });
-    else if (await waitFor(() => sight.has(supply.current))) answer("correct", label);
+    else if (await waitFor(ready)) answer("correct", label);
+    else status.hint("type_again");
   },
   unknown: code => status.hint("scan_unknown", { code }),
 });

@@ -55,7 +55,8 @@ export class Undo {
   /** Take back what the first key of a barcode did: the answer after the one with this key, or the undo. */
   takeBackAfter(key) {
     this.cancelled = true;
-    if (this.history.last?.key !== key) this.#takeBackLast();
+    if (this.history.last?.key === key || this.#takeBackLast()) return;
+    this.run(); // The answer was sent already.
   }
 
   /** Take back the last answer if it was not sent yet. */
