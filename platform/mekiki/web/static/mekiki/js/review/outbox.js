@@ -5,9 +5,9 @@ import { post } from "../http.js";
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30000;
-// An answer is sent after this time, in milliseconds, so that the first key of a barcode can be taken back (scans.js).
+// An answer is sent after this time, in milliseconds, so that the first keys of a barcode can be taken back (scans.js).
 // The next image does not wait for it.
-export const HOLD = 60;
+export const HOLD = 120;
 
 export class Outbox {
   /** `changed(state, n)`: saved, sending, offline, login. `done(entry, reply)`, `refused(entry, error)`.

@@ -1,12 +1,15 @@
 // A barcode scanner is a keyboard that types a code and Enter faster than a person can. The keys of a code are no
-// commands: what its first key did is taken back, and the code names a label.
+// commands: what its first two keys did is taken back, and the code names a label.
 //
 // Text in a field, also in the finder, is left alone: there, a scanner types like a person.
 
 import { composing, printable } from "./key-map.js";
 
 // Keys of a scanner follow each other within this time, in milliseconds. A person needs more for two different keys.
-export const GAP = 50;
+const GAP = 50;
+// Two quick keys can be a key that bounces, or two that were pressed together. They act as always.
+const FEW = 2;
+const FIELD = "input:not([type=radio], [type=checkbox]), textarea, select";
 // A code without Enter ends after this time.
 const LONGEST_PAUSE = 400;
 // How long to wait until the image of the code may be answered.
@@ -29,12 +32,17 @@ export class Scans {
     if (composing(event) || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const typed = printable(event);
     if (!typed && event.key !== "Enter") return; // Shift, for a capital letter
-    const field = event.target.closest?.("input:not([type=radio], [type=checkbox]), textarea, select");
-    const quick = event.timeStamp - this.at <= GAP;
+    const quick = event.timeStamp - this.at <= GAP && this.text !== "";
     this.at = event.timeStamp;
+    // A sequence that began on the image may go on in the note of a dialog that its first key opened.
+    const field = event.target.closest?.(quick ? "[data-find]" : FIELD);
     if (!this.scanning) {
-      if (field || event.key === "Enter" || !(quick && this.text)) {
+      if (field || !quick) {
         this.#first(typed && !field ? event.key : "");
+        return;
+      }
+      if (this.text.length < FEW) {
+        this.text = typed ? this.text + event.key : "";
         return;
       }
       this.scanning = true;
