@@ -345,12 +345,7 @@ CASES: dict[str, Case] = {
     "review/services/own_corrections.py:correct_own_answer": (
         review.correct_own_answer,
         "viewer",
-        lambda w: {
-            "dataset": w.dataset,
-            "decision_id": w.flag.pk,
-            "label_id": w.label.pk,
-            "client_key": KEY,
-        },
+        lambda w: {**flag_arguments(client_key=KEY)(w), "label_id": w.label.pk},
     ),
     "review/services/correcting.py:correct_label": (
         review.correct_label,
