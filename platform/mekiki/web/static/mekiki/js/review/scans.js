@@ -19,8 +19,8 @@ const pause = ms => new Promise(done => setTimeout(done, ms));
 
 export class Scans {
   /**
-   * state(): what a first key may change. back(state): take back what the first key did. choose(text, state): the code names a
-   * label, for the image of the first key. unknown(text): the code had no Enter.
+   * state(): what a first key may change. back(state): take back what the first keys did.
+   * choose(text, state): the code names a label, for the image of the first key. unknown(text): it had no Enter.
    */
   constructor({ state, back, choose, unknown }) {
     Object.assign(this, { state, back, choose, unknown, text: "", scanning: false, at: -Infinity });

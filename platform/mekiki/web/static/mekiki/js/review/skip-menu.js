@@ -8,7 +8,8 @@ import { DOUBLE_CLICK } from "./sight.js";
 
 export class SkipMenu {
   /**
-   * digit(event): the number of a label's key, or null. again(event): is it the key that skips? skip(item, reason, note): a reason was chosen, "" for none.
+   * digit(event): the number of a label's key, or null. again(event): is it the key that skips?
+   * skip(item, reason, note): a reason was chosen, "" for none.
    * closed(skipped): the menu is gone. After Escape `skipped` is false.
    */
   constructor(dialog, { digit, again, skip, closed }) {

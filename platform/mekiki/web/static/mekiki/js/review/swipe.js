@@ -11,7 +11,8 @@ const BEGIN = 12;
 
 export class Swipe {
   /**
-   * canvas, box, help: elements. choices: whether the person has swiped before is kept there. current(): the item on the screen. movable(): does a finger move the image or the lens?
+   * canvas, box, help: elements. choices: whether the person has swiped before is kept there.
+   * current(): the item on the screen. movable(): does a finger move the image or the lens?
    * right(item), left(item): the acts, for the item on which the swipe began. words(): what a swipe to the right does.
    */
   constructor(canvas, box, help, { choices, current, movable, right, left, words }) {

@@ -5,7 +5,10 @@ import { composing } from "../key-map.js";
 const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo" };
 const ACTS = ["confirm", "skip", "flag", "undo", "help"];
 
-/** act(name): confirm, skip, flag, clear, open, undo or help. label(number). move(key, far): true if it was used. map: see key-map.js. */
+/**
+ * act(name): confirm, skip, flag, clear, open, undo or help. label(number). move(key, far): true if it was used.
+ * map: see key-map.js.
+ */
 export function listen({ act, label, move, map }) {
   document.addEventListener("keydown", event => {
     if (composing(event) || document.querySelector("dialog[open]")) return;
