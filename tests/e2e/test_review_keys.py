@@ -56,8 +56,10 @@ def test_keys_are_changed_by_keyboard_and_conflicts_are_refused(
     expect(page.locator('[data-panel] [data-act="skip"] kbd')).to_have_text("J")
     page.keyboard.press("s")  # no longer a command
     expect(page.locator("[data-skip-dialog]")).to_be_hidden()
+    page.wait_for_timeout(100)  # Three keys without a pause would be the code of a scanner.
     page.keyboard.press("j")
     expect(page.locator("[data-skip-dialog]")).to_be_visible()
+    page.wait_for_timeout(100)
     page.keyboard.press("j")
     expect_saved(page)
     assert [d.kind for d in Decision.objects.all()] == ["skip"]
