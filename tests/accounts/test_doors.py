@@ -38,6 +38,7 @@ REVIEWER = {
     "api:review-release", "api:review-guides", "review-grid", "api:review-grid-next",
     "api:review-grid-answer",
     "api:review-grid-undo",
+    "api:review-history", "api:review-history-correct",
     "image-correct", "image-ask-again", "image-take-back",
     "study-station", "api:study-next", "api:study-answer",
 }  # fmt: skip
@@ -98,7 +99,7 @@ LOGGED_IN = {
     "second-factor-app", "passkey-add", "recovery-codes", "second-factor-remove", "passkey-rename",
     "seals", "seal-head", "seal-request", "seal-keys",
     "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail",
-    "own-mail-link",
+    "own-mail-link", "api:review-preferences", "review-keys",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -210,6 +211,11 @@ BODIES = {
     "api:review-renew": {"leases": []},
     "api:encoder-change": {"name": "pocket+onnx"},
     "api:review-release": {"leases": []},
+    "api:review-history-correct": {
+        "decision": 1,
+        "label": 1,
+        "client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a13",
+    },
     "api:review-grid-answer": {
         "page": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a11",
         "milliseconds": 9000,

@@ -355,6 +355,11 @@ CASES: dict[str, Case] = {
         dataset_arguments(head=None, asked={}, text="scratch"),
     ),
     "review/services/confirmed.py:retire_audit": (review.retire_audit, "reviewer", dataset_arguments()),
+    "review/services/own_corrections.py:correct_own_answer": (
+        review.correct_own_answer,
+        "viewer",
+        lambda w: {**flag_arguments(client_key=KEY)(w), "label_id": w.label.pk},
+    ),
     "review/services/correcting.py:correct_label": (
         review.correct_label,
         "viewer",

@@ -66,6 +66,7 @@ EXCEPTIONS = {
     "quality/services/certificates/starting.py": {"request_work": PART},
     "review/services/decisions.py": {"request_follow_up_work": PART, "update_item_after_answer": PART},
     "review/services/known_answers.py": {"lock_known_answers": PART},
+    "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},
     "review/services/why.py": {"shown_of_panel": PART},

@@ -87,7 +87,7 @@ MUTABLE = {
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
     "review_lease", "review_referenceimage", "review_streamoverlap",
     "review_assignment", "review_requalification",
-    "review_requalificationquestion",
+    "review_requalificationquestion", "review_reviewpreferences",
 }  # fmt: skip
 OF_OTHERS = ("account_", "auth_", "django_", "mfa_", "socialaccount_", "usersessions_")
 

@@ -299,6 +299,7 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "gold_bound_percent": "90",
         "gold_bound_answers": "20",
         "requalification_questions": "5",
+        "min_display_ms": "400",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()
@@ -331,6 +332,9 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
     assert client.post(url, values | {"gold_bound_percent": ""}).status_code == 302
     dataset.refresh_from_db()
     assert dataset.gold_bound is None
+    assert dataset.min_display_ms == 400
+    for bad in ("", "149", "0", "-1", "10001", "two"):
+        assert client.post(url, values | {"min_display_ms": bad}).status_code == 200, bad
     for bad in ("", "0", "-1", "10", "two"):
         assert client.post(url, values | {"overlap": bad}).status_code == 200, bad
     assert 'value="typiclust" selected' in client.get(url).content.decode()

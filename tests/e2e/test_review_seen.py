@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from mekiki.datasets.models import DEFAULT_DISPLAY_MS
 from mekiki.review.models import Decision
-from mekiki.review.services import MIN_DISPLAY_MS
 from tests.e2e.station_setup import (
     expect_item,
     expect_saved,
@@ -61,7 +61,7 @@ def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page],
     press_and_wait(page, "Enter")  # The image has been seen by now.
     expect_saved(page)
     assert Decision.objects.count() == 2
-    assert all((d.milliseconds or 0) >= MIN_DISPLAY_MS for d in Decision.objects.all())
+    assert all((d.milliseconds or 0) >= DEFAULT_DISPLAY_MS for d in Decision.objects.all())
 
 
 def test_double_click_records_one_answer(enter: Callable[..., Page]):

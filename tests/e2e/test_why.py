@@ -90,7 +90,7 @@ def test_reviewer_looks_at_the_reasons_by_keyboard_and_the_answer_records_them(
 
     # The heat map is computed: its state is shown, and a second request makes no second map.
     worker.idle = True
-    page.keyboard.press("h")
+    page.keyboard.press("m")
     expect(panel.locator("[data-heat-progress]")).to_be_visible()
     save_screenshot(page, f"why-computing-{language}")
     worker.idle = False
@@ -132,7 +132,7 @@ def test_reviewer_looks_at_the_reasons_by_keyboard_and_the_answer_records_them(
     expect(panel).to_contain_text(blind)
     expect(panel.locator(".why__tile")).to_be_hidden() if panel.locator(".why__tile").count() == 1 else None
     expect(page.locator(".why-layer")).to_have_count(0)
-    page.keyboard.press("h")
+    page.keyboard.press("m")
     save_screenshot(page, f"why-blind-{language}")
     page.keyboard.press("1")
     expect_saved(page)

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mekiki.audit.models import Event
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import DEFAULT_DISPLAY_MS, Dataset
 from mekiki.learning.services import store_embeddings
 from mekiki.review import services
 from mekiki.review.errors import InvalidAnswerError, ReviewError
@@ -408,5 +408,5 @@ def test_page_with_one_image_needs_the_time_of_a_single_image():
     user = grid.reviewer()
     page = grid.page(user)
     with pytest.raises(InvalidAnswerError):
-        grid.confirm(user, page, milliseconds=services.MIN_DISPLAY_MS - 1)
-    assert grid.confirm(user, page, milliseconds=services.MIN_DISPLAY_MS)[0].decision
+        grid.confirm(user, page, milliseconds=DEFAULT_DISPLAY_MS - 1)
+    assert grid.confirm(user, page, milliseconds=DEFAULT_DISPLAY_MS)[0].decision

@@ -10,12 +10,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mekiki.audit.models import Event
+from mekiki.datasets.models import DEFAULT_DISPLAY_MS
 from mekiki.jobs.models import Job, Kind
 from mekiki.review import selectors, services
 from mekiki.review.adjustments import ViewAdjustments
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
-from mekiki.review.services import MIN_DISPLAY_MS
 from mekiki.review.unresolved import unresolved_decisions
 from tests.factories import LabelFactory
 from tests.review_setup import Station
@@ -399,13 +399,13 @@ def test_answer_faster_than_the_minimum_display_time_is_refused(kind: str):
     user = station.reviewer()
     leased = station.next(user)[0]
     more = {"label": station.labels[1].pk} if kind == "correct" else {}
-    for milliseconds in (0, MIN_DISPLAY_MS - 1):
+    for milliseconds in (0, DEFAULT_DISPLAY_MS - 1):
         with pytest.raises(InvalidAnswerError) as error:
             station.answer(user, leased, kind, milliseconds=milliseconds, **more)
         assert error.value.code == "not_seen"
         assert "Nothing was recorded" in error.value.message
     assert not Decision.objects.exists()
-    assert station.answer(user, leased, kind, milliseconds=MIN_DISPLAY_MS, **more).late is False
+    assert station.answer(user, leased, kind, milliseconds=DEFAULT_DISPLAY_MS, **more).late is False
 
 
 def test_answer_without_a_time_is_accepted_once():

@@ -18,14 +18,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from mekiki.accounts.services import set_adjudicator
+from mekiki.datasets.models import DEFAULT_DISPLAY_MS
 from mekiki.datasets.services import update_settings
 from mekiki.labeling.services import archive_label, restore_label
 from mekiki.learning.models import Champion
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.own_answers import own_answers
 from mekiki.review.services import (
-    MIN_DISPLAY_MS,
     LeasedItem,
+    correct_own_answer,
     fill_queue,
     release_expired_leases,
     renew,
@@ -87,7 +89,7 @@ class ReviewMachine(RuleBasedStateMachine):
         choice=st.integers(0, 9),
         kind=st.sampled_from(["confirm", "correct", "correct", "skip", "flag"]),
         label=LABELS,
-        milliseconds=st.sampled_from([0, MIN_DISPLAY_MS - 1, MIN_DISPLAY_MS, 900]),
+        milliseconds=st.sampled_from([0, DEFAULT_DISPLAY_MS - 1, DEFAULT_DISPLAY_MS, 900]),
         sent=st.integers(1, 2),
     )
     def answer(self, reviewer: int, choice: int, kind: str, label: int, milliseconds: int, sent: int) -> None:
@@ -111,7 +113,7 @@ class ReviewMachine(RuleBasedStateMachine):
                 assert Decision.objects.count() == before, "a refused answer was recorded"
                 continue
             # 10: only an image that was seen, with the label that the reviewer chose or saw.
-            assert milliseconds >= MIN_DISPLAY_MS
+            assert milliseconds >= DEFAULT_DISPLAY_MS
             assert decision.label_id == (
                 chosen if kind == "correct" else leased.lease.shown.get("label")
             ) or (kind in ("skip", "flag") and decision.label_id is None)
@@ -132,6 +134,33 @@ class ReviewMachine(RuleBasedStateMachine):
     def undo(self, reviewer: int) -> None:
         with contextlib.suppress(ReviewError):
             self.station.undo(self.reviewers[reviewer])
+
+    @rule(
+        reviewer=REVIEWERS,
+        choice=st.integers(0, 9),
+        label=LABELS,
+        milliseconds=st.sampled_from([None, DEFAULT_DISPLAY_MS - 1, 900]),
+    )
+    def correct(self, reviewer: int, choice: int, label: int, milliseconds: int | None) -> None:
+        """Correct one of the reviewer's answers from the history of the station."""
+        user = self.reviewers[reviewer]
+        answers, _before = own_answers(self.dataset, user, before=None, size=20)
+        if not answers:
+            return
+        target, before = answers[choice % len(answers)].decision, Decision.objects.count()
+        with contextlib.suppress(ReviewError):
+            decision = correct_own_answer(
+                dataset=self.dataset,
+                user=user,
+                decision_id=target.pk,
+                label_id=self.station.labels[label].pk,
+                client_key=uuid.uuid4(),
+                milliseconds=milliseconds,
+            )
+            assert milliseconds is None or milliseconds >= DEFAULT_DISPLAY_MS
+            assert (decision.item_id, decision.supersedes_id) == (target.item_id, target.pk)
+            before += 1
+        assert Decision.objects.count() == before
 
     @rule(reviewer=REVIEWERS)
     def renew(self, reviewer: int) -> None:
@@ -186,7 +215,7 @@ class ReviewMachine(RuleBasedStateMachine):
                     label_id=self.station.labels[label].pk,
                     note="because",
                     client_key=key,
-                    milliseconds=MIN_DISPLAY_MS,
+                    milliseconds=DEFAULT_DISPLAY_MS,
                 )
             except ReviewError:
                 assert Decision.objects.count() == before, "a refused ruling was recorded"
@@ -235,7 +264,7 @@ class ReviewMachine(RuleBasedStateMachine):
         rows = {row[0]: row for row in Decision.objects.order_by("pk").values_list()}
         assert {pk: rows.get(pk) for pk in self.decisions} == self.decisions
         self.decisions = rows
-        undone = [row.supersedes_id for row in Decision.objects.filter(kind="undo")]
+        undone = [row.supersedes_id for row in Decision.objects.filter(supersedes__isnull=False)]
         assert len(undone) == len(set(undone))
 
     @invariant()

@@ -17,6 +17,8 @@ from mekiki.api.overlap import router as overlap
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
 from mekiki.api.review_grid import router as review_grid
+from mekiki.api.review_history import router as review_history
+from mekiki.api.review_preferences import router as review_preferences
 from mekiki.api.reviewers import router as reviewers
 from mekiki.api.studies import router as studies
 from mekiki.api.why import router as why
@@ -50,6 +52,8 @@ api.add_router("/datasets", adjudication)
 api.add_router("/datasets", overlap)
 api.add_router("/datasets", reviewers)
 api.add_router("/datasets", why)
+api.add_router("/datasets", review_history)
+api.add_router("/review", review_preferences)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", imports)

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from mekiki.api.api import api
+from mekiki.review.preference_views import review_keys
 
 dataset_pages = [
     path("", include("mekiki.web.dataset_urls")),
@@ -24,6 +25,7 @@ for pattern in api_urls[0]:
 urlpatterns = [
     path("", include("mekiki.web.urls")),
     path("accounts/", include("mekiki.accounts.urls")),
+    path("accounts/review-keys/", review_keys, name="review-keys"),
     path("site/", include("mekiki.datasets.site_urls")),
     path("d/<slug:slug>/", include(dataset_pages)),
     path("api/v1/", api_urls),

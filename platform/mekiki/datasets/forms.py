@@ -7,8 +7,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import (
+    LEAST_DISPLAY_MS,
     MAX_GRID_IMAGE_MS,
     MIN_GRID_IMAGE_MS,
+    MOST_DISPLAY_MS,
     MOST_REVIEWERS,
     Acquisition,
     Dataset,
@@ -86,6 +88,15 @@ class SettingsForm(forms.Form):
         required=False,
         help_text=_("An adjudicator compares the answers of reviewers who disagree, without their names."),
     )
+    min_display_ms = forms.IntegerField(
+        label=_("Shortest viewing time in milliseconds"),
+        min_value=LEAST_DISPLAY_MS,
+        max_value=MOST_DISPLAY_MS,
+        help_text=_(
+            "An answer is accepted after the image was on the screen for this time, so that a key that is "
+            "pressed twice does not answer the next image. Usual: 200."
+        ),
+    )
     grid_image_ms = forms.IntegerField(
         label=_("Grid review: milliseconds for each image"),
         min_value=MIN_GRID_IMAGE_MS,
@@ -162,6 +173,7 @@ class SettingsForm(forms.Form):
             "overlap": dataset.overlap,
             "critical_overlap": dataset.critical_overlap,
             "hide_names_from_adjudicators": dataset.hide_names_from_adjudicators,
+            "min_display_ms": dataset.min_display_ms,
             "grid_image_ms": dataset.grid_image_ms,
             "gold_percent": round(dataset.gold_share * 100, 4),
             "gold_days": dataset.gold_days,

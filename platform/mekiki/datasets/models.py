@@ -36,6 +36,10 @@ def new_seed() -> str:
 MIN_GRID_IMAGE_MS = 100
 MAX_GRID_IMAGE_MS = 10_000
 MOST_REVIEWERS = 9  # the largest overlap
+# Default and limits of Dataset.min_display_ms. The brain needs about 150 ms to recognize an animal in a
+# photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520, 1996). People answer in under
+# 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms cannot be a judgement.
+DEFAULT_DISPLAY_MS, LEAST_DISPLAY_MS, MOST_DISPLAY_MS = 200, 150, 10_000
 
 
 class Acquisition(models.TextChoices):
@@ -86,6 +90,12 @@ class Dataset(ReviewerTests, ReviewerColumns):
         default=MIN_GRID_IMAGE_MS,
         validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
     )
+    # An answer is accepted after the image was on the screen for this time.
+    min_display_ms = models.PositiveIntegerField(
+        _("shortest viewing time in milliseconds"),
+        default=DEFAULT_DISPLAY_MS,
+        validators=[MinValueValidator(LEAST_DISPLAY_MS), MaxValueValidator(MOST_DISPLAY_MS)],
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
     # (quota_triggers).
@@ -107,6 +117,9 @@ class Dataset(ReviewerTests, ReviewerColumns):
             models.CheckConstraint(
                 condition=models.Q(critical_overlap__gte=1, critical_overlap__lte=MOST_REVIEWERS),
                 name="critical_overlap_in_range",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(min_display_ms__gte=LEAST_DISPLAY_MS), name="images_are_looked_at"
             ),
             models.CheckConstraint(
                 condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"

@@ -33,7 +33,8 @@ from mekiki.quality.report_words import report_document
 from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import neutral_name
 from mekiki.review.messages import station_texts
-from mekiki.review.services import MIN_DISPLAY_MS
+from mekiki.review.preference_views import preference_context
+from mekiki.review.preferences import current_preferences
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -224,7 +225,8 @@ def station(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "study": shown,
             "labels_json": json.dumps(labels),
             "texts_json": json.dumps(station_texts() | study_texts()),
-            "seen_after": MIN_DISPLAY_MS,
+            "seen_after": shown.dataset.min_display_ms,
+            **preference_context(current_preferences(user_of(request))),
             "adjustment_limits": (str(LEAST), str(MOST)),  # text: no decimal comma
             "finder": finder,
             "skip_key": "Shift+→" if finder else "S",

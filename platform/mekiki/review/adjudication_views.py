@@ -24,6 +24,8 @@ from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.messages import station_texts
 from mekiki.review.models import Decision, QueueItem, ReferenceImage
+from mekiki.review.preference_views import preference_context
+from mekiki.review.preferences import current_preferences
 from mekiki.review.services.adjudicating import MOST_DOUBTED
 from mekiki.review.streams import stream_words
 from mekiki.review.views import label_choices
@@ -104,7 +106,8 @@ def _page(
         "finder": finder,
         "search_labels": len(labels) > 9 or finder,
         "client_key": uuid.uuid4(),
-        "seen_after": services.MIN_DISPLAY_MS,
+        "seen_after": dataset.min_display_ms,
+        **preference_context(current_preferences(user)),
         "problem": problem,
         "note": request.POST.get("note", ""),
         "chosen": parse_number(request.POST.get("label", "")) or "",

@@ -106,6 +106,66 @@ STATION.add("find_some", gettext_noop("Enter chooses: {label}"))
 STATION.add("no_such_key", gettext_noop("There is no label {key}."))
 STATION.add("label_none", gettext_noop("no label"))
 
+STATION.add(
+    "preferences_kept_here",
+    gettext_noop("Your choice could not be saved and applies until this page is left. {reason}"),
+)
+STATION.add("pace_why", gettext_noop("{n} s for each image. Pauses of more than a minute do not count."))
+STATION.add("goal_reached", gettext_noop("You have reached your goal: {n} answers."))
+STATION.add("break_due", gettext_noop("You have worked for {n} minutes. A short break helps the eyes."))
+STATION.add(
+    "scan_unknown",
+    gettext_noop("The code “{code}” names no label. Nothing was recorded; scan the code of a label."),
+)
+STATION.add("swipe_labels", gettext_noop("Labels"))
+STATION.add("history_loading", gettext_noop("Loading your answers…"))
+STATION.add("history_none", gettext_noop("You have no answers in this dataset yet."))
+STATION.add(
+    "history_unsaved",
+    gettext_noop("Some answers are not saved yet. They are listed here when the connection returns."),
+)
+STATION.add(
+    "history_failed",
+    gettext_noop("The answers could not be loaded. Your answers are kept; open the history again."),
+)
+STATION.add(
+    "history_not_sent",
+    gettext_noop("There is no connection. Nothing was recorded; choose the label again when it returns."),
+)
+STATION.add(
+    "history_login", gettext_noop("You are no longer logged in. Nothing was recorded; log in and try again.")
+)
+STATION.add("history_same", gettext_noop("Your answer is “{label}” already. Nothing was changed."))
+STATION.add("history_blind", gettext_noop("no prediction, so that your answer measures accuracy"))
+STATION.add("history_no_prediction", gettext_noop("no prediction"))
+
+# Texts for the script of the page of the keys.
+KEYS = Messages("texts of the page of the keys")
+KEYS.add("press_key", gettext_noop("Press the new key for “{command}”. Esc keeps the present key."))
+KEYS.add("key_kept", gettext_noop("The key was kept."))
+KEYS.add("key_saved", gettext_noop("{key} is now the key of “{command}”."))
+KEYS.add(
+    "key_taken",
+    gettext_noop(
+        "{key} is the key of “{command}”. Nothing was saved; press another key, or give “{command}” another"
+        " key first."
+    ),
+)
+KEYS.add(
+    "key_fixed",
+    gettext_noop("{key} has a fixed meaning. Nothing was saved; press another key without Ctrl or Alt."),
+)
+KEYS.add(
+    "key_composing",
+    gettext_noop(
+        "An input method used this key. Nothing was saved; switch to direct input and press it again."
+    ),
+)
+KEYS.add("keys_reset", gettext_noop("The standard keys are in use again."))
+KEYS.add("layout_saved", gettext_noop("The layout is saved. Keys of your own were reset."))
+KEYS.add("keys_failed", gettext_noop("The keys could not be saved; the former keys stay. {reason}"))
+KEYS.add("keyboard_picture", gettext_noop("Keyboard with the commands on its keys. The table lists them."))
+
 # Texts for the scripts of the grid review, beside the texts of the station.
 GRID = Messages("texts of the grid review")
 GRID.add("grid_loading", gettext_noop("Loading the next page…"))
@@ -197,6 +257,11 @@ SEARCH_PROBLEMS.add(
 def station_texts() -> dict[str, str]:
     """Return the texts of the station by code, in the reader's language."""
     return {code: STATION.render(code) for code in STATION}
+
+
+def key_texts() -> dict[str, str]:
+    """Return the texts of the page of the keys by code, in the reader's language."""
+    return {code: KEYS.render(code) for code in KEYS}
 
 
 def grid_texts() -> dict[str, str]:

@@ -13,6 +13,7 @@ from mekiki.datasets.models import MOST_REVIEWERS, Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.gold_models import GoldImage as GoldImage
+from mekiki.review.preferences import ReviewPreferences as ReviewPreferences
 from mekiki.review.reviewer_models import Assignment, Requalification, RequalificationQuestion  # noqa: F401
 
 

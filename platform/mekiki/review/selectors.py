@@ -303,6 +303,14 @@ def answered_today(dataset: Dataset, user: User) -> int:
     return given.filter(~Exists(undone)).count()
 
 
+def answers_since(dataset: Dataset, user: User, began: datetime | None) -> int:
+    """Return the number of answers since a time, without skips, corrections and undone answers."""
+    if began is None:
+        return 0
+    given = active_decisions(user=user, dataset=dataset, created_at__gte=began, kind__in=ANSWERS)
+    return given.filter(supersedes__isnull=True).count()
+
+
 def recent_decisions(dataset: Dataset, user: User, limit: int = 5) -> list[Decision]:
     """Return the reviewer's latest answers that were not undone, newest first. Rulings are left out."""
     rows = active_decisions(user=user, dataset=dataset).exclude(kind=Decision.Kind.RULE)

@@ -20,20 +20,32 @@ from mekiki.labeling.keys import KEYS, key_of
 from mekiki.labeling.selectors import active_labels
 from mekiki.review import selectors, services
 from mekiki.review.adjustments import LEAST, MOST
-from mekiki.review.blinding import set_shown_attributes
+from mekiki.review.blinding import neutral_name, set_shown_attributes
 from mekiki.review.messages import grid_texts, station_texts, why_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
+from mekiki.review.preference_views import preference_context
+from mekiki.review.preferences import current_preferences
 from mekiki.review.references import has_guides
 
 # Numbers of images on a page of the grid review.
 PAGE_SIZES = (6, 12, 24, 36, 60)
 # Shortcuts of the commands, as shown on their buttons. The second set applies if letters search for labels.
-SHORTCUTS = {"skip": "S", "flag": "F", "undo": "Z", "guide": "G", "why": "W", "heat": "H", "help": "?"}
+SHORTCUTS = {
+    "skip": "S",
+    "flag": "F",
+    "undo": "Z",
+    "guide": "G",
+    "history": "H",
+    "why": "W",
+    "heat": "M",
+    "help": "?",
+}
 SHORTCUTS_WITH_LABEL_SEARCH = {
     "skip": "Shift+→",
     "flag": "Shift+↑",
     "undo": "Shift+←",
     "guide": "F2",
+    "history": "F4",
     "why": "F8",
     "heat": "F9",
     "help": "F1",
@@ -75,14 +87,18 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug, Role.REVIEWER)
     if services.check_requalification(dataset=dataset, user=user_of(request)) is not None:
         return redirect("requalification", dataset.slug)
+    preferences = current_preferences(user_of(request))
     labels, finder = label_choices(dataset)
     recent = selectors.recent_decisions(dataset, user_of(request))
     set_shown_attributes(dataset, [decision.image for decision in recent])
     history = [
         {
+            "decision": decision.pk,
             "kind": decision.kind,
             "label": decision.label.name if decision.label else "",
-            "name": decision.image.shown_name,
+            "name": neutral_name(decision.image.sha256)
+            if decision.shown.get("blind")
+            else decision.image.shown_name,
             "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
         }
         for decision in reversed(recent)
@@ -100,7 +116,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "flag_reasons": [(reason.value, reason.label) for reason in FLAG_REASONS],
             "history_json": json.dumps(history),
             "lease_seconds": settings.LEASE_SECONDS,
-            "seen_after": services.MIN_DISPLAY_MS,
+            "seen_after": dataset.min_display_ms,
             "adjustment_limits": (str(LEAST), str(MOST)),  # text: no decimal comma
             "finder": finder,
             # The first visit begins with the guidelines, if there are any.
@@ -108,6 +124,8 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "label_keys": any(label["key"] is not None for label in labels),
             "why_url": reverse("api:why-open", args=[dataset.slug, "SHA256"]),  # the script fills it in
             "keys": SHORTCUTS_WITH_LABEL_SEARCH if finder else SHORTCUTS,
+            "goal_reached": selectors.answers_since(dataset, user_of(request), preferences.goal_began_at),
+            **preference_context(preferences),
         },
     )
 
@@ -135,5 +153,6 @@ def grid(request: HttpRequest, slug: str) -> HttpResponse:
             "modules": imported_modules("mekiki/js/review/grid/page.js"),
             "counts": PAGE_SIZES,
             "first_count": 24,
+            **preference_context(current_preferences(user_of(request))),
         },
     )

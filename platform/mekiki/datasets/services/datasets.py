@@ -22,9 +22,9 @@ CREATION_SETTINGS = frozenset(
 EDITABLE = frozenset(
     {
         *("name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"),
-        *("grid_image_ms", "critical_overlap", "hide_names_from_adjudicators"),
+        *("grid_image_ms", "min_display_ms", "critical_overlap", "hide_names_from_adjudicators"),
         *("gold_share", "gold_days", "repeat_share", "repeat_days"),
-        *("grid_image_ms", "gold_bound", "gold_bound_answers", "requalification_questions"),
+        *("gold_bound", "gold_bound_answers", "requalification_questions"),
     }
 )
 

@@ -13,8 +13,8 @@ from mekiki.quality.models import Study, StudyAnswer, StudyReviewer
 from mekiki.quality.progress import Progress, progress_of
 from mekiki.quality.services.studies import store_finish
 from mekiki.review.adjustments import ViewAdjustments
-from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.services import MIN_DISPLAY_MS
+from mekiki.review.errors import NotFoundForReviewerError, ReviewError
+from mekiki.review.services.decisions import check_seen
 
 
 @transaction.atomic
@@ -65,15 +65,7 @@ def record_answer(
             )
         before.duplicate = True
         return before
-    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
-        raise InvalidAnswerError(
-            "not_seen",
-            _(
-                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
-                "at it, then answer again."
-            )
-            % {"n": milliseconds},
-        )
+    check_seen(reviewer.study.dataset, milliseconds)
     if study.state != Study.State.RUNNING:
         raise ReviewError(
             "study_ended",

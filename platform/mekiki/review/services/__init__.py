@@ -9,7 +9,7 @@ from mekiki.review.services.adjudicating import (
 from mekiki.review.services.assignments import assign_part, remove_assignment
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
-from mekiki.review.services.decisions import MIN_DISPLAY_MS, answer
+from mekiki.review.services.decisions import answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
 from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
 from mekiki.review.services.grid import (
@@ -32,6 +32,8 @@ from mekiki.review.services.leases import (
     renew,
 )
 from mekiki.review.services.overlap import set_overlaps
+from mekiki.review.services.own_corrections import correct_own_answer
+from mekiki.review.services.preferences import save_preferences
 from mekiki.review.services.putting_back import return_to_queue
 from mekiki.review.services.queue import fill_queue, request_refill, request_training_if_due
 from mekiki.review.services.references import add_reference_image, remove_reference_image
@@ -54,7 +56,6 @@ from mekiki.review.services.why import (
 
 __all__ = [
     "MAX_TILES",
-    "MIN_DISPLAY_MS",
     "MIN_TILES",
     "GridPage",
     "LeasedItem",
@@ -71,6 +72,7 @@ __all__ = [
     "begin_test",
     "check_requalification",
     "correct_label",
+    "correct_own_answer",
     "delete_old_panels",
     "end_gold",
     "fill_queue",
@@ -98,6 +100,7 @@ __all__ = [
     "retire_audit",
     "return_to_queue",
     "rule",
+    "save_preferences",
     "send_to_reviewer",
     "set_aside",
     "set_overlaps",

@@ -19,9 +19,9 @@ from mekiki.review.services.correcting import request_recheck
 from mekiki.review.services.decisions import (
     active_label,
     check_note,
+    check_seen,
     record_decision,
     recorded_before,
-    refuse_unseen,
     request_follow_up_work,
 )
 from mekiki.review.services.items import lock_item
@@ -71,7 +71,7 @@ def rule(
     if sent is not None:
         same = sent.kind == Decision.Kind.RULE and (sent.item_id, sent.label_id) == (item_id, label_id)
         return recorded_before(sent, same)
-    refuse_unseen(milliseconds)
+    check_seen(dataset, milliseconds)
     item = lock_item(dataset, item_id)
     _refuse_settled(item)
     label = active_label(dataset, label_id)

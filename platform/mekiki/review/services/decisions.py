@@ -42,11 +42,6 @@ from mekiki.review.services.why import shown_of_panel
 Kind = Decision.Kind
 MAX_NOTE = 2000
 _REASONS: dict[str, tuple[str, ...]] = {Kind.SKIP: SKIP_REASONS, Kind.FLAG: FLAG_REASONS}
-# Milliseconds for which an image must be on the screen before an answer is accepted. The brain needs about
-# 150 ms to recognize an animal in a photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520,
-# 1996). People answer in under 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms
-# cannot be a judgement.
-MIN_DISPLAY_MS = 200
 
 
 @transaction.atomic
@@ -95,7 +90,7 @@ def answer(
         return recorded_before(sent, sent.dataset_id == dataset.pk and sent.item_id == item_id)
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
-    refuse_unseen(milliseconds)
+    check_seen(dataset, milliseconds)
     item = lock_item(dataset, item_id)
     lease = LEASE.first(lease=lease_id, user=user.pk, item=item.pk)
     if lease is None:
@@ -153,19 +148,6 @@ def recorded_before(decision: Decision, same: bool) -> Decision:
     return decision
 
 
-def refuse_unseen(milliseconds: int | None) -> None:
-    """Raise InvalidAnswerError if the image was on the screen too short to be seen."""
-    if milliseconds is not None and milliseconds < MIN_DISPLAY_MS:
-        raise InvalidAnswerError(
-            "not_seen",
-            _(
-                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
-                "at it, then answer again."
-            )
-            % {"n": milliseconds},
-        )
-
-
 def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) -> None:
     """Raise InvalidAnswerError if the parts of an answer do not fit together."""
     if kind not in (Kind.CONFIRM, Kind.CORRECT, Kind.SKIP, Kind.FLAG):
@@ -182,6 +164,19 @@ def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) 
                 "This reason does not fit the answer. Nothing was recorded; choose one of the reasons of the "
                 "station."
             ),
+        )
+
+
+def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
+    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time."""
+    if milliseconds is not None and milliseconds < dataset.min_display_ms:
+        raise InvalidAnswerError(
+            "not_seen",
+            _(
+                "The image was on the screen for %(n)d ms, too short to be seen. Nothing was recorded; look "
+                "at it, then answer again."
+            )
+            % {"n": milliseconds},
         )
 
 

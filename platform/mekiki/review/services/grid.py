@@ -21,7 +21,6 @@ from mekiki.review.grid import WaitingLabel, champion_of_grid, distances_from_me
 from mekiki.review.models import BLIND_STREAMS, TEST_STREAMS, Decision, Lease, QueueItem, Stream
 from mekiki.review.requalification import blocking_requalification
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.decisions import MIN_DISPLAY_MS
 from mekiki.review.services.known_answers import lock_known_answers, shuffled, stage
 from mekiki.review.services.leases import (
     FREE,
@@ -226,7 +225,7 @@ def _lease(
 
 def needed_ms(dataset: Dataset, tiles: int) -> int:
     """Return how many milliseconds a page with this number of images must be on the screen."""
-    return max(MIN_DISPLAY_MS, tiles * dataset.grid_image_ms)
+    return max(dataset.min_display_ms, tiles * dataset.grid_image_ms)
 
 
 def lock_images(dataset: Dataset, items: list[int]) -> dict[int, QueueItem]:

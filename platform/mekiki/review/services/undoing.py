@@ -80,14 +80,8 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
             "nothing_to_undo",
             _("An admin has returned this image to the queue in the meantime. There is nothing to undo."),
         )
-    if target.kind in KINDS and _admin_has_acted(target):
-        raise ReviewError(
-            "nothing_to_undo",
-            _(
-                "An admin has set this image aside or sent it to a reviewer in the meantime. Your answer "
-                "stays; there is nothing to undo."
-            ),
-        )
+    if target.kind in KINDS:
+        refuse_if_admin_has_acted(target)
     decision = Decision.objects.create(
         dataset=dataset,
         image_id=target.image_id,
@@ -110,11 +104,18 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
     return decision
 
 
-def _admin_has_acted(target: Decision) -> bool:
-    """Return whether the image of a skip or flag is set aside or waits for one reviewer."""
+def refuse_if_admin_has_acted(target: Decision) -> None:
+    """Raise ReviewError if the image of a skip or flag is set aside or waits for one reviewer."""
     items = QueueItem.objects.filter(image=target.image_id)
     sent = Q(state=QueueItem.State.WAITING, assigned_to__isnull=False)
-    return items.filter(sent | Q(state=QueueItem.State.SET_ASIDE)).exists()
+    if items.filter(sent | Q(state=QueueItem.State.SET_ASIDE)).exists():
+        raise ReviewError(
+            "nothing_to_undo",
+            _(
+                "An admin has set this image aside or sent it to a reviewer in the meantime. Your answer "
+                "stays; there is nothing to undo."
+            ),
+        )
 
 
 def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:

@@ -5,9 +5,12 @@ import { Choices } from "../review/choices.js";
 import { newClientKey } from "../review/client-key.js";
 import { Finder } from "../review/finder.js";
 import { Guide } from "../review/guide.js";
-import { keysOn, listen, setKeysOn } from "../review/keys.js";
+import { drawKeys } from "../review/key-hints.js";
+import { KeyMap } from "../review/key-map.js";
+import { listen } from "../review/keys.js";
 import { LabelList } from "../review/labels.js";
 import { Outbox } from "../review/outbox.js";
+import { Preferences } from "../review/preferences.js";
 import { foldSections } from "../review/sections.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "../review/sight.js";
 import { load, say } from "../review/texts.js";
@@ -27,8 +30,10 @@ let end = null;
 
 const stage = part("stage");
 const choices = new Choices(root.dataset.choices);
+const preferences = new Preferences(root, error => hint("preferences_kept_here", { reason: error.message }));
+const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
 const toStage = () => stage.focus({ preventScroll: true });
-const view = createView(root, choices, toStage);
+const view = createView(root, preferences, toStage);
 foldSections(part("sections"), choices);
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
@@ -50,6 +55,7 @@ const finder = new Finder(root, labels, {
   changed: () => {},
   away: toStage,
 });
+map.finder = finder;
 
 const outbox = new Outbox({
   url: root.dataset.api.replace(/next$/, "answer"),
@@ -254,12 +260,14 @@ listen({
   },
   pan: (dx, dy) => view.move(dx, dy),
   finder,
+  map,
 });
 
 dialog("help").addEventListener("close", () => sight.again());
-const keysBox = document.querySelector("[data-keys-on]");
-keysBox.checked = keysOn();
-keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+preferences.bind(document.querySelector("[data-keys-on]"), "single_keys", () => {
+  drawKeys(root, map);
+  labels.showKeys(map);
+});
 
 window.addEventListener("pageshow", event => event.persisted && location.reload());
 

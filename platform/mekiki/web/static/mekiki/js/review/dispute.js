@@ -2,8 +2,9 @@
 // the buttons that name them.
 
 import { Guide } from "./guide.js";
-import { composing, keysOn, printable } from "./keys.js";
+import { composing, printable } from "./key-map.js";
 import { LabelList } from "./labels.js";
+import { Preferences } from "./preferences.js";
 import { load } from "./texts.js";
 import { Viewer } from "./viewer.js";
 
@@ -12,6 +13,7 @@ const part = name => root.querySelector(`[data-${name}]`);
 load(root.dataset.texts);
 
 const labels = JSON.parse(root.dataset.labels);
+const preferences = new Preferences(root);
 const finder = "finder" in root.dataset;
 const form = part("rule-form");
 const find = part("find");
@@ -71,7 +73,7 @@ document.addEventListener("keydown", event => {
   if (target === note || target === find) return void inField(event);
   if (target.closest("input:not([type=checkbox]), select, textarea")) return;
   if (key === "F2") return used(event, openGuide);
-  if (!keysOn() || !printable(event) || event.repeat) return;
+  if (!preferences.get("single_keys") || !printable(event) || event.repeat) return;
   if (key in ZOOM) return used(event, ZOOM[key]);
   const label = list && /^[1-9]$/.test(key) ? list.byKey(Number(key)) : null;
   if (label) return used(event, () => choose(label));

@@ -2,7 +2,7 @@
 // that was on the screen when the typing began. When another image takes its place,
 // the text is cleared, and the remaining letters of the word are ignored.
 
-import { composing, printable } from "./keys.js";
+import { composing, printable } from "./key-map.js";
 import { say } from "./texts.js";
 
 // People pause less than this between two letters of a word.

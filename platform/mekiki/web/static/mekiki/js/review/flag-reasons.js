@@ -1,6 +1,6 @@
 // The reasons in the dialog of a flag: a digit chooses one, any other character begins the note.
 
-import { composing, printable } from "./keys.js";
+import { composing, printable } from "./key-map.js";
 
 export class FlagReasons {
   constructor(dialog) {

@@ -9,6 +9,8 @@ function element(tag, className, text) {
   return made;
 }
 
+const plain = text => text.normalize("NFKC").toLowerCase();
+
 /** How the labels are laid out: with their guidelines, as a list, or in columns. */
 function density(labels) {
   if (labels.length > 18) return "many";
@@ -76,15 +78,42 @@ export class LabelList {
     return this.labels.find(label => label.key === number) ?? null;
   }
 
+  /** Write the person's keys on the labels. */
+  showKeys(map) {
+    for (const { label, button } of this.rows) {
+      if (label.key === null) continue;
+      const text = map.single(`label-${label.key}`);
+      button.querySelector("kbd").textContent = text || "·";
+      if (text) button.setAttribute("aria-keyshortcuts", text);
+      else button.removeAttribute("aria-keyshortcuts");
+    }
+  }
+
+  /** The label with this name, or the only one whose name begins so; null for none. */
+  named(text) {
+    const wanted = plain(text).trim();
+    const exact = this.labels.find(label => plain(label.name) === wanted);
+    const begun = wanted ? this.labels.filter(label => plain(label.name).startsWith(wanted)) : [];
+    return exact ?? (begun.length === 1 ? begun[0] : null);
+  }
+
+  /** Show the list, and put the focus on its first label. */
+  goTo() {
+    const first = this.rows.find(row => !row.item.hidden)?.button;
+    first?.scrollIntoView({ block: "center" });
+    first?.focus({ preventScroll: true });
+  }
+
   byId(id) {
     return this.labels.find(label => label.id === id) ?? null;
   }
 
   #matches(text) {
-    const wanted = text.normalize("NFKC").trim().toLowerCase();
-    const name = row => row.label.name.normalize("NFKC").toLowerCase();
+    const wanted = plain(text).trim();
+    const name = row => plain(row.label.name);
+    const rank = row => (name(row) === wanted ? 2 : Number(name(row).startsWith(wanted)));
     const rows = this.rows.filter(row => name(row).includes(wanted));
-    return rows.sort((a, b) => name(b).startsWith(wanted) - name(a).startsWith(wanted));
+    return rows.sort((a, b) => rank(b) - rank(a));
   }
 
   /** Show the labels that match; returns the one that Enter chooses. */

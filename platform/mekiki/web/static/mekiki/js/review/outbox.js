@@ -5,6 +5,9 @@ import { post } from "../http.js";
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30000;
+// An answer is sent after this time, in milliseconds, so that the first keys of a barcode can be taken back (scans.js).
+// The next image does not wait for it.
+export const HOLD = 120;
 
 export class Outbox {
   /** `changed(state, n)`: saved, sending, offline, login. `done(entry, reply)`, `refused(entry, error)`.
@@ -17,6 +20,7 @@ export class Outbox {
     this.wait = FIRST_WAIT;
     this.waiters = [];
     window.addEventListener("online", () => this.hurry());
+    window.addEventListener("pagehide", () => this.#leave());
     this.#restore();
   }
 
@@ -87,6 +91,15 @@ export class Outbox {
     this.run();
   }
 
+  /** The page is left: what was not sent yet is sent at once. */
+  #leave() {
+    for (const entry of this.entries.filter(one => !one.tried)) {
+      entry.tried = true;
+      this.#keep(entry);
+      post(this.url, entry.body, { keepalive: true }).catch(() => {});
+    }
+  }
+
   /** True once nothing is on its way; false when sending fails meanwhile. */
   settled() {
     if (!this.entries.length) return Promise.resolve(true);
@@ -109,6 +122,10 @@ export class Outbox {
     let failed = false;
     while (this.entries.length && !failed) {
       const [entry] = this.entries;
+      if (!entry.tried) {
+        await new Promise(done => setTimeout(done, Math.min(HOLD, entry.at + HOLD - Date.now())));
+        if (!this.entries.includes(entry)) continue; // It was taken back.
+      }
       if (!entry.tried) {
         entry.tried = true;
         this.#keep(entry);

@@ -1,6 +1,6 @@
 // Which image the reviewer has seen. An answer is taken only for an image that was painted and has been on the screen
 // for the shortest time in which a person can react to a picture. The number comes from the server, which refuses
-// answers below it as well: mekiki/review/services/decisions.py, SEEN_AFTER.
+// answers below it as well: mekiki/datasets/models.py, min_display_ms.
 
 // The second click of a double click comes within this time (the default of Windows, macOS and GNOME is 400 to 500 ms).
 export const DOUBLE_CLICK = 500;

@@ -3,16 +3,17 @@
 // In the menu no finder takes letters, so digits choose a reason. S is text while there is a finder, and then it does
 // not skip in the menu either (docs/decisions/0017).
 
-import { composing } from "./keys.js";
+import { composing } from "./key-map.js";
 import { DOUBLE_CLICK } from "./sight.js";
 
 export class SkipMenu {
   /**
-   * digits(), letters(): are digits and letters commands? skip(item, reason, note): a reason was chosen, "" for none.
+   * digit(event): the number of a label's key, or null. again(event): is it the key that skips?
+   * skip(item, reason, note): a reason was chosen, "" for none.
    * closed(skipped): the menu is gone. After Escape `skipped` is false.
    */
-  constructor(dialog, { digits, letters, skip, closed }) {
-    Object.assign(this, { dialog, digits, letters, skip, closed });
+  constructor(dialog, { digit, again, skip, closed }) {
+    Object.assign(this, { dialog, digit, again, skip, closed });
     this.reasons = [...dialog.querySelectorAll("li [data-reason]")];
     this.noteBox = dialog.querySelector("[data-skip-note-box]");
     this.note = dialog.querySelector("[data-skip-note]");
@@ -76,11 +77,13 @@ export class SkipMenu {
   }
 
   /** The reason that the key chooses, or null if it is no key of the menu. */
-  #inMenu({ key, shiftKey, target }) {
+  #inMenu(event) {
+    const { key, shiftKey, target } = event;
     if (shiftKey && key === "ArrowRight") return "";
     if (key === "Enter" && !target.closest?.("button")) return "";
-    if (this.letters() && key.toLowerCase() === "s") return "";
-    const button = this.digits() && /^[1-9]$/.test(key) ? this.reasons[Number(key) - 1] : null;
+    if (this.again(event)) return "";
+    const digit = this.digit(event);
+    const button = digit ? this.reasons[digit - 1] : null;
     return button?.dataset.reason ?? null;
   }
 }

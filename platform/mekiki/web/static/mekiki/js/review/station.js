@@ -1,24 +1,31 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
-import { post } from "../http.js";
 import { createStationWhy } from "../why/station.js";
 import { Choices } from "./choices.js";
 import { newClientKey } from "./client-key.js";
-import { drawEmpty } from "./empty.js";
 import { Finder } from "./finder.js";
 import { FlagDialog } from "./flag.js";
 import { Guide } from "./guide.js";
 import { History } from "./history.js";
-import { keysOn, listen, NAMES, setKeysOn } from "./keys.js";
+import { HistoryDialog } from "./history-dialog.js";
+import { drawKeys } from "./key-hints.js";
+import { KeyMap } from "./key-map.js";
+import { listen } from "./keys.js";
 import { LabelList } from "./labels.js";
 import { Outbox } from "./outbox.js";
 import { Pace } from "./pace.js";
-import { showMetadata, showPrediction, spoken } from "./panel.js";
+import { Preferences } from "./preferences.js";
+import { Scans, waitFor } from "./scans.js";
+import { Screen } from "./screen.js";
 import { foldSections } from "./sections.js";
+import { Session } from "./session.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "./sight.js";
 import { SkipMenu } from "./skip-menu.js";
+import { Status } from "./status.js";
 import { Supply } from "./supply.js";
+import { Swipe } from "./swipe.js";
 import { load, say } from "./texts.js";
+import { Undo } from "./undo.js";
 import { createView } from "./view.js";
 
 const root = document.querySelector("[data-station]");
@@ -27,19 +34,17 @@ const dialog = name => document.querySelector(`[data-${name}-dialog]`);
 load(root.dataset.texts);
 
 const base = root.dataset.api.replace(/next$/, "");
-// An image that does not load can be skipped after this, in milliseconds.
-const SLOW = 5000;
 const pace = new Pace();
-let today = 0;
-let slowTimer = 0;
-let undoing = false;
-let pollTimer = 0;
-let pollPause = 2000;
+const status = new Status(part, pace);
 
 const stage = part("stage");
 const choices = new Choices(root.dataset.choices);
+const preferences = new Preferences(root, error =>
+  status.notice(say("preferences_kept_here", { reason: error.message })),
+);
+const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
 const toStage = () => stage.focus({ preventScroll: true });
-const view = createView(root, choices, toStage);
+const view = createView(root, preferences, toStage);
 foldSections(part("sections"), choices);
 const why = createStationWhy(root, view, { away: toStage, again: () => sight.again() });
 const sight = new Sight({
@@ -57,29 +62,33 @@ const finder = new Finder(root, labels, {
   seen: () => sight.has(supply.current),
   choose: label => answer("correct", label),
   confirm: () => answer("confirm"),
-  refuse: hint,
+  refuse: key => status.hint(key),
   changed: () => showKeys(),
   away: toStage,
 });
-const keyOf = act => NAMES[act][finder.exists ? "chord" : "letter"];
-const history = new History(part("history-list"), JSON.parse(root.dataset.history), () => keyOf("undo"));
+map.finder = finder;
+const history = new History(part("history-list"), JSON.parse(root.dataset.history), {
+  undoKey: () => map.text("undo"),
+  open: entry => answers.open(entry),
+});
 
 const outbox = new Outbox({
   url: `${base}answer`,
   prefix: root.dataset.store,
-  changed: showSync,
-  done(_entry, reply) {
-    showWaiting(reply.waiting);
-    if (reply.late) notice(say("late"));
+  changed: (state, n) => status.sync(state, n),
+  done(entry, reply) {
+    history.saved(entry.body.client_key, reply.decision);
+    status.waiting(reply.waiting);
+    if (reply.late) status.notice(say("late"));
     if (reply.next) supply.take({ ...reply.next, waiting: reply.waiting });
     else supply.fill();
   },
   wanted: () => supply.count(outbox.size - 1),
   refused(entry, error) {
-    notice(say("not_kept", { reason: error.message }));
+    status.notice(say("not_kept", { reason: error.message }));
     const past = history.entries.find(one => one.key === entry.body.client_key);
     if (past) history.drop(past);
-    countToday(entry.body.kind === "skip" ? 0 : -1);
+    if (entry.body.kind !== "skip") counted(-1);
     supply.forgive(entry.body.lease);
     supply.fill();
   },
@@ -91,165 +100,53 @@ const supply = new Supply({
   unsent: () => outbox.leases(),
   coming: () => outbox.sending,
   arrived(reply, fresh) {
-    showWaiting(reply.waiting);
+    status.waiting(reply.waiting);
     takeToday(reply);
     if (supply.current) return;
-    if (fresh || supply.items.length) show(supply.advance());
-    else showEmpty(reply.empty, outbox.size > 0);
+    if (fresh || supply.items.length) screen.show(supply.advance());
+    else screen.empty(reply.empty, outbox.size > 0);
   },
   renewed: takeToday,
   failed(error) {
-    if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    if (error.status === 401 || error.status === 403) status.sync("login", outbox.size);
     else if (!supply.current) part("loading").textContent = say("error");
-    if (!supply.current) poll();
+    if (!supply.current) screen.poll();
   },
 });
 
-function announce(text) {
-  part("said").textContent = text;
-}
+const screen = new Screen({
+  root,
+  part,
+  supply,
+  view,
+  finder,
+  labels,
+  sight,
+  status,
+  why,
+  away: toStage,
+});
 
-let hintTimer = 0;
-
-/** Say for a moment, beside the image, why a key or a click did nothing. */
-function hint(key) {
-  const box = part("hint");
-  box.textContent = say(key);
-  box.hidden = false;
-  announce("");
-  announce(say(key));
-  clearTimeout(hintTimer);
-  hintTimer = setTimeout(() => (box.hidden = true), 4000);
-}
-
-/** The keys of the acts, on their buttons and for screen readers: letters, or with a finder the others. */
+/** The keys of the commands, on their buttons, in the help and for screen readers. */
 function showKeys() {
-  for (const [act, { letter, chord, aria }] of Object.entries(NAMES)) {
-    for (const button of root.querySelectorAll(`button[data-act="${act}"]`)) {
-      const key = button.querySelector("kbd");
-      if (key) key.textContent = finder.exists ? chord : letter;
-      button.setAttribute("aria-keyshortcuts", finder.exists ? aria : `${letter} ${aria}`);
-    }
-  }
+  drawKeys(root, map);
+  labels.showKeys(map);
   history.draw();
 }
 
-function notice(text) {
-  part("notice").hidden = !text;
-  part("notice-text").textContent = text;
-  if (text) announce(text);
-}
-
-function showWaiting(n) {
-  part("waiting").textContent = String(n);
-}
-
-function countToday(change) {
-  today = Math.max(0, today + change);
-  part("today").textContent = String(today);
+/** An answer was given (1) or taken back (-1). */
+function counted(change) {
+  status.countToday(change);
+  session.count(change);
+  if (change > 0) pace.add();
+  else pace.takeBack();
+  status.rate();
 }
 
 /** Show the server's count of today's answers. A reply to an answer has none: this page has counted the answer. */
 function takeToday(reply) {
-  if (reply.answered_today === undefined || outbox.size || undoing) return;
-  today = reply.answered_today;
-  countToday(0);
-}
-
-function showRate() {
-  part("rate-box").hidden = pace.hourly === null;
-  part("rate").textContent = say("per_hour", { n: pace.hourly ?? 0 });
-}
-
-function showSync(state, n) {
-  const box = part("sync");
-  box.dataset.state = state;
-  part("sync-text").textContent = say(state, { n });
-  part("sync-login").hidden = state !== "login";
-}
-
-/** Nothing is on the screen, so nothing can be answered. */
-function blank() {
-  clearTimeout(slowTimer);
-  sight.lose();
-  why.clear();
-  delete root.dataset.item;
-  delete root.dataset.painted;
-}
-
-async function show(item, first = "") {
-  clearTimeout(pollTimer);
-  pollPause = 2000;
-  blank();
-  view.imageChanges();
-  const interrupted = finder.imageChanges(item);
-  if (interrupted) hint("type_again");
-  if (!item) {
-    view.clear();
-    part("loading").textContent = say("loading");
-    part("loading").hidden = false;
-    root.classList.add("station--waiting");
-    supply.fill();
-    return;
-  }
-  part("empty").hidden = true;
-  root.classList.remove("station--empty", "station--waiting");
-  showPrediction(part("prediction"), item, labels);
-  labels.mark(item.prediction);
-  const confirm = root.querySelector('[data-act="confirm"]');
-  // Its room stays, so that the labels do not move.
-  confirm.hidden = false;
-  confirm.classList.toggle("station__confirm--none", !item.prediction);
-  part("confirm-text").textContent = item.prediction ? say("confirm", { label: item.prediction.name }) : "";
-  confirm.title = item.prediction?.name ?? "";
-  showMetadata(part("meta"), item);
-  const { picture } = item;
-  if (picture.loaded) view.show(picture.image);
-  else view.clear();
-  part("loading").hidden = picture.loaded;
-  part("loading").textContent = say(picture.failed ? "image_failed" : "loading");
-  if (!picture.loaded && !picture.failed) {
-    slowTimer = setTimeout(() => {
-      part("loading").textContent = say("image_slow");
-      sight.show(item, false);
-    }, SLOW);
-    const loaded = await picture.ready;
-    if (supply.current !== item) return;
-    clearTimeout(slowTimer);
-    part("loading").hidden = loaded;
-    if (loaded) view.show(picture.image);
-    else part("loading").textContent = say("image_failed");
-  }
-  const active = document.activeElement;
-  if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) {
-    toStage();
-  }
-  const before = [interrupted && say("type_again"), first, view.adjusted && say("adjusted")];
-  announce([...before, spoken(item, labels)].filter(Boolean).join(" "));
-  const painted = await sight.show(item, picture.loaded);
-  if (painted) root.dataset.painted = String(item.item);
-  if (painted) why.show(item); // only now, so that the panel delays no image
-}
-
-function showEmpty(empty, sending) {
-  blank();
-  view.clear();
-  if (finder.imageChanges(null)) hint("type_again");
-  part("loading").hidden = true;
-  if (!empty || sending) {
-    poll(500);
-    return;
-  }
-  root.classList.remove("station--waiting");
-  root.classList.add("station--empty");
-  if (drawEmpty(part, empty)) announce(empty.text);
-  poll();
-}
-
-function poll(pause = pollPause) {
-  clearTimeout(pollTimer);
-  pollPause = Math.min(pollPause * 1.3, 15000);
-  pollTimer = setTimeout(() => (document.hidden ? poll() : supply.fill()), pause);
+  if (reply.answered_today === undefined || outbox.size || undo.busy) return;
+  status.setToday(reply.answered_today);
 }
 
 /** Was this click meant for the image on the screen? Not when it changed between press and release, nor for the second
@@ -258,24 +155,24 @@ function meant(event) {
   const item = supply.current;
   if (!item) return true;
   if (pressed() === item && (event.detail < 2 || sight.has(item, DOUBLE_CLICK))) return true;
-  hint("too_soon");
+  status.hint("too_soon");
   return false;
 }
 
 function answer(kind, label = null, note = "", reason = "") {
   const item = supply.current;
-  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  if (!item || undo.busy || root.classList.contains("station--waiting")) return false;
   const judged = kind === "confirm" || kind === "correct";
   if (judged && !item.picture.loaded) {
-    hint("image_wait");
+    status.hint("image_wait");
     return true;
   }
   if (!sight.has(item)) {
-    hint("too_soon");
+    status.hint("too_soon");
     return true;
   }
   if (kind === "confirm" && !item.prediction) {
-    announce(say(item.blind ? "blind" : "none_predicted"));
+    status.hint(item.blind ? "blind" : "none_predicted");
     return true;
   }
   // The predicted label by its own key is a confirmation.
@@ -294,11 +191,11 @@ function answer(kind, label = null, note = "", reason = "") {
   };
   if (view.adjusted) body.view = view.adjusted;
   body.why = why.shownFor(item);
-  notice("");
-  part("hint").hidden = true;
+  status.notice("");
+  status.hideHint();
   finder.clear();
   outbox.add(body);
-  show(supply.advance());
+  screen.show(supply.advance());
   history.add({
     kind: said,
     label: name,
@@ -307,83 +204,27 @@ function answer(kind, label = null, note = "", reason = "") {
     key: body.client_key,
     item,
   });
-  if (kind !== "skip") {
-    pace.add();
-    countToday(1);
-    showRate();
-  }
+  if (kind !== "skip") counted(1);
   return true;
 }
 
-async function undo() {
-  if (undoing) return;
-  // A key pressed twice takes back one answer: the next undo needs a look at the image that came back.
-  if (supply.current?.back && !sight.has(supply.current)) {
-    hint("too_soon");
-    return;
-  }
-  undoing = true;
-  notice("");
-  try {
-    const { last } = history;
-    if (last?.key && outbox.takeBack(last.key)) {
-      supply.gone.delete(last.item.lease);
-      bringBack(last.item, last);
-      return;
-    }
-    if (!(await outbox.settled())) {
-      notice(say("undo_wait"));
-      return;
-    }
-    const reply = await undoOnServer({ client_key: newClientKey() });
-    bringBack(reply.item, history.last, reply.undone);
-  } catch (error) {
-    if (error.body?.code === "nothing_to_undo") notice(say("nothing_to_undo"));
-    else if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
-    else notice(error.message || say("undo_wait"));
-  } finally {
-    undoing = false;
-  }
-}
-
-/** A lost reply is asked for again under the same key, so that one press undoes one answer. */
-async function undoOnServer(body, tries = 3) {
-  try {
-    return await post(`${base}undo`, body);
-  } catch (error) {
-    if (error.status || tries <= 1) throw error;
-    await new Promise(resolve => setTimeout(resolve, 700));
-    return undoOnServer(body, tries - 1);
-  }
-}
-
-function bringBack(item, past, undone = past?.kind) {
-  if (past) history.drop(past);
-  if (undone !== "skip") countToday(-1);
-  if (!item) {
-    notice(say("undone_elsewhere"));
-    return;
-  }
-  item.back = true;
-  supply.putFirst(item);
-  show(supply.advance(), say("undone"));
-}
+const undo = new Undo({ url: `${base}undo`, outbox, supply, history, sight, status, screen, counted });
 
 /** Open the menu of reasons, for the image on the screen. */
 function openSkipMenu() {
   const item = supply.current;
-  if (!item || undoing || root.classList.contains("station--waiting")) return false;
+  if (!item || undo.busy || root.classList.contains("station--waiting")) return false;
   if (sight.has(item)) skipMenu.open(item);
-  else hint("too_soon");
+  else status.hint("too_soon");
   return true;
 }
 
 const skipMenu = new SkipMenu(dialog("skip"), {
-  digits: keysOn,
-  letters: () => !finder.exists && keysOn(),
+  digit: event => (map.on() ? map.digit(event) : null),
+  again: event => map.is(event, "skip"),
   skip(item, reason, note) {
     if (supply.current === item) answer("skip", null, note, reason);
-    else notice(say("skip_lost"));
+    else status.notice(say("skip_lost"));
   },
   closed(skipped) {
     if (!finder.is(document.activeElement)) toStage();
@@ -396,15 +237,15 @@ const flagDialog = new FlagDialog(dialog("flag"), {
   closed: toStage,
   send(item, note, reason) {
     if (supply.current && supply.current.item === item.item) answer("flag", null, note, reason);
-    else notice(say("flag_lost"));
+    else status.notice(say("flag_lost"));
   },
 });
 
 function flag() {
   const item = supply.current;
-  if (!item || undoing) return false;
+  if (!item || undo.busy) return false;
   if (!sight.has(item)) {
-    hint("too_soon");
+    status.hint("too_soon");
     return true;
   }
   flagDialog.open(item);
@@ -413,9 +254,43 @@ function flag() {
 
 dialog("help").addEventListener("close", () => sight.again());
 
-const guide = new Guide(dialog("guide"), () => {
+/** A dialog is gone: the image is looked at again. */
+function uncovered() {
   toStage();
   sight.again();
+}
+
+const guide = new Guide(dialog("guide"), uncovered);
+
+const answers = new HistoryDialog(dialog("history"), {
+  labels: labels.labels,
+  map,
+  least: Number(root.dataset.seenAfter),
+  settled: () => outbox.settled(),
+  corrected(before, after) {
+    const past = history.entries.find(one => one.decision === before.decision);
+    if (past) history.drop(past);
+    const { kind, image } = after;
+    history.add({
+      kind,
+      label: after.label_name,
+      name: image.name,
+      thumb: image.thumb_url,
+      decision: after.decision,
+    });
+    if (before.kind !== "skip") return;
+    counted(1);
+    if (supply.drop(image.sha256)) screen.show(supply.advance());
+  },
+  closed: uncovered,
+});
+
+const session = new Session(part, dialog("session"), {
+  preferences,
+  pace,
+  status,
+  reached: Number(root.dataset.goalReached),
+  closed: uncovered,
 });
 
 /** The guideline of the label that has the focus, or of the predicted label, beside the image. */
@@ -435,8 +310,10 @@ const acts = {
   confirm: () => answer("confirm"),
   skip: openSkipMenu,
   flag,
-  undo: always(undo),
+  undo: always(() => undo.run()),
   guide: always(showGuide),
+  history: always(() => answers.open()),
+  session: always(() => session.open()),
   help: always(() => dialog("help").showModal()),
   ...why.acts,
   ...view.acts,
@@ -455,17 +332,45 @@ listen({
   label(number) {
     const label = labels.byKey(number);
     if (label) return answer("correct", label);
-    announce(say("no_such_key", { key: number }));
+    status.announce(say("no_such_key", { key: number }));
     return true;
   },
   pan: (dx, dy) => view.move(dx, dy),
   finder,
+  map,
 });
 showKeys();
+preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 
-const keysBox = document.querySelector("[data-keys-on]");
-keysBox.checked = keysOn();
-keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+new Scans({
+  state: () => ({
+    key: history.last?.key,
+    item: supply.current?.item,
+    dialog: document.querySelector("dialog[open]"),
+  }),
+  back(before) {
+    for (const open of document.querySelectorAll("dialog[open]")) if (open !== before.dialog) open.close();
+    undo.takeBackAfter(before.key);
+  },
+  async choose(code, before) {
+    const label = labels.named(code);
+    const ready = () => !undo.busy && supply.current?.item === before.item && sight.has(supply.current);
+    if (document.querySelector("dialog[open]")) return;
+    if (!label) status.hint("scan_unknown", { code });
+    else if (await waitFor(ready)) answer("correct", label);
+    else status.hint("type_again");
+  },
+  unknown: code => status.hint("scan_unknown", { code }),
+});
+
+new Swipe(part("canvas"), part("swipe"), part("swipe-help"), {
+  choices,
+  current: () => supply.current,
+  movable: () => view.movable,
+  right: item => (supply.current === item ? answer("confirm") : status.hint("too_soon")),
+  left: () => labels.goTo(),
+  words: () => part("confirm-text").textContent || say("none_predicted"),
+});
 
 async function back() {
   supply.touch();
@@ -473,11 +378,11 @@ async function back() {
   if (await supply.check()) return;
   const lost = supply.current;
   supply.current = null;
-  blank();
+  screen.blank();
   // What is typed or pressed at this moment was meant for the image that is gone.
   finder.deafen();
   await supply.fill();
-  if (supply.current && supply.current.item !== lost.item) notice(say("lost"));
+  if (supply.current && supply.current.item !== lost.item) status.notice(say("lost"));
 }
 
 for (const name of ["keydown", "pointerdown", "pointermove"]) {
@@ -488,11 +393,11 @@ window.addEventListener("pageshow", event => {
   if (!event.persisted) return;
   supply.items = [];
   supply.current = null;
-  blank();
+  screen.blank();
   supply.fill();
 });
 
-showSync(outbox.size ? "sending" : "saved", outbox.size);
+status.sync(outbox.size ? "sending" : "saved", outbox.size);
 // Answers from before a reload: the server may still give their images before it has read them.
 for (const lease of outbox.leases()) supply.gone.add(lease);
 outbox.run();

@@ -68,6 +68,12 @@ export class Supply {
     return this.current;
   }
 
+  /** An image was answered elsewhere: it leaves the images to come. True if it is the one on the screen. */
+  drop(sha256) {
+    this.items = this.items.filter(one => one.image.sha256 !== sha256);
+    return this.current?.image.sha256 === sha256;
+  }
+
   /** An answer was refused for good: its image may be asked for again. */
   forgive(lease) {
     this.gone.delete(lease);

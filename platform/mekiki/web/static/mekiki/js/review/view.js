@@ -11,8 +11,8 @@ const always = act => () => {
   return true;
 };
 
-/** choices: the Choices of the person. away(): the keys belong to the image again. */
-export function createView(root, choices, away) {
+/** preferences: of the person. away(): the keys belong to the image again. */
+export function createView(root, preferences, away) {
   const part = name => root.querySelector(`[data-${name}]`);
   const followers = [];
   const bar = new ZoomBar(root);
@@ -27,8 +27,8 @@ export function createView(root, choices, away) {
     canvas: part("canvas"),
   });
   const adjustments = new Adjustments(root, [part("canvas"), part("lens")], away);
-  choices.bind(part("keep-zoom"), "keep-zoom", on => (viewer.keep = on));
-  choices.bind(part("keep-adjustments"), "keep-adjustments", on => (adjustments.keep = on));
+  preferences.bind(part("keep-zoom"), "keep_zoom", on => (viewer.keep = on));
+  preferences.bind(part("keep-adjustments"), "keep_adjustments", on => (adjustments.keep = on));
 
   return {
     show: image => viewer.show(image),
@@ -36,6 +36,10 @@ export function createView(root, choices, away) {
     /** follow(image): called when the image, its zoom or its place changed; the image carries its transform. */
     follow: follow => followers.push(follow),
     imageChanges: () => adjustments.imageChanges(),
+    /** Does a finger or the pointer move the image, or the lens over it? */
+    get movable() {
+      return viewer.movable || viewer.still;
+    },
     /** What differs from the original, as an answer sends it; null when nothing does. */
     get adjusted() {
       return adjustments.value;

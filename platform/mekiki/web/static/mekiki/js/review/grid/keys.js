@@ -1,12 +1,15 @@
 // Keys of the grid review. Text being composed (Japanese input) and keys meant for a control are left alone.
 
-import { composing, keysOn, printable } from "../keys.js";
+import { composing } from "../key-map.js";
 
 const CHORDS = { ArrowRight: "skip", ArrowUp: "flag", ArrowLeft: "undo" };
-const LETTERS = { s: "skip", f: "flag", z: "undo", "?": "help" };
+const ACTS = ["confirm", "skip", "flag", "undo", "help"];
 
-/** act(name): confirm, skip, flag, clear, open, undo or help. label(number). move(key, far): true if it was used. */
-export function listen({ act, label, move }) {
+/**
+ * act(name): confirm, skip, flag, clear, open, undo or help. label(number). move(key, far): true if it was used.
+ * map: see key-map.js.
+ */
+export function listen({ act, label, move, map }) {
   document.addEventListener("keydown", event => {
     if (composing(event) || document.querySelector("dialog[open]")) return;
     const { key, target } = event;
@@ -23,11 +26,12 @@ export function listen({ act, label, move }) {
     if (key === "Enter") return run(event, "confirm");
     if (inGrid && key === " ") return run(event, "open");
     if (key === "Delete" || key === "Backspace") return run(event, "clear");
-    if (!keysOn() || !printable(event) || event.ctrlKey) return;
-    if (/^[1-9]$/.test(key)) {
+    if (event.ctrlKey) return;
+    const command = map.command(event);
+    if (command?.startsWith("label-")) {
       event.preventDefault();
-      if (!event.repeat) label(Number(key));
-    } else if (key.toLowerCase() in LETTERS) run(event, LETTERS[key.toLowerCase()]);
+      if (!event.repeat) label(Number(command.slice(6)));
+    } else if (ACTS.includes(command)) run(event, command);
   });
 
   function run(event, name) {

@@ -1,14 +1,13 @@
 // The dialog of one tile: its image enlarged, and the labels to choose from.
 
-import { composing, keysOn, printable } from "../keys.js";
+import { drawKeys } from "../key-hints.js";
+import { composing, printable } from "../key-map.js";
 import { LabelList } from "../labels.js";
 
-const LETTERS = { s: "skip", f: "flag" };
-
 export class Menu {
-  /** choose(tile, kind, label): kind is correct, skip, flag or none. closed(): the dialog is gone. */
-  constructor(dialog, labels, { choose, closed }) {
-    Object.assign(this, { dialog, choose });
+  /** choose(tile, kind, label): kind is correct, skip, flag or none. map: the KeyMap. closed(): the dialog is gone. */
+  constructor(dialog, labels, { map, choose, closed }) {
+    Object.assign(this, { dialog, map, choose });
     this.tile = null;
     this.list = new LabelList(dialog, labels, label => this.#take("correct", label));
     this.find = dialog.querySelector("[data-find]");
@@ -35,6 +34,12 @@ export class Menu {
     this.list.rows.find(row => row.label.id === label)?.button.focus();
   }
 
+  /** Write the person's keys on the labels and acts. */
+  showKeys() {
+    this.list.showKeys(this.map);
+    drawKeys(this.dialog, this.map);
+  }
+
   #take(kind, label = null) {
     const { tile } = this;
     this.dialog.close();
@@ -50,9 +55,10 @@ export class Menu {
       this.#take("correct", first);
       return;
     }
-    if (!keysOn() || !printable(event)) return;
-    const label = /^[1-9]$/.test(event.key) ? this.list.byKey(Number(event.key)) : null;
-    const kind = LETTERS[event.key.toLowerCase()];
+    if (!this.map.on() || !printable(event)) return;
+    const digit = this.map.digit(event);
+    const label = digit && this.list.byKey(digit);
+    const kind = ["skip", "flag"].find(act => this.map.is(event, act));
     if (!label && !kind) return;
     event.preventDefault();
     event.stopPropagation();

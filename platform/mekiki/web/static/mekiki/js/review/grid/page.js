@@ -3,7 +3,9 @@
 import { post } from "../../http.js";
 import { drawEmpty } from "../empty.js";
 import { FlagDialog } from "../flag.js";
-import { keysOn, setKeysOn } from "../keys.js";
+import { drawKeys } from "../key-hints.js";
+import { KeyMap } from "../key-map.js";
+import { Preferences } from "../preferences.js";
 import { load, say } from "../texts.js";
 import { Choices } from "./choices.js";
 import { listen } from "./keys.js";
@@ -18,6 +20,10 @@ const part = name => root.querySelector(`[data-${name}]`);
 const help = document.querySelector("[data-help-dialog]");
 const labels = JSON.parse(root.dataset.labels);
 load(root.dataset.texts);
+const preferences = new Preferences(root, error =>
+  notice(say("preferences_kept_here", { reason: error.message })),
+);
+const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
 
 const grid = root.dataset.api.replace(/next$/, "");
 const base = grid.replace(/grid\/$/, "");
@@ -39,6 +45,7 @@ const looking = new Looking({
 });
 const tiles = new Tiles(part("tiles"), { open, settled });
 const menu = new Menu(document.querySelector("[data-grid-menu]"), labels, {
+  map,
   choose: (tile, kind, chosen) => (kind === "flag" ? flag(tile) : setMark(tile, kind, chosen)),
   closed: () => tiles.focus(),
 });
@@ -331,11 +338,12 @@ listen({
     else announce(say("no_such_key", { key: number }));
   },
   move: (key, far) => tiles.move(key, far),
+  map,
 });
 help.addEventListener("close", () => tiles.focus());
-const keysBox = document.querySelector("[data-keys-on]");
-keysBox.checked = keysOn();
-keysBox.addEventListener("change", () => setKeysOn(keysBox.checked));
+preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
+drawKeys(root, map);
+menu.showKeys();
 window.addEventListener("pageshow", event => event.persisted && next());
 
 showSize();
