@@ -294,6 +294,8 @@ class CertificateFactory(factory.django.DjangoModelFactory):
     version = factory.Sequence(lambda n: n + 1)
     alpha = 0.05
     delta = 0.05
+    limit = 300
+    levels = [0.7, 1.0]
     created_by = factory.SubFactory(UserFactory)
 
 

@@ -29,7 +29,7 @@ VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
-    "quality",
+    "quality", "certificate",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
@@ -41,13 +41,13 @@ REVIEWER = {
     "api:review-history", "api:review-history-correct",
     "image-correct", "image-ask-again", "image-take-back",
     "study-station", "api:study-next", "api:study-answer",
+    "requalification", "requalification-begin", "requalification-answer",
 }  # fmt: skip
 # Reviewers may use them only as adjudicators. Admins may use them.
 ADJUDICATOR = {
     "review-adjudication", "review-dispute", "review-rule", "review-rule-undo", "review-rule-reference",
     "review-rule-recheck", "api:adjudication", "api:dispute", "api:rule", "api:rule-undo", "api:rule-doubts",
     "api:rule-recheck", "api:rule-reference",
-    "requalification", "requalification-begin", "requalification-answer",
 }  # fmt: skip
 ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
@@ -62,6 +62,7 @@ ADMIN = {
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
+    "certificate-create", "certificate-act",
     "api:study", "study-create", "study", "study-act", "study-report-file",
     "review-overlap", "api:overlap", "member-adjudicator",
     "reviewer-goal", "assignment-add", "assignment-remove", "requalification-decide",

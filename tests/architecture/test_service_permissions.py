@@ -64,7 +64,8 @@ EXCEPTIONS = {
     "learning/services/repeating.py": {"record_verification": OF_A_JOB},
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "quality/services/certificates/starting.py": {"request_work": PART},
-    "review/services/decisions.py": {"request_follow_up_work": PART, "update_item_after_answer": PART},
+    "review/services/decisions.py": {"request_follow_up_work": PART},
+    "review/services/items.py": {"update_item_after_answer": PART},
     "review/services/known_answers.py": {"lock_known_answers": PART},
     "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
@@ -143,7 +144,7 @@ def problems_of(source: str, exceptions: dict[str, str] | None = None) -> list[s
 
 def service_modules() -> Iterator[Path]:
     yield from sorted(MEKIKI.rglob("services.py"))
-    yield from sorted(path for path in MEKIKI.rglob("services/*.py") if path.name != "__init__.py")
+    yield from sorted(path for path in MEKIKI.rglob("services/**/*.py") if path.name != "__init__.py")
     yield from (MEKIKI / name for name in MORE_MODULES)
 
 

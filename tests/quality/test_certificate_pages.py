@@ -90,7 +90,7 @@ def test_result_is_accepted_and_revoked_in_the_browser(language: str) -> None:
     world.answer_audits()
     world.end()
     text = page_of(world, world.admin, "certificates/1/", language)
-    assert SEED.hex() in text and "50 %" in text and "95 %" in text
+    assert SEED.hex() in text and "50 %" in text and "5 %" in text
     address = f"/d/{world.dataset.slug}/quality/certificates/1/act/"
     client = browser(world.admin, language)
     assert client.post(address, {"act": "accept"}).status_code == 302

@@ -18,8 +18,8 @@ from mekiki.review.access import reviewer_for
 from mekiki.review.assignments import assignments_of
 from mekiki.review.daily_goals import daily_goal
 from mekiki.review.models import Assignment, Requalification
+from mekiki.review.models.reviewers import KEY_LENGTH, VALUE_LENGTH
 from mekiki.review.reviewer_measures import Median, Share, measures_of, since_of, summaries
-from mekiki.review.reviewer_models import KEY_LENGTH, VALUE_LENGTH
 from mekiki.review.selectors import answered_today
 
 router = Router(tags=["reviewers"])

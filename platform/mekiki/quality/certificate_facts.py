@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from mekiki.learning.figures import count
 from mekiki.quality.certificates import attempts_before, protocol_of
 from mekiki.quality.models import Certificate, CertificateCheck
 from verification.certificates.protocol import PLANNED
@@ -22,8 +23,8 @@ def statement(certificate: Certificate) -> str:
     """Return the promise of a certificate in one sentence."""
     return _(
         "Of the labels that this certificate lets the machine set, at most %(alpha)s are wrong, as reviewers "
-        "judge, with confidence %(confidence)s."
-    ) % {"alpha": percent(certificate.alpha), "confidence": percent(1 - certificate.delta)}
+        "judge. The risk that this statement is false is at most %(risk)s."
+    ) % {"alpha": percent(certificate.alpha), "risk": percent(certificate.delta)}
 
 
 def attempts_sentence(certificate: Certificate) -> str:
@@ -64,6 +65,31 @@ class AuditFacts:
     drawn: int
     by_machine: int
     by_people: int
+
+    @property
+    def summary(self) -> str:
+        """Return how many images were opened, wrong and open, in words."""
+        return _(
+            "%(answered)s of %(drawn)s drawn images were opened. %(errors)s have another label than the "
+            "machine’s, and %(open)s are open (leased, skipped, flagged or without agreement). Open images "
+            "count as wrong until they are resolved."
+        ) % {
+            "answered": count(self.check.audits),
+            "drawn": count(self.drawn),
+            "errors": count(self.check.errors),
+            "open": count(self.check.unresolved),
+        }
+
+
+def left_out_sentence(certificate: Certificate) -> str:
+    """Return which images were left to people from the start, or an empty text if there are none."""
+    numbers = (certificate.critical_label, certificate.critical_risk, certificate.not_embedded)
+    if not any(numbers):
+        return ""
+    label, risk, bare = map(count, numbers)
+    return _(
+        "%(label)s predicted as a critical label, %(risk)s that may have one, %(bare)s without an embedding"
+    ) % {"label": label, "risk": risk, "bare": bare}
 
 
 def audit_facts(certificate: Certificate) -> AuditFacts | None:

@@ -16,7 +16,7 @@ from mekiki.datasets.access import dataset_for
 from mekiki.jobs.models import ACTIVE_STATES
 from mekiki.jobs.progress import job_status
 from mekiki.learning.selectors import champion
-from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, statement
+from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, left_out_sentence, statement
 from mekiki.quality.certificate_forms import CertificateForm
 from mekiki.quality.certificates import certificate_for, running_certificate
 from mekiki.quality.models import Certificate
@@ -71,6 +71,7 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "statement": statement(shown),
         "attempts": attempts_sentence(shown),
         "facts": audit_facts(shown),
+        "left_out": left_out_sentence(shown),
         "job": None,
         "may_act": includes_role(dataset.role, Role.ADMIN),
         "revocable": (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED),

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.models import User
 from mekiki.config.compiled import CompiledQuery, Parameter
 from mekiki.datasets.models import Dataset
-from mekiki.review.reviewer_models import BLOCKING_STATES, Requalification, RequalificationQuestion
+from mekiki.review.models.reviewers import BLOCKING_STATES, Requalification, RequalificationQuestion
 
 if TYPE_CHECKING:
     from mekiki.review.reviewer_measures import Share

@@ -10,7 +10,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Assignment
-from mekiki.review.reviewer_models import KEY_LENGTH, VALUE_LENGTH
+from mekiki.review.models.reviewers import KEY_LENGTH, VALUE_LENGTH
 from mekiki.review.unresolved import reviewers_of
 
 # The query for the next images compares each item with all assignments.

@@ -90,9 +90,9 @@ def blind_labels(items: Iterable[int]) -> dict[int, int]:
         .select_related("item", "label", "superseded_by")
         .order_by("item_id", "pk")
     )
-    found = {}
+    labels = {}
     for item_id, of_item in groupby(rows, key=lambda decision: decision.item_id):
         answer = blind_answer(of_item)
         if answer is not None and item_id is not None:
-            found[item_id] = answer[0].pk
-    return found
+            labels[item_id] = answer[0].pk
+    return labels

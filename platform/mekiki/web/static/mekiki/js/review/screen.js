@@ -9,8 +9,8 @@ const SLOW = 5000;
 const FIRST_POLL = 2000;
 
 export class Screen {
-  /** parts: root, part, supply, view, finder, labels, sight, status, why of the station, and away(): the keys belong to the
-   * image. */
+  /** parts: root, part, supply, view, finder, labels, sight, status, why of the station, and away(): the keys belong to
+   * the image. */
   constructor(parts) {
     Object.assign(this, parts, { slowTimer: 0, pollTimer: 0, pollPause: FIRST_POLL });
   }

@@ -1,0 +1,43 @@
+"""Tables of datasets, their images, and the imports that added the images."""
+
+from mekiki.datasets.models.datasets import (
+    DEFAULT_DISPLAY_MS,
+    KEEP_ADDRESS,
+    LEAST_DISPLAY_MS,
+    MAX_GRID_IMAGE_MS,
+    MIN_GRID_IMAGE_MS,
+    MOST_DISPLAY_MS,
+    MOST_REVIEWERS,
+    Acquisition,
+    AuditShareChange,
+    ChangedFile,
+    Dataset,
+    DatasetAddress,
+    new_seed,
+)
+from mekiki.datasets.models.images import Image, ImageName, PixelWindow
+from mekiki.datasets.models.imports import ImportBatch, ImportProblem
+from mekiki.datasets.models.quotas import DatasetUsage, PlatformQuota
+
+__all__ = [
+    "DEFAULT_DISPLAY_MS",
+    "KEEP_ADDRESS",
+    "LEAST_DISPLAY_MS",
+    "MAX_GRID_IMAGE_MS",
+    "MIN_GRID_IMAGE_MS",
+    "MOST_DISPLAY_MS",
+    "MOST_REVIEWERS",
+    "Acquisition",
+    "AuditShareChange",
+    "ChangedFile",
+    "Dataset",
+    "DatasetAddress",
+    "DatasetUsage",
+    "Image",
+    "ImageName",
+    "ImportBatch",
+    "ImportProblem",
+    "PixelWindow",
+    "PlatformQuota",
+    "new_seed",
+]

@@ -1,0 +1,43 @@
+"""Tables of the review: the queue, leases, decisions, confirmed labels, and what helps reviewers."""
+
+from mekiki.review.models.decisions import AuditRetirement, ConfirmedLabel, Decision
+from mekiki.review.models.gold import GoldImage
+from mekiki.review.models.queue import Lease, QueueItem, StreamOverlap
+from mekiki.review.models.references import ReferenceImage
+from mekiki.review.models.reviewers import Assignment, Requalification, RequalificationQuestion
+from mekiki.review.models.streams import (
+    AUDIT_UNDO_PERIOD,
+    BLIND_STREAMS,
+    FLAG_REASONS,
+    OVERLAP_STREAMS,
+    SKIP_REASONS,
+    TEST_STREAMS,
+    Reason,
+    Stream,
+)
+from mekiki.review.models.why import WhyPanel
+from mekiki.review.preferences import ReviewPreferences
+
+__all__ = [
+    "AUDIT_UNDO_PERIOD",
+    "BLIND_STREAMS",
+    "FLAG_REASONS",
+    "OVERLAP_STREAMS",
+    "SKIP_REASONS",
+    "TEST_STREAMS",
+    "Assignment",
+    "AuditRetirement",
+    "ConfirmedLabel",
+    "Decision",
+    "GoldImage",
+    "Lease",
+    "QueueItem",
+    "Reason",
+    "ReferenceImage",
+    "Requalification",
+    "RequalificationQuestion",
+    "ReviewPreferences",
+    "Stream",
+    "StreamOverlap",
+    "WhyPanel",
+]
