@@ -146,6 +146,7 @@ def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]
     expect(page.locator("[data-loading]")).to_contain_text("could not be loaded")
     page.keyboard.press("2")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
+    page.wait_for_timeout(100)  # Three keys without a pause would be the code of a scanner.
     page.keyboard.press("s")
     page.keyboard.press("Enter")
     expect(page.locator("[data-empty]")).to_be_visible()

@@ -200,7 +200,8 @@ def test_scanner_names_a_label_and_triggers_no_command(enter: Callable[..., Page
     page.wait_for_timeout(300)
     first = item_of(page)
     scan(page, code)
-    expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(first))
+    # The first keys may have acted for a moment; the answer comes once the image was looked at again.
+    expect(page.locator("[data-history-list] button").first).to_contain_text(code)
     expect_saved(page)
     decision = Decision.objects.get()
     assert (decision.item_id, decision.label.name if decision.label else "") == (first, code)
@@ -223,10 +224,11 @@ def test_scanner_types_into_the_finder_of_many_labels(enter: Callable[..., Page]
     names = ("crack 2", "crack", *(f"defect {chr(97 + n)}" for n in range(10)))
     station = station_with_names(names)
     page = enter(station, station.reviewer())
-    first = item_of(page)
+    item_of(page)
     page.wait_for_timeout(300)
     scan(page, "crack")
-    expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(first))
+    expect(page.locator("[data-history-list] button")).to_have_count(1)
+    expect_item(page, station.items[1].pk)
     expect_saved(page)
     assert Decision.objects.get().label.name == "crack"  # type: ignore[union-attr]
 
