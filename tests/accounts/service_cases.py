@@ -1,4 +1,4 @@
-"""Calls of every service that checks a permission, each with a role that is too low (test_services_refuse)."""
+"""Calls of every service that checks a permission, each with a too low role (test_services_refuse)."""
 
 import io
 import uuid

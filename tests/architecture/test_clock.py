@@ -20,8 +20,9 @@ def test_no_stored_time_is_compared_with_the_clock_of_a_process() -> None:
 
 
 def test_no_column_is_filled_by_the_clock_of_a_process() -> None:
-    models = [*(ROOT / "platform/mekiki").glob("*/models.py")]
-    wrong = [path.parent.name for path in models if re.search(r"auto_now|default=timezone", path.read_text())]
+    folder = ROOT / "platform/mekiki"
+    models = [*folder.glob("*/models.py"), *folder.glob("*/models/*.py")]
+    wrong = [str(path) for path in models if re.search(r"auto_now|default=timezone", path.read_text())]
     assert len(models) > 5 and wrong == [], "use db_default=Now(), and clock.now() for a change"
 
 

@@ -91,7 +91,7 @@ def test_part_that_several_reviewers_have_is_shared():
     assert station.order(first, 1) == [0] and station.order(second, 1) == [3]
 
 
-@pytest.mark.parametrize("stream", [Stream.AUDIT, Stream.GOLD])
+@pytest.mark.parametrize("stream", [Stream.AUDIT, Stream.CERTIFY])
 @pytest.mark.parametrize("part", [{"label": 0}, {"key": "line", "value": "A"}])
 def test_blind_items_are_assigned_to_nobody(stream: str, part: dict[str, Any]):
     """A prediction or metadata that decides who judges an image would give the prediction away."""

@@ -104,9 +104,11 @@ def test_one_hand_layouts_have_all_commands_on_different_keys_of_one_half(layout
     keys = LAYOUTS[layout]
     codes = [key["code"] for key in keys.values()]
     assert len(set(codes)) == len(codes) and not FIXED & set(codes)
-    # What is missing has a fixed key on that side: F1 and Esc.
-    assert set(COMMAND_NAMES) - set(keys) <= ({"help", "close"} if layout == "left" else set())
-    left = {f"Key{letter}" for letter in "QWERTASDFGZXCVB"} | {f"Digit{n}" for n in range(1, 7)} | {"F3"}
+    # What is missing has a fixed key: F1 and Esc on that side, and F9 for the heat map.
+    assert set(COMMAND_NAMES) - set(keys) <= ({"help", "close", "heat"} if layout == "left" else set())
+    left = (
+        {f"Key{letter}" for letter in "QWERTASDFGZXCVB"} | {f"Digit{n}" for n in range(1, 7)} | {"F3", "F6"}
+    )
     if layout == "left":
         assert set(codes) <= left
     else:

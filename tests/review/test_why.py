@@ -127,7 +127,7 @@ def test_prompts_are_requested_once_and_shown_when_the_worker_has_read_them(
     assert WhyPanel.objects.get().shown["prompts"] == [s["shares"][0]["id"] for s in ready["scores"]]
 
 
-@pytest.mark.parametrize("stream", [Stream.AUDIT, Stream.GOLD])
+@pytest.mark.parametrize("stream", [Stream.AUDIT, Stream.CERTIFY])
 def test_blind_images_have_no_panel_and_are_in_none(stream: str, sent: Any) -> None:
     station = WhyStation(items=2, near=2)
     browser, admin = Browser(station), Browser(station, "admin")

@@ -193,6 +193,8 @@ class World:
             ],
             "panel": [panel.pk for panel in self.panels],
             "version": [1],
+            "number": [1],
+            "language": ["en"],
             "pk": [1, self.run.pk],
             "job_id": [self.job.pk],
             "user_id": [self.user.pk],
@@ -387,11 +389,13 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     assert {path.partition("/review/")[2] for path in writing} == {
         *("next", "renew", "answer", "undo", "release"),
         *("grid/next", "grid/answer", "grid/undo"),
+        *("history/correct", "preferences"),  # tests/review/test_own_corrections.py; no image
     }
     others = {path for method, path in operations() if method == "post"} - writing
     # tests/api/test_adjudication_api.py rules on a blind image. Settings of the overlap show no image.
     others = {path for path in others if "/adjudication/" not in path and not path.endswith("/overlap")}
-    allowed = ("/encoder/", "/cancel", "/why", "/heat-map")
+    # Acts on members and assignments show no image. A study has no image of the audit sample.
+    allowed = ("/encoder/", "/cancel", "/why", "/heat-map", "/assignments", "/reviewers/", "/study/")
     assert all(any(part in path for part in allowed) for path in others), others
 
 

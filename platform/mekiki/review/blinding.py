@@ -43,14 +43,18 @@ def _hiding_items(dataset: Dataset) -> QuerySet[QueueItem]:
 
     An image that measures a reviewer has a label, which everybody may see until the reviewer gets the image.
     From then on it looks the same as an image of the audit sample, until the answer can no longer be undone
-    unseen.
+    unseen. An image of a certificate's audit hides these facts for the same time after its answer.
     """
     leased = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=Now())
     waiting, done = QueueItem.State.WAITING, QueueItem.State.DONE
     return QueueItem.objects.filter(
-        Q(stream=Stream.AUDIT, state=waiting)
+        Q(stream__in=[Stream.AUDIT, Stream.CERTIFY], state=waiting)
         | Q(Exists(leased), stream__in=TEST_STREAMS, state=waiting)
-        | Q(stream__in=TEST_STREAMS, state=done, finished_at__gt=Now() - AUDIT_UNDO_PERIOD),
+        | Q(
+            stream__in=[*TEST_STREAMS, Stream.CERTIFY],
+            state=done,
+            finished_at__gt=Now() - AUDIT_UNDO_PERIOD,
+        ),
         dataset=dataset,
     )
 

@@ -94,6 +94,8 @@ def _text_of(code: str) -> str:
         "Minus": "-",
         "Quote": "'",
         "BracketLeft": "[",
+        "BracketRight": "]",
+        "Equal": "=",
         "Backspace": "⌫",
     }
     return signs.get(code, code.removeprefix("Key").removeprefix("Digit"))
@@ -106,14 +108,14 @@ LAYOUTS: dict[str, dict[str, Key]] = {
         label_1="KeyQ", label_2="KeyW", label_3="KeyE", label_4="KeyA", label_5="KeyS", label_6="KeyD",
         label_7="KeyZ", label_8="KeyX", label_9="KeyC", confirm="KeyF", skip="KeyR", flag="KeyT", undo="KeyG",
         find="KeyV", guide="KeyB", history="Digit6", zoom_out="Digit1", zoom_in="Digit2", zoom_fit="Digit3",
-        zoom_actual="Digit4", adjust="Digit5", adjust_reset="F3", why="KeyY", heat="KeyH",
+        zoom_actual="Digit4", adjust="Digit5", adjust_reset="F3", why="F6",
     ),
     "right": _keys(
         label_1="KeyU", label_2="KeyI", label_3="KeyO", label_4="KeyJ", label_5="KeyK", label_6="KeyL",
         label_7="KeyM", label_8="Comma", label_9="Period", confirm="KeyH", skip="KeyY", flag="KeyP",
         undo="KeyN", find="Slash", guide="Semicolon", history="Minus", zoom_out="Digit7", zoom_in="Digit8",
         zoom_fit="Digit9", zoom_actual="Digit0", adjust="Digit6", adjust_reset="BracketLeft",
-        help="Quote", close="Backspace", why="KeyG", heat="KeyT",
+        help="Quote", close="Backspace", why="Equal", heat="BracketRight",
     ),
 }  # fmt: skip
 

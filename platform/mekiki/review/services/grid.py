@@ -133,7 +133,8 @@ def _in_order(head: Head, tiles: list[LeasedItem], items: dict[int, int]) -> tup
     normal = [tile for tile in tiles if tile.item.stream not in TEST_STREAMS]
     distance = distances_from_mean(head, [tile.item.image_id for tile in normal], list(items.values()))
     ordered = sorted(normal, key=lambda tile: (-distance.get(tile.item.image_id, -1.0), tile.item.pk))
-    known = [tile for tile in tiles if tile.item.stream in TEST_STREAMS]
+    # By their ids, so that the places do not depend on the order in which they were leased.
+    known = sorted((t for t in tiles if t.item.stream in TEST_STREAMS), key=lambda tile: tile.item.pk)
     for tile in known:
         secret = salted_hmac("mekiki.grid", str(tile.item.pk), algorithm="sha256").digest()
         ordered.insert(int.from_bytes(secret[:8]) % (len(ordered) + 1), tile)
