@@ -141,3 +141,20 @@ def test_index_lists_certificates_and_counts_queries(django_assert_max_num_queri
     with django_assert_max_num_queries(25):
         text = client.get(f"/d/{world.dataset.slug}/quality/").content.decode()
     assert "Certificate 1" in text and "labels being set" in text
+
+
+def test_overview_and_image_show_which_labels_the_machine_set() -> None:
+    world = CertifiedPool()
+    world.freeze()
+    world.answer_audits()
+    world.end()
+    client = browser(world.admin)
+    overview = f"/d/{world.dataset.slug}/"
+    assert "Labels set by machine" not in client.get(overview).content.decode()
+    accept(certificate=world.certificate, user=world.admin)
+    set_machine_labels(certificate=world.certificate, first=1, last=100)
+    mark_accepted(certificate=world.certificate, accepted=len(world.left()))
+    assert "Labels set by machine" in client.get(overview).content.decode()
+    image = next(image for image in world.images if image.pk in world.left())
+    text = client.get(f"/d/{world.dataset.slug}/images/{image.sha256}/").content.decode()
+    assert "set by machine" in text and f"certificates/{world.certificate.version}/" in text

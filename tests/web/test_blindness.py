@@ -395,7 +395,7 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
     # tests/api/test_adjudication_api.py rules on a blind image. Settings of the overlap show no image.
     others = {path for path in others if "/adjudication/" not in path and not path.endswith("/overlap")}
     # Acts on members and assignments show no image. A study has no image of the audit sample.
-    allowed = ("/encoder/", "/cancel", "/why", "/heat-map", "/assignments", "/reviewers/", "/study/")
+    allowed = ("/encoder/", "/cancel", "/why", "/heat-map", "/assignments", "/reviewers/", "/studies/")
     assert all(any(part in path for part in allowed) for path in others), others
 
 

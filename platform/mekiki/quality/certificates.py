@@ -5,7 +5,7 @@ from django.http import Http404
 
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.access import dataset_for
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, Image
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.review.models import ConfirmedLabel
 from verification.certificates.protocol import Protocol
@@ -63,6 +63,19 @@ def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
 def machine_labelled_ids(dataset: Dataset) -> set[int]:
     """Return the ids of the images with a valid machine label."""
     return set(valid_machine_labels(dataset).values_list("image_id", flat=True))
+
+
+def machine_label_of(image: Image) -> MachineLabel | None:
+    """Return the valid machine label of an image with its certificate, or None."""
+    rows = valid_machine_labels(image.dataset).filter(image=image)
+    return rows.select_related("label", "certificate").first()
+
+
+def machine_label_count(dataset: Dataset) -> int:
+    """Return the number of valid machine labels. Without a certificate nothing is counted."""
+    if not Certificate.objects.filter(dataset=dataset, state__in=LABEL_STATES).exists():
+        return 0
+    return valid_machine_labels(dataset).count()
 
 
 def attempts_before(certificate: Certificate) -> int:
