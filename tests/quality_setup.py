@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mekiki.datasets.models import Image
 from mekiki.quality.audit_state import AuditState, read_audit_state
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates import FrozenPool, draw_next, end_audit, record_freeze, start
@@ -24,16 +25,24 @@ def make_protocol(**values: Any) -> Protocol:
 class CertifiedPool(Station):
     """A station with `size` images of a frozen pool. The audit order is the order of the images' hashes."""
 
-    def __init__(self, size: int = 40, overlap: int = 1, **protocol: Any) -> None:
+    def __init__(self, size: int = 40, overlap: int = 1, started: bool = True, **protocol: Any) -> None:
         super().__init__(labels=3)
         self.admin = self.reviewer("admin")
         self.people = [self.reviewer(), self.reviewer()]
-        self.images = sorted(
-            (ImageFactory(dataset=self.dataset) for _ in range(size)), key=lambda image: image.sha256
-        )
-        self.certificate = start(
-            dataset=self.dataset, user=self.admin, protocol=make_protocol(**protocol), overlap=overlap
-        )
+        self.images = sorted((self.make_image() for _ in range(size)), key=lambda image: image.sha256)
+        if started:
+            self.certificate = start(
+                dataset=self.dataset, user=self.admin, protocol=make_protocol(**protocol), overlap=overlap
+            )
+
+    def make_image(self) -> Image:
+        """Create an image of the dataset."""
+        return ImageFactory(dataset=self.dataset)
+
+    @property
+    def state(self) -> AuditState:
+        """The state of the audit."""
+        return read_audit_state(self.certificate)
 
     def pool(self, **values: Any) -> FrozenPool:
         """Return the frozen pool: every image is predicted as the first label and is a candidate."""
