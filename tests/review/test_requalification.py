@@ -23,7 +23,7 @@ State = Requalification.State
 
 
 class BoundStation(Station):
-    """A station where reviewers need 80 % on known images, from five answers on."""
+    """A station where reviewers need 80 % on gold images, from five answers on."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(

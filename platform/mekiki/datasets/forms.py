@@ -137,17 +137,17 @@ class SettingsForm(forms.Form):
         help_text=_("An image is repeated after this many days, and after 50 other answers."),
     )
     gold_bound_percent = forms.FloatField(
-        label=_("Requalification: least accuracy on known images, in per cent"),
+        label=_("Requalification: least accuracy on gold images, in per cent"),
         required=False,
         min_value=MIN_BOUND * 100,
         max_value=MAX_BOUND * 100,
         help_text=_(
-            "A reviewer whose accuracy on known images is surely below this (95 per cent interval) reads "
+            "A reviewer whose accuracy on gold images is surely below this (95 per cent interval) reads "
             "the guidelines and answers a short test before going on. Empty: nobody must."
         ),
     )
     gold_bound_answers = forms.IntegerField(
-        label=_("Requalification: answers on known images before the bound applies"),
+        label=_("Requalification: answers on gold images before the bound applies"),
         min_value=MIN_BOUND_ANSWERS,
         max_value=MOST_ANSWERS_BEFORE_BOUND,
     )

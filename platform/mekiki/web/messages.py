@@ -67,7 +67,7 @@ EVENTS.add("gold_image.ended", gettext_noop("Gold image ended"))
 EVENTS.add(
     "requalification.due",
     gettext_noop(
-        "Requalification of %(user)s is due: %(gold_right)s of %(gold_answers)s known images answered right"
+        "Requalification of %(user)s is due: %(gold_right)s of %(gold_answers)s gold images answered right"
     ),
 )
 EVENTS.add("requalification.begun", gettext_noop("Test begun by %(user)s"))

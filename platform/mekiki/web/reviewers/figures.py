@@ -103,7 +103,7 @@ def figures_of(measures: Measures) -> list[Figure]:
     return [
         share_figure(
             "gold",
-            _("Right answers on known images"),
+            _("Right answers on gold images"),
             measures.gold,
             _(
                 "Images whose label is known are mixed into the queue unnoticed. The figure is the "

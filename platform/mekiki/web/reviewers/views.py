@@ -68,7 +68,7 @@ def reviewers(request: HttpRequest, slug: str) -> HttpResponse:
     rows, more = summaries(dataset, since=since_of(days), after=after)
     ids = [row.user.pk for row in rows]
     today, tests = answers_of_today(dataset, ids), newest_requalifications(dataset, ids)
-    label = _("Right answers on known images")
+    label = _("Right answers on gold images")
     members = list(reviewers_of(dataset))
     context = {
         "dataset": dataset,
