@@ -31,6 +31,7 @@ from mekiki.quality.stop_reasons import StopReason
 from mekiki.review import services
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
+from mekiki.review.selectors import reviewed_image_ids
 from mekiki.review.services.certificate_audits import blind_labels
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory
 from tests.quality_setup import SEED, CertifiedPool, make_protocol
@@ -160,6 +161,26 @@ def test_audit_takes_the_image_out_of_another_stream() -> None:
     late = world.answer(world.people[0], held, "confirm")
     assert late.late and late.item_id == waiting.pk
     assert blind_labels([audit.item_id]) == {}  # an answer with the prediction on screen is no audit
+
+
+def test_freeze_leaves_the_candidates_to_the_audit() -> None:
+    """Otherwise the ordinary review would use up the limit of the protocol."""
+    world = CertifiedPool()
+    held, free, asked = (
+        world.item(stream, image=image)
+        for stream, image in zip((Stream.UNCERTAIN, Stream.DIVERSE, Stream.RECHECK), world.images)
+    )
+    world.next(world.people[0])
+    rank = [0, *range(1, 40)]  # the first image is no candidate
+    world.freeze(rank=rank)
+    states = QueueItem.objects.order_by("pk").values_list("state", flat=True)
+    assert list(states) == ["waiting", "withdrawn", "waiting"]
+    assert [held.pk, free.pk, asked.pk] == list(QueueItem.objects.order_by("pk").values_list("pk", flat=True))
+    candidates = {image.pk for image in world.images[1:]}
+    assert candidates <= reviewed_image_ids(world.dataset)
+    assert world.images[0].pk not in reviewed_image_ids(world.dataset)
+    cancel(certificate=world.certificate, user=world.admin)
+    assert not reviewed_image_ids(world.dataset) & candidates
 
 
 def test_answer_of_an_audit_starts_the_check_and_does_not_train(

@@ -15,6 +15,6 @@ class QualityConfig(AppConfig):
         from mekiki.review.models import Stream
 
         register_answer_hook(Stream.CERTIFY, following.after_answer)
-        register_settled_images(certificates.machine_labelled_ids)
+        register_settled_images(certificates.settled_image_ids)
         register_promotion_hook(following.after_promotion)
         register_schema_hook(following.after_schema_change)

@@ -14,6 +14,8 @@ RUNNING_STATES = (Certificate.State.FREEZING, Certificate.State.AUDITING, Certif
 
 # States in which the machine labels of a certificate are valid.
 LABEL_STATES = (Certificate.State.ACCEPTED, Certificate.State.SUSPENDED)
+# States in which a label of a person for a candidate counts toward the limit of the protocol.
+CANDIDATE_STATES = (Certificate.State.AUDITING, Certificate.State.PASSED, Certificate.State.ACCEPTING)
 
 
 def certificate_for(user: User, slug: str, version: int, role: str = Role.VIEWER) -> Certificate:
@@ -58,6 +60,20 @@ def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
         label__archived_at__isnull=True,
     )
     return rows.exclude(Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))))
+
+
+def settled_image_ids(dataset: Dataset) -> set[int]:
+    """Return the ids of the images that reviewers need not be asked about, except for an audit.
+
+    These are the images with a valid machine label, and the candidates of a certificate between its freeze
+    and the acceptance: a label of a person for a candidate counts toward the limit of the protocol.
+    """
+    certificate = Certificate.objects.filter(dataset=dataset, state__in=CANDIDATE_STATES).first()
+    labelled = machine_labelled_ids(dataset)
+    if certificate is None:
+        return labelled
+    candidates = certificate.images.filter(rank__gte=1)
+    return labelled | set(candidates.values_list("image_id", flat=True))
 
 
 def machine_labelled_ids(dataset: Dataset) -> set[int]:

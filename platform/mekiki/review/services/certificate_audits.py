@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Min
+from django.db.models import Exists, Max, Min, OuterRef, QuerySet
 
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
@@ -68,6 +69,26 @@ def _positions_before_others(dataset: Dataset, count: int) -> list[float]:
     if before is None:
         before = after + count + 1
     return [after + (before - after) * place / (count + 1) for place in range(1, count + 1)]
+
+
+@transaction.atomic
+def withdraw_candidates(*, dataset: Dataset, images: QuerySet[Any]) -> int:
+    """Withdraw the items of these images that the acquisition function chose, and return their number.
+
+    An item with an active lease or with a decision stays. images: a query of image ids.
+    """
+    held = Lease.objects.filter(item=OuterRef("pk"), ended_at__isnull=True, expires_at__gt=clock.now())
+    decided = Decision.objects.filter(item=OuterRef("pk"))
+    chosen = QueueItem.objects.filter(
+        ~Exists(held),
+        ~Exists(decided),
+        dataset=dataset,
+        state=_State.WAITING,
+        stream__in=[Stream.UNCERTAIN, Stream.DIVERSE],
+        assigned_to=None,
+        image__in=images,
+    )
+    return chosen.update(state=_State.WITHDRAWN, finished_at=clock.now())
 
 
 @transaction.atomic

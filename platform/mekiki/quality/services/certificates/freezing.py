@@ -12,6 +12,7 @@ from mekiki.config import clock
 from mekiki.learning.binary import FLOAT8, INT4, INT8, blank_rows, copy_in
 from mekiki.learning.models import Head
 from mekiki.quality.models import Certificate, CertificateImage
+from mekiki.review.services.certificate_audits import withdraw_candidates
 
 _COLUMNS: dict[str, np.dtype] = {
     "certificate_id": INT8,
@@ -83,6 +84,9 @@ def record_freeze(
     certificate.not_embedded = pool.not_embedded
     certificate.frozen_at = clock.now()
     certificate.save()
+    # Labels of people for candidates count toward the limit, so the queue leaves the candidates to the audit.
+    candidates = CertificateImage.objects.filter(certificate=certificate, rank__gte=1)
+    withdraw_candidates(dataset=certificate.dataset, images=candidates.values("image_id"))
     record(
         kind="certificate.frozen",
         dataset=certificate.dataset,
