@@ -278,6 +278,7 @@ def test_admins_without_a_required_factor_reach_only_its_setup(
         "sha256": "0" * 64,
         "form": "csv",
         "provider_id": "x",
+        "panel": "0" * 8 + "-0000-4000-8000-" + "0" * 12,
     }
     reached = {}
     for name, pattern in every_address().items():

@@ -300,6 +300,7 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "gold_bound_answers": "20",
         "requalification_questions": "5",
         "min_display_ms": "400",
+        "critical_overlap": "1",
     }
     assert client.post(url, values).status_code == 302
     dataset.refresh_from_db()

@@ -76,8 +76,8 @@ def test_adjudicator_rules_by_keyboard_and_sends_similar_images_to_review(
     check(page, f"adjudication-{language}")
     cards.first.press("Enter")
 
-    expect(page.locator(".answers__one")).to_have_count(2)
-    expect(page.locator(".answers")).to_contain_text("note of reviewer 1")
+    expect(page.locator(".compared__one")).to_have_count(2)
+    expect(page.locator(".compared")).to_contain_text("note of reviewer 1")
     for user in scene.reviewers:
         expect(page.locator(".dispute")).not_to_contain_text(user.username)
     page.locator("[data-canvas] img[style]").wait_for()

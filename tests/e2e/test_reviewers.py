@@ -13,8 +13,8 @@ from mekiki.review.models import Assignment, Requalification, Stream
 from mekiki.review.requalification import next_question
 from tests.e2e.station_setup import image_with_files, station_with
 from tests.e2e.test_pages import check_page
-from tests.factories import ConfirmedLabelFactory, ImageFactory, PredictionFactory, QueueItemFactory
-from tests.review.test_reviewer_measures import decide
+from tests.factories import ImageFactory, PredictionFactory
+from tests.review.test_reviewer_measures import decide, gold_item
 from tests.review_setup import Station
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -30,8 +30,7 @@ def station_with_three_reviewers() -> tuple[Station, Any, list[Any]]:
         # The first two are asked in the test, and the wrong answers are shown.
         has_file = number < 2 or number % 3 == 0
         image = image_with_files(station) if has_file else ImageFactory(dataset=dataset)
-        ConfirmedLabelFactory(dataset=dataset, image=image, label=labels[0], decision__user=admin)
-        item = QueueItemFactory(dataset=dataset, image=image, stream=Stream.GOLD, state="done")
+        item = gold_item(station, labels[0], image=image)
         if number >= 2:
             decide(station, people[0], labels[number % 3 == 0], item, blind=True, milliseconds=900 + number)
         item = station.item(image=ImageFactory(dataset=dataset))

@@ -332,6 +332,9 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "jobs/services/user_requests.py",  # retry_an_import
         "labeling/services/prompts.py",  # change_labels
         "learning/beat.py",  # tests/learning/test_beat.py
+        "learning/explaining/heat_maps.py",  # tests/review/test_why_heat_map.py
+        "learning/explaining/prompts.py",  # tests/review/test_why.py
+        "learning/explaining/requests.py",  # tests/review/test_why.py
         "learning/search/tending.py",  # test_request_for_an_index_does_not_wait_for_the_broker
         "learning/search/texts.py",  # search_by_text
         "learning/services/choosing.py",  # use_another_head
@@ -341,5 +344,6 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
         "quality/services/certificates/starting.py",  # start_a_certificate
+        "quality/services/studies.py",  # tests/quality/test_studies.py
         "review/services/queue.py",  # answer_an_image, request_the_next_image
     }

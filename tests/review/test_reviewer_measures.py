@@ -46,7 +46,7 @@ def decide(station: Station, user: Any, label: Any, item: QueueItem, /, **shown:
 
 def gold_item(station: Station, label: Any, **more: Any) -> QueueItem:
     """Return an answered item of a new gold image of the dataset."""
-    image = ImageFactory(dataset=station.dataset)
+    image = more.pop("image", None) or ImageFactory(dataset=station.dataset)
     confirmed = ConfirmedLabelFactory(dataset=station.dataset, image=image, label=label)
     gold = GoldImage.objects.create(
         dataset=station.dataset,

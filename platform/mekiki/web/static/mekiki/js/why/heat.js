@@ -26,6 +26,7 @@ export class HeatMap {
   /** Another panel, or none: nothing of the map before stays. */
   reset(panel = null) {
     clearTimeout(this.timer);
+    if (!panel && !this.panel) return; // An empty station stays as it is.
     Object.assign(this, { panel, values: null, wanted: false });
     this.cover.remove();
     this.#draw();
