@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from mekiki.jobs import broker
-
 
 class SocketWaits:
     """The timeouts of sockets that ran out in this process. Only the client of the broker uses such sockets.
@@ -32,6 +30,9 @@ class SocketWaits:
 @pytest.fixture
 def socket_waits(monkeypatch: pytest.MonkeyPatch) -> SocketWaits:
     """Record the waits on sockets. The pause after a failed message does not end during the test."""
+    # Here, because pytest reads this file before tests/conftest.py has set the database.
+    from mekiki.jobs import broker
+
     waits = SocketWaits()
 
     def record(name: str) -> None:
