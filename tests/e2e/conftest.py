@@ -40,6 +40,18 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     }
 
 
+def press_as_a_person(page: Page) -> None:
+    """Let `page.keyboard.press` pause after a key. Three keys without a pause are a code of a scanner."""
+    press = page.keyboard.press
+
+    def press_and_pause(key: str, **options: Any) -> None:
+        press(key, **options)
+        if len(key) == 1 or key == "Enter":
+            page.wait_for_timeout(60)
+
+    page.keyboard.press = press_and_pause  # type: ignore[method-assign]
+
+
 @pytest.fixture
 def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
     """Return a function that opens the station as a user in a new browser context."""
@@ -55,6 +67,7 @@ def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
         cookies = {settings.SESSION_COOKIE_NAME: cookie, settings.LANGUAGE_COOKIE_NAME: language}
         context.add_cookies([{"name": k, "value": v, "url": live_server.url} for k, v in cookies.items()])
         page = context.new_page()
+        press_as_a_person(page)
         page.problems = []  # type: ignore[attr-defined]
         page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
         page.goto(f"{live_server.url}/d/{station.dataset.slug}/review/")

@@ -24,7 +24,8 @@ export function listen({ act, label, pan, finder, map }) {
     const field = target.closest("input, textarea, select, [contenteditable]");
     const dialog = document.querySelector("dialog[open]");
     if (dialog) {
-      if (field || event.repeat || map.command(event) !== "close") return;
+      const text = field?.matches(":not([type=checkbox], [type=radio])");
+      if (text || event.repeat || map.command(event) !== "close") return;
       event.preventDefault();
       dialog.close();
       return;

@@ -91,13 +91,13 @@ export class Outbox {
     this.run();
   }
 
-  /** The page is left: what was not sent yet is sent at once. */
+  /** The page is left: the next answer is sent at once. The others wait for a return, so that their order is kept. */
   #leave() {
-    for (const entry of this.entries.filter(one => !one.tried)) {
-      entry.tried = true;
-      this.#keep(entry);
-      post(this.url, entry.body, { keepalive: true }).catch(() => {});
-    }
+    const [entry] = this.entries;
+    if (!entry || entry.tried) return;
+    entry.tried = true;
+    this.#keep(entry);
+    post(this.url, entry.body, { keepalive: true }).catch(() => {});
   }
 
   /** True once nothing is on its way; false when sending fails meanwhile. */
