@@ -160,7 +160,7 @@ def test_flag_with_a_reason_and_a_note_by_keyboard(enter: Callable[..., Page]):
     expect_item(page, items[1])
     page.keyboard.press("f")
     page.keyboard.press("4")
-    page.keyboard.type("two parts")  # The first letter begins the note.
+    page.keyboard.type("two parts", delay=80)  # The first letter begins the note.
     page.keyboard.press("Control+Enter")
     expect_item(page, items[2])
     page.keyboard.press("f")
