@@ -7,10 +7,8 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 
 from mekiki.datasets.models import AuditShareChange, Dataset
 from mekiki.learning.accuracy import AuditCounts
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import LABELLING_KINDS, ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import reserve_limits
-
-LABELLING_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.RULE)
 
 
 def audit_counts(dataset: Dataset) -> AuditCounts:

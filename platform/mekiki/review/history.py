@@ -6,11 +6,9 @@ from mekiki.accounts.models import User
 from mekiki.datasets.models import Image
 from mekiki.review.adjustments import adjustment_words
 from mekiki.review.measures import without_tests
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import LABEL_KINDS, ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
 from mekiki.review.streams import stream_words
-
-LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
 
 
 @dataclass(frozen=True)

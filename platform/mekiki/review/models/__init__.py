@@ -1,6 +1,12 @@
 """Tables of the review: the queue, leases, decisions, confirmed labels, and what helps reviewers."""
 
-from mekiki.review.models.decisions import AuditRetirement, ConfirmedLabel, Decision
+from mekiki.review.models.decisions import (
+    LABEL_KINDS,
+    LABELLING_KINDS,
+    AuditRetirement,
+    ConfirmedLabel,
+    Decision,
+)
 from mekiki.review.models.gold import GoldImage
 from mekiki.review.models.queue import Lease, QueueItem, StreamOverlap
 from mekiki.review.models.references import ReferenceImage
@@ -22,6 +28,8 @@ __all__ = [
     "AUDIT_UNDO_PERIOD",
     "BLIND_STREAMS",
     "FLAG_REASONS",
+    "LABELLING_KINDS",
+    "LABEL_KINDS",
     "OVERLAP_STREAMS",
     "SKIP_REASONS",
     "TEST_STREAMS",

@@ -98,6 +98,11 @@ class Decision(models.Model):
         return f"{self.kind} {self.image_id}"
 
 
+# The kinds of answers with a label, and all kinds that give an image a label.
+LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
+LABELLING_KINDS = (*LABEL_KINDS, Decision.Kind.RULE)
+
+
 class ConfirmedLabel(models.Model):
     """The label that follows from an image's decisions. It is derived and updated by review.services."""
 

@@ -10,9 +10,8 @@ from django.db.models import Exists, Max, Min, OuterRef, QuerySet
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Head
-from mekiki.review.models import Decision, Lease, QueueItem, Stream
+from mekiki.review.models import LABELLING_KINDS, Decision, Lease, QueueItem, Stream
 from mekiki.review.services.confirmed import blind_answer
-from mekiki.review.services.queries import LABELLING_KINDS
 
 _State = QueueItem.State
 

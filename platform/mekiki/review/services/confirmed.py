@@ -19,6 +19,8 @@ from mekiki.learning.models import Evaluation
 from mekiki.review.models import (
     AUDIT_UNDO_PERIOD,
     BLIND_STREAMS,
+    LABEL_KINDS,
+    LABELLING_KINDS,
     AuditRetirement,
     ConfirmedLabel,
     Decision,
@@ -31,8 +33,6 @@ from mekiki.review.services.queries import (
     CONFIRMED_LABELS,
     LABEL_DECISIONS,
     LABEL_DECISIONS_OF,
-    LABEL_KINDS,
-    LABELLING_KINDS,
 )
 
 

@@ -18,6 +18,7 @@ from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, R
 from mekiki.review.hooks import run_answer_hook
 from mekiki.review.models import (
     FLAG_REASONS,
+    LABEL_KINDS,
     SKIP_REASONS,
     TEST_STREAMS,
     Decision,
@@ -29,13 +30,7 @@ from mekiki.review.services.confirmed import (
 )
 from mekiki.review.services.items import complete, is_late, lock_item, raise_overlap, update_item_after_answer
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import (
-    ANSWER_OF_KEY,
-    LABEL,
-    LABEL_DECISIONS,
-    LABEL_KINDS,
-    LEASE,
-)
+from mekiki.review.services.queries import ANSWER_OF_KEY, LABEL, LABEL_DECISIONS, LEASE
 from mekiki.review.services.queue import request_due_work
 from mekiki.review.services.why import shown_of_panel
 

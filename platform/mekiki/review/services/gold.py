@@ -12,10 +12,9 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
-from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, QueueItem, Stream
+from mekiki.review.models import LABEL_KINDS, ConfirmedLabel, Decision, GoldImage, QueueItem, Stream
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import first_by_reviewer
-from mekiki.review.services.queries import LABEL_KINDS
 
 Source = GoldImage.Source
 # The kind of an adjudicator's decision.

@@ -15,7 +15,7 @@ from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.errors import InvalidAnswerError, ReviewError
-from mekiki.review.models import TEST_STREAMS, Decision, Lease, QueueItem
+from mekiki.review.models import LABEL_KINDS, TEST_STREAMS, Decision, Lease, QueueItem
 from mekiki.review.services.confirmed import label_decisions_of, update_confirmed_labels
 from mekiki.review.services.decisions import (
     check_against,
@@ -33,7 +33,6 @@ from mekiki.review.services.items import (
     update_item_after_answer,
 )
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import LABEL_KINDS
 
 
 @transaction.atomic

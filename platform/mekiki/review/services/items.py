@@ -12,6 +12,7 @@ from mekiki.config.compiled import run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.models import (
+    LABEL_KINDS,
     OVERLAP_STREAMS,
     TEST_STREAMS,
     Decision,
@@ -26,11 +27,7 @@ from mekiki.review.services.confirmed import (
     is_ruling,
     standing,
 )
-from mekiki.review.services.queries import (
-    IMAGE_OF_ITEM,
-    ITEM,
-    LABEL_KINDS,
-)
+from mekiki.review.services.queries import IMAGE_OF_ITEM, ITEM
 
 Kind = Decision.Kind
 

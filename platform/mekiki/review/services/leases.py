@@ -16,18 +16,11 @@ from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Prediction, confidence_of_runner_up
 from mekiki.review.assignments import division_of
-from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
+from mekiki.review.models import BLIND_STREAMS, LABEL_KINDS, Lease, QueueItem
 from mekiki.review.requalification import blocking_requalification
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import (
-    HEAD_IN_USE,
-    HELD_LEASES,
-    ITEMS,
-    LABEL_KINDS,
-    OPEN_LEASES,
-    PREDICTIONS,
-)
+from mekiki.review.services.queries import HEAD_IN_USE, HELD_LEASES, ITEMS, OPEN_LEASES, PREDICTIONS
 
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same

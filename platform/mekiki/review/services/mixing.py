@@ -19,9 +19,17 @@ from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.measures import without_tests
-from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, GoldImage, Lease, QueueItem, Stream
+from mekiki.review.models import (
+    LABEL_KINDS,
+    TEST_STREAMS,
+    ConfirmedLabel,
+    Decision,
+    GoldImage,
+    Lease,
+    QueueItem,
+    Stream,
+)
 from mekiki.review.selectors import active_decisions
-from mekiki.review.services.queries import LABEL_KINDS
 from mekiki.review.unresolved import reviewers_of
 
 # A test that its reviewer has seen but not answered waits this long. Then the reviewer may get others.

@@ -6,11 +6,7 @@ from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
 from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
-
-# The kinds of answers with a label, and all kinds that give an image a label.
-LABEL_KINDS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT)
-LABELLING_KINDS = (*LABEL_KINDS, Decision.Kind.RULE)
+from mekiki.review.models import LABELLING_KINDS, TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
 
 
 def _held(dataset: Parameter, user: Parameter, now: Parameter) -> QuerySet[Lease]:

@@ -15,12 +15,11 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head, Prediction, TrainingRun
 from mekiki.learning.selectors import has_champion
-from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import LABEL_KINDS, TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.overlap import overlap_rules
 from mekiki.review.selectors import active_decisions, audits_under_archived_labels
 from mekiki.review.services.locks import lock_training_request
 from mekiki.review.services.mixing import TESTS_KEPT, draw_tests
-from mekiki.review.services.queries import LABEL_KINDS
 
 logger = logging.getLogger(__name__)
 
