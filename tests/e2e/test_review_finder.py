@@ -219,7 +219,7 @@ def test_letters_typed_while_an_image_loads_are_ignored(enter: Callable[..., Pag
         if waiting:
             break
         page.wait_for_timeout(100)
-    page.keyboard.type("scratch")
+    page.keyboard.type("scratch", delay=80)
     page.keyboard.press("Enter")
     expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
     page.unroute(re.compile(r"/images/[0-9a-f]{64}"))  # Releases the delayed images.

@@ -30,7 +30,7 @@ def station_with_three_reviewers() -> tuple[Station, Any, list[Any]]:
         # The first two are asked in the test, and the wrong answers are shown.
         has_file = number < 2 or number % 3 == 0
         image = image_with_files(station) if has_file else ImageFactory(dataset=dataset)
-        item = gold_item(station, labels[0], image=image)
+        item = gold_item(station, labels[0], image=image, by=admin)
         if number >= 2:
             decide(station, people[0], labels[number % 3 == 0], item, blind=True, milliseconds=900 + number)
         item = station.item(image=ImageFactory(dataset=dataset))

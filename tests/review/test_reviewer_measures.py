@@ -47,7 +47,9 @@ def decide(station: Station, user: Any, label: Any, item: QueueItem, /, **shown:
 def gold_item(station: Station, label: Any, **more: Any) -> QueueItem:
     """Return an answered item of a new gold image of the dataset."""
     image = more.pop("image", None) or ImageFactory(dataset=station.dataset)
-    confirmed = ConfirmedLabelFactory(dataset=station.dataset, image=image, label=label)
+    by = more.pop("by", None)
+    decided = {"decision__user": by} if by is not None else {}
+    confirmed = ConfirmedLabelFactory(dataset=station.dataset, image=image, label=label, **decided)
     gold = GoldImage.objects.create(
         dataset=station.dataset,
         image=image,
