@@ -214,7 +214,7 @@ def test_unknown_code_of_a_scanner_records_nothing(enter: Callable[..., Page]):
     first = item_of(page)
     page.wait_for_timeout(300)
     scan(page, "1234567")
-    expect(page.locator("[data-hint]")).to_contain_text("names no label")
+    expect(page.locator("[data-hint]")).to_contain_text("No label has the code")
     expect_item(page, first)
     page.wait_for_timeout(500)
     assert Decision.objects.count() == 0

@@ -196,7 +196,7 @@ def test_pages_lead_through_the_test_without_a_script():
         return " ".join(html.unescape(response.content.decode()).split())
 
     page = text(client.get(reverse("requalification", args=[slug])))
-    assert "A moment for the guidelines" in page and "not passed" not in page
+    assert "Read the guidelines" in page and "not passed" not in page
     page = text(client.post(reverse("requalification-begin", args=[slug]), follow=True))
     test = Requalification.objects.get()
     question = next_question(test)

@@ -83,7 +83,7 @@ def test_figures_have_their_interval_and_number_and_small_samples_say_so():
         )
     text = text_of(get(user, "reviewers", station.dataset.slug))
     assert "80.0 %" in text and "20 of 25 answers; 95 % interval 60.9 % to 91.1 %" in text
-    assert "Too few answers to say: 0 of the 20 needed" in text
+    assert "Too few answers: 0 of the 20 needed" in text
     assert "answer label" in text or f"answer {station.labels[1].name}, known label" in text
 
 

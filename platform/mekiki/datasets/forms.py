@@ -78,8 +78,8 @@ class SettingsForm(forms.Form):
         min_value=1,
         max_value=MOST_REVIEWERS,
         help_text=_(
-            "How many reviewers at least decide an image that is predicted or answered as a critical label. "
-            "With 2, a second reviewer checks each answer with a critical label. Every such image then costs "
+            "The least number of reviewers who decide an image that is predicted or answered as a critical "
+            "label. With 2, a second reviewer checks every answer with a critical label, so the image needs "
             "two answers. If the reviewers disagree, an adjudicator decides."
         ),
     )
@@ -111,23 +111,25 @@ class SettingsForm(forms.Form):
         min_value=0,
         max_value=MAX_TEST_SHARE * 100,
         help_text=_(
-            "This share of the images that a reviewer judges are gold images. The reviewer is not told "
-            "which. Admins choose the gold images on the page of an image or on the list of gold images."
+            "The share of gold images among the images that a reviewer judges. Reviewers do not see that an "
+            "image is a gold image. Admins choose the gold images on the page of an image or on the list of "
+            "gold images."
         ),
     )
     gold_days = forms.IntegerField(
         label=_("Days between two answers to a gold image"),
         min_value=1,
         max_value=MAX_TEST_DAYS,
-        help_text=_("A reviewer is asked about the same gold image again after this many days."),
+        help_text=_("A reviewer gets the same gold image again only after this number of days."),
     )
     repeat_percent = forms.FloatField(
         label=_("Hidden repeats, in per cent"),
         min_value=0,
         max_value=MAX_TEST_SHARE * 100,
         help_text=_(
-            "This share of the images that a reviewer judges are images that the same reviewer judged "
-            "before. The reviewer is not told which. The answers change no label."
+            "The share of hidden repeats among the images that a reviewer judges. A hidden repeat is an "
+            "image that the same reviewer judged before. Reviewers do not see that an image is repeated. "
+            "The answers change no label."
         ),
     )
     repeat_days = forms.IntegerField(
@@ -142,8 +144,9 @@ class SettingsForm(forms.Form):
         min_value=MIN_BOUND * 100,
         max_value=MAX_BOUND * 100,
         help_text=_(
-            "A reviewer whose accuracy on gold images is surely below this (95 per cent interval) reads "
-            "the guidelines and answers a short test before going on. Empty: nobody must."
+            "If the whole 95 per cent interval of a reviewer’s accuracy on gold images is below this value, "
+            "the reviewer must read the guidelines and answer a short test before the next image. Empty: no "
+            "test."
         ),
     )
     gold_bound_answers = forms.IntegerField(

@@ -20,5 +20,5 @@ class Kind(models.TextChoices):
     SEAL = "seal", _("Seal events and answers")
     CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
-    CERTIFY = "certify", _("Certify machine labels")
+    CERTIFY = "certify", _("Certify labels set by machine")
     AGREEMENT = "agreement", _("Compute the agreement of a study")

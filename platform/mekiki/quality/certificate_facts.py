@@ -22,8 +22,8 @@ def percent(share: float) -> str:
 def statement(certificate: Certificate) -> str:
     """Return the promise of a certificate in one sentence."""
     return _(
-        "Of the labels that this certificate lets the machine set, at most %(alpha)s are wrong, as reviewers "
-        "judge. The risk that this statement is false is at most %(risk)s."
+        "At most %(alpha)s of the labels that the machine sets under this certificate are wrong, compared "
+        "with the decisions of the reviewers. The risk that this statement is false is at most %(risk)s."
     ) % {"alpha": percent(certificate.alpha), "risk": percent(certificate.delta)}
 
 
@@ -70,9 +70,9 @@ class AuditFacts:
     def summary(self) -> str:
         """Return how many images were opened, wrong and open, in words."""
         return _(
-            "%(answered)s of %(drawn)s drawn images were opened. %(errors)s have another label than the "
-            "machine’s, and %(open)s are open (leased, skipped, flagged or without agreement). Open images "
-            "count as wrong until they are resolved."
+            "%(answered)s of %(drawn)s drawn images were shown to reviewers. %(errors)s have another label "
+            "than the prediction, and %(open)s have no label yet (leased, skipped, flagged or without "
+            "agreement). Images without a label count as wrong until they are resolved."
         ) % {
             "answered": count(self.check.audits),
             "drawn": count(self.drawn),
@@ -88,7 +88,8 @@ def left_out_sentence(certificate: Certificate) -> str:
         return ""
     label, risk, bare = map(count, numbers)
     return _(
-        "%(label)s predicted as a critical label, %(risk)s that may have one, %(bare)s without an embedding"
+        "%(label)s predicted as a critical label, %(risk)s with a probable critical label, %(bare)s without "
+        "an embedding"
     ) % {"label": label, "risk": risk, "bare": bare}
 
 

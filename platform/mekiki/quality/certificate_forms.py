@@ -23,20 +23,23 @@ class CertificateForm(forms.Form):
     """What a certificate promises, and how it is tested."""
 
     alpha = forms.FloatField(
-        label=_("At most this share of the machine’s labels is wrong (%)"),
+        label=_("Largest share of wrong labels set by machine (%)"),
         initial=2,
         min_value=0,
         max_value=50,
         widget=forms.NumberInput(attrs={"step": "any"}),
-        help_text=_("The promise. A smaller share needs more audited images."),
+        help_text=_("The certificate states this limit. A smaller share needs more audited images."),
     )
     delta = forms.FloatField(
-        label=_("Risk that the statement is wrong (%)"),
+        label=_("Risk that the statement is false (%)"),
         initial=5,
         min_value=0.0001,
         max_value=50,
         widget=forms.NumberInput(attrs={"step": "any"}),
-        help_text=_("With 5 %, at most 5 of 100 certificates are granted although more labels are wrong."),
+        help_text=_(
+            "With 5 %, at most 5 of 100 certificates are granted although the share of wrong labels is "
+            "larger."
+        ),
     )
     test = forms.ChoiceField(
         label=_("Test"),
@@ -49,7 +52,7 @@ class CertificateForm(forms.Form):
         ),
     )
     limit = forms.IntegerField(
-        label=_("At most this many images are decided by people"),
+        label=_("Largest number of images that people decide"),
         initial=300,
         min_value=1,
         max_value=MAX_AUDITS,
@@ -66,7 +69,7 @@ class CertificateForm(forms.Form):
         help_text=_("Different answers count as an error until they are resolved."),
     )
     critical_bound = forms.FloatField(
-        label=_("Leave images to people from this probability of a critical label (%)"),
+        label=_("Leave an image to people if the probability of a critical label is above this value (%)"),
         initial=5,
         min_value=0,
         max_value=100,
@@ -114,5 +117,7 @@ class CertificateForm(forms.Form):
                 critical_bound=None if bound is None else bound / 100,
             )
         except ValueError as error:
-            raise forms.ValidationError(_("These values do not fit together.")) from error
+            raise forms.ValidationError(
+                _("These values do not fit together. Nothing was started; change the values.")
+            ) from error
         return values

@@ -58,21 +58,24 @@ class StudyForm(forms.Form):
         min_value=0,
         max_value=100,
         help_text=_(
-            "Only with equal numbers for each label: images for which the head in use hesitates between two "
-            "labels. Without a head in use there are none."
+            "Used only with equal numbers for each label. An image is hard if the head in use gives two "
+            "labels a similar probability. Without a head in use, no image is hard."
         ),
     )
     reference = forms.ChoiceField(
         label=_("Reference labels"),
         choices=Study.Reference.choices,
-        help_text=_("With reference labels, the report also shows who is right, not only who agrees."),
+        help_text=_("With reference labels, the report also shows how many answers are right."),
     )
     reference_person_id = forms.TypedChoiceField(
         label=_("Reference person"),
         coerce=int,
         required=False,
         empty_value=None,
-        help_text=_("Only for the answers of a reference person, who judges every image once."),
+        help_text=_(
+            "Needed only if a reference person gives the reference labels. The reference person judges "
+            "every image once."
+        ),
     )
 
     def __init__(self, *args: Any, dataset: Dataset, **kwargs: Any) -> None:

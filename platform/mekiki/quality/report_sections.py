@@ -26,7 +26,7 @@ MOST_LABELS = 12  # of a confusion matrix
 def agreement_section(figures: Figures) -> Section:
     """Return the shares of images with equal answers."""
     rows: list[tuple[str, Share | None]] = [
-        (_("%(name)s with themselves") % {"name": reviewer.name}, reviewer.within)
+        (_("%(name)s, between runs") % {"name": reviewer.name}, reviewer.within)
         for reviewer in figures.reviewers
     ]
     rows.append((_("all reviewers with each other"), figures.between))
@@ -97,15 +97,15 @@ def coefficients_section(figures: Figures) -> Section:
             )
             % {"n": count(figures.resamples)},
             _(
-                "The words are a convention of Landis & Koch (1977). AIAG calls a kappa above 0.75 good and "
-                "a kappa below 0.40 poor. Neither bound is a law: kappa also depends on how often each "
-                "label occurs."
+                "The ratings are a convention of Landis & Koch (1977). AIAG calls a kappa above 0.75 good "
+                "and a kappa below 0.40 poor. These bounds are conventions: kappa also depends on the "
+                "frequencies of the labels."
             ),
         ],
         tables=[
             Table(
                 _("Agreement beyond chance"),
-                [_("Measure"), _("Value"), _("95 % interval"), _("Word"), _("Images")],
+                [_("Measure"), _("Value"), _("95 % interval"), _("Rating"), _("Images")],
                 [
                     [
                         label,
@@ -225,7 +225,9 @@ def differing_section(figures: Figures) -> Section:
         "n": count(n)
     }
     if n > len(figures.differing):
-        shown = _("The %(n)s with the most differences are shown.") % {"n": len(figures.differing)}
+        shown = _("The report shows the %(n)s images with the most differences.") % {
+            "n": len(figures.differing)
+        }
         sentence = _("%(first)s %(second)s") % {"first": sentence, "second": shown}
     headings = [_("Image"), *(reviewer.name for reviewer in figures.reviewers)]
     rows = [
@@ -283,8 +285,8 @@ def missing_section(figures: Figures) -> Section:
         sentences.insert(
             0,
             _(
-                "Some answers are missing. An image counts in a share only if all its answers are there; the "
-                "columns with numbers of images show how many count."
+                "Some answers are missing. A share counts only images with all answers. The columns with "
+                "numbers of images show how many images count."
             ),
         )
     return Section(
@@ -308,8 +310,8 @@ def limits_section(figures: Figures) -> Section:
     """Return what the report does not say."""
     sentences = [
         _(
-            "This report is about these reviewers, these images and these labels. It is no statement about "
-            "the accuracy of the dataset’s labels or of a model; accuracy is measured on the audit sample."
+            "This report is about these reviewers, images and labels only. It does not state the accuracy "
+            "of the labels of the dataset or of a head. Accuracy is measured on the audit sample."
         ),
         _("Reviewers can agree and be wrong together. Only the comparison with reference labels shows this."),
     ]
@@ -336,4 +338,4 @@ def limits_section(figures: Figures) -> Section:
             "earlier run."
         )
     )
-    return Section("limits", _("What this report does not say"), sentences)
+    return Section("limits", _("Limits of this report"), sentences)

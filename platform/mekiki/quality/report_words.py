@@ -52,7 +52,7 @@ def _verdict(figures: Figures) -> str:
     return {
         "good": _("The reviewers agree well with each other."),
         "poor": _("The reviewers do not agree well enough with each other."),
-        "unclear": _("This study cannot tell whether the reviewers agree well enough with each other."),
+        "unclear": _("This study does not show whether the reviewers agree well enough with each other."),
     }.get(figures.verdict, _("This study has too few different answers to measure the agreement."))
 
 
@@ -99,7 +99,7 @@ def _facts(
         chosen = _("equal numbers for each label, up to %(n)s %% of them hard images") % {
             "n": design["boundary_percent"]
         }
-    runs = _("%(n)s runs, each in another random order, blind") % {"n": design["runs"]}
+    runs = _("%(n)s runs in different random orders, without predictions") % {"n": design["runs"]}
     if design["pause_hours"]:
         runs += _(", with a pause of %(n)s h") % {"n": design["pause_hours"]}
     return [

@@ -145,7 +145,7 @@ def act(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         elif name in ACTS:
             ACTS[name](study=shown, user=user)
         else:
-            raise ValidationError(_("This act does not exist. Nothing was changed."))
+            raise ValidationError(_("This action does not exist. Nothing was changed; reload the page."))
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:

@@ -176,7 +176,7 @@ def doubted_by(dataset: Dataset, ruling: Decision, limit: int = NEAR) -> Doubts:
             [],
             _(
                 "This image belongs to the audit sample. Similar images are shown two minutes after the "
-                "ruling, because you can undo it without having seen them until then."
+                "ruling. Until then, you can undo the ruling without their influence."
             ),
         )
     encoder = vectors.serving_encoder(dataset)

@@ -87,7 +87,7 @@ def end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     except ReviewError as error:
         messages.error(request, error.message)
         return redirect("gold-images", slug)
-    messages.success(request, _("Reviewers are not asked about this image any more. Earlier answers stay."))
+    messages.success(request, _("Reviewers do not get this gold image any more. Earlier answers are kept."))
     if request.POST.get("from") == "image":
         return redirect("image", slug, gold.image.sha256)
     return redirect("gold-images", slug)
@@ -109,5 +109,5 @@ def mark(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     except ReviewError as error:
         messages.error(request, error.message)
     else:
-        messages.success(request, _("The image is a gold image now. Reviewers are not told."))
+        messages.success(request, _("The image is a gold image now. Reviewers do not see this."))
     return redirect("image", slug, sha256)

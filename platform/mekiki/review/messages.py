@@ -108,14 +108,14 @@ STATION.add("label_none", gettext_noop("no label"))
 
 STATION.add(
     "preferences_kept_here",
-    gettext_noop("Your choice could not be saved and applies until this page is left. {reason}"),
+    gettext_noop("Your choice could not be saved. It applies until you leave this page. {reason}"),
 )
 STATION.add("pace_why", gettext_noop("{n} s for each image. Pauses of more than a minute do not count."))
 STATION.add("goal_reached", gettext_noop("You have reached your goal: {n} answers."))
 STATION.add("break_due", gettext_noop("You have worked for {n} minutes. A short break helps the eyes."))
 STATION.add(
     "scan_unknown",
-    gettext_noop("The code “{code}” names no label. Nothing was recorded; scan the code of a label."),
+    gettext_noop("No label has the code “{code}”. Nothing was recorded; scan the code of a label."),
 )
 STATION.add("swipe_labels", gettext_noop("Labels"))
 STATION.add("history_loading", gettext_noop("Loading your answers…"))

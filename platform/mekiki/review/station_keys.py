@@ -30,7 +30,7 @@ COMMAND_NAMES = {
     "zoom-fit": gettext_lazy("Fit the image"),
     "zoom-actual": gettext_lazy("1:1"),
     "help": gettext_lazy("Help"),
-    "close": gettext_lazy("Close a window"),
+    "close": gettext_lazy("Close a dialog"),
 }
 # The characters of the standard layout, as the page of the keys shows them.
 STANDARD = {

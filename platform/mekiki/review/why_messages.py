@@ -26,7 +26,7 @@ WHY_PROBLEMS.add(
 )
 
 WHY = Messages("texts of the panel Why")
-WHY.add("why_loading", gettext_noop("Looking for the reasons…"))
+WHY.add("why_loading", gettext_noop("Loading the reasons…"))
 WHY.add("why_offline", gettext_noop("The server could not be reached. Close the panel and open it again."))
 WHY.add(
     "why_blind",
@@ -48,7 +48,7 @@ WHY.add("why_from_prompts", gettext_noop("from prompts"))
 WHY.add("why_from_training", gettext_noop("from training"))
 WHY.add("why_score", gettext_noop("score"))
 WHY.add("why_score_label", gettext_noop("label"))
-WHY.add("why_score_caption", gettext_noop("Score in points (logits): prompts and training add up"))
+WHY.add("why_score_caption", gettext_noop("Score in points (logits): the sum of prompts and training"))
 WHY.add(
     "why_zero_shot", gettext_noop("This head uses only the prompts; it was not trained on confirmed labels.")
 )
@@ -56,9 +56,11 @@ WHY.add("why_plain", gettext_noop("This head was trained on confirmed labels wit
 WHY.add("why_heat", gettext_noop("Show the heat map"))
 WHY.add("why_heat_hide", gettext_noop("Hide the heat map"))
 WHY.add("why_heat_wait", gettext_noop("Computing the heat map… {percent} %"))
-WHY.add("why_heat_queue", gettext_noop("Your previous heat map is still being computed. This one follows."))
+WHY.add(
+    "why_heat_queue", gettext_noop("Your previous heat map is still being computed. This heat map follows.")
+)
 WHY.add("why_heat_again", gettext_noop("Try again"))
-WHY.add("why_heat_legend", gettext_noop("orange: speaks for {label}; blue: speaks for {other}"))
+WHY.add("why_heat_legend", gettext_noop("orange: supports {label}; blue: supports {other}"))
 WHY.add("why_heat_rest", gettext_noop("the other labels"))
 WHY.add("why_heat_frame", gettext_noop("The head sees only the part inside the frame."))
 
@@ -77,23 +79,23 @@ PLACES.add("lower_right", gettext_noop("in the lower right"))
 HEAT = Messages("sentences about a heat map")
 HEAT.add(
     "strongest",
-    gettext_noop("Strongest %(place)s: %(percent)d %% of what speaks for “%(label)s” lies there."),
+    gettext_noop("The strongest support for “%(label)s” is %(place)s (%(percent)d %%)."),
 )
 HEAT.add(
     "two",
     gettext_noop(
-        "Strongest %(place)s: %(percent)d %% of what speaks for “%(label)s” lies there, and "
-        "%(second_percent)d %% %(second)s."
+        "The strongest support for “%(label)s” is %(place)s (%(percent)d %%), then %(second)s "
+        "(%(second_percent)d %%)."
     ),
 )
 HEAT.add(
     "none",
     gettext_noop(
-        "No single part of the image speaks for “%(label)s”: blurring any part hardly changes the score, or "
-        "raises it."
+        "No single part of the image supports “%(label)s”: if a part is blurred, the score hardly changes "
+        "or rises."
     ),
 )
-HEAT.add("against", gettext_noop("What speaks against it is strongest %(place)s."))
+HEAT.add("against", gettext_noop("The strongest part against it is %(place)s."))
 
 
 def why_texts() -> dict[str, str]:

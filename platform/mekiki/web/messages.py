@@ -107,7 +107,10 @@ EVENTS.add("schedule.set", gettext_noop("Schedule of training set"))
 EVENTS.add("schedule.cleared", gettext_noop("Schedule of training switched off"))
 EVENTS.add("certificate.started", gettext_noop("Certificate %(version)s started"))
 EVENTS.add("certificate.frozen", gettext_noop("Certificate %(version)s frozen: %(candidates)s candidates"))
-EVENTS.add("certificate.audits_drawn", gettext_noop("Certificate %(version)s: %(drawn)s audits drawn"))
+EVENTS.add(
+    "certificate.audits_drawn",
+    gettext_noop("Certificate %(version)s: %(drawn)s images drawn for the audit of the certificate"),
+)
 EVENTS.add(
     "certificate.ended",
     gettext_noop("Audit of certificate %(version)s ended: %(certified)s images certified"),

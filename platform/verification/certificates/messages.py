@@ -8,7 +8,9 @@ PROBLEMS = {
     "digest": gettext_noop("The pool of the certificate holds a digest that is not valid: %(image)s."),
     "twice": gettext_noop("The pool of the certificate holds image %(image)s twice."),
     "unknown": gettext_noop("Image %(image)s is not in the pool that was frozen for the certificate."),
-    "pool": gettext_noop("The pool or the protocol of the certificate is not the one that was frozen."),
+    "pool": gettext_noop(
+        "The pool or the protocol of the certificate differs from the frozen pool or protocol."
+    ),
     "no_candidate": gettext_noop("Audited image %(image)s is not a candidate of the certificate."),
     "order": gettext_noop(
         "Audited image %(number)s (%(image)s) is not at its place in the audit order of the seed."
@@ -16,14 +18,18 @@ PROBLEMS = {
     "decision": gettext_noop(
         "The label %(label)s of audited image %(image)s does not follow from its decisions."
     ),
-    "left_out": gettext_noop("Image %(image)s was left out of the audit, although its turn had come."),
+    "left_out": gettext_noop(
+        "Image %(image)s was left out of the audit, although images after it in the audit order were audited."
+    ),
     "region": gettext_noop(
         "The certificate states a region of %(stated)s images. The audit supports %(computed)s."
     ),
     "bound": gettext_noop(
         "The certificate states a bound of %(stated)s labels. The audit gives %(computed)s."
     ),
-    "labels_twice": gettext_noop("A machine label is listed twice."),
-    "outside": gettext_noop("Image %(image)s has a machine label but is outside the certified region."),
-    "missing_label": gettext_noop("Image %(image)s of the certified region has no machine label."),
+    "labels_twice": gettext_noop("A label set by machine is listed twice."),
+    "outside": gettext_noop(
+        "Image %(image)s has a label set by machine but is outside the certified region."
+    ),
+    "missing_label": gettext_noop("Image %(image)s of the certified region has no label set by machine."),
 }

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='job',
             name='kind',
-            field=models.CharField(choices=[('import_images', 'Import images'), ('encode', 'Compute embeddings'), ('predict', 'Predict by prompts'), ('train', 'Retrain'), ('refill', 'Choose the next images'), ('freeze', 'Freeze label set'), ('change_encoder', 'Change the encoder'), ('remove_embeddings', 'Remove embeddings'), ('index', 'Build the search index'), ('verify_head', 'Repeat a training'), ('seal', 'Seal events and answers'), ('check_seals', 'Check the seals'), ('rebuild_pictures', 'Make display pictures again'), ('certify', 'Certify machine labels'), ('agreement', 'Compute the agreement of a study')], max_length=20),
+            field=models.CharField(choices=[('import_images', 'Import images'), ('encode', 'Compute embeddings'), ('predict', 'Predict by prompts'), ('train', 'Retrain'), ('refill', 'Choose the next images'), ('freeze', 'Freeze label set'), ('change_encoder', 'Change the encoder'), ('remove_embeddings', 'Remove embeddings'), ('index', 'Build the search index'), ('verify_head', 'Repeat a training'), ('seal', 'Seal events and answers'), ('check_seals', 'Check the seals'), ('rebuild_pictures', 'Make display pictures again'), ('certify', 'Certify labels set by machine'), ('agreement', 'Compute the agreement of a study')], max_length=20),
         ),
     ]

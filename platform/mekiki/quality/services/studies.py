@@ -215,8 +215,8 @@ def start(*, study: Study, user: User, reference_confirmed: bool = False) -> Stu
     if eligible_images(study.dataset, study.reference).filter(pk__in=ids).count() < len(ids):
         raise ValidationError(
             _(
-                "Since the images were drawn, one of them entered the audit sample or lost its confirmed "
-                "label. Draw other images, then start the study."
+                "After the images were drawn, an image entered the audit sample or lost its confirmed "
+                "label. The study was not started; draw other images, then start the study."
             )
         )
     labels = list(active_labels(study.dataset))

@@ -121,7 +121,11 @@ def _lock_answer(dataset: Dataset, user: User, decision_id: int) -> Decision:
     if target is None or (oldest is not None and target.pk < oldest):
         raise NotFoundForReviewerError(
             "unknown_answer",
-            _("This is none of your last %(n)d answers. Nothing was changed.") % {"n": LAST},
+            _(
+                "This answer is not among your last %(n)d answers. Nothing was changed; look at the newest "
+                "answers."
+            )
+            % {"n": LAST},
         )
     if target.item_id is not None:
         target.item = lock_item(dataset, target.item_id)

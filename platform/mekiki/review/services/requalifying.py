@@ -109,7 +109,8 @@ def answer_question(*, dataset: Dataset, user: User, question_id: int, label_id:
     question = test.questions.filter(pk=question_id).first()
     if question is None:
         raise NotFoundForReviewerError(
-            "unknown_question", _("This question is not part of your test. Nothing was recorded.")
+            "unknown_question",
+            _("This image is not part of your test. Nothing was recorded; reload the page."),
         )
     if question.answer_id is not None or test.state != _State.RUNNING:
         return test

@@ -86,7 +86,10 @@ def request_heat_map(*, dataset: Dataset, user: User, panel_id: uuid.UUID) -> He
     except explaining.OpenHeatMapError:
         raise ReviewError(
             "heat_map_running",
-            _("Another heat map of yours is being computed. Ask again when it is ready."),
+            _(
+                "Another heat map for you is being computed. No heat map was started; try again when the "
+                "other heat map is ready."
+            ),
         ) from None
     if row.digest and (panel.shown.get("heat_map") or {}).get("digest") != row.digest:
         _record_shown(panel, heat_map={"method": str(row.method), "digest": row.digest})
@@ -173,7 +176,11 @@ def _shown_prediction(
     labels = {label.pk: label for label in shown_labels}
     if head is None or ids[0] not in labels:
         raise ReviewError(
-            "no_prediction", _("Nothing is predicted for this image yet, so there is nothing to explain.")
+            "no_prediction",
+            _(
+                "This image has no prediction yet, so the panel has nothing to explain. Open the panel "
+                "again after the next predictions."
+            ),
         )
     return head, labels[ids[0]], labels.get(ids[1] or 0)
 

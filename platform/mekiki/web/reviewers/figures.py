@@ -28,7 +28,7 @@ class Figure:
 
 
 def _too_few(n: int) -> str:
-    return _("Too few answers to say: %(n)s of the %(least)s needed") % {"n": count(n), "least": count(LEAST)}
+    return _("Too few answers: %(n)s of the %(least)s needed") % {"n": count(n), "least": count(LEAST)}
 
 
 def _interval(low: str, high: str) -> str:
@@ -81,11 +81,11 @@ def _bias_figure(model: ModelAgreement) -> Figure:
     if not model.enough or difference is None:
         return Figure(code, label, "–", _too_few(min(model.compared)), how, False)
     if difference.low > 0:
-        meaning = _("The shown prediction seems to draw answers to itself.")
+        meaning = _("Answers agree with a shown prediction more often than with a hidden prediction.")
     elif difference.high < 0:
-        meaning = _("Answers differ from a shown prediction more often than from a hidden one.")
+        meaning = _("Answers differ from a shown prediction more often than from a hidden prediction.")
     else:
-        meaning = _("No effect can be shown with this number of answers.")
+        meaning = _("This number of answers does not show an effect.")
     shown, blind = model.compared
     support = _("%(interval)s; %(shown)s answers with and %(blind)s without the prediction. %(meaning)s") % {
         "interval": _interval(_points(difference.low), _points(difference.high)),
@@ -106,17 +106,18 @@ def figures_of(measures: Measures) -> list[Figure]:
             _("Right answers on gold images"),
             measures.gold,
             _(
-                "Images whose label is known are mixed into the queue unnoticed. The figure is the "
-                "share of answers that gave the known label."
+                "Gold images are mixed into the queue. Reviewers do not see that an image is a gold image. "
+                "The figure is the share of answers with the known label."
             ),
         ),
         share_figure(
             "repeats",
-            _("Same answer on repeated images"),
+            _("Same answer on hidden repeats"),
             measures.repeats,
             _(
-                "Images with an earlier answer of the same person are shown again unnoticed. The figure "
-                "is the share that got the same label again. It does not say which answer is right."
+                "A hidden repeat is an image that the same reviewer judged before. Reviewers do not see "
+                "that an image is repeated. The figure is the share of repeats with the same label. It does "
+                "not show whether the first or the second answer is right."
             ),
         ),
         share_figure(
@@ -124,17 +125,18 @@ def figures_of(measures: Measures) -> list[Figure]:
             _("Agreement with other reviewers"),
             measures.others,
             _(
-                "From images that several people decide. The figure is the share on which at least half of "
-                "the other people gave the same label. It does not say who is right."
+                "From images that several people decide. The figure is the share of images with the same "
+                "label from at least half of the other people. It does not show who is right."
             ),
         ),
         share_figure(
             "foreign_tiles",
-            _("Foreign images noticed in the grid"),
+            _("Gold images noticed in the grid review"),
             measures.foreign_tiles,
             _(
-                "Images with another known label are put on pages of the grid review. The figure is the "
-                "share that was not confirmed with the page. Confirming without looking makes it low."
+                "Gold images of another label are put on pages of the grid review. The figure is the share "
+                "of these images that the reviewer did not confirm with the page. The figure is low if a "
+                "reviewer confirms pages without looking."
             ),
         ),
         share_figure(
@@ -142,8 +144,8 @@ def figures_of(measures: Measures) -> list[Figure]:
             _("Agreement with the model, prediction shown"),
             measures.model.shown,
             _(
-                "From images with the prediction on the screen, without the grid. Most were chosen because "
-                "the model was unsure, so a low share is normal."
+                "From images with the prediction on the screen, without the grid review. Most of these "
+                "images were chosen because the model was unsure, so a low share is normal."
             ),
         ),
         share_figure(

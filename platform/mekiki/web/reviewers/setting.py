@@ -84,7 +84,7 @@ def decide_requalification(request: HttpRequest, slug: str, user_id: int) -> Htt
             done = _("The test is offered again.")
         else:
             services.waive_requalification(dataset=dataset, user=user_of(request), reviewer_id=person.pk)
-            done = _("The reviewer may go on. The measure begins anew.")
+            done = _("The reviewer may go on. The measurement on gold images starts again.")
     except ReviewError as error:
         messages.error(request, error.message)
     else:

@@ -29,7 +29,7 @@ def _locked(certificate: Certificate, *states: str) -> Certificate:
     )
     if certificate.state not in states:
         raise ValidationError(
-            _("The certificate is in another state now (%(state)s). Nothing was changed.")
+            _("The certificate is in another state now (%(state)s). Nothing was changed; reload the page.")
             % {"state": certificate.get_state_display()}
         )
     return certificate
@@ -125,7 +125,7 @@ def accept(*, certificate: Certificate, user: User) -> Certificate:
         raise ValidationError(
             _(
                 "People have labelled more images of this pool than the protocol allows, so the statement "
-                "does not hold for the rest. Nothing was changed; start a new certificate."
+                "does not hold for the other images. Nothing was changed; start a new certificate."
             )
         )
     certificate.state = _State.ACCEPTING
