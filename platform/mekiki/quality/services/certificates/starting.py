@@ -51,10 +51,7 @@ def start(
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if champion(dataset) is None:
         raise ValidationError(
-            _(
-                "There are no predictions yet, so no label can be certified. Nothing was started; write "
-                "labels and prompts first."
-            )
+            _("There are no predictions yet, so no certificate can start. Write labels and prompts first.")
         )
     if running_certificate(dataset) is not None:
         raise ValidationError(
