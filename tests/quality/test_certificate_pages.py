@@ -102,7 +102,7 @@ def test_result_is_accepted_and_revoked_in_the_browser(language: str) -> None:
     assert world.certificate.state == Certificate.State.REVOKED
 
 
-def test_act_that_the_state_forbids_is_told() -> None:
+def test_act_that_the_state_forbids_is_refused_with_a_message() -> None:
     world = CertifiedPool()
     world.freeze()
     client = browser(world.admin)

@@ -1,4 +1,4 @@
-"""Known answers on pages of the grid: nobody can tell them, and they measure the reviewer only."""
+"""Known answers on pages of the grid: they look the same as other images, and measure the reviewer only."""
 
 import json
 import uuid

@@ -2,7 +2,7 @@
 
 The lead is z_a − z_b = direction · x + constant, with x the image's embedding, because every head is a linear
 map. A map has one value for each cell of a grid over the pixels that the network takes. A positive value
-speaks for label a, a negative value for label b. The unit is the unit of the lead.
+supports label a, a negative value label b. The unit is the unit of the lead.
 
 Occlusion (Zeiler and Fergus, "Visualizing and understanding convolutional networks", arXiv 1311.2901,
 section 4) works with every encoder: a part of the image is blurred, and the lead falls. Integrated gradients

@@ -123,7 +123,7 @@ class HeatMapOut(Schema):
     """Which parts of the image change the lead of the predicted label over the runner-up.
 
     `values` has a list for each row of a grid over `view`, which is what the encoder sees: left, top, right \
-and bottom, as shares of the image. A positive value speaks for the predicted label. `words`: the map in a \
+and bottom, as shares of the image. A positive value supports the predicted label. `words`: the map in a \
 sentence. While it is `computing`, ask again in a moment; `progress` goes from 0 to 1.
     """
 

@@ -1,4 +1,4 @@
-"""What the page of a certificate says: the statement, the state of each region, and earlier attempts."""
+"""Texts of the page of a certificate: the statement, the state of each region, and earlier attempts."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ def percent(share: float) -> str:
 
 
 def statement(certificate: Certificate) -> str:
-    """Return the promise of a certificate in one sentence."""
+    """Return the statement of a certificate in one sentence."""
     return _(
         "At most %(alpha)s of the labels that the machine sets under this certificate are wrong, compared "
         "with the decisions of the reviewers. The risk that this statement is false is at most %(risk)s."
@@ -68,7 +68,7 @@ class AuditFacts:
 
     @property
     def summary(self) -> str:
-        """Return how many images were opened, wrong and open, in words."""
+        """Return how many images were shown, are wrong and have no label yet, in words."""
         return _(
             "%(answered)s of %(drawn)s drawn images were shown to reviewers. %(errors)s have another label "
             "than the prediction, and %(open)s have no label yet (leased, skipped, flagged or without "

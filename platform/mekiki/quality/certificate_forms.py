@@ -20,7 +20,7 @@ class ImportChoiceField(forms.ModelChoiceField):
 
 
 class CertificateForm(forms.Form):
-    """What a certificate promises, and how it is tested."""
+    """The statement of a certificate, and how it is tested."""
 
     alpha = forms.FloatField(
         label=_("Largest share of wrong labels set by machine (%)"),

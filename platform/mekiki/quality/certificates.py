@@ -1,4 +1,4 @@
-"""Queries of certificates and machine labels, and access to certificates on behalf of a user."""
+"""Queries of certificates and certified labels, and access to certificates on behalf of a user."""
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import Http404
@@ -12,7 +12,7 @@ from verification.certificates.protocol import Protocol
 
 RUNNING_STATES = (Certificate.State.FREEZING, Certificate.State.AUDITING, Certificate.State.ACCEPTING)
 
-# States in which the machine labels of a certificate are valid.
+# States in which the labels of a certificate are valid.
 LABEL_STATES = (Certificate.State.ACCEPTED, Certificate.State.SUSPENDED)
 # States in which a label of a person for a candidate counts toward the limit of the protocol.
 CANDIDATE_STATES = (Certificate.State.AUDITING, Certificate.State.PASSED, Certificate.State.ACCEPTING)
@@ -48,7 +48,7 @@ def protocol_of(certificate: Certificate) -> Protocol:
 
 
 def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
-    """Return the machine labels of a certificate that was not revoked.
+    """Return the certified labels of a certificate that was not revoked.
 
     Images that a person has labelled are left out, and so are labels that are critical or archived now. The
     labels of a suspended certificate stay valid, because its statement was tested on frozen predictions.
@@ -65,7 +65,7 @@ def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
 def settled_image_ids(dataset: Dataset) -> set[int]:
     """Return the ids of the images that reviewers need not be asked about, except for an audit.
 
-    These are the images with a valid machine label, and the candidates of a certificate between its freeze
+    These are the images with a valid certified label, and the candidates of a certificate between its freeze
     and the acceptance: a label of a person for a candidate counts toward the limit of the protocol.
     """
     certificate = Certificate.objects.filter(dataset=dataset, state__in=CANDIDATE_STATES).first()
@@ -77,18 +77,18 @@ def settled_image_ids(dataset: Dataset) -> set[int]:
 
 
 def machine_labelled_ids(dataset: Dataset) -> set[int]:
-    """Return the ids of the images with a valid machine label."""
+    """Return the ids of the images with a valid certified label."""
     return set(valid_machine_labels(dataset).values_list("image_id", flat=True))
 
 
 def machine_label_of(image: Image) -> MachineLabel | None:
-    """Return the valid machine label of an image with its certificate, or None."""
+    """Return the valid certified label of an image with its certificate, or None."""
     rows = valid_machine_labels(image.dataset).filter(image=image)
     return rows.select_related("label", "certificate").first()
 
 
 def machine_label_count(dataset: Dataset) -> int:
-    """Return the number of valid machine labels. Without a certificate nothing is counted."""
+    """Return the number of valid certified labels. Without a certificate nothing is counted."""
     if not Certificate.objects.filter(dataset=dataset, state__in=LABEL_STATES).exists():
         return 0
     return valid_machine_labels(dataset).count()

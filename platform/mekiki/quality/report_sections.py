@@ -307,7 +307,7 @@ def missing_section(figures: Figures) -> Section:
 
 
 def limits_section(figures: Figures) -> Section:
-    """Return what the report does not say."""
+    """Return the limits of the report."""
     sentences = [
         _(
             "This report is about these reviewers, images and labels only. It does not state the accuracy "

@@ -15,7 +15,8 @@ _PARTS = (
 )
 # A second part is named if it holds this share of the strongest.
 _SECOND = 0.6
-# What speaks against the label is named if it is this share of what speaks for it.
+# The sentence names the strongest part against the label if the negative values reach this share of
+# the positive values.
 _AGAINST = 0.25
 # A map whose sum is a smaller share of the change from the blurred image to the image says nothing.
 _LEAST = 0.02

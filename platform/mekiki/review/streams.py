@@ -8,9 +8,9 @@ STREAM_NAMES = {
     Stream.UNCERTAIN: _("model unsure"),
     Stream.DIVERSE: _("unlike the others"),
     Stream.AUDIT: _("audit sample"),
-    Stream.GOLD: _("known answer"),
+    Stream.GOLD: _("gold image"),
     Stream.RECHECK: _("review again"),
-    Stream.CERTIFY: _("certificate audit"),
+    Stream.CERTIFY: _("audit of a certificate"),
     Stream.REPEAT: _("hidden repeat"),
 }
 

@@ -1,4 +1,4 @@
-"""The protocol of a certificate: what is promised and how it is tested, fixed before the seed is drawn."""
+"""The protocol of a certificate: the statement and its test, fixed before the seed is drawn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ LEVELS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1.0)
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a certificate promises.
+    """The statement of a certificate.
 
     alpha: the largest share of wrong labels among those set by machine. delta: 1 − confidence, of the whole
     certificate. limit: the largest number of candidates whose label people set before the labels are

@@ -47,7 +47,7 @@ def spotted() -> np.ndarray:
     return pixels
 
 
-# The brightness of the lower right speaks for the label, that of the upper left against it.
+# The brightness of the lower right supports the label, the brightness of the upper left is against it.
 DIRECTION = np.array([-1.0, 0.0, 0.0, 1.0]) * 10
 
 

@@ -45,7 +45,7 @@ class HeatMap(models.Model):
     """Which parts of an image change the lead of a label over another, by one head.
 
     A page creates the row, and a worker fills it in. The map is a grid over the part of the image that the
-    encoder sees. `values` are changes of the lead: positive values speak for `label`. The rows are a cache,
+    encoder sees. `values` are changes of the lead: positive values support `label`. The rows are a cache,
     from which the least recently used maps are deleted (learning.explaining.heat_maps).
     """
 

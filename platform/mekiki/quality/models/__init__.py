@@ -1,4 +1,4 @@
-"""Tables of the quality app: studies of agreement, certificates and machine labels."""
+"""Tables of the quality app: studies of agreement, certificates and certified labels."""
 
 from mekiki.quality.models.certificates import (
     Certificate,

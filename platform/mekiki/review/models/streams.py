@@ -22,7 +22,7 @@ class Stream(models.TextChoices):
 TEST_STREAMS = (Stream.GOLD, Stream.REPEAT)
 # No prediction is shown for these streams, because the answer must not depend on it.
 BLIND_STREAMS = (Stream.AUDIT, *TEST_STREAMS, Stream.CERTIFY)
-# Streams whose overlap can be set. Known answers are compared one by one, so they always have overlap 1.
+# Streams whose overlap can be set. Answers to tests are compared one by one, so tests always have overlap 1.
 OVERLAP_STREAMS = (Stream.UNCERTAIN, Stream.DIVERSE, Stream.AUDIT, Stream.RECHECK)
 # The name, metadata and prediction of an audited image stay hidden for this time after its answer. If the
 # answer is undone within this time, the next answer is used for the audit. After this time the first answer

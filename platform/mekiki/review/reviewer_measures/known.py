@@ -1,6 +1,6 @@
 """Answers on images whose answer is known: gold images, and repeats of a reviewer's own images.
 
-This module is the only one that knows where known answers are stored.
+Only this module reads where the answers to gold images and hidden repeats are stored.
 """
 
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def gold_answers(dataset: Dataset, users: list[int], period: Period) -> list[Gol
 def gold_shares(answers: list[GoldAnswer]) -> dict[int, Share]:
     """Return user id → right answers on gold images, without tiles of the grid review.
 
-    A page of the grid review shows a prediction, so its known images are counted separately.
+    A page of the grid review shows a prediction, so its gold images are counted separately.
     """
     counts: dict[int, list[int]] = {}
     for answer in answers:

@@ -210,7 +210,7 @@ def _lease(
         candidates = [item for item in rows if item.stream not in BLIND_STREAMS]
         if not candidates:
             break
-        # In random order, so that the id of a lease does not tell a known answer.
+        # In random order, so that the id of a lease does not reveal a known answer.
         mixed = shuffled([*candidates, *known])
         taken = lease_items(
             dataset=dataset, user=user, items=mixed, now=now, change=partial(stage, label=label)

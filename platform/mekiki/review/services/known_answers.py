@@ -1,4 +1,4 @@
-"""Known answers on pages of the grid: gold images of another label, put among the images of a page unseen."""
+"""Known answers on pages of the grid: gold images of another label, put among the images of a page."""
 
 from datetime import datetime
 from random import SystemRandom

@@ -41,7 +41,7 @@ REPEATS_FROM = 500
 # The parts of the reviewers follow from this many latest decisions, and from logins in this time.
 RECENT_DECISIONS = 1000
 RECENT_LOGIN = timedelta(days=14)
-# Not derived from the dataset's seed: a reviewer who knows the seed must not be able to tell the tests.
+# Not derived from the dataset's seed: a reviewer who knows the seed must not be able to recognize the tests.
 _random = SystemRandom()
 
 

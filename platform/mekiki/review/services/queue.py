@@ -120,7 +120,7 @@ def fill_queue(
         )
     ]
     tests = draw_tests(dataset=dataset, head=head, normal=items)
-    # In the order of their positions, so that the id of an item does not tell whether it is a test.
+    # In the order of their positions, so that the id of an item does not show whether it is a test.
     rows = sorted([*items, *tests], key=lambda item: item.position)
     # An undo can put an image into the queue at the same time. Then no second item is created.
     QueueItem.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True)

@@ -1,7 +1,7 @@
 """Requalification of reviewers: it becomes due, is tested, passed or not, waived or offered again.
 
 States: due → running → passed, or failed. A failed test stays open until an admin waives it or offers it
-again. A passed or waived one ends, and the measure of the reviewer begins anew.
+again. A passed or waived one ends, and the measurement on gold images starts again.
 """
 
 from math import ceil
@@ -135,7 +135,7 @@ def _finish(test: Requalification, user: User) -> None:
 
 @transaction.atomic
 def waive_requalification(*, dataset: Dataset, user: User, reviewer_id: int) -> Requalification:
-    """Let a reviewer go on without a passed test. The measure begins anew.
+    """Let a reviewer go on without a passed test. The measurement starts again.
 
     Raises PermissionDenied if the user is not an admin. Raises ReviewError if no requalification is open.
     """

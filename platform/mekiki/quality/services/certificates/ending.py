@@ -150,7 +150,7 @@ def mark_accepted(*, certificate: Certificate, accepted: int) -> Certificate | N
     certificate = Certificate.objects.select_for_update(of=("self",)).get(pk=certificate.pk)
     if certificate.state != _State.ACCEPTING:
         return None
-    # Only one certificate sets the labels of a dataset, so that each machine label has one statement.
+    # Only one certificate sets the labels of a dataset, so that a certified label has one statement.
     earlier = Certificate.objects.filter(
         dataset=certificate.dataset, state__in=[_State.ACCEPTED, _State.SUSPENDED]
     )
@@ -171,7 +171,7 @@ def mark_accepted(*, certificate: Certificate, accepted: int) -> Certificate | N
 
 @transaction.atomic
 def revoke(*, certificate: Certificate, user: User) -> Certificate:
-    """Revoke a certificate, and return it. Its machine labels are no longer valid; the rows are kept.
+    """Revoke a certificate, and return it. Its labels are no longer valid; the rows are kept.
 
     Raises PermissionDenied if the user is not an admin, and ValidationError if there is nothing to revoke.
     """

@@ -1,4 +1,4 @@
-"""Machine labels: set in blocks by the job of an accepted certificate."""
+"""Certified labels: set in blocks by the job of an accepted certificate."""
 
 from django.db import connection, transaction
 

@@ -37,7 +37,7 @@ def start(
 ) -> Certificate:
     """Start a certificate for the labels of the head in use. A job freezes the scores and draws the audits.
 
-    protocol: what is promised and how it is tested. The keys of its `alpha_by_label` are label ids as text.
+    protocol: the statement and its test. The keys of its `alpha_by_label` are label ids as text.
     overlap: reviewers for each audited image, 1 to 3.
     batch: the import whose images are the pool, or None for the whole dataset.
     public_words: words that were public before the start. They become a part of the key of the audit order.

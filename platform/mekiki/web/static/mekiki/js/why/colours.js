@@ -1,4 +1,4 @@
-// The colours of a heat map: orange speaks for the label, blue against it. Orange and blue differ for all common kinds
+// The colours of a heat map: orange supports the label, blue is against it. Orange and blue differ for all common kinds
 // of colour blindness (Brewer's PuOr and RdBu scales), and the strength is in the opacity, not in the hue.
 
 const FOR = [230, 97, 1];
