@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 WORDS = {
     "en": (
         "Freeze and start the audit",
-        "Nothing is stated yet",
+        "the certificate states nothing yet",
         "Accept: set the labels",
         "labels being set",
     ),

@@ -78,7 +78,7 @@ def test_running_audit_shows_no_seed_and_no_statement() -> None:
     world.answer_audits(most=2)
     record_check(certificate=world.certificate, figures=read_audit_state(world.certificate).figures)
     text = page_of(world, world.people[0], "certificates/1/")
-    assert "Nothing is stated yet" in text and "more right answers needed" in text
+    assert "the certificate states nothing yet" in text and "more right answers needed" in text
     assert world.certificate.commitment in text
     assert SEED.hex() not in text and "secret until the audit ends" in text
 

@@ -166,7 +166,7 @@ def test_admin_assigns_and_removes_parts():
     slug, label = station.dataset.slug, station.labels[0]
     page = text_of(post(admin, "assignment-add", slug, reviewer=user.pk, label=label.pk, strict="on"))
     assert "The part is assigned" in page and f"images predicted as {label.name}" in page
-    assert "Each image needs 2 reviewers" in page
+    assert "An image needs 2 reviewers" in page
     assert "The part is assigned" in text_of(
         post(admin, "assignment-add", slug, reviewer=user.pk, key="line", value="<b>A</b>")
     )
