@@ -340,6 +340,7 @@ listen({
   map,
 });
 showKeys();
+skipMenu.showKeys(number => map.digitText(number));
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 
 new Scans({
