@@ -46,6 +46,9 @@ def test_keys_are_changed_by_keyboard_and_conflicts_are_refused(
     page.locator('[data-change="undo"]').click()
     page.keyboard.press("Escape")
     expect(page.locator('[data-key-of="undo"]')).to_have_text("Z")
+    # The picture shows every letter that is a command.
+    used = page.locator(".keyboard__key--used .keyboard__sign").all_text_contents()
+    assert {*"ARFGHWMZJ"} <= {*used} and "S" not in used
     page.screenshot(path=SHOTS / f"review-keys-{language}.png", full_page=True)
     assert Axe().run(page, context="[data-review-keys]").response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -103,6 +106,7 @@ def test_one_hand_layout_answers_with_the_places_of_the_keys(enter: Callable[...
     page.wait_for_timeout(300)
     # The skip key, and the third label's key for the third reason.
     page.keyboard.press("r")
+    expect(page.locator("[data-skip-dialog] li kbd")).to_have_text(["Q", "W", "E", "A"])
     page.wait_for_timeout(100)
     press_and_wait(page, "e")
     expect_saved(page)
@@ -121,6 +125,7 @@ def test_one_hand_layout_answers_with_the_places_of_the_keys(enter: Callable[...
     help_dialog = page.locator("[data-help-dialog]")
     expect(help_dialog.locator('kbd[data-key="skip"]')).to_have_text("R")
     expect(help_dialog.locator('kbd[data-key="label-9"]')).to_have_text("C")
+    assert help_dialog.evaluate("dialog => dialog.scrollTop") == 0, "it begins at its heading"
     page.screenshot(path=SHOTS / "review-left-hand.png")
 
 
