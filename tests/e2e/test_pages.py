@@ -107,6 +107,7 @@ def addresses(slug: str) -> dict[str, str]:
     names = [
         "home",
         "account",
+        "review-keys",
         "sessions",
         "logins",
         "password-lost",
@@ -117,7 +118,9 @@ def addresses(slug: str) -> dict[str, str]:
     for name in names:
         addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
-    for name in [*pages, "members", "review-grid", "gold-images", "dataset-settings"]:
+    pages += ["members", "reviewers", "dataset-settings"]
+    pages += ["review-grid", "review-queue", "review-adjudication", "review-overlap", "gold-images"]
+    for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
