@@ -1,7 +1,6 @@
 """Own keys and one-hand layouts: the page of the keys, and the station that obeys them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,10 @@ from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision, ReviewPreferences
 from mekiki.review.services import save_preferences
+from tests.e2e import screenshots
 from tests.e2e.station_setup import expect_saved, item_of, press_and_wait, station_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def open_keys(page: Page) -> None:
@@ -49,7 +47,7 @@ def test_keys_are_changed_by_keyboard_and_conflicts_are_refused(
     # The picture shows every letter that is a command.
     used = page.locator(".keyboard__key--used .keyboard__sign").all_text_contents()
     assert {*"ARFGHWMZJ"} <= {*used} and "S" not in used
-    page.screenshot(path=SHOTS / f"review-keys-{language}.png", full_page=True)
+    screenshots.save(page, f"review-keys-{language}", full_page=True)
     assert Axe().run(page, context="[data-review-keys]").response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert ReviewPreferences.objects.get(user=user).keys == {"skip": {"code": "KeyJ", "text": "J"}}
@@ -126,7 +124,7 @@ def test_one_hand_layout_answers_with_the_places_of_the_keys(enter: Callable[...
     expect(help_dialog.locator('kbd[data-key="skip"]')).to_have_text("R")
     expect(help_dialog.locator('kbd[data-key="label-9"]')).to_have_text("C")
     assert help_dialog.evaluate("dialog => dialog.scrollTop") == 0, "it begins at its heading"
-    page.screenshot(path=SHOTS / "review-left-hand.png")
+    screenshots.save(page, "review-left-hand")
 
 
 def test_held_own_key_does_not_repeat_and_composed_text_is_no_command(enter: Callable[..., Page]):
