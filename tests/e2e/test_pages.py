@@ -46,6 +46,8 @@ from tests.head_metrics import CROSS, METRICS
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
+REPEATED_IDS = """() => [...document.querySelectorAll('[id]')].map(element => element.id)
+    .filter((id, place, all) => all.indexOf(id) !== place)"""
 
 
 def create_full_dataset() -> tuple[Any, Any]:
@@ -197,6 +199,7 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     for violation in violations_of(page):
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
+    wrong += [f"id {one} is used twice" for one in page.evaluate(REPEATED_IDS)]
     first_size = page.viewport_size
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
