@@ -13,6 +13,7 @@ from mekiki.audit.models import Event
 from mekiki.labeling.models import Label
 from mekiki.learning.services import store_embeddings
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, ReferenceImage
+from mekiki.review.services import save_preferences
 from tests.e2e.station_setup import image_with_files, station_with
 from tests.e2e.test_pages import save_screenshot
 from tests.factories import ConfirmedLabelFactory, UserFactory
@@ -121,6 +122,23 @@ def test_adjudicator_rules_by_keyboard_and_sends_similar_images_to_review(
     page.keyboard.press("n")
     expect(page.get_by_role("link", name=next_words)).to_be_visible()
     assert page.problems == []  # type: ignore[attr-defined]
+
+
+def test_adjudicator_uses_the_own_keys(enter: Callable[..., Page]) -> None:
+    scene = Scene()
+    save_preferences(user=scene.judge, layout="left")
+    page = scene.open(enter, "en")
+    page.locator(".gallery__item").first.press("Enter")
+    expect(page.locator("[data-labels-list] kbd")).to_have_text(["Q", "W", "E", "A"])
+    expect(page.locator('[data-act="guide"] kbd')).to_have_text("B")
+    page.keyboard.press("3")  # fits the image, and chooses no label
+    expect(page.locator("[data-rule]")).to_be_disabled()
+    page.keyboard.press("b")
+    expect(page.locator("[data-guide-panel]")).to_contain_text("longer than 2 mm")
+    page.keyboard.press("Escape")
+    page.keyboard.press("e")
+    expect(page.locator("[data-note]")).to_be_focused()
+    expect(page.locator("[data-rule-text]")).to_contain_text("stain")
 
 
 def test_other_adjudicator_was_faster_and_the_phone_shows_all(enter: Callable[..., Page]) -> None:

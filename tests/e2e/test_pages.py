@@ -46,6 +46,8 @@ from tests.head_metrics import CROSS, METRICS
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
+REPEATED_IDS = """() => [...document.querySelectorAll('[id]')].map(element => element.id)
+    .filter((id, place, all) => all.indexOf(id) !== place)"""
 
 
 def create_full_dataset() -> tuple[Any, Any]:
@@ -107,6 +109,7 @@ def addresses(slug: str) -> dict[str, str]:
     names = [
         "home",
         "account",
+        "review-keys",
         "sessions",
         "logins",
         "password-lost",
@@ -117,7 +120,9 @@ def addresses(slug: str) -> dict[str, str]:
     for name in names:
         addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
-    for name in [*pages, "members", "review-grid", "gold-images", "dataset-settings"]:
+    pages += ["members", "reviewers", "dataset-settings"]
+    pages += ["review-grid", "review-queue", "review-adjudication", "review-overlap", "gold-images"]
+    for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
@@ -194,6 +199,7 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     for violation in violations_of(page):
         nodes = "; ".join(node["html"][:160] for node in violation["nodes"][:3])
         wrong.append(f"axe {violation['id']} ({violation['impact']}): {nodes}")
+    wrong += [f"id {one} is used twice" for one in page.evaluate(REPEATED_IDS)]
     first_size = page.viewport_size
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})

@@ -1,7 +1,6 @@
 """The history of the review station in a browser: look at earlier answers and correct them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from mekiki.review import services
 from mekiki.review.models import ConfirmedLabel, Decision, Stream
+from tests.e2e import screenshots
 from tests.e2e.station_setup import (
     expect_item,
     expect_saved,
@@ -20,7 +20,6 @@ from tests.e2e.station_setup import (
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
-SHOTS = Path(__file__).parent / "screenshots"
 DIALOG = "[data-history-dialog]"
 
 
@@ -49,7 +48,7 @@ def test_earlier_answer_is_found_and_corrected_by_keyboard(
     page.keyboard.press("ArrowDown")
     look_at(page, given[2].pk)
     expect(page.locator("[data-answer-shown]")).to_contain_text(station.labels[0].name)
-    page.screenshot(path=SHOTS / f"review-history-{language}.png")
+    screenshots.save(page, f"review-history-{language}")
     assert Axe().run(page, context=DIALOG).response["violations"] == []
     page.keyboard.press("4")
     expect(page.locator("[data-answers-notice]")).to_contain_text(station.labels[3].name)

@@ -1,7 +1,6 @@
 """Own keys and one-hand layouts: the page of the keys, and the station that obeys them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +9,10 @@ from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision, ReviewPreferences
 from mekiki.review.services import save_preferences
+from tests.e2e import screenshots
 from tests.e2e.station_setup import expect_saved, item_of, press_and_wait, station_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def open_keys(page: Page) -> None:
@@ -46,7 +44,10 @@ def test_keys_are_changed_by_keyboard_and_conflicts_are_refused(
     page.locator('[data-change="undo"]').click()
     page.keyboard.press("Escape")
     expect(page.locator('[data-key-of="undo"]')).to_have_text("Z")
-    page.screenshot(path=SHOTS / f"review-keys-{language}.png", full_page=True)
+    # The picture shows every letter that is a command.
+    used = page.locator(".keyboard__key--used .keyboard__sign").all_text_contents()
+    assert {*"ARFGHWMZJ"} <= {*used} and "S" not in used
+    screenshots.save(page, f"review-keys-{language}", full_page=True)
     assert Axe().run(page, context="[data-review-keys]").response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert ReviewPreferences.objects.get(user=user).keys == {"skip": {"code": "KeyJ", "text": "J"}}
@@ -103,6 +104,7 @@ def test_one_hand_layout_answers_with_the_places_of_the_keys(enter: Callable[...
     page.wait_for_timeout(300)
     # The skip key, and the third label's key for the third reason.
     page.keyboard.press("r")
+    expect(page.locator("[data-skip-dialog] li kbd")).to_have_text(["Q", "W", "E", "A"])
     page.wait_for_timeout(100)
     press_and_wait(page, "e")
     expect_saved(page)
@@ -121,7 +123,8 @@ def test_one_hand_layout_answers_with_the_places_of_the_keys(enter: Callable[...
     help_dialog = page.locator("[data-help-dialog]")
     expect(help_dialog.locator('kbd[data-key="skip"]')).to_have_text("R")
     expect(help_dialog.locator('kbd[data-key="label-9"]')).to_have_text("C")
-    page.screenshot(path=SHOTS / "review-left-hand.png")
+    assert help_dialog.evaluate("dialog => dialog.scrollTop") == 0, "it begins at its heading"
+    screenshots.save(page, "review-left-hand")
 
 
 def test_held_own_key_does_not_repeat_and_composed_text_is_no_command(enter: Callable[..., Page]):

@@ -1,7 +1,6 @@
 """Goal, break and preferences of a reviewer in a browser; an idle station; scanners and pedals."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from mekiki.audit.models import Event
 from mekiki.jobs.models import Job
 from mekiki.review.models import Decision, Lease, ReviewPreferences
 from mekiki.review.services import save_preferences
+from tests.e2e import screenshots
 from tests.e2e.station_setup import (
     expect_item,
     expect_saved,
@@ -24,8 +24,6 @@ from tests.e2e.test_review_finder import station_with_names
 from tests.e2e.test_review_keys import press_code
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-SHOTS = Path(__file__).parent / "screenshots"
 
 
 def log_in(page: Page, user: Any) -> None:
@@ -64,7 +62,7 @@ def test_goal_is_reached_with_one_quiet_sentence(enter: Callable[..., Page], lan
     # Nothing moves, and the keyboard still belongs to the image.
     assert page.locator("[data-labels-list]").bounding_box() == before
     assert page.evaluate("document.activeElement.hasAttribute('data-stage')")
-    page.screenshot(path=SHOTS / f"review-goal-{language}.png")
+    screenshots.save(page, f"review-goal-{language}")
     page.keyboard.press("z")
     expect(page.locator("[data-goal-text]")).to_have_text("1 / 2")
     expect_saved(page)

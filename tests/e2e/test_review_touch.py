@@ -1,18 +1,17 @@
 """Swipes on a phone: confirm, go to the labels, cancel; two fingers and an enlarged image are no swipe."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from mekiki.review.models import Decision, Stream
+from tests.e2e import screenshots
 from tests.e2e.station_setup import expect_saved, image_with_files, item_of, station_with
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
-SHOTS = Path(__file__).parent / "screenshots"
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "has_touch": True,
@@ -61,7 +60,7 @@ def test_swipes_confirm_and_go_to_the_labels(enter: Callable[..., Page], languag
     for dx in (-40, 0, 40, 70):
         fingers.send("touchMove", (dx, 0))
     expect(page.locator("[data-swipe]")).to_contain_text(station.labels[0].name)
-    page.screenshot(path=SHOTS / f"review-swipe-{language}.png")
+    screenshots.save(page, f"review-swipe-{language}")
     fingers.send("touchEnd")
     expect(page.locator("[data-station]")).not_to_have_attribute("data-item", str(first))
     expect_saved(page)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from mekiki.jobs import broker
 from mekiki.learning.explaining import heat_maps, prompts
 from mekiki.learning.models import HeatMap
-from mekiki.review.models import Decision, Stream
+from mekiki.review.models import Decision, Lease, Stream
 from tests.e2e.station_setup import expect_saved, image_with_files, item_of, press_and_wait
 from tests.e2e.test_pages import save_screenshot
 from tests.why_setup import WhyStation
@@ -63,6 +64,18 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> SearchWorker:
     stand_in = SearchWorker()
     monkeypatch.setattr(broker, "send", stand_in.send)
     return stand_in
+
+
+def test_image_whose_lease_ended_is_leased_again(enter: Callable[..., Page], worker: SearchWorker) -> None:
+    """The release of a page that is reloaded can arrive after the new page has its images."""
+    station = WhyStationWithFiles(items=2, near=2)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    Lease.objects.update(ended_at=timezone.now())
+    page.keyboard.press("w")
+    expect(page.locator("[data-why] .why__tile")).to_have_count(4)
+    item_of(page)
+    assert page.problems == []  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ class CertificateForm(forms.Form):
         empty_label=_("all images of the dataset"),
     )
     public_words = forms.CharField(
-        label=_("Public words (optional)"),
+        label=_("Public words"),
         required=False,
         max_length=MAX_PUBLIC_WORDS,
         help_text=_(

@@ -106,7 +106,6 @@ def _page(
         "finder": finder,
         "search_labels": len(labels) > 9 or finder,
         "client_key": uuid.uuid4(),
-        "seen_after": dataset.min_display_ms,
         **preference_context(current_preferences(user)),
         "problem": problem,
         "note": request.POST.get("note", ""),

@@ -14,6 +14,8 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.review import services
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Requalification
+from mekiki.review.preference_views import preference_context
+from mekiki.review.preferences import current_preferences
 from mekiki.review.references import guides_of
 from mekiki.review.requalification import missed_labels, next_question
 
@@ -40,6 +42,7 @@ def requalification(request: HttpRequest, slug: str) -> HttpResponse:
         "guides": [] if question else guides_of(dataset),
         "missed": missed_labels(test) if test.state == Requalification.State.FAILED else [],
     }
+    context |= preference_context(current_preferences(user))
     return render(request, "web/requalification.html", context)
 
 

@@ -13,6 +13,7 @@ import { Outbox } from "../review/outbox.js";
 import { Preferences } from "../review/preferences.js";
 import { foldSections } from "../review/sections.js";
 import { DOUBLE_CLICK, pressedOn, Sight } from "../review/sight.js";
+import { Status } from "../review/status.js";
 import { load, say } from "../review/texts.js";
 import { createView } from "../review/view.js";
 import { Images } from "./images.js";
@@ -25,12 +26,14 @@ load(root.dataset.texts);
 // An image that does not load can be answered with "cannot judge" after this, in milliseconds.
 const SLOW = 5000;
 let slowTimer = 0;
-let hintTimer = 0;
 let end = null;
 
 const stage = part("stage");
+const status = new Status(part);
 const choices = new Choices(root.dataset.choices);
-const preferences = new Preferences(root, error => hint("preferences_kept_here", { reason: error.message }));
+const preferences = new Preferences(root, error =>
+  status.notice(say("preferences_kept_here", { reason: error.message })),
+);
 const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
 const toStage = () => stage.focus({ preventScroll: true });
 const view = createView(root, preferences, toStage);
@@ -51,7 +54,7 @@ const finder = new Finder(root, labels, {
   seen: () => sight.has(images.current),
   choose: answer,
   confirm: () => false,
-  refuse: hint,
+  refuse: key => status.hint(key),
   changed: () => {},
   away: toStage,
 });
@@ -60,11 +63,11 @@ map.finder = finder;
 const outbox = new Outbox({
   url: root.dataset.api.replace(/next$/, "answer"),
   prefix: root.dataset.store,
-  changed: showSync,
+  changed: (state, n) => status.sync(state, n),
   done: (_entry, reply) => images.take(reply.next),
   wanted: () => images.count,
   refused(entry, error) {
-    notice(say("not_kept", { reason: error.message }));
+    status.notice(say("not_kept", { reason: error.message }));
     if (error.body?.code !== "answered_before") images.forgive(entry.body);
     images.fill();
   },
@@ -82,45 +85,18 @@ const images = new Images({
     else if (!outbox.size) images.fill(); // The next run has begun.
   },
   failed(error) {
-    if (error.status === 401 || error.status === 403) showSync("login", outbox.size);
+    if (error.status === 401 || error.status === 403) status.sync("login", outbox.size);
     else if (error.status === 404)
       location.reload(); // The invitation has ended.
     else if (!images.current) part("loading").textContent = say("error");
   },
 });
 
-function announce(text) {
-  part("said").textContent = text;
-}
-
-/** Say for a moment, beside the image, why a key or a click did nothing. */
-function hint(key) {
-  const box = part("hint");
-  box.textContent = say(key);
-  box.hidden = false;
-  announce("");
-  announce(say(key));
-  clearTimeout(hintTimer);
-  hintTimer = setTimeout(() => (box.hidden = true), 4000);
-}
-
-function notice(text) {
-  part("notice").hidden = !text;
-  part("notice-text").textContent = text;
-  if (text) announce(text);
-}
-
 function showProgress({ run, runs, answered, images: total }) {
   // Answers on their way belong to the same run, unless the server has begun the next one.
   const sent = outbox.entries.filter(entry => entry.body.run === run).length;
   part("run").textContent = `${run} / ${runs}`;
   part("progress").textContent = `${Math.min(total, answered + sent)} / ${total}`;
-}
-
-function showSync(state, n) {
-  part("sync").dataset.state = state;
-  part("sync-text").textContent = say(state, { n });
-  part("sync-login").hidden = state !== "login";
 }
 
 /** Nothing is on the screen, so nothing can be answered. */
@@ -133,7 +109,7 @@ function blank() {
 async function show(item) {
   blank();
   view.imageChanges();
-  if (finder.imageChanges(item)) hint("type_again");
+  if (finder.imageChanges(item)) status.hint("type_again");
   if (!item) {
     view.clear();
     part("loading").textContent = say("loading");
@@ -163,7 +139,7 @@ async function show(item) {
   }
   const active = document.activeElement;
   if (!root.contains(active) || (active.closest("[data-panel]") && !finder.is(active))) toStage();
-  announce(part("progress").textContent);
+  status.announce(part("progress").textContent);
   await sight.show(item, picture.loaded);
 }
 
@@ -175,7 +151,7 @@ function showEnd() {
   part("empty-text").textContent = end.text;
   root.classList.remove("station--waiting");
   root.classList.add("station--empty");
-  announce(end.text);
+  status.announce(end.text);
 }
 
 /** Was this click meant for the image on the screen? As in the review station. */
@@ -183,7 +159,7 @@ function meant(event) {
   const item = images.current;
   if (!item) return true;
   if (pressed() === item && (event.detail < 2 || sight.has(item, DOUBLE_CLICK))) return true;
-  hint("too_soon");
+  status.hint("too_soon");
   return false;
 }
 
@@ -192,11 +168,11 @@ function answer(label) {
   const item = images.current;
   if (!item) return false;
   if (label && !item.picture.loaded) {
-    hint("image_wait");
+    status.hint("image_wait");
     return true;
   }
   if (!sight.has(item)) {
-    hint("too_soon");
+    status.hint("too_soon");
     return true;
   }
   const body = {
@@ -207,8 +183,8 @@ function answer(label) {
     milliseconds: sight.milliseconds,
   };
   if (view.adjusted) body.view = view.adjusted;
-  notice("");
-  part("hint").hidden = true;
+  status.notice("");
+  status.hideHint();
   finder.clear();
   images.pass(item);
   outbox.add(body);
@@ -237,7 +213,7 @@ const acts = {
   confirm: () => false,
   skip: () => answer(null),
   flag: () => false,
-  undo: always(() => hint("study_no_undo")),
+  undo: always(() => status.hint("study_no_undo")),
   guide: always(showGuide),
   help: always(() => dialog("help").showModal()),
   ...view.acts,
@@ -255,7 +231,7 @@ listen({
   label(number) {
     const label = labels.byKey(number);
     if (label) return answer(label);
-    announce(say("no_such_key", { key: number }));
+    status.announce(say("no_such_key", { key: number }));
     return true;
   },
   pan: (dx, dy) => view.move(dx, dy),
@@ -271,7 +247,7 @@ preferences.bind(document.querySelector("[data-keys-on]"), "single_keys", () => 
 
 window.addEventListener("pageshow", event => event.persisted && location.reload());
 
-showSync(outbox.size ? "sending" : "saved", outbox.size);
+status.sync(outbox.size ? "sending" : "saved", outbox.size);
 // Answers from before a reload: the server may give their images again before it has read the answers.
 for (const entry of outbox.entries) images.pass(entry.body);
 outbox.run();

@@ -2,7 +2,8 @@
 // the buttons that name them.
 
 import { Guide } from "./guide.js";
-import { composing, printable } from "./key-map.js";
+import { drawKeys } from "./key-hints.js";
+import { composing, KeyMap, printable } from "./key-map.js";
 import { LabelList } from "./labels.js";
 import { Preferences } from "./preferences.js";
 import { load } from "./texts.js";
@@ -15,6 +16,8 @@ load(root.dataset.texts);
 const labels = JSON.parse(root.dataset.labels);
 const preferences = new Preferences(root);
 const finder = "finder" in root.dataset;
+const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("single_keys"));
+map.finder = { exists: finder };
 const form = part("rule-form");
 const find = part("find");
 const note = part("note");
@@ -30,7 +33,9 @@ picture.decode().then(() => {
   viewer.show(picture);
   requestAnimationFrame(() => (painted = performance.now()));
 });
+drawKeys(root, map);
 list?.mark(null);
+list?.showKeys(map);
 const before = list?.byId(Number(root.dataset.chosen));
 if (before) choose(before);
 
@@ -58,12 +63,12 @@ function openGuide() {
 }
 root.querySelector('[data-act="guide"]').addEventListener("click", openGuide);
 
-const ZOOM = {
-  "+": () => viewer.in(),
-  "=": () => viewer.in(),
-  "-": () => viewer.out(),
-  0: () => viewer.fit(),
-  "*": () => viewer.actual(),
+const ACTS = {
+  guide: openGuide,
+  "zoom-in": () => viewer.in(),
+  "zoom-out": () => viewer.out(),
+  "zoom-fit": () => viewer.fit(),
+  "zoom-actual": () => viewer.actual(),
 };
 
 document.addEventListener("keydown", event => {
@@ -73,10 +78,12 @@ document.addEventListener("keydown", event => {
   if (target === note || target === find) return void inField(event);
   if (target.closest("input:not([type=checkbox]), select, textarea")) return;
   if (key === "F2") return used(event, openGuide);
-  if (!preferences.get("single_keys") || !printable(event) || event.repeat) return;
-  if (key in ZOOM) return used(event, ZOOM[key]);
-  const label = list && /^[1-9]$/.test(key) ? list.byKey(Number(key)) : null;
+  const command = map.command(event);
+  if (event.repeat && !map.repeats(command)) return;
+  if (command in ACTS) return used(event, ACTS[command]);
+  const label = command?.startsWith("label-") ? list?.byKey(Number(command.slice(6))) : null;
   if (label) return used(event, () => choose(label));
+  if (!map.on() || !printable(event)) return;
   if (find && (key === "/" || (finder && /\p{L}/u.test(key)))) {
     return used(event, () => {
       if (key !== "/") find.value += key;
@@ -85,8 +92,7 @@ document.addEventListener("keydown", event => {
     });
   }
   if (finder) return;
-  if (key.toLowerCase() === "g") return used(event, openGuide);
-  const button = root.querySelector(`[data-key="${CSS.escape(key.toLowerCase())}"]`);
+  const button = root.querySelector(`[data-shortcut="${CSS.escape(key.toLowerCase())}"]`);
   if (button) used(event, () => button.click());
 });
 

@@ -179,7 +179,7 @@ export class HistoryDialog {
       const item = element("li");
       const button = element("button", "button button--small answers__label");
       button.type = "button";
-      const key = element("kbd", "", label.key === null ? "" : this.map.single(`label-${label.key}`));
+      const key = element("kbd", "", label.key === null ? "" : this.map.digitText(label.key));
       key.setAttribute("aria-hidden", "true");
       key.hidden = !key.textContent;
       button.append(key, element("span", "truncate", label.name));

@@ -86,6 +86,11 @@ export class KeyMap {
     return /^[1-9]$/.test(event.key) && !(`label-${event.key}` in this.keys) ? Number(event.key) : null;
   }
 
+  /** What is written on the key that `digit` takes for this number. */
+  digitText(number) {
+    return this.keys[`label-${number}`]?.text ?? String(number);
+  }
+
   /** Is this the single key of a command? */
   is(event, command) {
     return this.command(event) === command;

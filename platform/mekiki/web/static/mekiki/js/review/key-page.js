@@ -32,6 +32,13 @@ function tell(text) {
 /** What is written on a key: as the browser says, as it was pressed, or its sign on a US keyboard. */
 const signOf = ({ code, text }) => (written.get(code) ?? text).toUpperCase();
 
+/** The place of a standard key in the picture; null if the place differs between keyboards. */
+function standardCode(text) {
+  if (/^[A-Z]$/.test(text)) return `Key${text}`;
+  if (/^[0-9]$/.test(text)) return `Digit${text}`;
+  return text === "/" ? "Slash" : null;
+}
+
 function draw() {
   const keys = keysNow();
   const own = preferences.get("keys");
@@ -45,18 +52,8 @@ function draw() {
     button.classList.toggle("button--primary", command === waiting);
   }
   const drawn = {};
-  const byLetter = {
-    S: "KeyS",
-    F: "KeyF",
-    Z: "KeyZ",
-    H: "KeyH",
-    G: "KeyG",
-    A: "KeyA",
-    R: "KeyR",
-    "/": "Slash",
-  };
   for (const [command, text] of Object.entries(standard)) {
-    const code = byLetter[text] ?? (/^[0-9]$/.test(text) ? `Digit${text}` : null);
+    const code = standardCode(text);
     if (code && !(command in keys)) drawn[code] = { text, name: names[command] };
   }
   for (const [command, key] of Object.entries(keys))

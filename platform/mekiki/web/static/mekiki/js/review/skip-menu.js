@@ -33,6 +33,15 @@ export class SkipMenu {
     this.dialog.querySelector("[data-skip-plain]").focus();
   }
 
+  /** Write the keys on the reasons. keyOf(number): what is written on the key of a label's number. */
+  showKeys(keyOf) {
+    for (const [n, button] of this.reasons.entries()) {
+      const key = keyOf(n + 1);
+      button.querySelector("kbd").textContent = key;
+      button.setAttribute("aria-keyshortcuts", key);
+    }
+  }
+
   #choose(reason) {
     if (reason === "other" && this.noteBox.hidden) {
       this.noteBox.hidden = false;

@@ -46,7 +46,7 @@ const map = new KeyMap(JSON.parse(root.dataset.keys), () => preferences.get("sin
 const toStage = () => stage.focus({ preventScroll: true });
 const view = createView(root, preferences, toStage);
 foldSections(part("sections"), choices);
-const why = createStationWhy(root, view, { away: toStage, again: () => sight.again() });
+const why = createStationWhy(root, view, { away: toStage, again: () => sight.again(), lost: () => back() });
 const sight = new Sight({
   least: Number(root.dataset.seenAfter),
   ready(item) {
@@ -340,6 +340,7 @@ listen({
   map,
 });
 showKeys();
+skipMenu.showKeys(number => map.digitText(number));
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 
 new Scans({

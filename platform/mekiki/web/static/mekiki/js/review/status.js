@@ -6,8 +6,8 @@ import { say, write } from "./texts.js";
 const HINT = 4000;
 
 export class Status {
-  /** part(name): the element of the station with this data attribute. pace: see pace.js. */
-  constructor(part, pace) {
+  /** part(name): the element of the station with this data attribute. pace: see pace.js; a study has none. */
+  constructor(part, pace = null) {
     Object.assign(this, { part, pace, today: 0, hintTimer: 0 });
   }
 

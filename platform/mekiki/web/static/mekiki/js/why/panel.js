@@ -53,7 +53,8 @@ export class WhyPanel {
     this.changed(open);
   }
 
-  /** An image is on the screen: {key, url, body, image: {url}, refusal}. refusal: why it has no panel, or "". */
+  /** An image is on the screen: {key, url, body, image: {url}, refusal, lost}. refusal: why it has no panel, or "".
+   * lost(): the server does not know the lease of the image any more. */
   show(subject) {
     this.#forget();
     this.subject = subject;
@@ -104,7 +105,9 @@ export class WhyPanel {
       this.heat.reset(panel);
       this.#follow(panel, request, PAUSE);
     } catch (error) {
-      if (request === this.request) this.#say(error.message || say("why_offline"));
+      if (request !== this.request) return;
+      this.#say(error.message || say("why_offline"));
+      if (error.status === 404) subject.lost?.();
     }
   }
 

@@ -6,8 +6,9 @@ import { Cover } from "./cover.js";
 import { HeatMap } from "./heat.js";
 import { WhyPanel } from "./panel.js";
 
-/** away(): the keys belong to the image. again(): the image was covered, and is to be looked at again. */
-export function createStationWhy(root, view, { away, again }) {
+/** away(): the keys belong to the image. again(): the image was covered, and is to be looked at again. lost(): the lease
+ * of the image may have ended, for example by a reload whose release arrived late. */
+export function createStationWhy(root, view, { away, again, lost }) {
   const box = root.querySelector("[data-why]");
   const cover = new Cover(root.querySelector("[data-why-cover]"));
   view.follow(image => cover.follow(image));
@@ -36,6 +37,7 @@ export function createStationWhy(root, view, { away, again }) {
         url: box.dataset.open.replace("SHA256", item.image.sha256),
         body: { lease: item.lease },
         image: item.image,
+        lost,
         refusal: item.blind ? say("why_blind") : item.prediction ? "" : say("none_predicted"),
       });
     },
