@@ -1,9 +1,12 @@
 """The embedded servers without a supervisor."""
 
 import os
+import pwd
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +68,30 @@ def test_postgres_keeps_data_through_kill_and_stop_on_any_home(home: Path) -> No
             assert c.execute("SELECT count(*) FROM t").fetchone() == (1,)
     finally:
         restarted.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a system user")
+def test_simultaneous_first_starts_share_one_system_user(tmp_path: Path) -> None:
+    name = f"mekiki-{os.getpid()}"
+    script = (
+        "import pathlib, sys, time\n"
+        "from mekiki.embedded import places\n"
+        f"places.SYSTEM_USER = {name!r}\n"
+        "print('ready', flush=True)\n"
+        f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.001)\n"
+        "print(places.system_account().uid)\n"
+    )
+    starts = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    try:
+        for start in starts:
+            assert start.stdout is not None and start.stdout.readline() == "ready\n"
+        (tmp_path / "go").touch()
+        user_ids = {start.communicate()[0].strip() for start in starts}
+        assert user_ids == {str(pwd.getpwnam(name).pw_uid)}
+    finally:
+        subprocess.run(["userdel", name], check=True, capture_output=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the database to another user")

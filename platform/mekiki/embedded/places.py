@@ -17,6 +17,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 from mekiki.config.plain import UserError
 from mekiki.embedded.process import Account
@@ -94,23 +95,33 @@ def system_account() -> Account:
 
     Raises PlaceError if it cannot be created.
     """
-    try:
-        entry = pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        shell = next((s for s in ("/usr/sbin/nologin", "/sbin/nologin") if Path(s).exists()), "/bin/false")
-        made = subprocess.run(
-            ["useradd", "--system", "--no-create-home", "--user-group", "--shell", shell, SYSTEM_USER],
-            capture_output=True,
-            text=True,
-        )
-        try:
-            entry = pwd.getpwnam(SYSTEM_USER)
-        except KeyError:
+    entry = _system_entry()
+    if entry is None:
+        # useradd replaces the user of a second useradd that runs at the same time.
+        with FileLock(shared_database_folder() / ".account.lock"):
+            entry = _system_entry()
+            output = "" if entry else _add_system_user()
+            entry = entry or _system_entry()
+        if entry is None:
             raise PlaceError(
                 f"PostgreSQL does not run as root, and the system user {SYSTEM_USER!r} could not be made "
-                f"({made.stderr.strip()}). Make it, or run Mekiki as an ordinary user, or set DATABASE_URL."
-            ) from None
+                f"({output}). Make it, or run Mekiki as an ordinary user, or set DATABASE_URL."
+            )
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _system_entry() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        return None
+
+
+def _add_system_user() -> str:
+    """Run useradd for the system user, and return its error output."""
+    shell = next((s for s in ("/usr/sbin/nologin", "/sbin/nologin") if Path(s).exists()), "/bin/false")
+    command = ["useradd", "--system", "--no-create-home", "--user-group", "--shell", shell, SYSTEM_USER]
+    return subprocess.run(command, capture_output=True, text=True).stderr.strip()
 
 
 def shared_database_folder() -> Path:
