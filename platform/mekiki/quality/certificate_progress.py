@@ -27,8 +27,9 @@ _ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.SKIP, De
 class AuditProgress:
     """How far the audit is. It holds nothing about right and wrong answers.
 
-    drawn: images that were drawn. labelled: those with a label of the reviewers. waiting: those that wait for
-    an answer. unresolved: skipped, flagged, or without agreement. people: (user name, judged images).
+    drawn: images that were drawn. labelled: those with a label of the reviewers. unresolved: those without
+    one that were skipped or flagged, or on which the reviewers did not agree. waiting: all others. people:
+    (user name, judged images).
     """
 
     drawn: int
@@ -42,14 +43,17 @@ def audit_progress(certificate: Certificate) -> AuditProgress:
     """Return how far the audit of a certificate is."""
     states = dict(certificate.drawn.values_list("item_id", "item__state"))
     labelled = set(blind_labels(states))
-    waiting = sum(state == QueueItem.State.WAITING for item, state in states.items() if item not in labelled)
+    left_open = active_decisions(item__in=list(states), kind__in=[Decision.Kind.SKIP, Decision.Kind.FLAG])
+    left = set(left_open.values_list("item_id", flat=True))
+    left |= {item for item, state in states.items() if state != QueueItem.State.WAITING}
+    unresolved = len(left - labelled)
     answers = active_decisions(item__in=list(states), kind__in=_ANSWERS).order_by()
     people = answers.values_list("user__username").annotate(n=Count("item", distinct=True))
     return AuditProgress(
         drawn=len(states),
         labelled=len(labelled),
-        waiting=waiting,
-        unresolved=len(states) - len(labelled) - waiting,
+        waiting=len(states) - len(labelled) - unresolved,
+        unresolved=unresolved,
         people=sorted(people, key=lambda row: (-row[1], row[0])),
     )
 

@@ -128,7 +128,7 @@ def retrain(**options: Any) -> None:
 
 
 @app.command(
-    help=_("Plan and start a certificate, show its state, or accept its labels set by machine."),
+    help=_("Plan, start or accept a certificate."),
     epilog=_(
         "Without --plan, --state or --accept it plans and starts. Reviewers then judge the audited images. "
         "Shares are numbers such as 0.02 for 2 %."
@@ -179,7 +179,6 @@ def retrain(**options: Any) -> None:
 @click.option("--note", default="", help=_("A note."))
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))
 def certify(**options: Any) -> None:
-    options["label_alpha"] = list(options["label_alpha"])
     run_command("certify", options)
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--import", dest="batch", type=int, help="number of an import")
         parser.add_argument("--overlap", type=int, default=1, help="reviewers for each audited image")
         parser.add_argument("--test", choices=TESTS, default=WATCHED, help="the test")
-        parser.add_argument("--label-alpha", action="append", default=[], help="NAME=SHARE")
+        parser.add_argument("--label-alpha", nargs="*", default=(), help="NAME=SHARE …")
         parser.add_argument("--words", default="", help="public words")
         parser.add_argument("--note", default="", help="a note")
         parser.add_argument("--limit", type=int, help="largest number of images that people decide")
@@ -235,7 +236,7 @@ class Command(BaseCommand):
             self.stdout.write(_("Labels set: %(n)s") % {"n": count(certificate.accepted)})
 
 
-def _label_alphas(dataset: Dataset, given: list[str]) -> dict[str, float]:
+def _label_alphas(dataset: Dataset, given: Sequence[str]) -> dict[str, float]:
     """Return label id, as text → its own share, from texts such as “scratch=0.01”."""
     ids = dict(dataset.labels.filter(archived_at__isnull=True).values_list("name", "pk"))
     shares = {}
