@@ -25,7 +25,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
 from mekiki.learning.services import open_predictions
-from mekiki.quality.models import Certificate
+from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from tests.roles import set_fixed
 
@@ -296,6 +296,20 @@ class CertificateFactory(factory.django.DjangoModelFactory):
     delta = 0.05
     limit = 300
     levels = [0.7, 1.0]
+    created_by = factory.SubFactory(UserFactory)
+
+
+class CertificatePlanFactory(factory.django.DjangoModelFactory):
+    """A plan without a forecast. quality.services.certificates.record_forecasts adds one."""
+
+    class Meta:
+        model = CertificatePlan
+
+    dataset = factory.SubFactory(DatasetFactory)
+    number = factory.Sequence(lambda n: n + 1)
+    alpha = 0.05
+    delta = 0.05
+    test = "watched"
     created_by = factory.SubFactory(UserFactory)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mekiki.quality.services import certificates
-from tests.factories import CertificateFactory
+from tests.factories import CertificateFactory, CertificatePlanFactory
 from tests.quality_setup import make_protocol
 
 FOLDER = "quality/services/certificates"
@@ -16,7 +16,25 @@ def certificate_arguments(w: Any) -> dict[str, Any]:
     return {"certificate": w.certificate}
 
 
+def plan_arguments(w: Any) -> dict[str, Any]:
+    """Return the arguments of an act on a plan of the world's dataset."""
+    if not hasattr(w, "certificate_plan"):
+        w.certificate_plan = CertificatePlanFactory(dataset=w.dataset)
+    return {"plan": w.certificate_plan}
+
+
 CERTIFICATES = {
+    f"{FOLDER}/planning.py:request_plan": (
+        certificates.request_plan,
+        "reviewer",
+        lambda w: {"dataset": w.dataset, "protocol": make_protocol()},
+    ),
+    f"{FOLDER}/planning.py:plan_again": (certificates.plan_again, "reviewer", plan_arguments),
+    f"{FOLDER}/planning.py:start_planned": (
+        certificates.start_planned,
+        "reviewer",
+        lambda w: {**plan_arguments(w), "limit": 10, "levels": (1.0,)},
+    ),
     f"{FOLDER}/starting.py:start": (
         certificates.start,
         "reviewer",

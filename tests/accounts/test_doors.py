@@ -29,7 +29,8 @@ VIEWER = {
     "overview", "activity", "images", "image", "image-original", "image-thumb", "image-display", "labels",
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
-    "quality", "certificate",
+    "quality", "certificate", "certificate-live", "certificate-explained", "api:certificates",
+    "api:certificate",
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
@@ -62,7 +63,8 @@ ADMIN = {
     "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
-    "certificate-create", "certificate-act",
+    "certificate-create", "certificate-act", "certificate-plan", "certificate-plan-again",
+    "certificate-start", "api:certificate-plan",
     "api:study", "study-create", "study", "study-act", "study-report-file",
     "review-overlap", "api:overlap", "member-adjudicator",
     "reviewer-goal", "assignment-add", "assignment-remove", "requalification-decide",
@@ -156,6 +158,7 @@ def world(db: None) -> dict[str, Any]:
 
     item = factories.QueueItemFactory(dataset=dataset, image=image)
     factories.CertificateFactory(dataset=dataset, version=1, created_by=people["admin"])
+    factories.CertificatePlanFactory(dataset=dataset, number=1, created_by=people["admin"])
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
     job = factories.JobFactory(dataset=dataset)
@@ -348,8 +351,9 @@ def test_viewer_opens_the_pages_for_viewers(world: dict[str, Any], client: Clien
     client.force_login(world["viewer"])
     answers = {name: client.get(address(name, world)).status_code for name in sorted(names(VIEWER))}
     # The label set of this dataset is not frozen, so there is no file to download. No image is embedded, so
-    # there is nothing to search.
+    # there is nothing to search. No audit of a certificate runs, so the page is loaded again.
     assert {name: status for name, status in answers.items() if status != 200} == {
+        "certificate-live": 204,
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,

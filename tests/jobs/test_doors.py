@@ -203,6 +203,11 @@ def start_a_certificate(world: World) -> None:
     certificates.start(dataset=world.dataset, user=world.admin, protocol=protocol)
 
 
+def plan_a_certificate(world: World) -> None:
+    protocol = Protocol(alpha=0.05, delta=0.05, limit=1)
+    certificates.request_plan(dataset=world.dataset, user=world.admin, protocol=protocol)
+
+
 def seal_by_browser(world: World) -> None:
     world.client.post(reverse("seals-ask"), {"act": "seal"})
 
@@ -261,6 +266,7 @@ REQUESTS: dict[Callable[[World], None], Kind | None] = {
     change_a_window: Kind.REBUILD_PICTURES,
     freeze: Kind.FREEZE,
     freeze_again: Kind.FREEZE,
+    plan_a_certificate: Kind.PLAN_CERTIFICATE,
     start_a_certificate: Kind.CERTIFY,
     seal_by_browser: Kind.SEAL,
     check_seals_by_browser: Kind.CHECK_SEALS,
@@ -343,6 +349,7 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/services/encoder_upkeep.py",  # remove_embeddings
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
+        "quality/services/certificates/planning.py",  # plan_a_certificate
         "quality/services/certificates/starting.py",  # start_a_certificate
         "quality/services/studies.py",  # tests/quality/test_studies.py
         "review/services/queue.py",  # answer_an_image, request_the_next_image

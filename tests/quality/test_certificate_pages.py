@@ -7,8 +7,14 @@ from django.test import Client
 
 from mekiki.quality.audit_state import read_audit_state
 from mekiki.quality.models import Certificate
-from mekiki.quality.services.certificates import accept, mark_accepted, record_check, set_machine_labels
-from tests.quality_setup import SEED, CertifiedPool
+from mekiki.quality.services.certificates import (
+    accept,
+    mark_accepted,
+    record_check,
+    request_plan,
+    set_machine_labels,
+)
+from tests.quality_setup import SEED, CertifiedPool, make_protocol
 from tests.review_setup import Station
 
 pytestmark = pytest.mark.django_db
@@ -27,49 +33,15 @@ def page_of(world: Any, user: Any, path: str = "", language: str = "en") -> str:
     return answer.content.decode()
 
 
-def test_form_starts_a_certificate() -> None:
-    station = Station()
-    client = browser(station.reviewer("admin"))
-    answer = client.post(
-        f"/d/{station.dataset.slug}/quality/certificates/new/", {**VALUES, "public_words": "dice 6 1"}
-    )
-    certificate = Certificate.objects.get()
-    assert answer.status_code == 302 and answer["Location"].endswith(f"/certificates/{certificate.version}/")
-    assert certificate.alpha == 0.02 and certificate.delta == 0.05 and certificate.public_words == "dice 6 1"
-    assert certificate.critical_bound is None  # no label is critical, so the form does not ask
-    assert "being frozen" in page_of(station, station.reviewer("viewer"), "certificates/1/")
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {**VALUES, "alpha": "nan"},
-        {**VALUES, "alpha": "-1"},
-        {**VALUES, "alpha": "51"},
-        {**VALUES, "delta": "0"},
-        {**VALUES, "limit": "0"},
-        {**VALUES, "limit": "9" * 40},
-        {**VALUES, "overlap": "7"},
-        {**VALUES, "test": "guess"},
-        {**VALUES, "batch": "1"},
-        {**VALUES, "public_words": "x" * 501},
-        {**VALUES, "note": "a\0b"},
-    ],
-)
-def test_bad_values_are_shown_with_the_form(values: dict[str, str]) -> None:
-    station = Station()
-    address = f"/d/{station.dataset.slug}/quality/certificates/new/"
-    answer = browser(station.reviewer("admin")).post(address, values)
-    assert answer.status_code == 422 and not Certificate.objects.exists()
-
-
 def test_second_certificate_is_refused_while_one_runs() -> None:
     world = CertifiedPool()
     text = page_of(world, world.admin, "certificates/new/")
     assert "Only one certificate can run at a time" in text and 'name="alpha"' not in text
-    answer = browser(world.admin).post(f"/d/{world.dataset.slug}/quality/certificates/new/", VALUES)
-    assert answer.status_code == 422 and Certificate.objects.count() == 1
+    plan = request_plan(dataset=world.dataset, user=world.admin, protocol=make_protocol())
+    address = f"/d/{world.dataset.slug}/quality/certificates/plans/{plan.number}/start/"
+    answer = browser(world.admin).post(address, {"limit": "9", "first": "1.0"})
+    assert answer.status_code == 422 and "running" in answer.content.decode()
+    assert Certificate.objects.count() == 1
 
 
 def test_running_audit_shows_no_seed_and_no_statement() -> None:

@@ -21,4 +21,5 @@ class Kind(models.TextChoices):
     CHECK_SEALS = "check_seals", _("Check the seals")
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
     CERTIFY = "certify", _("Certify labels set by machine")
+    PLAN_CERTIFICATE = "plan_certificate", _("Plan a certificate")
     AGREEMENT = "agreement", _("Compute the agreement of a study")

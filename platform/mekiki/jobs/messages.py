@@ -14,6 +14,7 @@ for _stage in (
     gettext_noop("drawing the audit order"),
     gettext_noop("storing the pool"),
     gettext_noop("testing the answers"),
+    gettext_noop("simulating audits"),
     gettext_noop("setting labels"),
     gettext_noop("reading the prompts"),
     gettext_noop("predicting"),
@@ -43,6 +44,7 @@ for _unit in (
     gettext_noop("labels"),
     gettext_noop("MB"),
     gettext_noop("rows"),
+    gettext_noop("simulations"),
 ):
     UNITS.add(_unit, _unit)
 

@@ -104,6 +104,13 @@ class CertifyPayload(Payload):
 
 
 @dataclass(frozen=True)
+class PlanCertificatePayload(Payload):
+    """`plan`: the id of the plan whose forecast is computed."""
+
+    plan: int
+
+
+@dataclass(frozen=True)
 class RebuildPicturesPayload(Payload):
     """`window`: the id of the pixel window, None for the images of old versions.
 

@@ -15,13 +15,19 @@ from verification.certificates.decision import (
     RIGHT,
     WRONG,
     Audits,
+    RegionResult,
     Result,
     TestResult,
     decide,
     decide_whole_pool,
 )
 from verification.certificates.protocol import PLANNED, Protocol
+from verification.certificates.regions import allowed_errors
 from verification.certificates.spending import Numbers, target_size
+from verification.certificates.tails import p_value
+from verification.certificates.watched import last_counts, log_evidence
+
+MOST_EVIDENCE = 700.0  # exp() of a larger number is infinite
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,11 @@ class AuditState:
             "region_audits": [step.audited for step in steps],
             "region_errors": [step.wrong for step in steps],
             "p_values": [_as_p_value(self.protocol, step) for step in steps],
+            "region_open": [step.open for step in steps],
+            "evidence": [
+                _evidence_for_labels_left(self.protocol, region, self.audits)
+                for region in self.result.regions
+            ],
             "certified": certified.size if certified is not None else 0,
             "left": certified.left if certified is not None else 0,
             "promised": certified.promised if certified is not None else 0,
@@ -85,6 +96,26 @@ class AuditState:
 def _as_p_value(protocol: Protocol, step: TestResult) -> float:
     """Return the p-value. For the watched test it is 1 / e-value, which is a p-value at any time."""
     return step.statistic if protocol.test == PLANNED else min(1.0, math.exp(-step.statistic))
+
+
+def _evidence_for_labels_left(protocol: Protocol, region: RegionResult, audits: Audits) -> float:
+    """Return the evidence against “more than α of the labels left are wrong”, as a logarithm from 0.
+
+    It reaches log(1/δ) when `decide` finds at most α of them wrong. The largest value so far of the watched
+    test; −log of the p-value of the planned test. At most MOST_EVIDENCE, because a report holds no infinity.
+    """
+    size = region.step.size
+    members = [rank < size for rank in audits.rank]
+    settled = sum(m and state == WRONG for m, state in zip(members, audits.state, strict=True))
+    allowed = region.promised + settled
+    errors = [state != RIGHT for state, _critical in audits.of(members)]
+    if protocol.test == PLANNED:
+        p = p_value(size, len(errors), sum(errors), allowed)
+        evidence = -math.log(p) if p > 0 else MOST_EVIDENCE
+    else:
+        reference = allowed_errors(size, protocol.alpha) + 1
+        evidence = max(log_evidence(size, n, k, allowed, reference) for n, k in last_counts(errors))
+    return min(MOST_EVIDENCE, max(0.0, evidence))
 
 
 def read_audit_state(certificate: Certificate) -> AuditState:

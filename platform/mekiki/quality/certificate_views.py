@@ -1,4 +1,4 @@
-"""Pages of certificates: the form, the running audit, the result, and the acts of an admin."""
+"""Pages of certificates: the running audit, the result, the acts of an admin, and how it is known."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
@@ -15,10 +15,24 @@ from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
 from mekiki.jobs.models import ACTIVE_STATES
 from mekiki.jobs.progress import job_status
-from mekiki.learning.selectors import champion
-from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, left_out_sentence, statement
-from mekiki.quality.certificate_forms import CertificateForm
-from mekiki.quality.certificates import certificate_for, running_certificate
+from mekiki.quality.certificate_facts import (
+    attempts_sentence,
+    audit_facts,
+    left_out_sentence,
+    next_step,
+    outcome_of_plan,
+    percent,
+    statement,
+)
+from mekiki.quality.certificate_progress import (
+    STEP,
+    AuditProgress,
+    audit_progress,
+    evidence_marks,
+    needed_evidence,
+)
+from mekiki.quality.certificates import certificate_for
+from mekiki.quality.explanations import explanations
 from mekiki.quality.models import Certificate
 from mekiki.quality.services import certificates
 
@@ -29,34 +43,6 @@ _ACTS = {
     "accept": certificates.accept,
     "revoke": certificates.revoke,
 }
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def create(request: HttpRequest, slug: str) -> HttpResponse:
-    """Show the form for a new certificate, and start it."""
-    user = user_of(request)
-    dataset = dataset_for(user, slug, Role.ADMIN)
-    form = CertificateForm(request.POST if request.method == "POST" else None, dataset=dataset)
-    if request.method == "POST" and form.is_valid():
-        values = form.cleaned_data
-        try:
-            certificate = certificates.start(
-                dataset=dataset,
-                user=user,
-                **{name: values[name] for name in ("protocol", "overlap", "batch", "public_words", "note")},
-            )
-        except ValidationError as error:
-            form.add_error(None, error)
-        else:
-            return redirect("certificate", slug, certificate.version)
-    context = {
-        "dataset": dataset,
-        "section": "quality",
-        "form": form,
-        "head": champion(dataset),
-        "running": running_certificate(dataset),
-    }
-    return render(request, "quality/certificate_create.html", context, status=422 if form.errors else 200)
 
 
 @require_safe
@@ -70,8 +56,11 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "certificate": shown,
         "statement": statement(shown),
         "attempts": attempts_sentence(shown),
-        "facts": audit_facts(shown),
         "left_out": left_out_sentence(shown),
+        "planned": outcome_of_plan(shown),
+        "alpha": percent(shown.alpha),
+        "has_critical": dataset.labels.filter(critical=True, archived_at__isnull=True).exists(),
+        **_audit_context(shown, audit_progress(shown)),
         "job": None,
         "may_act": includes_role(dataset.role, Role.ADMIN),
         "revocable": (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED),
@@ -81,6 +70,52 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         shown.job.dataset = dataset
         context["job"] = job_status(shown.job, dataset.role)
     return render(request, "quality/certificate.html", context)
+
+
+def _audit_context(shown: Certificate, progress: AuditProgress) -> dict[str, Any]:
+    facts = audit_facts(shown)
+    lines = facts.lines if facts is not None else []
+    return {
+        "facts": facts,
+        "progress": progress,
+        "next_step": next_step(shown, facts),
+        "marks": evidence_marks(shown, lines),
+        "needed": needed_evidence(shown),
+        "every": STEP,
+        "audit_state": _audit_state_key(shown, progress),
+    }
+
+
+def _audit_state_key(shown: Certificate, progress: AuditProgress) -> str:
+    """Return a text that changes when the running audit shows something new."""
+    newest = shown.checks.values_list("pk", flat=True).first() or 0
+    counts = (progress.drawn, progress.labelled, progress.waiting, progress.unresolved, len(progress.people))
+    return "-".join(map(str, (newest, *counts)))
+
+
+@require_safe
+def live(request: HttpRequest, slug: str, version: int) -> HttpResponse:
+    """Return the part of the page that changes while the audit runs.
+
+    The answer is 204 if nothing is new since the state that the page names, and it reloads the page when the
+    audit has ended. It writes nothing.
+    """
+    shown = certificate_for(user_of(request), slug, version)
+    if shown.state != _State.AUDITING:
+        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+    progress = audit_progress(shown)
+    if request.GET.get("state") == _audit_state_key(shown, progress):
+        return HttpResponse(status=204)
+    context = {"dataset": shown.dataset, "certificate": shown, **_audit_context(shown, progress)}
+    return render(request, "quality/_certificate_live.html", context)
+
+
+@require_safe
+def explained(request: HttpRequest, slug: str) -> HttpResponse:
+    """Explain in plain words how the figures of a certificate are known."""
+    dataset = dataset_for(user_of(request), slug)
+    context = {"dataset": dataset, "section": "quality", "sections": explanations()}
+    return render(request, "quality/certificate_explained.html", context)
 
 
 def _revealed_seed(certificate: Certificate) -> str:

@@ -2,12 +2,17 @@
 
 from django.urls import path
 
-from mekiki.quality import certificate_views, study_views, views
+from mekiki.quality import certificate_views, plan_views, study_views, views
 
 urlpatterns = [
     path("", views.quality, name="quality"),
-    path("certificates/new/", certificate_views.create, name="certificate-create"),
+    path("certificates/new/", plan_views.create, name="certificate-create"),
+    path("certificates/explained/", certificate_views.explained, name="certificate-explained"),
+    path("certificates/plans/<int:number>/", plan_views.plan, name="certificate-plan"),
+    path("certificates/plans/<int:number>/again/", plan_views.again, name="certificate-plan-again"),
+    path("certificates/plans/<int:number>/start/", plan_views.start, name="certificate-start"),
     path("certificates/<int:version>/", certificate_views.certificate, name="certificate"),
+    path("certificates/<int:version>/live/", certificate_views.live, name="certificate-live"),
     path("certificates/<int:version>/act/", certificate_views.act, name="certificate-act"),
     path("studies/new/", study_views.create, name="study-create"),
     path("studies/<int:number>/", study_views.study, name="study"),

@@ -105,6 +105,7 @@ EVENTS.add("encoder.removal_requested", gettext_noop("Removal of embeddings requ
 EVENTS.add("encoder.embeddings_removed", gettext_noop("Embeddings removed"))
 EVENTS.add("schedule.set", gettext_noop("Schedule of training set"))
 EVENTS.add("schedule.cleared", gettext_noop("Schedule of training switched off"))
+EVENTS.add("certificate.planned", gettext_noop("Plan %(number)s of a certificate requested"))
 EVENTS.add("certificate.started", gettext_noop("Certificate %(version)s started"))
 EVENTS.add("certificate.frozen", gettext_noop("Certificate %(version)s frozen: %(candidates)s candidates"))
 EVENTS.add(

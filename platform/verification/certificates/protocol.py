@@ -7,6 +7,8 @@ from typing import Any
 WATCHED, PLANNED = "watched", "planned"
 TESTS = (WATCHED, PLANNED)
 LEVELS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.975, 1.0)
+# The levels of a certificate that was planned: one of them is the first, and all larger ones follow.
+PLAN_LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from verification.certificates.protocol import Protocol
+from verification.certificates.protocol import PLAN_LEVELS, PLANNED, WATCHED, Protocol
 from verification.certificates.spending import Numbers
-from workers.evaluation.certificates.simulation import Run, run_watched
+from workers.evaluation.certificates.simulation import Run, run_planned, run_watched
 
-GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.975, 1.0)
 LIMITS = (100, 150, 200, 300, 400, 600, 800)
 RUNS = 200
 SECONDS = 4.0  # of a blind decision, if the dataset has none to measure
@@ -54,10 +53,11 @@ def make_plan(
     alphas: Sequence[float] = (0.01, 0.02, 0.05),
     delta: float = 0.05,
     limits: Sequence[int] = LIMITS,
-    grid: Sequence[float] = GRID,
+    grid: Sequence[float] = PLAN_LEVELS,
     runs: int = RUNS,
     seconds: float = SECONDS,
     seed: int = 0,
+    test: str = WATCHED,
 ) -> Plan:
     """Simulate certificates from the current audit sample and return what they cover and cost.
 
@@ -70,6 +70,7 @@ def make_plan(
     Args:
         confidence: (m,) of all candidates, in any order. audited_confidence, audited_right: (n,) of the
             audit sample. limits: numbers of audits for the curve. seconds: of one blind decision.
+        test: the test of the certificate; a planned one always audits its limit.
     """
     ranked = np.sort(np.asarray(confidence, np.float64))[::-1]
     before = np.asarray(audited_confidence, np.float64)
@@ -81,7 +82,8 @@ def make_plan(
     factor = rng.gamma(1 + int((~right).sum()), 1 / (1 + np.maximum(1 - before, _LEAST_ERROR).sum()), runs)
     expected = float(np.minimum(1, factor.mean() * doubt).sum())
     if not len(ranked):
-        return Plan(0, 0.0, tuple(_empty(a, delta, limit, grid) for a in alphas for limit in limits))
+        empty = (Protocol(a, delta, limit, tuple(grid), test) for a in alphas for limit in limits)
+        return Plan(0, 0.0, tuple(_empty(protocol) for protocol in empty))
     # The most members of the largest region that a run can look at before `limit` lie in the smallest one.
     looked = min(len(ranked), int(1.3 * (max(limits) + 20) / grid[0]))
     worlds = []
@@ -94,7 +96,9 @@ def make_plan(
     for alpha in alphas:
         for limit in limits:
             options = [
-                _simulate(Protocol(alpha, delta, limit, tuple(grid[first:])), worlds, len(ranked), seconds)
+                _simulate(
+                    Protocol(alpha, delta, limit, tuple(grid[first:]), test), worlds, len(ranked), seconds
+                )
                 for first in range(len(grid))
             ]
             curve.append(min(options, key=lambda option: (option.answers, -option.granted)))
@@ -108,7 +112,8 @@ def _simulate(
     seconds: float,
 ) -> PlannedCertificate:
     numbers = Numbers(protocol, candidates)
-    runs: list[Run] = [run_watched(order, wrong, numbers) for order, wrong in worlds]
+    run_test = run_planned if protocol.test == PLANNED else run_watched
+    runs: list[Run] = [run_test(order, wrong, numbers) for order, wrong in worlds]
     left = np.array([run.left for run in runs])
     audits = np.array([run.audits for run in runs])
     images = np.quantile(left, _QUANTILES).round().astype(int).tolist()
@@ -123,8 +128,8 @@ def _simulate(
     )
 
 
-def _empty(alpha: float, delta: float, limit: int, grid: Sequence[float]) -> PlannedCertificate:
-    return PlannedCertificate(Protocol(alpha, delta, limit, tuple(grid)), (0, 0, 0), (0, 0, 0), 0.0, 0.0, 0.0)
+def _empty(protocol: Protocol) -> PlannedCertificate:
+    return PlannedCertificate(protocol, (0, 0, 0), (0, 0, 0), 0.0, 0.0, 0.0)
 
 
 def _first_of_a_random_order(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ def _show_version(context: click.Context, _parameter: click.Parameter, wanted: b
 @click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.rich_config(STYLE)
 @click.command_panel(_("Start"), commands=["up", "sweeper", "demo"])
-@click.command_panel(_("Images and models"), commands=["import", "retrain", "replay"])
+@click.command_panel(_("Images and models"), commands=["import", "retrain", "certify", "replay"])
 @click.command_panel(
     _("Keep and check"),
     commands=[
@@ -128,6 +128,61 @@ def retrain(**options: Any) -> None:
 
 
 @app.command(
+    help=_("Plan, start or accept a certificate."),
+    epilog=_(
+        "Without --plan, --state or --accept it plans and starts. Reviewers then judge the audited images. "
+        "Shares are numbers such as 0.02 for 2 %."
+    ),
+)
+@click.argument("slug", help=_("Address of the dataset."))
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.02,
+    show_default=True,
+    help=_("Largest share of wrong labels by machine."),
+)
+@click.option(
+    "--delta", type=float, default=0.05, show_default=True, help=_("Risk that the statement is false.")
+)
+@click.option("--plan", is_flag=True, help=_("Print the plan only. Nothing is frozen."))
+@click.option("--state", is_flag=True, help=_("Show the newest certificate."))
+@click.option("--accept", is_flag=True, help=_("Accept the newest certificate: its labels are set."))
+@click.option("--user", default="", help=_("Name of the admin who acts."))
+@click.option("--limit", type=Count, help=_("Most images that people decide (default: as planned)."))
+@click.option(
+    "--first", type=float, help=_("First region, as a share of the candidates (default: as planned).")
+)
+@click.option(
+    "--test",
+    type=click.Choice(["watched", "planned"]),
+    default="watched",
+    show_default=True,
+    help=_("watched: stop at any time; planned: a fixed number of audits."),
+)
+@click.option(
+    "--overlap", type=click.IntRange(1, 3), default=1, show_default=True, help=_("Reviewers for each image.")
+)
+@click.option(
+    "--critical-bound",
+    type=float,
+    help=_("People label images with a larger probability of a critical label."),
+)
+@click.option(
+    "--label-alpha",
+    multiple=True,
+    metavar="NAME=SHARE",
+    help=_("A stricter share for one label; may be repeated."),
+)
+@click.option("--import", "batch", type=Count, metavar="NUMBER", help=_("Only the images of this import."))
+@click.option("--words", default="", help=_("Public words for the audit order, such as a lottery draw."))
+@click.option("--note", default="", help=_("A note."))
+@click.option("--json", is_flag=True, help=_("Print the result as JSON."))
+def certify(**options: Any) -> None:
+    run_command("certify", options)
+
+
+@app.command(
     help=_("Estimate how many answers your sorted images would need."),
     epilog=_(
         "The names of the sub-folders are the hidden labels, and a simulated reviewer answers. The "
@@ -140,6 +195,14 @@ def retrain(**options: Any) -> None:
 @click.option("--batch", type=Count, default=30, show_default=True, help=_("Answers between retrainings."))
 @click.option("--seed", type=int, default=0, show_default=True, help=_("Seed of every random choice."))
 @click.option("--encoder", default="pocket", show_default=True, help=_("The encoder."))
+@click.option(
+    "--certify",
+    metavar="ALPHA,DELTA",
+    default="",
+    help=_(
+        "Run a certificate after the answers, such as 0.02,0.05, and count all answers to a finished pool."
+    ),
+)
 @click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
 @click.option("--home", type=AnyPath, help=_("Keep the platform's data here instead of a temporary folder."))
 @click.option("--inside", is_flag=True, hidden=True)

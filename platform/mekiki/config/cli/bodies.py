@@ -21,6 +21,7 @@ APP_OF_COMMAND = {
     "user_admin": "accounts",
     "user_password": "accounts",
     "retrain": "learning",
+    "certify": "quality",
     "sweeper": "jobs",
     "verify": "exports",
 }

@@ -1,4 +1,4 @@
-"""Tables of the quality app: studies of agreement, certificates and certified labels."""
+"""Tables of the quality app: studies of agreement, certificates, their plans, and certified labels."""
 
 from mekiki.quality.models.certificates import (
     Certificate,
@@ -7,6 +7,7 @@ from mekiki.quality.models.certificates import (
     CertificateImage,
     MachineLabel,
 )
+from mekiki.quality.models.plans import CertificateForecast, CertificatePlan
 from mekiki.quality.models.studies import (
     Study,
     StudyAnswer,
@@ -21,7 +22,9 @@ __all__ = [
     "Certificate",
     "CertificateAudit",
     "CertificateCheck",
+    "CertificateForecast",
     "CertificateImage",
+    "CertificatePlan",
     "MachineLabel",
     "Study",
     "StudyAnswer",

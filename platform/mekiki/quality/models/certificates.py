@@ -193,6 +193,11 @@ class CertificateCheck(models.Model):
     region_errors = ArrayField(models.PositiveIntegerField())
     # The p-value of each region (planned), or 1 / e-value (watched). At most δ: the hypothesis is rejected.
     p_values = ArrayField(models.FloatField())
+    # Of region_errors, the images without an answer: waiting, skipped or flagged.
+    region_open = ArrayField(models.PositiveIntegerField(), default=list)
+    # The largest e-value (watched) or 1 / p-value (planned) of each region, as a logarithm, against “more
+    # than α of the labels left are wrong”. At log(1/δ) the region is certified if all smaller regions passed.
+    evidence = ArrayField(models.FloatField(), default=list)
     certified = models.PositiveIntegerField()  # images of the largest certified region
     # Images of that region without a label of a person, and the most wrong labels that the promise allows.
     left = models.PositiveIntegerField(default=0)

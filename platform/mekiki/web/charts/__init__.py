@@ -10,6 +10,7 @@ from mekiki.web.charts.curves import Loss, Point, learning_curve, loss_curve
 from mekiki.web.charts.drawing import ticks
 from mekiki.web.charts.interval_chart import intervals
 from mekiki.web.charts.interval_rows import IntervalRow, interval_rows
+from mekiki.web.charts.line_chart import line_chart
 from mekiki.web.charts.loop_diagram import LoopStage, loop
 from mekiki.web.charts.reliability_diagram import Bin, reliability
 
@@ -22,6 +23,7 @@ __all__ = [
     "interval_rows",
     "intervals",
     "learning_curve",
+    "line_chart",
     "loop",
     "loss_curve",
     "reliability",

@@ -7,6 +7,8 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from mekiki.web.charts.interval_chart import Bar, intervals
+from mekiki.web.charts.line_chart import AxisMark, Line
+from mekiki.web.charts.line_chart import line_chart as draw_lines
 
 register = template.Library()
 
@@ -32,6 +34,20 @@ def chart(content: str, *, svg: str, caption: str = "", narrow: bool = False) ->
 def interval_chart(bars: Sequence[Bar], *, title: str, description: str) -> SafeString:
     """Return the SVG of shares with their intervals, for the tag `chart`."""
     return intervals(bars, title=title, description=description)
+
+
+@register.simple_tag
+def line_chart(
+    lines: Sequence[Line],
+    marks: Sequence[AxisMark],
+    *,
+    title: str,
+    description: str,
+    x_label: str,
+    goal: AxisMark | None = None,
+) -> SafeString:
+    """Return the SVG of several lines, for the tag `chart`."""
+    return draw_lines(lines, marks, title=title, description=description, x_label=x_label, goal=goal)
 
 
 @register.inclusion_tag("components/stat.html")

@@ -46,7 +46,7 @@ def start(
     no head is in use, or if another certificate is running.
     """
     require_role(user, dataset, Role.ADMIN)
-    _check(dataset, protocol, overlap, batch, public_words, note)
+    check_statement(dataset, protocol, overlap, batch, public_words, note)
     # The lock ensures that each version number is used once, and that only one certificate runs.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     if champion(dataset) is None:
@@ -85,7 +85,7 @@ def start(
     return certificate
 
 
-def _check(
+def check_statement(
     dataset: Dataset,
     protocol: Protocol,
     overlap: int,

@@ -37,6 +37,9 @@ class Command(BaseCommand):
         parser.add_argument("--batch", type=int, default=30, help="answers between retrainings (default 30)")
         parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
         parser.add_argument("--encoder", default="pocket", help="the encoder (default pocket)")
+        parser.add_argument(
+            "--certify", default="", metavar="ALPHA,DELTA", help="run a certificate after the answers"
+        )
         parser.add_argument("--json", type=Path, help="write the figures here")
         parser.add_argument(
             "--home", type=Path, help="keep the platform's data here instead of a temporary folder"
@@ -47,11 +50,12 @@ class Command(BaseCommand):
         folder = options["folder"].expanduser().resolve()
         if options["budget"] < 1 or options["batch"] < 1:
             raise CommandError("--budget and --batch must be at least 1.")
+        wanted = _certificate_bounds(options["certify"])
         try:
             layout = read_layout(folder)
             prompts = read_prompts(options["prompts"], layout.labels)
             if options["inside"]:
-                self._run_child(folder, layout, prompts, options)
+                self._run_child(folder, layout, prompts, options, wanted)
         except TruthError as error:
             raise CommandError(str(error), returncode=UNUSABLE) from None
         if not options["inside"]:
@@ -68,7 +72,7 @@ class Command(BaseCommand):
         for name in ("prompts", "json"):
             if options[name] is not None:
                 arguments += [f"--{name}", str(options[name].expanduser().resolve())]
-        for name in ("budget", "batch", "seed", "encoder"):
+        for name in ("budget", "batch", "seed", "encoder", *(["certify"] if options["certify"] else [])):
             arguments += [f"--{name}", str(options[name])]
         with tempfile.TemporaryDirectory(prefix="mekiki-replay-") as temporary:
             home = (options["home"] or Path(temporary) / "home").expanduser().resolve()
@@ -82,9 +86,15 @@ class Command(BaseCommand):
             sys.exit(code)
 
     def _run_child(
-        self, folder: Path, layout: Layout, prompts: dict[str, list[str]], options: dict[str, Any]
+        self,
+        folder: Path,
+        layout: Layout,
+        prompts: dict[str, list[str]],
+        options: dict[str, Any],
+        wanted: tuple[float, float] | None,
     ) -> None:
         from mekiki.simulation import loop
+        from mekiki.simulation.certifying import certify_pool
         from mekiki.simulation.clients import ServiceClient
         from mekiki.simulation.setting_up import create_simulated_dataset, create_users
         from mekiki.simulation.truth import Truth, extract_labels_from_names
@@ -103,10 +113,12 @@ class Command(BaseCommand):
         )
         for remark in images_in_two_labels(layout, ImportBatch.objects.filter(dataset=dataset).latest("pk")):
             self.stdout.write(remark)
+        truth = Truth(dataset, extract_labels_from_names(dataset, layout.label_of))
+        client = ServiceClient(dataset, people.reviewer)
         figures = loop.run(
             dataset=dataset,
-            truth=Truth(dataset, extract_labels_from_names(dataset, layout.label_of)),
-            client=ServiceClient(dataset, people.reviewer),
+            truth=truth,
+            client=client,
             admin=people.admin,
             budget=options["budget"],
             batch=options["batch"],
@@ -119,7 +131,34 @@ class Command(BaseCommand):
             f"{figures['zero_shot_accuracy']:.1%} by prompts alone, {figures['final_accuracy']:.1%} after "
             f"the answers."
         )
+        if wanted is not None:
+            figures["certificate"] = certify_pool(
+                dataset=dataset,
+                truth=truth,
+                client=client,
+                admin=people.admin,
+                alpha=wanted[0],
+                delta=wanted[1],
+                trained=figures["answers"],
+                say=self.stdout.write,
+            )
         if options["json"]:
             loop.write_json(options["json"], figures)
         if not figures["verified"]:
             raise CommandError("The label set did not verify.")
+
+
+def _certificate_bounds(text: str) -> tuple[float, float] | None:
+    """Return (α, δ) of “0.02,0.05”, or None for an empty text. Raises CommandError for another text."""
+    if not text:
+        return None
+    try:
+        alpha, delta = map(float, text.split(","))
+    except ValueError:
+        alpha = delta = -1.0
+    if not (0 <= alpha <= 0.5 and 1e-6 <= delta <= 0.5):
+        raise CommandError(
+            "--certify needs two shares up to 0.5: the largest share of wrong labels and the risk, such as "
+            "0.02,0.05."
+        )
+    return alpha, delta
