@@ -30,8 +30,9 @@ from mekiki.review.services.confirmed import (
 )
 from mekiki.review.services.items import complete, is_late, lock_item, raise_overlap, update_item_after_answer
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import ANSWER_OF_KEY, LABEL, LABEL_DECISIONS, LEASE
+from mekiki.review.services.queries import LABEL, LABEL_DECISIONS, LEASE
 from mekiki.review.services.queue import request_due_work
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.why import shown_of_panel
 
 Kind = Decision.Kind
@@ -80,9 +81,13 @@ def answer(
         view.check()
     adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
-    sent = ANSWER_OF_KEY.first(user=user.pk, key=client_key)
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.item_id) == (dataset.pk, item_id),
+    )
     if sent is not None:
-        return recorded_before(sent, sent.dataset_id == dataset.pk and sent.item_id == item_id)
+        return sent
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
     check_seen(dataset, milliseconds)
@@ -126,20 +131,6 @@ def answer(
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
     request_follow_up_work(dataset, user, decision)
-    return decision
-
-
-def recorded_before(decision: Decision, same: bool) -> Decision:
-    """Return a decision that was recorded for the same key, with `duplicate` set.
-
-    `same`: the request is the same as the one that was recorded. Otherwise raises ReviewError.
-    """
-    if not same:
-        raise ReviewError(
-            "key_used",
-            _("This answer has the same key as an earlier answer. The earlier answer is kept; answer again."),
-        )
-    decision.duplicate = True
     return decision
 
 

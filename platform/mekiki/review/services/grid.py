@@ -31,6 +31,7 @@ from mekiki.review.services.leases import (
     values_of_free,
 )
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.undoing import record_undo
 
 MIN_TILES, MAX_TILES = 6, 60
@@ -256,8 +257,13 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    if Decision.objects.filter(user=user, client_key=client_key).exists():
-        repeated = _undos_of(dataset, user, client_key)
+    first = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.kind) == (dataset.pk, Decision.Kind.UNDO),
+    )
+    if first is not None:
+        repeated = _undos_since(first, client_key)
         return UndonePage(repeated, _label_of(repeated), duplicate=True)
     last = active_decisions(user=user, dataset=dataset).order_by("-pk").first()
     if last is None:
@@ -289,17 +295,10 @@ def _label_of(undos: list[Decision]) -> int | None:
     return undone.shown.get("label") if undone is not None else None
 
 
-def _undos_of(dataset: Dataset, user: User, client_key: UUID) -> list[Decision]:
-    """Return the undos of a request that was recorded before."""
-    first = Decision.objects.filter(
-        user=user, dataset=dataset, client_key=client_key, kind=Decision.Kind.UNDO
-    ).first()
-    if first is None:
-        raise ReviewError(
-            "key_used",
-            _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
-        )
-    later = Decision.objects.filter(user=user, dataset=dataset, kind=Decision.Kind.UNDO, pk__gte=first.pk)
+def _undos_since(first: Decision, client_key: UUID) -> list[Decision]:
+    """Return the undos of a request that was recorded before. `first` has the key of the request."""
+    rows = Decision.objects.filter(user=first.user_id, dataset=first.dataset_id)
+    later = rows.filter(kind=Decision.Kind.UNDO, pk__gte=first.pk)
     undos = []
     for undo in later.order_by("pk")[:MAX_TILES]:
         if undo.pk != first.pk and undo.client_key != uuid5(client_key, str(undo.supersedes_id)):

@@ -33,6 +33,7 @@ from mekiki.review.services.items import (
     update_item_after_answer,
 )
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decisions_of_keys
 
 
 @transaction.atomic
@@ -54,13 +55,8 @@ def answer_page(
     _check_tiles(tiles)
     lock_reviewer(user.pk)
     keys = {tile.item: uuid5(page, str(tile.item)) for tile in tiles}
-    before = {
-        decision.item_id: decision
-        for decision in Decision.objects.filter(dataset=dataset, user=user, client_key__in=keys.values())
-    }
+    before = {decision.item_id: decision for decision in decisions_of_keys(dataset, user, keys.values())}
     if before:
-        for decision in before.values():
-            decision.duplicate = True
         return [
             TileResult(tile.item, d, None if d else _sent_before())
             for tile in tiles

@@ -29,6 +29,7 @@ from mekiki.review.services.items import (
 )
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.undoing import refuse_if_admin_has_acted
 from mekiki.review.unresolved import KINDS as WITHOUT_LABEL
 
@@ -63,18 +64,13 @@ def correct_own_answer(
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.supersedes_id != decision_id or before.label_id != label_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.supersedes_id, one.label_id) == (decision_id, label_id),
+    )
+    if sent is not None:
+        return sent
     check_seen(dataset, milliseconds)
     target = _lock_answer(dataset, user, decision_id)
     item = target.item

@@ -25,6 +25,7 @@ from mekiki.review.services.decisions import active_label, record_decision, requ
 from mekiki.review.services.items import lock_item, move_to_front
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.unresolved import KINDS, reviewers_of, unresolved_decisions
 
 _State = QueueItem.State
@@ -84,18 +85,13 @@ def answer_unresolved(
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.dataset_id != dataset.pk or before.label_id != label_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.label_id) == (dataset.pk, label_id),
+    )
+    if sent is not None:
+        return sent
     _decision, item = lock_unresolved(dataset, decision_id)
     image = item.image
     if hidden_ids(dataset, [image.pk]):  # The note and the reason can reveal the label.

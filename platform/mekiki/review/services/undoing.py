@@ -19,6 +19,7 @@ from mekiki.review.services.decisions import is_flagged, is_ruled, record_decisi
 from mekiki.review.services.items import lock_item, move_to_front
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.unresolved import KINDS
 
 
@@ -47,15 +48,13 @@ def undo(
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.kind != Decision.Kind.UNDO or before.dataset_id != dataset.pk:
-            raise ReviewError(
-                "key_used",
-                _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.kind) == (dataset.pk, Decision.Kind.UNDO),
+    )
+    if sent is not None:
+        return sent
     rows = active_decisions(user=user, dataset=dataset)
     is_rule = Q(kind=Decision.Kind.RULE)
     rows = rows.filter(is_rule if ruling else ~is_rule)
