@@ -123,10 +123,9 @@ def answer(
         ).close()
     gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
     given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
-    if waiting_state:
-        raise_overlap(dataset, item, decision, given)
-        if update_item_after_answer(item, kind, user, now, given):
-            complete([item], now)
+    raise_overlap(dataset, item, decision, given)
+    if waiting_state and update_item_after_answer(item, kind, user, now, given):
+        complete([item], now)
     if gives_label:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)

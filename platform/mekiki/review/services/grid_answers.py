@@ -153,9 +153,9 @@ def _record(
     done = []
     for decision in decisions:
         item, about_image = _item(decision), given.get(decision.image_id, [])
+        raise_overlap(dataset, item, decision, about_image)
         if item.state != QueueItem.State.WAITING:
             continue
-        raise_overlap(dataset, item, decision, about_image)
         if update_item_after_answer(item, decision.kind, user, now, about_image):
             done.append(item)
     complete(done, now)

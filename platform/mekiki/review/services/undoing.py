@@ -16,9 +16,10 @@ from mekiki.review.models import TEST_STREAMS, Decision, GoldImage, Lease, Queue
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
 from mekiki.review.services.decisions import is_flagged, is_ruled, record_decision
-from mekiki.review.services.items import lock_item, move_to_front
+from mekiki.review.services.items import lock_item, move_to_front, raise_overlap_after_replacement
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queries import LABEL_DECISIONS
 from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.unresolved import KINDS
 
@@ -91,7 +92,10 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
         shown={"undone": str(target.kind)},
         client_key=client_key,
     )
-    update_confirmed_label(dataset=dataset, image=target.image)
+    given = LABEL_DECISIONS.all(image=target.image_id)
+    if item is not None:
+        raise_overlap_after_replacement(dataset, item, target, given)
+    update_confirmed_label(dataset=dataset, image=target.image, given=given)
     if item is not None and item.stream in TEST_STREAMS:
         _requeue_test(dataset, user, item, target)
     elif item is not None:
