@@ -18,7 +18,7 @@ from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOu
 from mekiki.datasets import storage
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
-from mekiki.review.grid import empty_grid_reason
+from mekiki.review.grid import describe_undo, empty_grid_reason
 from mekiki.review.services import LeasedItem, TileAnswer
 
 router = Router(tags=["review"])
@@ -110,10 +110,19 @@ class GridUndoIn(Schema):
 
 
 class GridUndoOut(Schema):
-    """How many answers were undone, and the label that was predicted for their images."""
+    """How many answers were undone, and the label that was predicted for their images.
+
+    `returned`: images that are leased to the reviewer again. `kept`: answers that stay, because an admin has
+    acted on their images. `ruled`: images whose label stays, because an adjudicator has ruled on them. `text`
+    says the same.
+    """
 
     undone: int
+    returned: int
+    kept: int
+    ruled: int
     label: int | None
+    text: str
     duplicate: bool
 
 
@@ -202,4 +211,12 @@ def undo_page(request: HttpRequest, slug: str, body: GridUndoIn) -> dict[str, An
     """Take back the answers of the reviewer's latest page that stand; its images come back first."""
     dataset = dataset_for_review(request, slug)
     page = services.undo_page(dataset=dataset, user=user_of(request), client_key=body.client_key)
-    return {"undone": len(page.undos), "label": page.label, "duplicate": page.duplicate}
+    return {
+        "undone": len(page.undos),
+        "returned": page.returned,
+        "kept": page.kept,
+        "ruled": page.ruled,
+        "label": page.label,
+        "text": describe_undo(page),
+        "duplicate": page.duplicate,
+    }
