@@ -189,7 +189,7 @@ def set_aside(*, dataset: Dataset, user: User, decision_id: int) -> QueueItem:
 
     Leases on it end, so an answer that is on its way is kept as a late answer. Raises PermissionDenied if the
     user is not an admin. Raises NotFoundForReviewerError if the dataset has no such skip or flag. Raises
-    ReviewError if the image was set aside, answered or returned in the meantime.
+    ReviewError if the image was set aside, answered or returned in the meantime, or has all its answers.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
@@ -200,6 +200,7 @@ def set_aside(*, dataset: Dataset, user: User, decision_id: int) -> QueueItem:
     waiting = waiting.exclude(stream__in=TEST_STREAMS)
     image, item = item.image, waiting.first() or item
     item.image = image
+    refuse_answered(item)  # It could not be returned to the queue.
     item.state = _State.SET_ASIDE
     item.finished_at = clock.now()
     item.assigned_to = None
