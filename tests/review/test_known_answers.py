@@ -99,6 +99,27 @@ def test_answers_measure_and_set_no_label(scene: Any) -> None:
     assert grid.tests(state="done", assigned_to=user).count() == 2
 
 
+def test_history_and_panel_do_not_tell_known_answers(scene: Any) -> None:
+    grid, user = scene
+    page = grid.page(user, count=12)
+    client = Client()
+    client.force_login(user)
+    base = f"/api/v1/datasets/{grid.dataset.slug}/"
+    for tile in page.tiles:
+        for lease in (tile.lease.pk, None):
+            address = f"{base}images/{tile.item.image.sha256}/why"
+            reply = client.post(address, {"lease": lease}, content_type="application/json")
+            assert (reply.status_code, reply.json()["code"]) == (409, "on_page")
+    grid.confirm(user, page)
+    gold = {tile.item.image.sha256 for tile in known(page)}
+    rows = client.get(f"{base}review/history", {"count": 20}).json()["answers"]
+    assert gold <= {row["image"]["sha256"] for row in rows}
+    names = {tile.item.image.sha256: tile.item.image.name for tile in page.tiles}
+    for row in rows:
+        assert row["image"]["name"] == names[row["image"]["sha256"]] and row["label_now"] == ""
+        assert row["blind"] is False and row["shown"]["label"] == grid.labels[0].pk
+
+
 def test_undo_of_a_page_brings_the_known_answers_back_as_they_were(scene: Any) -> None:
     grid, user = scene
     page = grid.page(user, count=12)

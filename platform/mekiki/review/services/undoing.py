@@ -100,6 +100,8 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
         _requeue_test(dataset, user, item, target)
     elif item is not None:
         _requeue_and_lease(dataset, user, item, of_ruling=target.kind == Decision.Kind.RULE)
+    if target.shown.get("grid"):
+        _mark_as_on_page(user, target.image_id)
     record_decision(decision, item)
     if item is not None:
         answered = item
@@ -119,6 +121,13 @@ def refuse_if_admin_has_acted(target: Decision) -> None:
                 "stays; there is nothing to undo."
             ),
         )
+
+
+def _mark_as_on_page(user: User, image_id: int) -> None:
+    """Mark the reviewer's leases of an image that was on a page of the grid as those of a page."""
+    for lease in Lease.objects.filter(user=user, item__image=image_id, ended_at__isnull=True):
+        lease.shown = {**lease.shown, "on_page": True}
+        lease.save(update_fields=["shown"])
 
 
 def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:
