@@ -4,7 +4,7 @@ Holds are renewed and given back by the calls of the review station.
 """
 
 from base64 import b64encode
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
-from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Note
+from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Milliseconds, Note
 from mekiki.datasets import storage
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
@@ -32,8 +32,8 @@ class GridNextIn(Schema):
     """
 
     label: Id | None = None
-    count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES)
-    inline: bool = False
+    count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES, strict=True)
+    inline: Annotated[bool, Field(strict=True)] = False
 
 
 class GridLabelOut(Schema):
@@ -79,7 +79,7 @@ too short to be seen, the page is refused (not_seen).
     """
 
     page: UUID
-    milliseconds: int = Field(ge=0, lt=2**31)
+    milliseconds: Milliseconds
     tiles: list[TileIn] = Field(min_length=1, max_length=services.MAX_TILES)
 
 

@@ -37,6 +37,8 @@ from mekiki.review.services.why import shown_of_panel
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
+# The largest number of the column: almost 25 days.
+LONGEST_MS = 2**31 - 1
 _REASONS: dict[str, tuple[str, ...]] = {Kind.SKIP: SKIP_REASONS, Kind.FLAG: FLAG_REASONS}
 
 
@@ -153,7 +155,11 @@ def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) 
 
 
 def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
-    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time."""
+    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time.
+
+    Raises it too if the time is no whole number of milliseconds that the database can store.
+    """
+    check_time(milliseconds)
     if milliseconds is not None and milliseconds < dataset.min_display_ms:
         raise InvalidAnswerError(
             "not_seen",
@@ -162,6 +168,21 @@ def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
                 "at it, then answer again."
             )
             % {"n": milliseconds},
+        )
+
+
+def check_time(milliseconds: object) -> None:
+    """Raise InvalidAnswerError if the time is neither None nor a number from 0 to LONGEST_MS."""
+    if milliseconds is None:
+        return
+    is_number = isinstance(milliseconds, int) and not isinstance(milliseconds, bool)
+    if not is_number or not 0 <= milliseconds <= LONGEST_MS:  # type: ignore[operator]
+        raise InvalidAnswerError(
+            "bad_time",
+            _(
+                "The time for which the image was on the screen is no possible number of milliseconds. "
+                "Nothing was recorded; load the page again, then answer again."
+            ),
         )
 
 

@@ -19,6 +19,7 @@ from mekiki.review.models import LABEL_KINDS, TEST_STREAMS, Decision, Lease, Que
 from mekiki.review.services.confirmed import label_decisions_of, update_confirmed_labels
 from mekiki.review.services.decisions import (
     check_against,
+    check_time,
     facts_of,
     request_follow_up_work,
     unknown_lease,
@@ -62,6 +63,7 @@ def answer_page(
             for tile in tiles
             for d in [before.get(tile.item)]
         ]
+    check_time(milliseconds)
     needed = needed_ms(dataset, len(tiles))
     if milliseconds < needed:
         raise InvalidAnswerError(
