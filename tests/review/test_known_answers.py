@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from mekiki.datasets.models import Dataset
-from mekiki.review import measures, services
+from mekiki.review import services
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.review.services import GridPage, TileAnswer, known_answers
-from tests.review.test_gold import Gold
+from tests.review.test_gold import Gold, newest_gold_answers
 from tests.review.test_grid import Grid
 
 pytestmark = pytest.mark.django_db
@@ -89,12 +89,13 @@ def test_answers_measure_and_set_no_label(scene: Any) -> None:
     decision = Decision.objects.get(item=missed.item)
     assert decision.kind == "confirm" and decision.label == grid.labels[0]
     assert decision.shown["staged"] is True and decision.shown["grid"]["tiles"] == 12
-    assert {(a.image, a.is_detected) for a in measures.grid_known_answers(grid.dataset, user)} == {
+    answers = newest_gold_answers(grid, user)
+    assert {(a.image, a.is_noticed) for a in answers} == {
         (missed.item.image_id, False),
         (found.item.image_id, True),
     }
-    assert measures.gold_answers(grid.dataset) == []
-    answer = measures.grid_known_answers(grid.dataset)[0]
+    assert all(answer.in_grid and answer.is_foreign_tile for answer in answers)
+    answer = answers[0]
     assert (answer.page_label, answer.known) == (grid.labels[0].pk, grid.labels[1].pk)
     assert grid.tests(state="done", assigned_to=user).count() == 2
 

@@ -12,9 +12,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.measures import without_tests
 from mekiki.review.models import TEST_STREAMS, Decision, Lease, QueueItem
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 from mekiki.review.services.confirmed import (
     effective_decisions,
     first_by_reviewer,
