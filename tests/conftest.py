@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 # The speed at which a machine generates examples is no property of the code.
 settings.register_profile("mekiki", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For the state machines alone, in the background: --hypothesis-profile=long (CONTRIBUTING.md).
+settings.register_profile(
+    "long",
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    max_examples=int(os.environ.get("MEKIKI_TEST_EXAMPLES", "200")),
+    stateful_step_count=80,
+    database=None,
+    print_blob=True,
+)
 settings.load_profile("mekiki")
 
 # Never use the home, database or broker of the person who runs the tests.

@@ -39,7 +39,9 @@ def test_page_goes_from_queue_to_confirmed_labels_and_back():
     assert {t["decision"] for t in reply["tiles"]} == set(Decision.objects.values_list("pk", flat=True))
     key = str(uuid.uuid4())
     undone = browser.post("grid/undo", {"client_key": key})
-    assert undone == {"undone": 6, "label": page["label"], "duplicate": False}
+    counts = {"undone": 6, "returned": 6, "kept": 0, "ruled": 0}
+    text = "Undone. The images are shown again: 6."
+    assert undone == {**counts, "label": page["label"], "text": text, "duplicate": False}
     assert browser.post("grid/undo", {"client_key": key}) == undone | {"duplicate": True}
     assert len(browser.post("grid/next", {"count": 7})["tiles"]) == 7
 

@@ -10,8 +10,9 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from mekiki.datasets.models import Dataset
-from mekiki.review import measures, services
+from mekiki.review import services
 from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, QueueItem
+from mekiki.review.reviewer_measures import gold_answers, period_with_newest, repeat_share
 from mekiki.review.services import mixing
 from tests.e2e.station_setup import expect_saved, image_with_files, item_of, press_and_wait, station_with
 from tests.e2e.test_pages import save_screenshot
@@ -106,9 +107,9 @@ def test_gold_and_repeats_are_answered_as_any_blind_image(
         list(ConfirmedLabel.objects.filter(pk__in=[row["id"] for row in labels]).order_by("pk").values())
         == labels
     )
-    (gold,) = measures.gold_answers(station.dataset, user)
-    assert (gold.gold, gold.right) == (known.pk, False)
-    (pair,) = measures.repeat_pairs(station.dataset, user)
-    assert pair.agrees is False
+    (gold,) = gold_answers(station.dataset, [user.pk], period_with_newest())
+    assert (gold.image, gold.right) == (known.image_id, False)
+    repeats = repeat_share(station.dataset, user, period_with_newest())
+    assert (repeats.k, repeats.n) == (0, 1)
     set_fixed(Decision.objects.get(pk=gold.decision), created_at=timezone.now() - timedelta(minutes=5))
     assert page.problems == []  # type: ignore[attr-defined]

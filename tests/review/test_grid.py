@@ -1,6 +1,7 @@
 """Pages of the grid review: leases, answers and undos of many images at once."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,13 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from mekiki.accounts.services import set_adjudicator
 from mekiki.audit.models import Event
 from mekiki.datasets.models import DEFAULT_DISPLAY_MS, Dataset
 from mekiki.learning.services import store_embeddings
 from mekiki.review import services
 from mekiki.review.errors import InvalidAnswerError, ReviewError
+from mekiki.review.grid import describe_undo
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.services import GridPage, TileAnswer, TileResult
 from tests.factories import ImageFactory, PredictionFactory, UserFactory
@@ -351,6 +354,54 @@ def test_undo_of_a_page_leaves_an_answer_of_the_station():
         services.undo_page(dataset=grid.dataset, user=user, client_key=uuid.uuid4())
     assert refused.value.code == "not_a_page"
     assert not Decision.objects.filter(kind="undo").exists()
+
+
+def test_undo_of_a_page_says_what_admins_and_adjudicators_have_decided_since():
+    grid = Grid(items=6, overlap=2)
+    user, other, admin = grid.reviewer(), grid.reviewer(), grid.reviewer("admin")
+    set_adjudicator(dataset=grid.dataset, user=admin, adjudicator=True, actor=admin)
+    shown = grid.page(user, count=6)
+    flag = TileAnswer(shown.tiles[0].item.pk, shown.tiles[0].lease.pk, "flag")
+    results = grid.confirm(user, shown, {0: flag})
+    flagged, ruled, settled = (result.decision for result in results[:3])
+    services.set_aside(dataset=grid.dataset, user=admin, decision_id=flagged.pk)
+    for leased in grid.next(other, 5):
+        if leased.item.pk in (ruled.item_id, settled.item_id):
+            label = grid.labels[1 if leased.item.pk == ruled.item_id else 0]
+            grid.answer(other, leased, "correct", label=label)
+    ruling = services.rule(
+        dataset=grid.dataset, user=admin, item_id=ruled.item_id, label_id=grid.labels[2].pk,
+        note="because", client_key=uuid.uuid4(),
+    )  # fmt: skip
+    key = uuid.uuid4()
+    undone = services.undo_page(dataset=grid.dataset, user=user, client_key=key)
+    assert {undo.supersedes_id for undo in undone.undos} == {
+        result.decision.pk for result in results[1:] if result.decision
+    }
+    # The image that both had confirmed waits again; the image of the ruling keeps its label.
+    assert (undone.returned, undone.kept, undone.ruled, undone.elsewhere) == (4, 1, 1, 0)
+    assert ConfirmedLabel.objects.get().decision == ruling
+    again = services.undo_page(dataset=grid.dataset, user=user, client_key=key)
+    assert again == replace(undone, undos=again.undos, duplicate=True)
+    text = describe_undo(undone)
+    assert "shown again: 4" in text and "labels stay: 1" in text and "answers stay: 1" in text
+
+
+def test_undo_of_a_page_leaves_the_own_rulings_that_followed():
+    grid = Grid(items=6, overlap=2)
+    user, other = grid.reviewer("admin"), grid.reviewer()
+    set_adjudicator(dataset=grid.dataset, user=user, adjudicator=True, actor=user)
+    results = grid.confirm(user, grid.page(user, count=6))
+    leased = grid.next(other)[0]
+    grid.answer(other, leased, "correct", label=grid.labels[1])
+    ruling = services.rule(
+        dataset=grid.dataset, user=user, item_id=leased.item.pk, label_id=grid.labels[2].pk,
+        note="because", client_key=uuid.uuid4(),
+    )  # fmt: skip
+    undone = services.undo_page(dataset=grid.dataset, user=user, client_key=uuid.uuid4())
+    assert len(undone.undos) == len(results) == 6
+    assert (undone.returned, undone.ruled) == (5, 1)
+    assert ConfirmedLabel.objects.get().decision == ruling
 
 
 def test_queries_of_a_page_do_not_grow_with_its_images():

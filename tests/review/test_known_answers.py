@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from mekiki.datasets.models import Dataset
-from mekiki.review import measures, services
+from mekiki.review import services
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem
 from mekiki.review.services import GridPage, TileAnswer, known_answers
-from tests.review.test_gold import Gold
+from tests.review.test_gold import Gold, newest_gold_answers
 from tests.review.test_grid import Grid
 
 pytestmark = pytest.mark.django_db
@@ -89,14 +89,36 @@ def test_answers_measure_and_set_no_label(scene: Any) -> None:
     decision = Decision.objects.get(item=missed.item)
     assert decision.kind == "confirm" and decision.label == grid.labels[0]
     assert decision.shown["staged"] is True and decision.shown["grid"]["tiles"] == 12
-    assert {(a.image, a.is_detected) for a in measures.grid_known_answers(grid.dataset, user)} == {
+    answers = newest_gold_answers(grid, user)
+    assert {(a.image, a.is_noticed) for a in answers} == {
         (missed.item.image_id, False),
         (found.item.image_id, True),
     }
-    assert measures.gold_answers(grid.dataset) == []
-    answer = measures.grid_known_answers(grid.dataset)[0]
+    assert all(answer.in_grid and answer.is_foreign_tile for answer in answers)
+    answer = answers[0]
     assert (answer.page_label, answer.known) == (grid.labels[0].pk, grid.labels[1].pk)
     assert grid.tests(state="done", assigned_to=user).count() == 2
+
+
+def test_history_and_panel_do_not_tell_known_answers(scene: Any) -> None:
+    grid, user = scene
+    page = grid.page(user, count=12)
+    client = Client()
+    client.force_login(user)
+    base = f"/api/v1/datasets/{grid.dataset.slug}/"
+    for tile in page.tiles:
+        for lease in (tile.lease.pk, None):
+            address = f"{base}images/{tile.item.image.sha256}/why"
+            reply = client.post(address, {"lease": lease}, content_type="application/json")
+            assert (reply.status_code, reply.json()["code"]) == (409, "on_page")
+    grid.confirm(user, page)
+    gold = {tile.item.image.sha256 for tile in known(page)}
+    rows = client.get(f"{base}review/history", {"count": 20}).json()["answers"]
+    assert gold <= {row["image"]["sha256"] for row in rows}
+    names = {tile.item.image.sha256: tile.item.image.name for tile in page.tiles}
+    for row in rows:
+        assert row["image"]["name"] == names[row["image"]["sha256"]] and row["label_now"] == ""
+        assert row["blind"] is False and row["shown"]["label"] == grid.labels[0].pk
 
 
 def test_undo_of_a_page_brings_the_known_answers_back_as_they_were(scene: Any) -> None:

@@ -8,13 +8,15 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from mekiki.accounts.services import set_adjudicator
 from mekiki.audit.models import Event
 from mekiki.datasets.services import update_settings
 from mekiki.labeling.services import update_label
 from mekiki.learning.models import Prediction
 from mekiki.review import blinding, selectors, services
-from mekiki.review.models import ConfirmedLabel, QueueItem, Stream, StreamOverlap
+from mekiki.review.models import ConfirmedLabel, Lease, QueueItem, Stream, StreamOverlap
 from mekiki.review.overlap import overlap_rules
 from mekiki.review.services import confirmed
 from tests.factories import ImageFactory, LabelFactory, PredictionFactory
@@ -157,6 +159,135 @@ def test_correction_to_a_critical_label_waits_for_a_second_reviewer():
     assert leased.item.overlap == 2 and station.next(first) == []
     station.answer(second, leased, "correct", label=station.labels[1])
     assert ConfirmedLabel.objects.get().label == station.labels[1]
+
+
+def correct_own(station: Station, user: Any, target: Any, label: int) -> Any:
+    return services.correct_own_answer(
+        dataset=station.dataset, user=user, decision_id=target.pk, label_id=station.labels[label].pk,
+        client_key=uuid.uuid4(),
+    )  # fmt: skip
+
+
+def test_correction_of_an_own_answer_to_a_critical_label_asks_a_second_reviewer():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    first, second = station.reviewer(), station.reviewer()
+    target = station.answer(first, station.next(first)[0], "confirm")
+    decision = correct_own(station, first, target, 1)
+    item = QueueItem.objects.get()
+    assert (item.overlap, item.state, item.finished_at) == (2, "waiting", None)
+    assert not ConfirmedLabel.objects.exists(), "one reviewer alone does not set this label"
+    assert station.next(first) == [], "the same reviewer is not asked again"
+    leased = station.next(second)[0]
+    assert leased.item == item
+    station.answer(second, leased, "correct", label=station.labels[1])
+    assert ConfirmedLabel.objects.get().decision == decision
+    assert QueueItem.objects.get().state == "done"
+
+
+def test_correction_that_makes_answers_differ_waits_for_an_adjudicator():
+    station = Station(items=1, overlap=2)
+    one, two = station.reviewer(), station.reviewer()
+    target = station.answer(one, station.next(one)[0])
+    station.answer(two, station.next(two)[0])
+    correct_own(station, one, target, 1)
+    item = QueueItem.objects.get()
+    assert item.state == "done" and item.disputed_at is not None
+    assert not ConfirmedLabel.objects.exists()
+
+
+def test_correction_to_a_label_of_larger_overlap_asks_further_reviewers_before_an_adjudicator():
+    station = Station(items=1, overlap=2)
+    set_least(station, 1, 3)
+    one, two, three = (station.reviewer() for _ in range(3))
+    target = station.answer(one, station.next(one)[0])
+    station.answer(two, station.next(two)[0])
+    correct_own(station, one, target, 1)
+    item = QueueItem.objects.get()
+    assert (item.overlap, item.state, item.disputed_at) == (3, "waiting", None)
+    station.answer(three, station.next(three)[0], "correct", label=station.labels[2])
+    assert QueueItem.objects.get().disputed_at is not None
+
+
+def test_critical_correction_while_the_item_waits_raises_its_overlap():
+    station = Station(items=1, overlap=2)
+    set_least(station, 1, 3)
+    one, two = station.reviewer(), station.reviewer()
+    target = station.answer(one, station.next(one)[0])
+    held = station.next(two)[0]
+    correct_own(station, one, target, 1)
+    assert (QueueItem.objects.get().overlap, QueueItem.objects.get().state) == (3, "waiting")
+    station.answer(two, held, "correct", label=station.labels[1])
+    assert QueueItem.objects.get().state == "waiting", "a third reviewer is needed"
+
+
+def test_flag_that_becomes_a_critical_label_asks_a_second_reviewer():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    one, two = station.reviewer(), station.reviewer()
+    correct_own(station, one, station.answer(one, station.next(one)[0], "flag"), 1)
+    assert not ConfirmedLabel.objects.exists()
+    station.answer(two, station.next(two)[0], "correct", label=station.labels[1])
+    assert ConfirmedLabel.objects.get().label == station.labels[1]
+
+
+def late_answer(station: Station, user: Any, leased: Any, label: int) -> Any:
+    Lease.objects.filter(pk=leased.lease.pk).update(ended_at=timezone.now())
+    return station.answer(user, leased, "correct", label=station.labels[label])
+
+
+def test_correction_of_a_late_answer_that_does_not_count_changes_no_overlap():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    one, two = station.reviewer(), station.reviewer()
+    held = station.next(one)[0]
+    Lease.objects.update(ended_at=timezone.now())
+    station.answer(two, station.next(two)[0])
+    late = late_answer(station, one, held, 2)
+    assert late.late
+    correct_own(station, one, late, 1)
+    assert (QueueItem.objects.get().overlap, QueueItem.objects.get().state) == (1, "done")
+    assert ConfirmedLabel.objects.get().label == station.labels[0]
+
+
+def test_late_critical_answer_that_an_undo_makes_count_asks_a_second_reviewer():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    one, two = station.reviewer(), station.reviewer()
+    held = station.next(one)[0]
+    Lease.objects.update(ended_at=timezone.now())
+    station.answer(two, station.next(two)[0])
+    late_answer(station, one, held, 1)
+    station.undo(two)
+    assert not ConfirmedLabel.objects.exists()
+    assert (QueueItem.objects.get().overlap, QueueItem.objects.get().state) == (2, "waiting")
+    assert [one.item for one in station.next(two)] == list(QueueItem.objects.all())
+
+
+def test_late_critical_answer_to_a_withdrawn_item_does_not_set_the_label_alone():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    user = station.reviewer()
+    held = station.next(user)[0]
+    QueueItem.objects.update(state="withdrawn", finished_at=timezone.now())
+    assert late_answer(station, user, held, 1).late
+    assert not ConfirmedLabel.objects.exists()
+
+
+def test_correction_after_a_ruling_keeps_the_ruling_and_asks_nobody():
+    station = Station(items=1, overlap=2)
+    set_least(station, 2, 3)
+    one, two, judge = station.reviewer(), station.reviewer(), station.reviewer("admin")
+    target = station.answer(one, station.next(one)[0])
+    station.answer(two, station.next(two)[0], "correct", label=station.labels[1])
+    set_adjudicator(dataset=station.dataset, user=judge, adjudicator=True, actor=judge)
+    services.rule(
+        dataset=station.dataset, user=judge, item_id=QueueItem.objects.get().pk,
+        label_id=station.labels[0].pk, note="because", client_key=uuid.uuid4(),
+    )  # fmt: skip
+    correct_own(station, one, target, 2)
+    assert ConfirmedLabel.objects.get().label == station.labels[0]
+    assert QueueItem.objects.get().state == "done"
 
 
 def test_admin_sets_overlaps_with_events_and_others_are_refused():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import connection
+from django.utils import timezone
 
 from mekiki.accounts.models import Membership
 from mekiki.audit.models import Event
@@ -15,7 +16,7 @@ from mekiki.review import selectors, services
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.empty_queue import empty_queue_reason
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import ConfirmedLabel, Decision, Lease, QueueItem, Stream
 from mekiki.review.unresolved import unresolved_decisions, unresolved_groups, unresolved_page
 from tests.factories import ImageFactory, UserFactory
 from tests.review_setup import Station
@@ -231,6 +232,26 @@ def test_returned_skip_is_superseded_and_a_refill_keeps_the_image():
     assert case.item.state == State.WAITING
     with pytest.raises(ReviewError, match="already undone"):
         case.act(services.return_to_queue)
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (0, 0)], ids=["disputed", "labelled"])
+def test_image_with_all_its_answers_is_not_set_aside_by_a_late_flag(labels: tuple[int, int]):
+    station = Station(items=1, overlap=3)
+    admin, late = station.reviewer("admin"), station.reviewer()
+    held = station.next(late)[0]
+    QueueItem.objects.update(overlap=2)
+    for number in labels:
+        user = station.reviewer()
+        Lease.objects.exclude(user=user).update(ended_at=timezone.now())
+        station.answer(user, station.next(user)[0], "correct", label=station.labels[number])
+    flag = station.answer(late, held, "flag")
+    before = QueueItem.objects.values().get()
+    assert flag.late and before["state"] == State.DONE
+    assert (before["disputed_at"] is not None) == (labels == (0, 1))
+    # It could never be returned to the queue: it needs no further answer.
+    with pytest.raises(ReviewError, match="already answered"):
+        services.set_aside(dataset=station.dataset, user=admin, decision_id=flag.pk)
+    assert QueueItem.objects.values().get() == before
 
 
 def test_image_of_the_audit_sample_that_was_set_aside_is_counted_as_without_label():

@@ -159,6 +159,36 @@ def test_image_of_the_audit_reserve_has_no_panel(sent: Any) -> None:
     assert Browser(station, "viewer").open(image, status=409)["code"] == "blind"
 
 
+@pytest.mark.parametrize("stream", [Stream.GOLD, Stream.REPEAT])
+def test_panel_does_not_tell_that_an_image_waits_as_a_test(stream: str, sent: Any) -> None:
+    station = WhyStation(items=0)
+    browser, other = Browser(station), Browser(station)
+    image = station.image()
+    item = station.item(stream=stream, image=image)
+    QueueItem.objects.filter(pk=item.pk).update(assigned_to=browser.user, overlap=1)
+    for person in (browser, other):
+        assert person.open(image)["labels"], "the page of the image shows its prediction, too"
+    assert browser.next()["blind"]
+    for person in (browser, other):
+        assert person.open(image, status=409)["code"] == "blind"
+
+
+def test_images_on_a_page_of_the_grid_have_no_panel(sent: Any) -> None:
+    station = WhyStation(items=6, gold_share=0.0)
+    browser, other = Browser(station), Browser(station)
+    page = browser.send("post", "review/grid/next", {"count": 6})
+    (tile, *_rest) = page["tiles"]
+    sha256 = tile["image"]["sha256"]
+    for lease in (tile["lease"], None):
+        assert browser.open(sha256, lease, status=409)["code"] == "on_page"
+    assert other.open(sha256)["labels"]
+    answers = [{"item": t["item"], "lease": t["lease"], "kind": "confirm"} for t in page["tiles"]]
+    body = {"page": str(uuid.uuid4()), "milliseconds": 60_000, "tiles": answers}
+    browser.send("post", "review/grid/answer", body)
+    browser.send("post", "review/grid/undo", {"client_key": str(uuid.uuid4())})
+    assert browser.open(sha256, status=409)["code"] == "on_page", "the page is shown again"
+
+
 def test_blind_lease_is_refused(sent: Any) -> None:
     station = WhyStation(items=0)
     image = station.image()

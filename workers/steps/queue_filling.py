@@ -7,7 +7,6 @@ from django.db.models.functions import Now
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
 from mekiki.learning.services import seed_for
-from mekiki.review.measures import without_tests
 from mekiki.review.models import Decision, Lease, QueueItem
 from mekiki.review.selectors import (
     active_decisions,
@@ -15,6 +14,7 @@ from mekiki.review.selectors import (
     reserve_limits,
     reviewed_image_ids,
     training_labels,
+    without_tests,
 )
 from mekiki.review.services import fill_queue
 from workers.acquisition.mix import choose_batch

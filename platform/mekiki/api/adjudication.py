@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from mekiki.accounts.access import require_adjudicator
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
-from mekiki.api.review_schemas import ERRORS, Id, storable
+from mekiki.api.review_schemas import ERRORS, Id, Milliseconds, storable
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.review import disputes, services
@@ -118,7 +118,7 @@ class RuleIn(Schema):
     label: Id
     note: Note
     client_key: UUID
-    milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    milliseconds: Milliseconds | None = None
 
 
 class UndoRulingIn(Schema):

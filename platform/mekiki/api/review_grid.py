@@ -4,7 +4,7 @@ Holds are renewed and given back by the calls of the review station.
 """
 
 from base64 import b64encode
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -14,11 +14,11 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review, empty_out, item_out
-from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Note
+from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Milliseconds, Note
 from mekiki.datasets import storage
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
-from mekiki.review.grid import empty_grid_reason
+from mekiki.review.grid import describe_undo, empty_grid_reason
 from mekiki.review.services import LeasedItem, TileAnswer
 
 router = Router(tags=["review"])
@@ -32,8 +32,8 @@ class GridNextIn(Schema):
     """
 
     label: Id | None = None
-    count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES)
-    inline: bool = False
+    count: int = Field(24, ge=services.MIN_TILES, le=services.MAX_TILES, strict=True)
+    inline: Annotated[bool, Field(strict=True)] = False
 
 
 class GridLabelOut(Schema):
@@ -79,7 +79,7 @@ too short to be seen, the page is refused (not_seen).
     """
 
     page: UUID
-    milliseconds: int = Field(ge=0, lt=2**31)
+    milliseconds: Milliseconds
     tiles: list[TileIn] = Field(min_length=1, max_length=services.MAX_TILES)
 
 
@@ -110,10 +110,19 @@ class GridUndoIn(Schema):
 
 
 class GridUndoOut(Schema):
-    """How many answers were undone, and the label that was predicted for their images."""
+    """How many answers were undone, and the label that was predicted for their images.
+
+    `returned`: images that are leased to the reviewer again. `kept`: answers that stay, because an admin has
+    acted on their images. `ruled`: images whose label stays, because an adjudicator has ruled on them. `text`
+    says the same.
+    """
 
     undone: int
+    returned: int
+    kept: int
+    ruled: int
     label: int | None
+    text: str
     duplicate: bool
 
 
@@ -202,4 +211,12 @@ def undo_page(request: HttpRequest, slug: str, body: GridUndoIn) -> dict[str, An
     """Take back the answers of the reviewer's latest page that stand; its images come back first."""
     dataset = dataset_for_review(request, slug)
     page = services.undo_page(dataset=dataset, user=user_of(request), client_key=body.client_key)
-    return {"undone": len(page.undos), "label": page.label, "duplicate": page.duplicate}
+    return {
+        "undone": len(page.undos),
+        "returned": page.returned,
+        "kept": page.kept,
+        "ruled": page.ruled,
+        "label": page.label,
+        "text": describe_undo(page),
+        "duplicate": page.duplicate,
+    }

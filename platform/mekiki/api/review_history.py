@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mekiki.accounts.http import user_of
 from mekiki.api.review import dataset_for_review
-from mekiki.api.review_schemas import ERRORS, Id, ImageOut
+from mekiki.api.review_schemas import ERRORS, Id, ImageOut, Milliseconds
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review import services
@@ -72,7 +72,7 @@ class CorrectionIn(Schema):
     decision: Id
     label: Id
     client_key: UUID
-    milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    milliseconds: Milliseconds | None = None
 
 
 class CorrectionOut(Schema):

@@ -11,6 +11,8 @@ from mekiki.api.errors import ErrorOut
 from mekiki.review.adjustments import LEAST, MOST
 
 Id = Annotated[int, Field(ge=1, lt=2**63, strict=True)]
+# A time on the screen, as the service accepts it.
+Milliseconds = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 ERRORS = dict.fromkeys((401, 403, 404, 409, 422), ErrorOut)
 
 
@@ -24,7 +26,7 @@ def storable(text: str) -> str:
 class NextIn(Schema):
     """How many images to hold at once."""
 
-    count: int = Field(1, ge=1, le=5)
+    count: int = Field(1, ge=1, le=5, strict=True)
 
 
 class ImageOut(Schema):
@@ -122,10 +124,10 @@ too short to be seen, the answer is refused (not_seen).
     reason: AnswerReason = ""
     note: Note = ""
     client_key: UUID
-    milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    milliseconds: Milliseconds | None = None
     view: ViewIn | None = None
     why: UUID | None = None
-    next: int | None = Field(None, ge=1, le=5)
+    next: int | None = Field(None, ge=1, le=5, strict=True)
 
 
 class FollowingOut(Schema):

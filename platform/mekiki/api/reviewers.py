@@ -111,7 +111,7 @@ class MeasuresOut(Schema):
 class GoalIn(Schema):
     """Answers for each day; null removes the goal."""
 
-    goal: int | None = Field(..., ge=1, le=MAX_DAILY_GOAL)
+    goal: int | None = Field(..., ge=1, le=MAX_DAILY_GOAL, strict=True)
 
 
 class GoalOut(Schema):
@@ -124,8 +124,8 @@ class GoalOut(Schema):
 class AssignmentIn(Schema):
     """A part of the queue for a reviewer: a label, or a name and a value of the metadata."""
 
-    reviewer: int = Field(..., ge=1, le=LARGEST_ID)
-    label: int | None = Field(None, ge=1, le=LARGEST_ID)
+    reviewer: int = Field(..., ge=1, le=LARGEST_ID, strict=True)
+    label: int | None = Field(None, ge=1, le=LARGEST_ID, strict=True)
     key: str = Field("", max_length=KEY_LENGTH)
     value: str = Field("", max_length=VALUE_LENGTH)
     strict: bool = False

@@ -9,7 +9,7 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from mekiki.accounts.http import user_of
-from mekiki.api.review_schemas import ERRORS, Id, ViewIn
+from mekiki.api.review_schemas import ERRORS, Id, Milliseconds, ViewIn
 from mekiki.quality import services
 from mekiki.quality.access import invitation_for, study_for
 from mekiki.quality.messages import ENDINGS
@@ -28,7 +28,7 @@ MOST_AHEAD = 10
 class StudyNextIn(Schema):
     """How many images to show next."""
 
-    count: int = Field(3, ge=1, le=MOST_AHEAD)
+    count: int = Field(3, ge=1, le=MOST_AHEAD, strict=True)
 
 
 class StudyImageOut(Schema):
@@ -74,12 +74,12 @@ class StudyAnswerIn(Schema):
     """
 
     image: Id
-    run: int = Field(ge=1, le=3)
+    run: int = Field(ge=1, le=3, strict=True)
     label: Id | None = None
     client_key: UUID
-    milliseconds: int | None = Field(None, ge=0, lt=2**31)
+    milliseconds: Milliseconds | None = None
     view: ViewIn | None = None
-    next: int = Field(0, ge=0, le=MOST_AHEAD)
+    next: int = Field(0, ge=0, le=MOST_AHEAD, strict=True)
 
 
 class StudyAnswerOut(Schema):

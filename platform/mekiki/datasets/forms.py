@@ -16,8 +16,14 @@ from mekiki.datasets.models import (
     Dataset,
     PlatformQuota,
 )
-from mekiki.datasets.reviewer_columns import MAX_BOUND, MAX_QUESTIONS, MIN_BOUND, MIN_BOUND_ANSWERS
-from mekiki.datasets.reviewer_tests import MAX_TEST_DAYS, MAX_TEST_SHARE
+from mekiki.datasets.models.review_settings import (
+    MAX_BOUND,
+    MAX_QUESTIONS,
+    MAX_TEST_DAYS,
+    MAX_TEST_SHARE,
+    MIN_BOUND,
+    MIN_BOUND_ANSWERS,
+)
 
 GB = 1024**3
 

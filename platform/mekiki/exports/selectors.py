@@ -11,9 +11,8 @@ from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review.blinding import blind_items, hidden_condition
-from mekiki.review.measures import without_tests
 from mekiki.review.models import ConfirmedLabel
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 from verification import signing
 
 PAGE = 25

@@ -165,11 +165,21 @@ def rule(request: HttpRequest, slug: str, item_id: int) -> HttpResponse:
             label_id=label,
             note=request.POST.get("note", ""),
             client_key=_key(request),
-            milliseconds=parse_number(request.POST.get("milliseconds", "")),
+            milliseconds=_milliseconds(request),
         )
         return _("The ruling is recorded: “%(label)s”.") % {"label": decision.label}
 
     return _act(request, slug, item_id, act)
+
+
+def _milliseconds(request: HttpRequest) -> int | None:
+    """Return the time that the form sent, or None without a time (without JavaScript).
+
+    Another text becomes a number that the service refuses.
+    """
+    text = request.POST.get("milliseconds", "")
+    number = parse_number(text)
+    return -1 if number is None and text else number
 
 
 def _key(request: HttpRequest) -> uuid.UUID:

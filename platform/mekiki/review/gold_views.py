@@ -15,8 +15,8 @@ from mekiki.datasets.access import dataset_for, image_for
 from mekiki.review import services
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
-from mekiki.review.measures import GoldCounts, gold_counts
 from mekiki.review.models import ConfirmedLabel, GoldImage
+from mekiki.review.reviewer_measures import GoldCounts, gold_counts
 
 PAGE_SIZE = 48
 

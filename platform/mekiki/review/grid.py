@@ -1,6 +1,7 @@
 """Queries of the grid review: the waiting images by predicted label, and their order on a page."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
@@ -12,6 +13,9 @@ from mekiki.review.blinding import hidden_ids
 from mekiki.review.empty_queue import EmptyQueue, empty_queue_reason
 from mekiki.review.models import BLIND_STREAMS, QueueItem
 from mekiki.review.selectors import waiting_count
+
+if TYPE_CHECKING:
+    from mekiki.review.services.grid import UndonePage
 
 # The mean embedding of a label is computed from at most this many waiting images.
 MEAN_OF = 1000
@@ -88,3 +92,21 @@ def empty_grid_reason(dataset: Dataset, user: User) -> EmptyQueue:
             _("Review one at a time"),
         )
     return empty_queue_reason(dataset, user)
+
+
+def describe_undo(page: "UndonePage") -> str:
+    """Return what became of the images of a page whose answers were undone."""
+    texts = []
+    if page.returned:
+        texts.append(_("Undone. The images are shown again: %(n)d.") % {"n": page.returned})
+    else:
+        texts.append(_("Undone. No image is shown again."))
+    if page.ruled:
+        texts.append(
+            _("An adjudicator has ruled on images, and their labels stay: %(n)d.") % {"n": page.ruled}
+        )
+    if page.elsewhere:
+        texts.append(_("Other reviewers have images, or have decided them: %(n)d.") % {"n": page.elsewhere})
+    if page.kept:
+        texts.append(_("An admin has acted on images, and your answers stay: %(n)d.") % {"n": page.kept})
+    return " ".join(texts)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Image
 from mekiki.review.adjustments import adjustment_words
-from mekiki.review.measures import without_tests
 from mekiki.review.models import LABEL_KINDS, ConfirmedLabel, Decision, QueueItem, Stream
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 from mekiki.review.streams import stream_words
 
 

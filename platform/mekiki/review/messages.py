@@ -212,7 +212,6 @@ GRID.add(
     ),
 )
 GRID.add("grid_failed", gettext_noop("{reason} Your marks are kept."))
-GRID.add("grid_undone", gettext_noop("Undone. The images are shown again: {n}"))
 GRID.add(
     "grid_undo_wait",
     gettext_noop("The server could not be reached, and your answers are kept. Undo again."),

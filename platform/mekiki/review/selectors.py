@@ -330,3 +330,11 @@ def active_decisions(**where: Any) -> QuerySet[Decision]:
     """
     undone = Decision.objects.filter(supersedes=OuterRef("pk"))
     return Decision.objects.filter(~Exists(undone), **where).exclude(kind=Decision.Kind.UNDO)
+
+
+def without_tests(rows: QuerySet[Decision]) -> QuerySet[Decision]:
+    """Return the decisions without the answers that only measure a reviewer.
+
+    NOT EXISTS instead of a join: PostgreSQL then reads the few items of the partial index queue_tests.
+    """
+    return rows.filter(~Exists(QueueItem.objects.filter(pk=OuterRef("item"), stream__in=TEST_STREAMS)))

@@ -11,9 +11,8 @@ from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset, Image
 from mekiki.review.blinding import hidden_condition
-from mekiki.review.measures import without_tests
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS, ConfirmedLabel, Decision, QueueItem, Reason
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 
 KINDS = (Decision.Kind.FLAG, Decision.Kind.SKIP)
 SENT, SET_ASIDE, HIDDEN = "sent", "set_aside", "hidden"

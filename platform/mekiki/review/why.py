@@ -10,6 +10,8 @@ import numpy as np
 from django.db.models import Exists, OuterRef, QuerySet
 from numpy.typing import NDArray
 
+from mekiki.accounts.models import User
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, Prompt
 from mekiki.learning import explaining
@@ -17,7 +19,7 @@ from mekiki.learning import search as vectors
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_condition
 from mekiki.review.messages import WHY_PROBLEMS
-from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, GoldImage, QueueItem
+from mekiki.review.models import ConfirmedLabel, GoldImage, Lease
 
 # Confirmed images of each of the two labels.
 NEIGHBOURS = 6
@@ -148,7 +150,18 @@ def _score(
 
 
 def is_blind(dataset: Dataset, image: Image) -> bool:
-    """Return whether the image must be judged without a prediction, so that it has no panel."""
-    waiting = QueueItem.objects.filter(image=image, stream__in=BLIND_STREAMS, state=QueueItem.State.WAITING)
-    hidden = Image.objects.filter(hidden_condition(dataset), pk=image.pk)
-    return hidden.exists() or waiting.exists()
+    """Return whether the image must be judged without a prediction, so that it has no panel.
+
+    An image that waits to measure a reviewer has a panel until the reviewer gets it, as its page shows its
+    label until then. Otherwise the missing panel would tell which images are tests.
+    """
+    return Image.objects.filter(hidden_condition(dataset), pk=image.pk).exists()
+
+
+def is_on_page(user: User, image: Image) -> bool:
+    """Return whether the reviewer holds the image on a page of the grid review.
+
+    Such images have no panel: that of a gold image would tell that the page shows another label for it.
+    """
+    leases = Lease.objects.filter(user=user, item__image=image, ended_at__isnull=True, shown__on_page=True)
+    return leases.filter(expires_at__gt=clock.now()).exists()

@@ -1,13 +1,7 @@
 """Tables of datasets, their images, and the imports that added the images."""
 
 from mekiki.datasets.models.datasets import (
-    DEFAULT_DISPLAY_MS,
     KEEP_ADDRESS,
-    LEAST_DISPLAY_MS,
-    MAX_GRID_IMAGE_MS,
-    MIN_GRID_IMAGE_MS,
-    MOST_DISPLAY_MS,
-    MOST_REVIEWERS,
     Acquisition,
     AuditShareChange,
     ChangedFile,
@@ -18,6 +12,14 @@ from mekiki.datasets.models.datasets import (
 from mekiki.datasets.models.images import Image, ImageName, PixelWindow
 from mekiki.datasets.models.imports import ImportBatch, ImportProblem
 from mekiki.datasets.models.quotas import DatasetUsage, PlatformQuota
+from mekiki.datasets.models.review_settings import (
+    DEFAULT_DISPLAY_MS,
+    LEAST_DISPLAY_MS,
+    MAX_GRID_IMAGE_MS,
+    MIN_GRID_IMAGE_MS,
+    MOST_DISPLAY_MS,
+    MOST_REVIEWERS,
+)
 
 __all__ = [
     "DEFAULT_DISPLAY_MS",

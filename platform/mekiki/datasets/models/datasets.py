@@ -10,8 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only, fixed_columns
-from mekiki.datasets.reviewer_columns import REVIEWER_CONSTRAINTS, ReviewerColumns
-from mekiki.datasets.reviewer_tests import MAX_TEST_SHARE, ReviewerTests
+from mekiki.datasets.models.review_settings import REVIEW_CONSTRAINTS, ReviewSettings
 
 # An address belongs permanently to the first dataset that has it. Old links never lead to another dataset.
 KEEP_ADDRESS = """
@@ -29,17 +28,6 @@ def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-# Limits of Dataset.grid_image_ms. People who search for an odd item among similar ones need 25 to 60 ms for
-# each item (Wolfe, Psychological Science 9:33, 1998). A faster page cannot have been searched.
-MIN_GRID_IMAGE_MS = 100
-MAX_GRID_IMAGE_MS = 10_000
-MOST_REVIEWERS = 9  # the largest overlap
-# Default and limits of Dataset.min_display_ms. The brain needs about 150 ms to recognize an animal in a
-# photograph, before the hand moves (Thorpe, Fize & Marlot, Nature 381:520, 1996). People answer in under
-# 400 ms (VanRullen & Thorpe, Perception 30:655, 2001). An answer within 200 ms cannot be a judgement.
-DEFAULT_DISPLAY_MS, LEAST_DISPLAY_MS, MOST_DISPLAY_MS = 200, 150, 10_000
-
-
 class Acquisition(models.TextChoices):
     """Acquisition functions: how the next images to review are chosen.
 
@@ -54,7 +42,7 @@ class Acquisition(models.TextChoices):
     RANDOM = "random", _("At random")
 
 
-class Dataset(ReviewerTests, ReviewerColumns):
+class Dataset(ReviewSettings):
     """Images with one label schema, one encoder and one queue."""
 
     slug = models.SlugField(_("address"), max_length=60, unique=True)
@@ -72,28 +60,6 @@ class Dataset(ReviewerTests, ReviewerColumns):
     )
     # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
-    # How many reviewers decide each image.
-    overlap = models.PositiveSmallIntegerField(_("overlap: reviewers for each image"), default=1)
-    # The least overlap of images whose prediction or answer is a critical label (review.overlap).
-    critical_overlap = models.PositiveSmallIntegerField(
-        _("least overlap of critical labels"), default=1, db_default=1
-    )
-    # Adjudicators see the answers without the names of the reviewers.
-    hide_names_from_adjudicators = models.BooleanField(
-        _("hide the names of the reviewers from adjudicators"), default=True, db_default=True
-    )
-    # A page of the grid review accepts an answer after this time for each of its images.
-    grid_image_ms = models.PositiveIntegerField(
-        _("grid review: milliseconds for each image"),
-        default=MIN_GRID_IMAGE_MS,
-        validators=[MinValueValidator(MIN_GRID_IMAGE_MS), MaxValueValidator(MAX_GRID_IMAGE_MS)],
-    )
-    # An answer is accepted after the image was on the screen for this time.
-    min_display_ms = models.PositiveIntegerField(
-        _("shortest viewing time in milliseconds"),
-        default=DEFAULT_DISPLAY_MS,
-        validators=[MinValueValidator(LEAST_DISPLAY_MS), MaxValueValidator(MOST_DISPLAY_MS)],
-    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     # Storage limits, set by admins of the platform. Null: no limit. Triggers on images enforce them
     # (quota_triggers).
@@ -111,29 +77,10 @@ class Dataset(ReviewerTests, ReviewerColumns):
                 condition=models.Q(audit_fraction__gte=0, audit_fraction__lte=0.9),
                 name="audit_share_in_range",
             ),
-            models.CheckConstraint(condition=models.Q(overlap__gte=1), name="overlap_of_at_least_one"),
-            models.CheckConstraint(
-                condition=models.Q(critical_overlap__gte=1, critical_overlap__lte=MOST_REVIEWERS),
-                name="critical_overlap_in_range",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(min_display_ms__gte=LEAST_DISPLAY_MS), name="images_are_looked_at"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(grid_image_ms__gte=MIN_GRID_IMAGE_MS), name="grid_images_are_looked_at"
-            ),
-            models.CheckConstraint(
-                condition=models.Q(gold_share__gte=0, gold_share__lte=MAX_TEST_SHARE),
-                name="gold_share_in_range",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(repeat_share__gte=0, repeat_share__lte=MAX_TEST_SHARE),
-                name="repeat_share_in_range",
-            ),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
             ),
-            *REVIEWER_CONSTRAINTS,
+            *REVIEW_CONSTRAINTS,
         ]
         triggers = [
             pgtrigger.Trigger(

@@ -6,12 +6,16 @@
 from mekiki.review.reviewer_measures.figures import LEAST, Median, ModelAgreement, Share
 from mekiki.review.reviewer_measures.known import (
     GoldAnswer,
+    GoldCounts,
     gold_answers,
+    gold_counts,
     gold_shares,
     known_images,
+    period_of,
+    period_with_newest,
     repeat_share,
 )
-from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of, period_of, since_of
+from mekiki.review.reviewer_measures.reviewer import PAUSE, Measures, measures_of, since_of
 from mekiki.review.reviewer_measures.team import PAGE_SIZE, Summary, summaries
 
 __all__ = [
@@ -19,16 +23,19 @@ __all__ = [
     "PAGE_SIZE",
     "PAUSE",
     "GoldAnswer",
+    "GoldCounts",
     "Measures",
     "Median",
     "ModelAgreement",
     "Share",
     "Summary",
     "gold_answers",
+    "gold_counts",
     "gold_shares",
     "known_images",
     "measures_of",
     "period_of",
+    "period_with_newest",
     "repeat_share",
     "since_of",
     "summaries",

@@ -3,15 +3,18 @@
 Only this module reads where the answers to gold images and hidden repeats are stored.
 """
 
+from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 
 from mekiki.accounts.models import User
+from mekiki.config import clock
 from mekiki.datasets.models import Dataset
-from mekiki.review.models import AUDIT_UNDO_PERIOD
+from mekiki.review.models import AUDIT_UNDO_PERIOD, Lease, QueueItem
 from mekiki.review.reviewer_measures.figures import Share
 
 # The newest answers that are read for one reviewer.
@@ -41,6 +44,12 @@ WHERE d.dataset_id = %(dataset)s AND d.user_id = ANY(%(users)s) AND {_KNOWN}
   AND d.shown ->> 'stream' = 'gold' AND {_COUNTS}
 ORDER BY d.id DESC LIMIT %(most)s
 """  # noqa: S608 - constants only
+_OF_GOLD_IMAGES = f"""
+SELECT q.gold_id, count(*), count(*) FILTER (WHERE d.label_id = g.label_id)
+FROM review_decision d JOIN review_queueitem q ON q.id = d.item_id JOIN review_goldimage g ON g.id = q.gold_id
+WHERE q.gold_id = ANY(%(gold)s) AND {_COUNTS}
+GROUP BY q.gold_id
+"""  # noqa: S608 - constants only
 _REPEATS = f"""
 SELECT count(*), count(*) FILTER (WHERE again.first = again.label_id) FROM (
   SELECT d.label_id, f.label_id AS first FROM review_decision d
@@ -59,6 +68,23 @@ class Period:
     since: datetime
     settled: datetime
     now: datetime
+
+
+def period_of(since: datetime | None) -> Period:
+    """Return the period since a time; None: since the first decision."""
+    now = clock.now()
+    return Period(since or _first(now), now - AUDIT_UNDO_PERIOD, now)
+
+
+def period_with_newest() -> Period:
+    """Return the period of all answers, also of those that can still be undone."""
+    now = clock.now()
+    later = now + timedelta(days=1)
+    return Period(_first(now), later, later)
+
+
+def _first(now: datetime) -> datetime:
+    return datetime(2000, 1, 1, tzinfo=now.tzinfo)
 
 
 @dataclass(frozen=True)
@@ -90,6 +116,40 @@ class GoldAnswer:
     def is_noticed(self) -> bool:
         """Return whether the reviewer noticed that the image did not belong on its page."""
         return self.answer != self.page_label
+
+
+@dataclass(frozen=True)
+class GoldCounts:
+    """How often reviewers were asked about a gold image, on both kinds of pages, and what they answered."""
+
+    asked: int = 0
+    labelled: int = 0
+    right: int = 0
+
+    @property
+    def wrong(self) -> int:
+        return self.labelled - self.right
+
+    @property
+    def without_label(self) -> int:
+        """Return the number of skips, flags and unanswered items."""
+        return self.asked - self.labelled
+
+
+def gold_counts(dataset: Dataset, gold_ids: list[int]) -> dict[int, GoldCounts]:
+    """Return gold image id → counts, for the given gold images that a reviewer was asked about.
+
+    Admins see them, so the newest answers are counted too.
+    """
+    leased = Exists(Lease.objects.filter(item=OuterRef("pk")))
+    items = QueueItem.objects.filter(Q(leased) | Q(state=QueueItem.State.DONE), gold__in=gold_ids)
+    asked = Counter(items.values_list("gold_id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _OF_GOLD_IMAGES, _values(dataset, [], period_with_newest(), MOST_KNOWN) | {"gold": gold_ids}
+        )
+        given = {gold: (labelled, right) for gold, labelled, right in cursor.fetchall()}
+    return {pk: GoldCounts(n, *given.get(pk, (0, 0))) for pk, n in asked.items()}
 
 
 def gold_answers(dataset: Dataset, users: list[int], period: Period) -> list[GoldAnswer]:

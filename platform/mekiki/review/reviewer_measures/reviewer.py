@@ -11,10 +11,9 @@ from mekiki.accounts.models import User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head
-from mekiki.review.models import AUDIT_UNDO_PERIOD
 from mekiki.review.reviewer_measures import known
 from mekiki.review.reviewer_measures.figures import Median, ModelAgreement, Share
-from mekiki.review.reviewer_measures.known import GoldAnswer, Period
+from mekiki.review.reviewer_measures.known import GoldAnswer, period_of
 
 # The newest decisions of a period that are measured. They bound the cost of the page.
 MOST = 20_000
@@ -112,13 +111,6 @@ MISSES = 6
 def since_of(days: int) -> datetime | None:
     """Return the beginning of a range of days; None for 0, which means all decisions."""
     return clock.now() - timedelta(days=days) if days else None
-
-
-def period_of(since: datetime | None) -> Period:
-    """Return the period since a time; None: since the first decision."""
-    now = clock.now()
-    first = datetime(2000, 1, 1, tzinfo=now.tzinfo)
-    return Period(since or first, now - AUDIT_UNDO_PERIOD, now)
 
 
 def measures_of(dataset: Dataset, user: User, *, since: datetime | None) -> Measures:

@@ -12,7 +12,8 @@ from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset
 from mekiki.review.reviewer_measures import known
 from mekiki.review.reviewer_measures.figures import Share
-from mekiki.review.reviewer_measures.reviewer import MOST, period_of
+from mekiki.review.reviewer_measures.known import period_of
+from mekiki.review.reviewer_measures.reviewer import MOST
 
 PAGE_SIZE = 20
 _COUNTS = """

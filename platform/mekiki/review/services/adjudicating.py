@@ -21,13 +21,13 @@ from mekiki.review.services.decisions import (
     check_note,
     check_seen,
     record_decision,
-    recorded_before,
     request_follow_up_work,
 )
 from mekiki.review.services.items import lock_item
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.references import add_reference_image
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.undoing import undo
 
 # Images of one request to review again. The page shows fewer.
@@ -67,10 +67,13 @@ def rule(
             "no_note", _("Nothing was recorded. Write the reason for the ruling, then rule again.")
         )
     lock_reviewer(user.pk)
-    sent = Decision.objects.filter(user=user, client_key=client_key).first()
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.kind, one.item_id, one.label_id) == (Decision.Kind.RULE, item_id, label_id),
+    )
     if sent is not None:
-        same = sent.kind == Decision.Kind.RULE and (sent.item_id, sent.label_id) == (item_id, label_id)
-        return recorded_before(sent, same)
+        return sent
     check_seen(dataset, milliseconds)
     item = lock_item(dataset, item_id)
     _refuse_settled(item)

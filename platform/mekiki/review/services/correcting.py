@@ -24,6 +24,7 @@ from mekiki.review.services.decisions import active_label, check_note, record_de
 from mekiki.review.services.items import move_to_front
 from mekiki.review.services.leases import shown_of_items
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 
 
 def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
@@ -86,18 +87,13 @@ def correct_label(
     require_role(user, dataset, Role.REVIEWER)
     check_note(note)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.image_id != image_id or before.label_id != label_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.image_id, one.label_id) == (image_id, label_id),
+    )
+    if sent is not None:
+        return sent
     image, current = _lock(dataset, image_id)
     if current.decision.kind == Decision.Kind.RULE:
         require_adjudicator(user, dataset)

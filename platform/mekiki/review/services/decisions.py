@@ -30,12 +30,15 @@ from mekiki.review.services.confirmed import (
 )
 from mekiki.review.services.items import complete, is_late, lock_item, raise_overlap, update_item_after_answer
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import ANSWER_OF_KEY, LABEL, LABEL_DECISIONS, LEASE
+from mekiki.review.services.queries import LABEL, LABEL_DECISIONS, LEASE
 from mekiki.review.services.queue import request_due_work
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.why import shown_of_panel
 
 Kind = Decision.Kind
 MAX_NOTE = 2000
+# The largest number of the column: almost 25 days.
+LONGEST_MS = 2**31 - 1
 _REASONS: dict[str, tuple[str, ...]] = {Kind.SKIP: SKIP_REASONS, Kind.FLAG: FLAG_REASONS}
 
 
@@ -80,9 +83,13 @@ def answer(
         view.check()
     adjusted = view.as_json() if view is not None else {}
     lock_reviewer(user.pk)
-    sent = ANSWER_OF_KEY.first(user=user.pk, key=client_key)
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.item_id) == (dataset.pk, item_id),
+    )
     if sent is not None:
-        return recorded_before(sent, sent.dataset_id == dataset.pk and sent.item_id == item_id)
+        return sent
     # This check comes after the search for a duplicate, so that a recorded answer is always returned for its
     # key.
     check_seen(dataset, milliseconds)
@@ -118,28 +125,13 @@ def answer(
         ).close()
     gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
     given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
-    if waiting_state:
-        raise_overlap(dataset, item, decision, given)
-        if update_item_after_answer(item, kind, user, now, given):
-            complete([item], now)
+    raise_overlap(dataset, item, decision, given)
+    if waiting_state and update_item_after_answer(item, kind, user, now, given):
+        complete([item], now)
     if gives_label:
         update_confirmed_label(dataset=dataset, image=item.image, given=given)
     record_decision(decision, item)
     request_follow_up_work(dataset, user, decision)
-    return decision
-
-
-def recorded_before(decision: Decision, same: bool) -> Decision:
-    """Return a decision that was recorded for the same key, with `duplicate` set.
-
-    `same`: the request is the same as the one that was recorded. Otherwise raises ReviewError.
-    """
-    if not same:
-        raise ReviewError(
-            "key_used",
-            _("This answer has the same key as an earlier answer. The earlier answer is kept; answer again."),
-        )
-    decision.duplicate = True
     return decision
 
 
@@ -163,7 +155,11 @@ def validate_arguments(kind: str, label_id: int | None, reason: str, note: str) 
 
 
 def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
-    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time."""
+    """Raise InvalidAnswerError if the image was on the screen for less than the dataset's minimum time.
+
+    Raises it too if the time is no whole number of milliseconds that the database can store.
+    """
+    check_time(milliseconds)
     if milliseconds is not None and milliseconds < dataset.min_display_ms:
         raise InvalidAnswerError(
             "not_seen",
@@ -172,6 +168,21 @@ def check_seen(dataset: Dataset, milliseconds: int | None) -> None:
                 "at it, then answer again."
             )
             % {"n": milliseconds},
+        )
+
+
+def check_time(milliseconds: object) -> None:
+    """Raise InvalidAnswerError if the time is neither None nor a number from 0 to LONGEST_MS."""
+    if milliseconds is None:
+        return
+    is_number = isinstance(milliseconds, int) and not isinstance(milliseconds, bool)
+    if not is_number or not 0 <= milliseconds <= LONGEST_MS:  # type: ignore[operator]
+        raise InvalidAnswerError(
+            "bad_time",
+            _(
+                "The time for which the image was on the screen is no possible number of milliseconds. "
+                "Nothing was recorded; load the page again, then answer again."
+            ),
         )
 
 

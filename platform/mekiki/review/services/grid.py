@@ -6,7 +6,7 @@ from functools import partial
 from uuid import UUID, uuid5
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
@@ -31,6 +31,7 @@ from mekiki.review.services.leases import (
     values_of_free,
 )
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.undoing import record_undo
 
 MIN_TILES, MAX_TILES = 6, 60
@@ -73,11 +74,23 @@ class TileResult:
 
 @dataclass(frozen=True)
 class UndonePage:
-    """The undos of a page, and the label that was predicted for its images."""
+    """The undos of a page, and the label that was predicted for its images.
+
+    returned: images that are leased to the reviewer again. kept: answers that stay, because an admin has
+    acted on their images. ruled: images whose label stays, because an adjudicator has ruled on them.
+    """
 
     undos: list[Decision]
     label: int | None
     duplicate: bool
+    returned: int = 0
+    kept: int = 0
+    ruled: int = 0
+
+    @property
+    def elsewhere(self) -> int:
+        """Return how many images other reviewers have, or need no further decision, without a ruling."""
+        return len(self.undos) - self.returned - self.ruled
 
 
 @transaction.atomic
@@ -248,18 +261,25 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
     """Undo all answers of the page that the reviewer answered last.
 
     Each answer gets its own undo. Its image waits again, first in the queue, and is leased to the reviewer as
-    by `undo`. Answers of the page that were undone before stay undone. A request that is sent again with the
-    same client_key returns the same undos, with `duplicate` set.
+    by `undo`. Answers of the page that were undone before stay undone. If an admin has set an image aside,
+    sent it to a reviewer or returned it to the queue, its answer is kept. If an adjudicator has ruled on an
+    image, the answer is undone and the ruling stays. The reviewer's own rulings are left alone. A request
+    that is sent again with the same client_key returns the same undos, with `duplicate` set.
 
     Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if there is nothing to undo, if
     the last answer was not given on a page, or if an answer used the key.
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    if Decision.objects.filter(user=user, client_key=client_key).exists():
-        repeated = _undos_of(dataset, user, client_key)
-        return UndonePage(repeated, _label_of(repeated), duplicate=True)
-    last = active_decisions(user=user, dataset=dataset).order_by("-pk").first()
+    first = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.kind) == (dataset.pk, Decision.Kind.UNDO),
+    )
+    if first is not None:
+        return _undone(dataset, user, _undos_since(first, client_key), duplicate=True)
+    answers = active_decisions(user=user, dataset=dataset).exclude(kind=Decision.Kind.RULE)
+    last = answers.order_by("-pk").first()
     if last is None:
         raise ReviewError("nothing_to_undo", _("You have no answer left to undo in this dataset."))
     page = (last.shown.get("grid") or {}).get("page")
@@ -268,9 +288,7 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
             "not_a_page",
             _("Your last answer is not part of a page. Nothing was undone; undo it in the review station."),
         )
-    # The reviewer's lock was held while the page was recorded, so its decisions follow each other.
-    rows = active_decisions(user=user, dataset=dataset).filter(pk__lte=last.pk).order_by("-pk")[:MAX_TILES]
-    targets = [row for row in rows if (row.shown.get("grid") or {}).get("page") == page]
+    targets = _answers_of_page(answers, page, last)
     lock_images(dataset, [target.item_id for target in targets if target.item_id])
     undos: list[Decision] = []
     for target in targets:
@@ -278,28 +296,45 @@ def undo_page(*, dataset: Dataset, user: User, client_key: UUID) -> UndonePage:
         try:
             with transaction.atomic():
                 undos.append(record_undo(dataset=dataset, user=user, target=target, client_key=key))
-        except ReviewError:  # An admin returned this image to the queue while we waited for the locks.
+        except ReviewError:  # An admin has acted on this image.
             if target == targets[-1] and not undos:
                 raise
-    return UndonePage(undos, _label_of(undos), duplicate=False)
+    return _undone(dataset, user, undos, duplicate=False)
 
 
-def _label_of(undos: list[Decision]) -> int | None:
+def _answers_of_page(answers: QuerySet[Decision], page: str, until: Decision) -> list[Decision]:
+    """Return the answers of a page up to a decision of the reviewer, the newest first.
+
+    The reviewer's lock was held while the page was recorded, so its decisions follow each other.
+    """
+    rows = answers.filter(pk__lte=until.pk).order_by("-pk")[:MAX_TILES]
+    return [row for row in rows if (row.shown.get("grid") or {}).get("page") == page]
+
+
+def _undone(dataset: Dataset, user: User, undos: list[Decision], *, duplicate: bool) -> UndonePage:
+    """Return the undos of a page, with what became of its images."""
     undone = undos[0].supersedes
-    return undone.shown.get("label") if undone is not None else None
+    shown = undone.shown if undone is not None else {}
+    items = {undo.item_id for undo in undos}
+    images = {undo.image_id for undo in undos}
+    leases = Lease.objects.filter(user=user, ended_at__isnull=True, expires_at__gt=clock.now())
+    returned = set(leases.filter(item__image__in=images).values_list("item__image", flat=True))
+    rulings = active_decisions(item__in=items, kind=Decision.Kind.RULE)
+    answers = active_decisions(dataset=dataset, user=user)
+    return UndonePage(
+        undos,
+        shown.get("label"),
+        duplicate=duplicate,
+        returned=len(returned),
+        kept=len(_answers_of_page(answers, shown["grid"]["page"], undos[0])) if "grid" in shown else 0,
+        ruled=len(set(rulings.values_list("image", flat=True)) - returned),
+    )
 
 
-def _undos_of(dataset: Dataset, user: User, client_key: UUID) -> list[Decision]:
-    """Return the undos of a request that was recorded before."""
-    first = Decision.objects.filter(
-        user=user, dataset=dataset, client_key=client_key, kind=Decision.Kind.UNDO
-    ).first()
-    if first is None:
-        raise ReviewError(
-            "key_used",
-            _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
-        )
-    later = Decision.objects.filter(user=user, dataset=dataset, kind=Decision.Kind.UNDO, pk__gte=first.pk)
+def _undos_since(first: Decision, client_key: UUID) -> list[Decision]:
+    """Return the undos of a request that was recorded before. `first` has the key of the request."""
+    rows = Decision.objects.filter(user=first.user_id, dataset=first.dataset_id)
+    later = rows.filter(kind=Decision.Kind.UNDO, pk__gte=first.pk)
     undos = []
     for undo in later.order_by("pk")[:MAX_TILES]:
         if undo.pk != first.pk and undo.client_key != uuid5(client_key, str(undo.supersedes_id)):

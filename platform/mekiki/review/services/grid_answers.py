@@ -19,6 +19,7 @@ from mekiki.review.models import LABEL_KINDS, TEST_STREAMS, Decision, Lease, Que
 from mekiki.review.services.confirmed import label_decisions_of, update_confirmed_labels
 from mekiki.review.services.decisions import (
     check_against,
+    check_time,
     facts_of,
     request_follow_up_work,
     unknown_lease,
@@ -33,6 +34,7 @@ from mekiki.review.services.items import (
     update_item_after_answer,
 )
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decisions_of_keys
 
 
 @transaction.atomic
@@ -54,18 +56,14 @@ def answer_page(
     _check_tiles(tiles)
     lock_reviewer(user.pk)
     keys = {tile.item: uuid5(page, str(tile.item)) for tile in tiles}
-    before = {
-        decision.item_id: decision
-        for decision in Decision.objects.filter(dataset=dataset, user=user, client_key__in=keys.values())
-    }
+    before = {decision.item_id: decision for decision in decisions_of_keys(dataset, user, keys.values())}
     if before:
-        for decision in before.values():
-            decision.duplicate = True
         return [
             TileResult(tile.item, d, None if d else _sent_before())
             for tile in tiles
             for d in [before.get(tile.item)]
         ]
+    check_time(milliseconds)
     needed = needed_ms(dataset, len(tiles))
     if milliseconds < needed:
         raise InvalidAnswerError(
@@ -157,9 +155,9 @@ def _record(
     done = []
     for decision in decisions:
         item, about_image = _item(decision), given.get(decision.image_id, [])
+        raise_overlap(dataset, item, decision, about_image)
         if item.state != QueueItem.State.WAITING:
             continue
-        raise_overlap(dataset, item, decision, about_image)
         if update_item_after_answer(item, decision.kind, user, now, about_image):
             done.append(item)
     complete(done, now)

@@ -105,8 +105,7 @@ def update_item_after_answer(
         item.save(update_fields=["position"])
         return False
     if kind in LABEL_KINDS:
-        answers = [d for d in standing(given) if d.item_id == item.pk and not is_ruling(d)]
-        decisions = first_by_reviewer(answers)
+        decisions = first_by_reviewer(_answers_to(item, given))
         on_time = sum(not d.late for d in decisions)
         held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
         # A late decision completes the item only if no other reviewer has an active lease on it.
@@ -126,12 +125,25 @@ def complete(items: list[QueueItem], now: datetime) -> None:
     ).close()
 
 
-def raise_overlap(dataset: Dataset, item: QueueItem, decision: Decision, given: list[Decision]) -> None:
-    """Raise the overlap of a waiting item to the least overlap of a label that was given as its answer.
+def counted_answers(item: QueueItem, given: list[Decision]) -> list[Decision]:
+    """Return the answers to the item that count for its label: one of each of the first reviewers.
 
-    An item whose audit was complete before the decision keeps its overlap. Otherwise answers that were given
-    after the prediction was visible could change its audit label. `given` are the label decisions about the
-    image. Those of the item get the item object, so that the change is seen with each of them.
+    `given` are the label decisions about the image.
+    """
+    return first_by_reviewer(_answers_to(item, given))[: item.overlap]
+
+
+def _answers_to(item: QueueItem, given: list[Decision]) -> list[Decision]:
+    return [one for one in standing(given) if one.item_id == item.pk and not is_ruling(one)]
+
+
+def raise_overlap(dataset: Dataset, item: QueueItem, decision: Decision, given: list[Decision]) -> None:
+    """Raise the overlap of an item to the least overlap of a label that was given as its answer.
+
+    An item that does not wait is raised only for an answer that counts for its label. An item whose audit was
+    complete before the decision keeps its overlap. Otherwise answers that were given after the prediction was
+    visible could change its audit label. `given` are the label decisions about the image. Those of the item
+    get the item object, so that the change is seen with each of them.
     """
     for one in given:
         if one.item_id == item.pk:
@@ -141,11 +153,28 @@ def raise_overlap(dataset: Dataset, item: QueueItem, decision: Decision, given: 
     least = least_overlap(dataset, decision.label)
     if item.overlap >= least or item.stream not in OVERLAP_STREAMS:
         return
+    if item.state != QueueItem.State.WAITING and decision not in counted_answers(item, given):
+        return
     before = [one for one in given if one.item_id == item.pk and one.pk != decision.pk]
     if item.stream == Stream.AUDIT and has_audit_label(before):
         return
     item.overlap = least
     item.save(update_fields=["overlap"])
+
+
+def raise_overlap_after_replacement(
+    dataset: Dataset, item: QueueItem, replaced: Decision, given: list[Decision]
+) -> None:
+    """Raise the overlap for the answers that count for the label only since one of them was superseded.
+
+    These are a correction, or a late answer after an undo. `given` are the label decisions about the image.
+    """
+    earlier = [one for one in _answers_to(item, given) if one.supersedes_id != replaced.pk]
+    earlier += [replaced] if replaced.label_id is not None else []
+    counted_before = {one.pk for one in first_by_reviewer(earlier)[: item.overlap]}
+    for one in counted_answers(item, given):
+        if one.pk not in counted_before:
+            raise_overlap(dataset, item, one, given)
 
 
 def is_late(item: QueueItem, lease: Lease, now: datetime) -> bool:

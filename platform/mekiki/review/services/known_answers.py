@@ -36,11 +36,13 @@ def shuffled(items: list[QueueItem]) -> list[QueueItem]:
 
 
 def stage(leases: list[Lease], label: int) -> None:
-    """Let gold images show the label of the page, with the confidence of another image of the page.
+    """Mark the leases of a page, and let gold images show its label with the confidence of another image.
 
     A low confidence, or none, would tell them from the others. `staged` records that the head did not predict
     this label for the image. A page without any other image stays without gold images.
     """
+    for lease in leases:
+        lease.shown = {**lease.shown, "on_page": True}
     normal = [
         lease
         for lease in leases

@@ -18,7 +18,6 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_ids
-from mekiki.review.measures import without_tests
 from mekiki.review.models import (
     LABEL_KINDS,
     TEST_STREAMS,
@@ -29,7 +28,7 @@ from mekiki.review.models import (
     QueueItem,
     Stream,
 )
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 from mekiki.review.unresolved import reviewers_of
 
 # A test that its reviewer has seen but not answered waits this long. Then the reviewer may get others.

@@ -17,18 +17,23 @@ from mekiki.review.services.decisions import (
     active_label,
     check_seen,
     is_flagged,
+    is_ruled,
     record_decision,
     request_follow_up_work,
 )
 from mekiki.review.services.items import (
     complete,
+    counted_answers,
     lock_item,
     move_to_front,
     raise_overlap,
+    raise_overlap_after_replacement,
     update_item_after_answer,
 )
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queries import LABEL_DECISIONS
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.services.undoing import refuse_if_admin_has_acted
 from mekiki.review.unresolved import KINDS as WITHOUT_LABEL
 
@@ -50,8 +55,11 @@ def correct_own_answer(
 
     The reviewer's vote changes; the votes of other reviewers and later decisions stay. If the answer was a
     skip or a flag, the image gets its label, unless another reviewer has its place; then the decision is
-    late. After AUDIT_UNDO_PERIOD an audited image keeps its first answer as the audit answer
-    (`confirmed._was_undone_blind`). A request that is sent again with the same client_key returns the same
+    late. If the label has a larger least overlap, or the reviewers now differ, further reviewers or an
+    adjudicator decide, as after a first answer. After AUDIT_UNDO_PERIOD an audited image keeps its first
+    answer as the audit answer (`confirmed._was_undone_blind`).
+
+    A request that is sent again with the same client_key returns the same
     decision, with `duplicate` set.
 
     milliseconds: how long the history showed the image, or None if the sender does not know it.
@@ -63,18 +71,13 @@ def correct_own_answer(
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.supersedes_id != decision_id or before.label_id != label_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.supersedes_id, one.label_id) == (decision_id, label_id),
+    )
+    if sent is not None:
+        return sent
     check_seen(dataset, milliseconds)
     target = _lock_answer(dataset, user, decision_id)
     item = target.item
@@ -102,9 +105,10 @@ def correct_own_answer(
         late=late,
         milliseconds=milliseconds,
     )
-    if item is not None and target.label_id is None:
-        _place_item(item, user, decision)
-    update_confirmed_label(dataset=dataset, image=target.image)
+    given = LABEL_DECISIONS.all(image=target.image_id)
+    if item is not None:
+        _place_item(item, user, decision, target, given)
+    update_confirmed_label(dataset=dataset, image=target.image, given=given)
     record_decision(decision, item)
     request_follow_up_work(dataset, user, decision)
     return decision
@@ -148,18 +152,29 @@ def _is_full(item: QueueItem, user: User) -> bool:
     return len(others) + held.exclude(user=user).count() >= item.overlap
 
 
-def _place_item(item: QueueItem, user: User, decision: Decision) -> None:
-    """Update the item after its skip or flag became a label: it is done, or waits for further decisions."""
+def _place_item(
+    item: QueueItem, user: User, decision: Decision, target: Decision, given: list[Decision]
+) -> None:
+    """Update the item after the correction of `target`: it is done, or waits for further decisions.
+
+    As after a first answer, a label with a larger least overlap needs further reviewers.
+    """
     now = clock.now()
-    Lease.objects.filter(item=item, user=user, ended_at__isnull=True).update(ended_at=now)
-    given = effective_decisions(item=item)
-    if item.state == QueueItem.State.WAITING:
-        raise_overlap(item.dataset, item, decision, given)
-        if update_item_after_answer(item, decision.kind, user, now, given):
-            complete([item], now)
-    elif (
-        item.state == QueueItem.State.DONE
-        and not is_flagged(item)
-        and len(first_by_reviewer(given)) < item.overlap
+    overlap = item.overlap
+    raise_overlap_after_replacement(item.dataset, item, target, given)
+    if target.label_id is None:
+        Lease.objects.filter(item=item, user=user, ended_at__isnull=True).update(ended_at=now)
+        if item.state == QueueItem.State.WAITING:
+            raise_overlap(item.dataset, item, decision, given)
+            if update_item_after_answer(item, decision.kind, user, now, given):
+                complete([item], now)
+            return
+    ended = item.state == QueueItem.State.DONE or (
+        item.state == QueueItem.State.WITHDRAWN and item.overlap > overlap
+    )
+    if (
+        ended
+        and len(counted_answers(item, given)) < item.overlap
+        and not (is_flagged(item) or is_ruled(item))
     ):
         move_to_front(item)

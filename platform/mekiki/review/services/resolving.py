@@ -12,9 +12,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review.blinding import hidden_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
-from mekiki.review.measures import without_tests
 from mekiki.review.models import TEST_STREAMS, Decision, Lease, QueueItem
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, without_tests
 from mekiki.review.services.confirmed import (
     effective_decisions,
     first_by_reviewer,
@@ -25,6 +24,7 @@ from mekiki.review.services.decisions import active_label, record_decision, requ
 from mekiki.review.services.items import lock_item, move_to_front
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.unresolved import KINDS, reviewers_of, unresolved_decisions
 
 _State = QueueItem.State
@@ -84,18 +84,13 @@ def answer_unresolved(
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.dataset_id != dataset.pk or before.label_id != label_id:
-            raise ReviewError(
-                "key_used",
-                _(
-                    "This answer has the same key as an earlier answer. The earlier answer is kept; "
-                    "answer again."
-                ),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.label_id) == (dataset.pk, label_id),
+    )
+    if sent is not None:
+        return sent
     _decision, item = lock_unresolved(dataset, decision_id)
     image = item.image
     if hidden_ids(dataset, [image.pk]):  # The note and the reason can reveal the label.
@@ -193,7 +188,7 @@ def set_aside(*, dataset: Dataset, user: User, decision_id: int) -> QueueItem:
 
     Leases on it end, so an answer that is on its way is kept as a late answer. Raises PermissionDenied if the
     user is not an admin. Raises NotFoundForReviewerError if the dataset has no such skip or flag. Raises
-    ReviewError if the image was set aside, answered or returned in the meantime.
+    ReviewError if the image was set aside, answered or returned in the meantime, or has all its answers.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
@@ -204,6 +199,7 @@ def set_aside(*, dataset: Dataset, user: User, decision_id: int) -> QueueItem:
     waiting = waiting.exclude(stream__in=TEST_STREAMS)
     image, item = item.image, waiting.first() or item
     item.image = image
+    refuse_answered(item)  # It could not be returned to the queue.
     item.state = _State.SET_ASIDE
     item.finished_at = clock.now()
     item.assigned_to = None

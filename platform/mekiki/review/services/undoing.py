@@ -16,9 +16,11 @@ from mekiki.review.models import TEST_STREAMS, Decision, GoldImage, Lease, Queue
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.confirmed import effective_decisions, first_by_reviewer, update_confirmed_label
 from mekiki.review.services.decisions import is_flagged, is_ruled, record_decision
-from mekiki.review.services.items import lock_item, move_to_front
+from mekiki.review.services.items import lock_item, move_to_front, raise_overlap_after_replacement
 from mekiki.review.services.leases import LeasedItem, lease_items
 from mekiki.review.services.locks import lock_reviewer
+from mekiki.review.services.queries import LABEL_DECISIONS
+from mekiki.review.services.request_keys import decision_of_key
 from mekiki.review.unresolved import KINDS
 
 
@@ -47,15 +49,13 @@ def undo(
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
-    before = Decision.objects.filter(user=user, client_key=client_key).first()
-    if before is not None:
-        if before.kind != Decision.Kind.UNDO or before.dataset_id != dataset.pk:
-            raise ReviewError(
-                "key_used",
-                _("This undo has the same key as an earlier answer. The earlier answer is kept; undo again."),
-            )
-        before.duplicate = True
-        return before
+    sent = decision_of_key(
+        user=user,
+        client_key=client_key,
+        same=lambda one: (one.dataset_id, one.kind) == (dataset.pk, Decision.Kind.UNDO),
+    )
+    if sent is not None:
+        return sent
     rows = active_decisions(user=user, dataset=dataset)
     is_rule = Q(kind=Decision.Kind.RULE)
     rows = rows.filter(is_rule if ruling else ~is_rule)
@@ -92,11 +92,16 @@ def record_undo(*, dataset: Dataset, user: User, target: Decision, client_key: U
         shown={"undone": str(target.kind)},
         client_key=client_key,
     )
-    update_confirmed_label(dataset=dataset, image=target.image)
+    given = LABEL_DECISIONS.all(image=target.image_id)
+    if item is not None:
+        raise_overlap_after_replacement(dataset, item, target, given)
+    update_confirmed_label(dataset=dataset, image=target.image, given=given)
     if item is not None and item.stream in TEST_STREAMS:
         _requeue_test(dataset, user, item, target)
     elif item is not None:
         _requeue_and_lease(dataset, user, item, of_ruling=target.kind == Decision.Kind.RULE)
+    if target.shown.get("grid"):
+        _mark_as_on_page(user, target.image_id)
     record_decision(decision, item)
     if item is not None:
         answered = item
@@ -116,6 +121,13 @@ def refuse_if_admin_has_acted(target: Decision) -> None:
                 "stays; there is nothing to undo."
             ),
         )
+
+
+def _mark_as_on_page(user: User, image_id: int) -> None:
+    """Mark the reviewer's leases of an image that was on a page of the grid as those of a page."""
+    for lease in Lease.objects.filter(user=user, item__image=image_id, ended_at__isnull=True):
+        lease.shown = {**lease.shown, "on_page": True}
+        lease.save(update_fields=["shown"])
 
 
 def _requeue_test(dataset: Dataset, user: User, item: QueueItem, target: Decision) -> None:

@@ -18,7 +18,7 @@ from mekiki.learning.models import Head, HeatMap, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError, ReviewError
 from mekiki.review.models import Lease, WhyPanel
-from mekiki.review.why import Neighbours, Scores, is_blind, nearest_confirmed, score_of_labels
+from mekiki.review.why import Neighbours, Scores, is_blind, is_on_page, nearest_confirmed, score_of_labels
 
 # Panels of an image's page are kept for this long; panels of the station as long as their lease.
 PAGE_PANELS_KEPT = timedelta(days=1)
@@ -42,13 +42,15 @@ def open_panel(*, dataset: Dataset, user: User, image_id: int, lease_id: int | N
 
     Raises PermissionDenied if the user is not a member of the dataset, or with a lease not a reviewer. Raises
     NotFoundForReviewerError if the dataset has no such image, or the user no such lease for it. Raises
-    ReviewError if the image must be judged blind or has no prediction.
+    ReviewError if the image must be judged blind, is on the user's page of the grid review, or has no
+    prediction.
     """
     require_role(user, dataset, Role.VIEWER if lease_id is None else Role.REVIEWER)
     image = Image.objects.filter(dataset=dataset, pk=image_id).first()
     if image is None:
         raise NotFoundForReviewerError("unknown_image", _("There is no such image in this dataset."))
     lease = _lease(user, image, lease_id) if lease_id is not None else None
+    _refuse_on_page(user, image)
     if (lease is not None and lease.shown.get("blind")) or is_blind(dataset, image):
         raise _blind()
     head, label, runner_up = _shown_prediction(dataset, image, lease)
@@ -139,10 +141,23 @@ def _panel_for(dataset: Dataset, user: User, panel_id: uuid.UUID) -> WhyPanel:
         )
     if panel.lease is not None:
         require_role(user, dataset, Role.REVIEWER)
+    _refuse_on_page(user, panel.image)
     # The image may have been drawn for a blind review since the panel was opened.
     if is_blind(dataset, panel.image):
         raise _blind()
     return panel
+
+
+def _refuse_on_page(user: User, image: Image) -> None:
+    """Raise ReviewError if the user has the image on a page of the grid review."""
+    if is_on_page(user, image):
+        raise ReviewError(
+            "on_page",
+            _(
+                "This image is on your page of the grid review, whose images have no panel “Why”. Answer the "
+                "page first."
+            ),
+        )
 
 
 def _blind() -> ReviewError:

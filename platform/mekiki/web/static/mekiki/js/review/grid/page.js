@@ -295,8 +295,8 @@ async function undo() {
     undoKey = "";
     await leave();
     back = true;
-    const wanted = { label: reply.label, count: Math.max(reply.undone, choices.wanted.count) };
-    await next(wanted, say("grid_undone", { n: reply.undone }));
+    const wanted = { label: reply.label, count: Math.max(reply.returned, choices.wanted.count) };
+    await next(wanted, reply.text);
   } catch (error) {
     busy = false;
     if (error.status) undoKey = "";
