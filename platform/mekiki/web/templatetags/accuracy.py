@@ -4,11 +4,16 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from django import template
+from django.utils.translation import gettext as _
 
 from mekiki.learning import accuracy
 from mekiki.learning.accuracy import AuditCounts, Estimate
+from mekiki.learning.figures import count
 from mekiki.learning.models import Evaluation
+from mekiki.learning.pool_figure import PoolFigure, audit_estimate_sentence
+from mekiki.quality.label_sources import LabelSources
 from mekiki.review.audit_counts import audit_counts
+from mekiki.web.charts.label_bar import LabelShare, label_bar
 
 register = template.Library()
 
@@ -34,7 +39,35 @@ def accuracy_notes(evaluation: Evaluation | None, now: AuditCounts | None = None
     if evaluation is None:
         return []
     counts = now if now is not None else audit_counts(evaluation.head.dataset)
-    return accuracy.all_notes(evaluation, counts)
+    pool = PoolFigure.of(evaluation)
+    return accuracy.all_notes(evaluation, counts) + (pool.notes if pool is not None else [])
+
+
+@register.inclusion_tag("components/accuracy_figures.html")
+def accuracy_figures(evaluation: Evaluation | None, *, small: bool = False) -> dict[str, object]:
+    """Return the audit estimate and the share of right labels of all images, for a `dl` of "stats".
+
+    Show `accuracy_notes` beside them: they state what left the audit sample (design, invariant 4).
+    """
+    return {
+        "evaluation": evaluation,
+        "headline": headline(evaluation),
+        "support": accuracy.support_sentence(evaluation) if evaluation is not None else "",
+        "sentence": audit_estimate_sentence(),
+        "pool": PoolFigure.of(evaluation),
+        "small": small,
+    }
+
+
+@register.inclusion_tag("components/label_bar.html")
+def label_sources(sources: LabelSources) -> dict[str, object]:
+    """Return the bar of the images by who set the label, with the numbers."""
+    parts = [
+        LabelShare("people", _("by people"), sources.people, count(sources.people)),
+        LabelShare("machine", _("by certified machine"), sources.machine, count(sources.machine)),
+        LabelShare("open", _("open"), sources.open, count(sources.open)),
+    ]
+    return {"svg": label_bar(parts, title=_("Who set the labels")), "parts": parts}
 
 
 @register.filter
