@@ -1,4 +1,4 @@
-"""The certificates of a dataset as a list: what each states and covers, since when, and why it was stopped."""
+"""The list of the certificates of a dataset: what each covers, since when, and why it was stopped."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,6 +1,7 @@
-"""Functions that higher apps register: what follows an answer of a stream, and facts about labels of images."""
+"""Functions that higher apps register: what follows an answer of a stream, and who set labels."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -55,7 +56,7 @@ def label_source_choices(dataset: Dataset) -> list[tuple[str, object]]:
     return [choice for choices, _narrow in _LABEL_SOURCES for choice in choices(dataset)]
 
 
-def images_with_label_set_by(images: QuerySet[Image], dataset: Dataset, source: str) -> QuerySet[Image]:
+def images_with_label_set_by(images: QuerySet[Any], dataset: Dataset, source: str) -> QuerySet[Any]:
     """Return the images whose label was set by a source, by all registered functions."""
     for _choices, narrow in _LABEL_SOURCES:
         images = narrow(images, dataset, source)
