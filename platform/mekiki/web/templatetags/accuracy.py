@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from django import template
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from mekiki.learning import accuracy
 from mekiki.learning.accuracy import AuditCounts, Estimate
@@ -65,7 +66,7 @@ def label_sources(sources: LabelSources) -> dict[str, object]:
     parts = [
         LabelShare("people", _("by people"), sources.people, count(sources.people)),
         LabelShare("machine", _("by certified machine"), sources.machine, count(sources.machine)),
-        LabelShare("open", _("open"), sources.open, count(sources.open)),
+        LabelShare("open", pgettext("labels", "open"), sources.open, count(sources.open)),
     ]
     return {"svg": label_bar(parts, title=_("Who set the labels")), "parts": parts}
 
