@@ -324,8 +324,9 @@ CHANGING = re.compile(
     rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*'
     rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
-    # How long ago something was, in a tooltip: a slow machine needs a minute for all pages.
-    rb'| \xc2\xb7 (?:just now|[^"<>]* ago)"'
+    # How long ago something was, and whether a worker has read the prompts within a minute: a slow machine
+    # needs more than a minute for all pages.
+    rb'|(?:just now|\d+\xc2?\xa0?[^"<>]* ago)|"scores_(?:state|problem)": "[^"]*"'
     # These values are new at each request.
     rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )

@@ -89,7 +89,7 @@ def test_the_gallery_is_filtered_by_who_set_the_label(world: Certified) -> None:
     assert world.numbers(set_by="person") == [21, 20, 9, 8]
     assert world.numbers(set_by="nobody") == [*range(29, 21, -1), *range(19, 9, -1)]
     # The filter combines with others.
-    assert world.numbers(set_by="certificate-7", label=str(world.labels[0].pk), sort="sure") == [7, 5, 3, 1]
+    assert world.numbers(set_by="certificate-7", label=str(world.labels[0].pk), sort="sure") == [6, 4, 2, 0]
     assert '<option value="certificate-7">certificate 7</option>' in world.text("images/")
 
 
@@ -150,7 +150,7 @@ def test_queries_of_the_gallery_do_not_grow_with_certified_labels(world: Certifi
 def test_home_and_overview_count_who_set_the_labels(world: Certified) -> None:
     for text in (text_of(world.client, "/"), world.text("")):
         assert "by people: 4; by certified machine: 8; open: 18" in text
-        assert '<dt class="label-bar__name--machine">by certified machine</dt> <dd> 8 </dd>' in text
+        assert "by certified machine</dt><dd>8</dd>" in text
     world.stop(State.REVOKED, StopReason.BY_ADMIN)
     assert "by people: 4; by certified machine: 0; open: 26" in world.text("")
 
@@ -192,7 +192,7 @@ def test_the_quality_page_lists_what_each_certificate_covers(world: Certified) -
 
 @pytest.mark.parametrize("state", State.values)
 def test_every_state_of_a_certificate_is_listed(world: Certified, state: str) -> None:
-    Certificate.objects.filter(pk=world.certificate.pk).update(state=state, pool=30, region=12)
+    Certificate.objects.filter(pk=world.certificate.pk).update(state=state, pool=30, candidates=30, region=12)
     assert "Covers" in world.text("quality/")
 
 

@@ -34,28 +34,35 @@ def headline(estimate: Estimate | None) -> str:
     return text.replace(" %", "\u00a0%") if estimate and accuracy.leads_with_interval(estimate.n) else text
 
 
-@register.simple_tag
-def accuracy_notes(evaluation: Evaluation | None, now: AuditCounts | None = None) -> list[str]:
-    """Return the sentences beside a figure. `now`: the dataset's counts, read here if they are not given."""
+def _notes(evaluation: Evaluation | None, now: AuditCounts | None) -> list[str]:
+    """Return the sentences on what left the audit sample, and on what the estimate does not cover."""
     if evaluation is None:
         return []
     counts = now if now is not None else audit_counts(evaluation.head.dataset)
-    pool = PoolFigure.of(evaluation)
-    return accuracy.all_notes(evaluation, counts) + (pool.notes if pool is not None else [])
+    return accuracy.all_notes(evaluation, counts)
 
 
 @register.inclusion_tag("components/accuracy_figures.html")
-def accuracy_figures(evaluation: Evaluation | None, *, small: bool = False) -> dict[str, object]:
-    """Return the audit estimate and the share of right labels of all images, for a `dl` of "stats".
+def accuracy_figures(
+    evaluation: Evaluation | None, now: AuditCounts | None = None, *, small: bool = False
+) -> dict[str, object]:
+    """Return the audit estimate and the share of right labels of all images, with what they leave out.
 
-    Show `accuracy_notes` beside them: they state what left the audit sample (design, invariant 4).
+    `now`: the dataset's counts, read here if they are not given.
     """
+    notes = _notes(evaluation, now)
+    pool = PoolFigure.of(evaluation)
+    pool_notes = list(pool.notes) if pool is not None else []
+    if pool is not None and notes:
+        pool_notes.append(_("The images that the audit estimate does not count are missing here too."))
     return {
+        "notes": notes,
+        "pool_notes": pool_notes,
         "evaluation": evaluation,
         "headline": headline(evaluation),
         "support": accuracy.support_sentence(evaluation) if evaluation is not None else "",
         "sentence": audit_estimate_sentence(),
-        "pool": PoolFigure.of(evaluation),
+        "pool": pool,
         "small": small,
     }
 
