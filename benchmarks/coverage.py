@@ -2,6 +2,9 @@
 
     python benchmarks/coverage.py [--photos FOLDER] [--replays N] [--quick] [--json PATH]
 
+The third data set, `digits_x10`, holds each digit ten times with noise, so that people label a small part of
+the pool only.
+
 Replays the loop of choosing, answering and training on labelled vectors, and computes after each round what
 the product would state. Four truths are compared with the intervals:
 
@@ -20,6 +23,7 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +41,16 @@ from workers.evaluation.certificates.pool import pool_accuracy  # noqa: E402
 from workers.evaluation.metrics import accuracy, wilson  # noqa: E402
 
 BUDGET, BATCH = 300, 60
+COPIES, NOISE = 10, 0.05  # of each digit in the larger pool; standard deviation of the noise
+
+
+def enlarged(data: sources.Data) -> sources.Data:
+    """Return a pool of COPIES noisy versions of each image."""
+    rng = np.random.default_rng(5)
+    X = np.repeat(data.X, COPIES, axis=0)
+    X = X + rng.normal(0, NOISE, X.shape).astype(np.float32)
+    X = (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32)
+    return replace(data, name=f"{data.name}_x{COPIES}", X=X, y=np.repeat(data.y, COPIES))
 
 
 def measure(data: sources.Data, seed: int, head: str) -> list[dict[str, Any]]:
@@ -119,11 +133,12 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=200)
     parser.add_argument("--head", choices=("plain", "ours"), default="plain")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="4 replays of 500 digits")
+    parser.add_argument("--quick", action="store_true", help="4 replays of 500 digits, alone and ten times")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     replays = 4 if given.quick else given.replays
     sets = [sources.digits(500 if given.quick else None)]
+    sets.append(enlarged(sets[0]))
     if given.photos and not given.quick:
         sets.append(distinct(sources.photographs(given.photos, given.cache)))
     result: dict[str, Any] = {"head": given.head}

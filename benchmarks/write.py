@@ -251,8 +251,9 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
     "coverage": (
         "Coverage of the audit intervals",
         "python benchmarks/coverage.py --photos FOLDER --json benchmarks/results/coverage.json",
-        "Replays of the loop (300 answers in batches of 60, 15 % audits) on digits and on the NEU "
-        "photographs (`pocket`), with a plain logistic regression as the head. After each round the 95 % "
+        "Replays of the loop (300 answers in batches of 60, 15 % audits) on digits, on digits with ten noisy "
+        "versions of each (`digits_x10`: people label 2 % of the pool) and on the NEU photographs "
+        "(`pocket`), with a plain logistic regression as the head. After each round the 95 % "
         "interval of the "
         "audit estimate is compared with four truths. `holds_reserve`: the accuracy of the head on all "
         "images of the audit reserve, which the estimate is about (images that no training used). "
@@ -260,7 +261,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "on all images, those it was trained on included. `holds_pool`: the share of right labels, by people "
         "where there are some and by machine elsewhere. `pool_interval_holds_pool` is the interval of "
         "`pool_accuracy` for that share, and `begins_below_pool` how often its lower end is below the truth. "
-        "Target: the interval of the estimate holds the truth it is about in 95 % of the rounds. Rounds of a "
+        "Target: both intervals hold the truth they are about in 95 % of the rounds. Rounds of a "
         "replay share audits, so they are not independent.",
     ),
     "cold_start": (

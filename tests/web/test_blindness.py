@@ -30,9 +30,11 @@ from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import EncodingProblem, Prediction, TextEmbedding, TrainingRun
 from mekiki.learning.search import texts
 from mekiki.learning.services import store_embeddings
+from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.review import services
 from mekiki.review.models import Decision, Lease, QueueItem, Stream, WhyPanel
 from tests.factories import (
+    CertificateFactory,
     ChampionFactory,
     ConfirmedLabelFactory,
     DatasetFactory,
@@ -62,7 +64,10 @@ ALLOWED = {
 
 
 class World:
-    """Three images of the audit reserve (waiting, not drawn yet, flagged) next to ordinary images."""
+    """Three images of the audit reserve (waiting, not drawn yet, flagged) next to ordinary images.
+
+    A fourth secret image is drawn for the audit of a certificate. A certificate has set labels of all four.
+    """
 
     def __init__(self, role: str = "reviewer") -> None:
         self.user, self.other = UserFactory(username="rita"), UserFactory(username="otto")
@@ -79,6 +84,7 @@ class World:
         ChampionFactory(head=self.head)
         self.plain = [ImageFactory(dataset=self.dataset) for _ in range(6)]
         self.secret = [self.create_reserve_image(i) for i in range(3)]
+        self.secret.append(self.create_reserve_image(3, audit_key=0.5))
         images = self.plain + self.secret
         store_embeddings(
             encoder=self.encoder,
@@ -101,6 +107,8 @@ class World:
             QueueItemFactory(dataset=self.dataset, image=image, stream=Stream.AUDIT, overlap=2)
             for image in (self.secret[0], self.secret[2])
         ]
+        QueueItemFactory(dataset=self.dataset, image=self.secret[3], stream=Stream.CERTIFY, overlap=2)
+        self.certify()
         # Another reviewer has given the first of two decisions and has flagged another image.
         for item, kind in zip(items, ("correct", "flag"), strict=True):
             self.answer(self.other, item, kind, "wombatnote" if kind == "flag" else "")
@@ -125,7 +133,25 @@ class World:
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
 
-    def create_reserve_image(self, i: int) -> Image:
+    def certify(self) -> None:
+        """Set the labels of the secret images and of an ordinary image by a certificate."""
+        certificate = CertificateFactory(
+            dataset=self.dataset,
+            version=1,
+            head=self.head,
+            state=Certificate.State.ACCEPTED,
+            accepted_at=timezone.now(),
+        )
+        for image in (*self.secret, self.plain[4]):
+            MachineLabel.objects.create(
+                image=image,
+                dataset=self.dataset,
+                label=self.labels[1],
+                certificate=certificate,
+                confidence=CONFIDENCE if image in self.secret else 0.71,
+            )
+
+    def create_reserve_image(self, i: int, audit_key: float | None = None) -> Image:
         """Create an image of the audit reserve, with secret values in its name, metadata and file."""
         png_info, out = PngInfo(), io.BytesIO()
         png_info.add_text("Description", EMBEDDED)
@@ -135,7 +161,7 @@ class World:
             sha256=hashlib.sha256(out.getvalue()).hexdigest(),
             name=f"{FOLDER}/{NAME}-{i}.png",
             metadata={"line": VALUE, "camera": "1"},
-            audit_key=0.01 + i / 100,
+            audit_key=0.01 + i / 100 if audit_key is None else audit_key,
         )
         default_storage.save(
             storage.original_name(self.dataset.pk, image.sha256), ContentFile(out.getvalue())
@@ -189,6 +215,7 @@ class World:
                 self.secret[0].sha256,
                 self.secret[1].sha256,
                 self.secret[2].sha256,
+                self.secret[3].sha256,
                 self.plain[0].sha256,
             ],
             "panel": [panel.pk for panel in self.panels],
@@ -227,6 +254,7 @@ class World:
         filters = [
             *(f"label={label}", "low=80", "high=90", "low=80&high=90", "sort=sure", "sort=unsure"),
             *(f"metadata=line%3D{VALUE}", f"q={NAME}", f"q={FOLDER}", "waiting=audit", "waiting=waiting"),
+            *("set_by=person", "set_by=nobody", "set_by=certificate-1", "waiting=certify"),
             *(f"confirmed={label}", "confirmed=none", "text=scratch", f"text=scratch&label={label}"),
             *(f"like={image.sha256}" for image in (*self.secret, self.plain[0])),
         ]
@@ -296,8 +324,9 @@ CHANGING = re.compile(
     rb'name="(?:csrfmiddlewaretoken|client_key)" value="[^"]*"|"X-CSRFToken": "[^"]*"|Set-Cookie: [^\n]*'
     rb"|(?:Content-Length|Expires|Last-Modified): [^\n]*"
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
-    # How long ago something was, in a tooltip: a slow machine needs a minute for all pages.
-    rb'| \xc2\xb7 (?:just now|[^"<>]* ago)"'
+    # How long ago something was, and whether a worker has read the prompts within a minute: a slow machine
+    # needs more than a minute for all pages.
+    rb'|(?:just now|\d+\xc2?\xa0?[^"<>]* ago)|"scores_(?:state|problem)": "[^"]*"'
     # These values are new at each request.
     rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'
 )
@@ -326,6 +355,7 @@ def test_no_address_shows_reviewers_or_depends_on_values_of_the_audit_reserve() 
     Prediction.objects.filter(image__in=world.secret).update(
         label=world.labels[0], runner_up=world.labels[1], confidence=0.31
     )
+    MachineLabel.objects.filter(image__in=world.secret).update(label=world.labels[0], confidence=0.31)
     after = world.pages()
     different = [url for url in before if CHANGING.sub(b"", before[url]) != CHANGING.sub(b"", after[url])]
     assert different == []

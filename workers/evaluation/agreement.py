@@ -287,23 +287,6 @@ def krippendorff_alpha(
     return Coefficient(*estimate, images=len(counts), ratings=int(m.sum()))
 
 
-# Landis & Koch (1977), "The measurement of observer agreement for categorical data". The authors call the
-# bounds arbitrary: they are a convention.
-LANDIS_KOCH = (
-    (0.0, "slight"),
-    (0.2, "fair"),
-    (0.4, "moderate"),
-    (0.6, "substantial"),
-    (0.8, "almost_perfect"),
-)
-
-
-def landis_koch(kappa: float) -> str:
-    """Return the word of Landis & Koch for a kappa, as a code."""
-    words = [word for bound, word in LANDIS_KOCH if kappa > bound]
-    return words[-1] if words else ("slight" if kappa == 0 else "poor")
-
-
 # --- Errors against the reference -------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from workers.embeddings import Mirror
 from workers.evaluation.metrics import MacroRecall, accuracy, confusion_matrix, macro_recall, per_label
 from workers.evaluation.strata import weigh
 from workers.heads.scoring import Scores
+from workers.steps.pool_figure import measure_pool
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class EmbeddedAuditSample:
     stratum: NDArray[np.int64]  # (n,) indices into `strata`
     weights: NDArray[np.float64]  # (n,) relative number of images that each one represents, mean 1
     strata: list[dict[str, Any]]  # per stratum: since, until, images, audited
+    layers: list[AuditStratum]  # the same strata, with their imports
     left_out: int  # images in strata without an audited image: the estimate does not cover them
     archived: int  # images of the n whose label was archived
     not_embedded: int  # images of the sample without an embedding; they are not among the n
@@ -92,7 +94,7 @@ def embedded_audit_sample(dataset: Dataset, mirror: Mirror, label_ids: list[int]
     ]
     return EmbeddedAuditSample(
         rows[embedded], truth, np.array(drawn.given, np.int64)[embedded], stratum, weighting.weights,
-        described, weighting.left_out,
+        described, strata, weighting.left_out,
         archived=int(drawn.archived[embedded].sum()), not_embedded=int((~embedded).sum()),
     )  # fmt: skip
 
@@ -146,6 +148,16 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         archived_label=sample.archived,
         not_embedded=sample.not_embedded,
     )
+    pool = measure_pool(
+        dataset=dataset,
+        head=head,
+        scores=scores,
+        mirror=mirror,
+        rows=sample.rows,
+        right=truth == predicted,
+        stratum=sample.stratum,
+        strata=sample.layers,
+    )
     # The sample was read once: an audit answer that came since is part of the next estimate.
     answers = len(training_labels(dataset)) + total.n + sample.not_embedded
     return record_evaluation(
@@ -158,5 +170,6 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         left_out=sample.left_out,
         answers=answers,
         counts=counts,
+        pool=pool,
         report=report,
     )

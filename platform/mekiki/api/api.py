@@ -8,6 +8,7 @@ from ninja.security import django_auth
 
 from mekiki import __version__
 from mekiki.api import errors
+from mekiki.api.accuracy import router as accuracy
 from mekiki.api.adjudication import router as adjudication
 from mekiki.api.certificates import router as certificates
 from mekiki.api.encoders import router as encoders
@@ -46,6 +47,7 @@ api = Api(title="Mekiki", version=__version__, auth=django_auth, docs_url=None, 
 
 errors.install(api)
 api.add_router("/jobs", jobs)
+api.add_router("/datasets", accuracy)
 api.add_router("/datasets", review)
 api.add_router("/datasets", review_grid)
 api.add_router("/datasets", studies)

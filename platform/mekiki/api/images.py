@@ -42,6 +42,9 @@ One of `text` and `like` is needed; `text` goes first."""
     limit: int = Field(50, ge=1, le=MAX_HITS)
     label: str = Field("", max_length=20, description="Id of the predicted label.")
     confirmed: str = Field("", max_length=20, description="none, some, or the id of a confirmed label.")
+    set_by: str = Field(
+        "", max_length=30, description="Who set the label: person, nobody, or certificate-N (N: its number)."
+    )
     waiting: str = Field("", max_length=20, description="waiting, or a stream.")
     low: str = Field("", max_length=20, description="Confidence from, in percent.")
     high: str = Field("", max_length=20, description="Confidence to, in percent.")
@@ -84,7 +87,7 @@ Images of the audit reserve that were not judged yet take no part (`left_out`)."
     user = user_of(request)
     dataset = dataset_for(user, slug)
     given = query.dict()
-    form = FilterForm(given, list(active_labels(dataset)))
+    form = FilterForm(given, list(active_labels(dataset)), dataset)
     if not form.is_valid():
         raise InvalidAnswerError(
             "filter", " ".join(str(line) for lines in form.errors.values() for line in lines)

@@ -10,11 +10,16 @@ class QualityConfig(AppConfig):
         """Register what follows an answer to an audit, and what suspends a certificate."""
         from mekiki.labeling.effects import register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
-        from mekiki.quality import certificates, following
-        from mekiki.review.hooks import register_answer_hook, register_settled_images
+        from mekiki.quality import certificates, following, label_sources
+        from mekiki.review.hooks import (
+            register_answer_hook,
+            register_label_sources,
+            register_settled_images,
+        )
         from mekiki.review.models import Stream
 
         register_answer_hook(Stream.CERTIFY, following.after_answer)
         register_settled_images(certificates.settled_image_ids)
+        register_label_sources(label_sources.label_source_choices, label_sources.images_with_label_set_by)
         register_promotion_hook(following.after_promotion)
         register_schema_hook(following.after_schema_change)

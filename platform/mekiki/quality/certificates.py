@@ -87,13 +87,6 @@ def machine_label_of(image: Image) -> MachineLabel | None:
     return rows.select_related("label", "certificate").first()
 
 
-def machine_label_count(dataset: Dataset) -> int:
-    """Return the number of valid certified labels. Without a certificate nothing is counted."""
-    if not Certificate.objects.filter(dataset=dataset, state__in=LABEL_STATES).exists():
-        return 0
-    return valid_machine_labels(dataset).count()
-
-
 def attempts_before(certificate: Certificate) -> int:
     """Return how many certificates of the dataset were started before this one, with any result."""
     return Certificate.objects.filter(dataset=certificate.dataset_id, version__lt=certificate.version).count()

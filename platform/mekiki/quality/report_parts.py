@@ -94,9 +94,10 @@ def interval_text(coefficient: Coefficient | None) -> str:
 
 
 def landis_koch_word(kappa: float | None) -> str:
-    """Return the word of Landis & Koch (1977) for a kappa, "–" for none."""
+    """Return the word of Landis & Koch (1977) for a kappa, "–" for none. Their bounds are a convention."""
     if kappa is None:
         return "–"
+    # A kappa of 0 can be computed as −1e-17.
     words = [
         (0.8, _("almost perfect")),
         (0.6, _("substantial")),

@@ -8,9 +8,12 @@ from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for
+from mekiki.learning.selectors import latest_evaluation
 from mekiki.quality import selectors
-from mekiki.quality.certificates import newest_certificates
+from mekiki.quality.certificate_list import certificate_rows
+from mekiki.quality.label_sources import label_sources_of
 from mekiki.quality.progress import progress_of
+from mekiki.review.audit_counts import audit_counts
 
 
 @require_safe
@@ -34,7 +37,10 @@ def quality(request: HttpRequest, slug: str) -> HttpResponse:
             "dataset": dataset,
             "section": "quality",
             "rows": rows,
-            "certificates": newest_certificates(dataset),
+            "evaluation": latest_evaluation(dataset),
+            "audit": audit_counts(dataset),
+            "sources": label_sources_of(dataset),
+            "certificates": certificate_rows(dataset),
             "may_create": includes_role(dataset.role, Role.ADMIN),
             "older_url": f"?before={before}" if before else "",
             "newer_url": "?" if request.GET.get("before") else "",

@@ -1,4 +1,4 @@
-"""The filters of the gallery and of the search: label, confidence, stream, metadata and name."""
+"""The filters of the gallery and of the search: label, who set it, confidence, stream, metadata and name."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_condition
+from mekiki.review.hooks import images_with_label_set_by, label_source_choices
 from mekiki.review.models import ConfirmedLabel, QueueItem
 from mekiki.review.streams import STREAM_NAMES
 
@@ -22,6 +23,7 @@ class FilterForm(forms.Form):
 
     label = forms.ChoiceField(label=_("Predicted label"), required=False)
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
+    set_by = forms.ChoiceField(label=_("Label set by"), required=False)
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
@@ -42,13 +44,14 @@ class FilterForm(forms.Form):
         ],
     )
 
-    def __init__(self, data: Any, labels: list[Label]) -> None:
+    def __init__(self, data: Any, labels: list[Label], dataset: Dataset) -> None:
         super().__init__(data, auto_id="filter_%s")
         named = [(str(label.pk), label.name) for label in labels]
         self._choose("label", [("", _("any")), *named])
         self._choose(
             "confirmed", [("", _("any")), ("none", _("not confirmed")), ("some", _("confirmed")), *named]
         )
+        self._choose("set_by", [("", _("any")), *label_source_choices(dataset)])
         self._choose(
             "waiting",
             [
@@ -106,6 +109,8 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(labelled if confirmed == "some" else ~labelled)
     elif confirmed:
         images = images.filter(confirmed_label__label_id=int(confirmed))
+    if source := asked.get("set_by"):
+        images = images_with_label_set_by(images, dataset, source)
     if waiting := asked.get("waiting"):
         items = QueueItem.objects.filter(image=OuterRef("pk"), dataset=dataset, state=QueueItem.State.WAITING)
         images = images.filter(Exists(items if waiting == "waiting" else items.filter(stream=waiting)))
@@ -123,4 +128,8 @@ def uses_hidden_facts(asked: dict[str, Any]) -> bool:
     In that case blind images are left out.
     """
     by_confirmed_label = str(asked.get("confirmed", "")).isdigit()
-    return by_confirmed_label or any(asked.get(name) not in ("", None) for name in _HIDDEN_FACTS)
+    # Whether an image has a certified label reveals that the machine was sure about it.
+    by_machine = asked.get("set_by") not in (None, "", "person")
+    return (
+        by_confirmed_label or by_machine or any(asked.get(name) not in ("", None) for name in _HIDDEN_FACTS)
+    )

@@ -19,6 +19,7 @@ from mekiki.jobs.models import ACTIVE_STATES, Job
 from mekiki.jobs.progress import JobStatus, job_statuses
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.learning.models import Champion, Evaluation, Head, Prediction
+from mekiki.quality.label_sources import LabelSources, certified_counts
 from mekiki.review.audit_counts import audit_counts_of
 from mekiki.review.daily_goals import DailyGoal, own_goals
 from mekiki.review.models import ConfirmedLabel, QueueItem
@@ -34,6 +35,7 @@ class DatasetSummary:
     dataset: Dataset
     role: str
     images: int = 0
+    certified: int = 0  # valid labels set by machine under a certificate
     predicted: int = 0
     waiting: int = 0
     confirmed: int = 0
@@ -70,9 +72,9 @@ class DatasetSummary:
         return self.waiting > 0 and self.may_review
 
     @property
-    def confirmed_percent(self) -> int:
-        """Return the confirmed labels in percent of the images, for a bar beside the numbers."""
-        return self.confirmed * 100 // self.images if self.images else 0
+    def labels(self) -> LabelSources:
+        """Return how many images were labelled by people, by machine, or not at all."""
+        return LabelSources(self.images, self.confirmed, self.certified)
 
 
 def _counts(rows: QuerySet[Any], by: str = "dataset_id") -> dict[int, int]:
@@ -90,6 +92,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
     roles = dict(Membership.objects.filter(user=user, dataset__in=ids).values_list("dataset_id", "role"))
     images = _counts(Image.objects.filter(dataset__in=ids))
     waiting = _counts(QueueItem.objects.filter(dataset__in=ids, state=QueueItem.State.WAITING))
+    certified = certified_counts(by_id.values())
     confirmed = _counts(ConfirmedLabel.objects.filter(dataset__in=ids))
     sets = LabelSet.objects.filter(dataset__in=ids, state=LabelSet.State.FROZEN)
     exported = {s.dataset_id: s.human_labels + s.machine_labels for s in sets.order_by("version")}
@@ -133,6 +136,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
                 predicted=predicted.get(head, 0),
                 waiting=waiting.get(pk, 0),
                 confirmed=confirmed.get(pk, 0),
+                certified=certified.get(pk, 0),
                 exported=exported.get(pk, 0),
                 head_version=version,
                 head_kind=kind,

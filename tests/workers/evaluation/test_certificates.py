@@ -154,3 +154,49 @@ def test_bad_arrays_of_a_pool_are_refused() -> None:
         pool_accuracy([0.5], [], [], 0)
     with pytest.raises(ValueError):
         pool_accuracy([], [], [], -1)
+
+
+def test_the_pool_interval_ends_where_people_cannot_have_removed_the_errors() -> None:
+    """80 of 100 audits are right: at least 13 % of the fresh images are wrong, 20 of them were labelled."""
+    figure = pool_accuracy(np.full(100, 0.5), np.arange(100) < 80, np.full(9900, 0.5), by_people=100)
+    assert figure.high == pytest.approx(1 - (0.1333 * 10_000 - 20) / 10_000, abs=0.001)
+    # With 2,000 labels people can have removed every error that the audits prove.
+    many = pool_accuracy(np.full(100, 0.99), np.arange(100) < 80, np.full(8000, 0.99), by_people=2000)
+    assert many.high == 1.0 and many.low < many.value < 1.0
+
+
+def test_imports_of_a_pool_are_weighted_by_their_images_without_a_decision() -> None:
+    """The first import is right in 100 of 100 audits, the second, ten times as large, in 50 of 100."""
+    right = np.r_[np.ones(100, bool), np.arange(100) < 50]
+    group = np.repeat([0, 1], 100)
+    waiting = np.repeat([0, 1], [1000, 10_000])
+    figure = pool_accuracy(
+        np.full(200, 0.9),
+        right,
+        np.full(11_000, 0.9),
+        200,
+        audited_import=group,
+        open_import=waiting,
+        import_sizes=[1100, 10_100],
+    )
+    assert figure.machine == pytest.approx((1000 + 5000) / 11_000)
+    # Images of an import without an audited image are left out, and counted.
+    other = pool_accuracy(
+        np.full(100, 0.9),
+        right[:100],
+        np.full(11_000, 0.9),
+        100,
+        audited_import=group[:100],
+        open_import=waiting,
+        import_sizes=[1100, 10_000],
+    )
+    assert (other.by_machine, other.left_out, other.value) == (1000, 10_000, 1.0)
+
+
+def test_certified_labels_that_the_head_does_not_predict_widen_the_interval() -> None:
+    right = np.arange(100) < 95
+    plain = pool_accuracy(np.full(100, 0.9), right, np.full(1000, 0.9), 100)
+    differing = pool_accuracy(np.full(100, 0.9), right, np.full(900, 0.9), 100, differing=100)
+    assert differing.by_machine == 1000
+    assert differing.low < plain.low and differing.high > plain.high
+    assert plain.value == pytest.approx(differing.value)

@@ -249,17 +249,6 @@ def test_agreement_of_all_is_at_most_the_agreement_of_one(answers: np.ndarray) -
         assert ag.all_with_reference(complete, truth).k == between.k
 
 
-@pytest.mark.parametrize(
-    ("kappa", "word"),
-    [
-        (-0.1, "poor"), (0, "slight"), (0.2, "slight"), (0.21, "fair"), (0.41, "moderate"),
-        (0.61, "substantial"), (0.8, "substantial"), (0.81, "almost_perfect"), (1, "almost_perfect"),
-    ],
-)  # fmt: skip
-def test_words_of_landis_and_koch(kappa: float, word: str) -> None:
-    assert ag.landis_koch(kappa) == word
-
-
 def test_bad_arrays_are_refused() -> None:
     with pytest.raises(ValueError):
         ag.within_reviewers(np.zeros((2, 3)))

@@ -147,6 +147,17 @@ class Evaluation(models.Model):
     prediction_shown = models.PositiveIntegerField(default=0)
     not_embedded = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
+    # The share of right labels of all images: people's labels, and labels by this head elsewhere
+    # (workers.evaluation.certificates.pool). Null: there is no figure.
+    pool_share = models.FloatField(null=True)
+    pool_low = models.FloatField(null=True)  # 95 % interval
+    pool_high = models.FloatField(null=True)
+    pool_people = models.PositiveBigIntegerField(default=0)  # images with a label of a person
+    pool_machine = models.PositiveBigIntegerField(default=0)  # images with a label by machine
+    # Part of pool_machine: the certified label differs from the head's prediction.
+    pool_differing = models.PositiveBigIntegerField(default=0)
+    # Images that the figure does not cover: no image of their import was audited, or they have no embedding.
+    pool_left_out = models.PositiveBigIntegerField(default=0)
     report = EvaluationReportField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -158,6 +169,16 @@ class Evaluation(models.Model):
             models.CheckConstraint(
                 condition=models.Q(correct__lte=models.F("n") - models.F("archived_label")),
                 name="archived_labels_are_wrong",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pool_share=None, pool_low=None, pool_high=None)
+                | models.Q(
+                    pool_low__gte=0,
+                    pool_low__lte=models.F("pool_share"),
+                    pool_high__gte=models.F("pool_share"),
+                    pool_high__lte=1,
+                ),
+                name="pool_figure_has_its_interval",
             ),
         ]
         triggers = append_only(dated="created_at")

@@ -23,6 +23,7 @@ from mekiki.learning.models import (
     HeadTrainingLabel,
     TrainingRun,
 )
+from mekiki.learning.pool_figure import PoolFigure
 from mekiki.learning.reports import EvaluationReport, HeadMetrics
 from mekiki.learning.selectors import champion
 
@@ -170,8 +171,9 @@ def record_evaluation(
     share: float | None = None,
     left_out: int = 0,
     counts: AuditCounts | None = None,
+    pool: PoolFigure | None = None,
 ) -> Evaluation:
-    """Store an estimate of a head's accuracy.
+    """Store an estimate of a head's accuracy, and the figure of all images if there is one.
 
     share: the estimate, if it is not correct / n. left_out: number of images that the estimate does not
     cover.
@@ -182,6 +184,7 @@ def record_evaluation(
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
         "answers": answers, "report": report,
         **{name: getattr(counts or AuditCounts(), name) for name in COUNT_COLUMNS},
+        **(pool or PoolFigure()).columns,
     }  # fmt: skip
     newest = Evaluation.objects.filter(head=head).order_by("-id").first()
     if newest is not None and all(getattr(newest, name) == value for name, value in figures.items()):

@@ -20,6 +20,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificates import machine_label_of
+from mekiki.quality.label_sources import machine_label_history
 from mekiki.review import blinding, services
 from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
@@ -62,6 +63,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "waiting": QueueItem.objects.filter(image=picture, state=QueueItem.State.WAITING).exists(),
         "confirmed": current,
         "machine_label": machine_label_of(picture) if is_visible and current is None else None,
+        "machine_labels": machine_label_history(picture) if is_visible else [],
         "audited_as": current.audit_label if current is not None else None,
         "counts_for_audit": current is not None
         and current.audit_label is not None

@@ -37,7 +37,7 @@ class GalleryQuery:
 
         Raises Http404 if `like` is not an image of the dataset.
         """
-        form = FilterForm(request.GET, labels)
+        form = FilterForm(request.GET, labels, dataset)
         form.is_valid()
         asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
         query_parameters = {

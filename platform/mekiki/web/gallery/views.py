@@ -16,6 +16,7 @@ from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
+from mekiki.quality.label_sources import machine_labels_of
 from mekiki.review import blinding
 from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
 from mekiki.review.models import ConfirmedLabel
@@ -33,7 +34,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     """Show the grid of thumbnails: newest first, by confidence, or by similarity to a text or an image."""
     dataset = dataset_for(user_of(request), slug)
     head = champion(dataset)
-    form = FilterForm(request.GET, list(active_labels(dataset)))
+    form = FilterForm(request.GET, list(active_labels(dataset)), dataset)
     form.is_valid()  # an invalid field is marked; the other fields apply
     asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
     text = request.GET.get("text", "").strip()
@@ -131,13 +132,14 @@ def _searched(
 
 
 def _attach_labels(dataset: Dataset, images: list[Image]) -> None:
-    """Give each image `.predicted_label`, `.confirmed` and the attributes that `blinding.hide` adds.
+    """Give each image `.predicted_label`, `.confirmed`, `.certified` and the attributes of `blinding`.
 
     The number of queries does not depend on the number of images.
     """
     ids = [image.pk for image in images]
     names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
     confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
+    certified = machine_labels_of(dataset, ids)
     blinding.set_shown_attributes(dataset, images)
     for image in images:
         seen = not image.hidden
@@ -145,3 +147,4 @@ def _attach_labels(dataset: Dataset, images: list[Image]) -> None:
         image.confirmed = (  # type: ignore[attr-defined]
             names.get(confirmed.get(image.pk, 0)) if seen else None
         )
+        image.certified = certified.get(image.pk) if seen else None  # type: ignore[attr-defined]

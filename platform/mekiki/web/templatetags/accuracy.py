@@ -4,11 +4,17 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from django import template
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from mekiki.learning import accuracy
 from mekiki.learning.accuracy import AuditCounts, Estimate
+from mekiki.learning.figures import count
 from mekiki.learning.models import Evaluation
+from mekiki.learning.pool_figure import PoolFigure, audit_estimate_sentence
+from mekiki.quality.label_sources import LabelSources
 from mekiki.review.audit_counts import audit_counts
+from mekiki.web.charts.label_bar import LabelShare, label_bar
 
 register = template.Library()
 
@@ -28,13 +34,48 @@ def headline(estimate: Estimate | None) -> str:
     return text.replace(" %", "\u00a0%") if estimate and accuracy.leads_with_interval(estimate.n) else text
 
 
-@register.simple_tag
-def accuracy_notes(evaluation: Evaluation | None, now: AuditCounts | None = None) -> list[str]:
-    """Return the sentences beside a figure. `now`: the dataset's counts, read here if they are not given."""
+def _notes(evaluation: Evaluation | None, now: AuditCounts | None) -> list[str]:
+    """Return the sentences on what left the audit sample, and on what the estimate does not cover."""
     if evaluation is None:
         return []
     counts = now if now is not None else audit_counts(evaluation.head.dataset)
     return accuracy.all_notes(evaluation, counts)
+
+
+@register.inclusion_tag("components/accuracy_figures.html")
+def accuracy_figures(
+    evaluation: Evaluation | None, now: AuditCounts | None = None, *, small: bool = False
+) -> dict[str, object]:
+    """Return the audit estimate and the share of right labels of all images, with what they leave out.
+
+    `now`: the dataset's counts, read here if they are not given.
+    """
+    notes = _notes(evaluation, now)
+    pool = PoolFigure.of(evaluation)
+    pool_notes = list(pool.notes) if pool is not None else []
+    if pool is not None and notes:
+        pool_notes.append(_("The images that the audit estimate does not count are missing here too."))
+    return {
+        "notes": notes,
+        "pool_notes": pool_notes,
+        "evaluation": evaluation,
+        "headline": headline(evaluation),
+        "support": accuracy.support_sentence(evaluation) if evaluation is not None else "",
+        "sentence": audit_estimate_sentence(),
+        "pool": pool,
+        "small": small,
+    }
+
+
+@register.inclusion_tag("components/label_bar.html")
+def label_sources(sources: LabelSources) -> dict[str, object]:
+    """Return the bar of the images by who set the label, with the numbers."""
+    parts = [
+        LabelShare("people", _("by people"), sources.people, count(sources.people)),
+        LabelShare("machine", _("by certified machine"), sources.machine, count(sources.machine)),
+        LabelShare("open", pgettext("labels", "open"), sources.open, count(sources.open)),
+    ]
+    return {"svg": label_bar(parts, title=_("Who set the labels")), "parts": parts}
 
 
 @register.filter

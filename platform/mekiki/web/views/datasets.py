@@ -18,7 +18,6 @@ from mekiki.learning.accuracy import headline, support_sentence
 from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
-from mekiki.quality.certificates import machine_label_count
 from mekiki.web import charts
 from mekiki.web.next_step import choose_next_step, facts_of
 from mekiki.web.numbers import DatasetSummary, dataset_summaries
@@ -84,7 +83,6 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "step": step,
         "problems": problems_of(dataset),
         "stations": stations,
-        "machine_labels": machine_label_count(dataset),
         "loop": charts.loop(
             stations,
             title=_("The loop"),

@@ -1,0 +1,113 @@
+"""The share of right labels of all images, as the worker computes and stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from mekiki.labeling.services import archive_label
+from mekiki.learning.models import Head, Prediction
+from mekiki.learning.pool_figure import PoolFigure
+from mekiki.quality.models import Certificate, MachineLabel
+from mekiki.review.models import ConfirmedLabel
+from tests.factories import CertificateFactory, HeadFactory, UserFactory
+from tests.workers.test_auditing import Work, add_later_images, create_import, newest
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reviewed(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+    """Answer a part of the queue of 30 images, and compute the estimate."""
+    create_import(coloured, list(coloured.images.all()))
+    work(coloured, "encode")
+    work(coloured, "predict")
+    answer_queue(coloured)
+    work(coloured, "refill")
+    return coloured
+
+
+def figure(dataset: Any) -> PoolFigure:
+    found = PoolFigure.of(newest(dataset))
+    assert found is not None
+    return found
+
+
+def unlabelled(dataset: Any) -> list[int]:
+    labelled = ConfirmedLabel.objects.filter(dataset=dataset).values("image")
+    return list(dataset.images.exclude(pk__in=labelled).order_by("pk").values_list("pk", flat=True))
+
+
+def certify(dataset: Any, image_id: int, label_id: int, head: Any) -> None:
+    """Set the label of an image by an accepted certificate of a head."""
+    certificate = CertificateFactory(
+        dataset=dataset,
+        head=head,
+        state=Certificate.State.ACCEPTED,
+        accepted_at=timezone.now(),
+        created_by=UserFactory(),
+    )
+    MachineLabel.objects.create(
+        image_id=image_id, dataset=dataset, label_id=label_id, certificate=certificate, confidence=0.9
+    )
+
+
+def test_each_estimate_has_the_figure_of_all_images(reviewed: Any, work: Work) -> None:
+    people = ConfirmedLabel.objects.filter(dataset=reviewed).count()
+    first = figure(reviewed)
+    assert 0 < people < 30
+    assert (first.people, first.machine, first.left_out, first.differing) == (people, 30 - people, 0, 0)
+    assert first.low is not None and first.share is not None and first.high is not None
+    assert people / 30 <= first.low <= first.share <= first.high <= 1
+    # Nothing has changed: nothing is stored again.
+    before = newest(reviewed).pk
+    work(reviewed, "refill")
+    assert newest(reviewed).pk == before
+
+
+def test_an_answer_outside_the_audit_sample_updates_the_figure(
+    reviewed: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    before = figure(reviewed)
+    assert answer_queue(reviewed, limit=3)
+    work(reviewed, "refill")
+    assert figure(reviewed).people == before.people + 3
+
+
+def test_later_images_without_an_audit_are_left_out_and_counted(reviewed: Any, work: Work) -> None:
+    before = figure(reviewed)
+    add_later_images(reviewed, 40)
+    work(reviewed, "encode")
+    work(reviewed, "predict")
+    after = figure(reviewed)
+    assert (after.left_out, after.people, after.machine) == (40, before.people, before.machine)
+    assert after.share == before.share
+
+
+def test_archiving_a_label_never_raises_the_figure(reviewed: Any, work: Work) -> None:
+    before = figure(reviewed)
+    label = ConfirmedLabel.objects.filter(dataset=reviewed).order_by("pk")[0].label
+    with_label = ConfirmedLabel.objects.filter(dataset=reviewed, label=label).count()
+    archive_label(label=label, user=reviewed.memberships.get(role="admin").user, confirmed=True)
+    work(reviewed, "refill")
+    after = figure(reviewed)
+    assert after.people == before.people - with_label
+    assert after.share is not None and before.share is not None and after.share <= before.share
+
+
+def test_certified_labels_of_another_head_that_differ_are_counted(reviewed: Any, work: Work) -> None:
+    before = figure(reviewed)
+    head = Head.objects.get(champion__dataset=reviewed)
+    same, other = unlabelled(reviewed)[:2]
+    predicted = dict(Prediction.objects.filter(head=head).values_list("image_id", "label_id"))
+    old = HeadFactory(dataset=reviewed, encoder=head.encoder, prompt_set=head.prompt_set)
+    certify(reviewed, same, predicted[same], old)
+    different = next(pk for pk in head.label_ids if pk != predicted[other])
+    certify(reviewed, other, different, old)
+    work(reviewed, "refill")
+    after = figure(reviewed)
+    assert (after.differing, after.machine, after.people) == (1, before.machine, before.people)
+    assert after.low is not None and before.low is not None and after.low < before.low
