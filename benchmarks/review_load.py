@@ -18,9 +18,9 @@ cycle of answer and next image, and how busy the cores were with all of them and
 
 `--home` keeps the database and uses it again. `--label-studio` drives a running Label Studio (1.23) with the
 same clients. It needs a project with tasks; its labelling interface has one Choices tag
-(`--label-studio-names`). Give one legacy token for each reviewer, because Label Studio gives all requests of one
-user the same task (`--label-studio-token @FILE` reads them from a file, one a line). `--label-studio-pid` names
-the processes of the server and of the database, whose processor time is measured with that of their children.
+(`--label-studio-names`). Give one legacy token for each reviewer: Label Studio locks a task for a user
+(`--label-studio-token @FILE` reads them from a file, one a line). `--label-studio-pid` names the processes of
+the server and of its database, whose processor time is measured with that of their children.
 `--label-studio-setup` states how the server runs; the text is stored with the figures.
 """
 
@@ -303,9 +303,7 @@ def measure_label_studio(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").splitlines()[0], fromfile_prefix_chars="@"
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], fromfile_prefix_chars="@")
     parser.add_argument("--quick", action="store_true", help="10,000 images, 10 reviewers, 10 seconds")
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--reviewers", type=int, default=None)

@@ -66,7 +66,7 @@ def process_group(death_signal: int, oom_score: int = 0, nice: int = 0) -> Calla
     """Return a preexec function that creates a process group and sets the signal for the parent's death.
 
     `oom_score` (0 to 1000): with a value above 0, the kernel kills this process before others when memory
-    runs out. `nice` (0 to 19): with a higher value, the process gets less processor time while others compute.
+    runs out. `nice` (0 to 19): with a higher value, the process gets less processor time beside others.
     """
     parent = os.getpid()
     score = str(oom_score).encode() if oom_score > 0 and sys.platform == "linux" else b""

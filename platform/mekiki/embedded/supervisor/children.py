@@ -15,8 +15,8 @@ from mekiki.embedded.process import Process
 WORKER_GRACE = 20.0
 # When memory runs out, the kernel should kill workers, not the web server or the database.
 WORKER_OOM_SCORE = 500
-# A training or an import computes for minutes on all cores. The web server, the database and the search worker,
-# for which somebody waits, come before it. On an idle machine the value has no effect.
+# A training or an import computes for minutes on all cores. The web server, the database and the search
+# worker, for which somebody waits, come before it. On an idle machine the value has no effect.
 WORKER_NICE = 10
 
 
