@@ -2,7 +2,8 @@
 
     python benchmarks/review_load.py [--quick] [--images N] [--reviewers N] [--think SECONDS] [--seconds N]
                                      [--separate] [--home FOLDER] [--json PATH]
-    python benchmarks/review_load.py --label-studio URL --label-studio-token TOKEN --label-studio-project ID
+    python benchmarks/review_load.py --label-studio URL --label-studio-project ID --label-studio-token TOKEN …
+                                     [--label-studio-pid PID …] [--label-studio-setup TEXT]
 
 Budget (design, section 9): 1,000,000 images, 50 reviewers with 1 s think time: p99 of the next image below
 50 ms, no item handed to two people, no answer lost. Each reviewer holds three images (as the station does),
@@ -15,9 +16,12 @@ fresh embedded PostgreSQL with its ordinary, durable settings. The clients (revi
 the same cores. The report states the processor time of the web server, the database and the clients for each
 cycle of answer and next image, and how busy the cores were with all of them and with other processes.
 
-`--home` keeps the database and uses it again. `--label-studio` drives a running Label Studio with the same
-clients. It needs a project with tasks; its labelling interface has one Choices tag (`--label-studio-names`).
-This was tested only against a small local server that answers with the shapes of its API.
+`--home` keeps the database and uses it again. `--label-studio` drives a running Label Studio (1.23) with the
+same clients. It needs a project with tasks; its labelling interface has one Choices tag
+(`--label-studio-names`). Give one legacy token for each reviewer: Label Studio locks a task for a user
+(`--label-studio-token @FILE` reads them from a file, one a line). `--label-studio-pid` names the processes of
+the server and of its database, whose processor time is measured with that of their children.
+`--label-studio-setup` states how the server runs; the text is stored with the figures.
 """
 
 import argparse
@@ -26,6 +30,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -241,14 +246,24 @@ def measure(options: argparse.Namespace, home: Path, server: Any) -> dict[str, A
     }
 
 
+def ask_label_studio(options: argparse.Namespace, path: str) -> dict[str, Any]:
+    """Return the JSON of a GET request."""
+    request = urllib.request.Request(options.label_studio.rstrip("/") + path)
+    request.add_header("Authorization", f"Token {options.label_studio_token[0]}")
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        answer: dict[str, Any] = json.load(reply)
+    return answer
+
+
 def measure_label_studio(options: argparse.Namespace) -> dict[str, Any]:
     """Let the same clients work on a running Label Studio, and return the figures."""
     from_name, to_name, choice = options.label_studio_names.split(",")
-    headers = {"Authorization": f"Token {options.label_studio_token}"}
+    tokens = options.label_studio_token
+    headers = [{"Authorization": f"Token {tokens[n % len(tokens)]}"} for n in range(options.reviewers)]
     settings = {
         "tool": "label_studio",
         "url": options.label_studio,
-        "headers": [headers] * options.reviewers,
+        "headers": headers,
         "project": options.label_studio_project,
         "from_name": from_name,
         "to_name": to_name,
@@ -256,11 +271,39 @@ def measure_label_studio(options: argparse.Namespace) -> dict[str, Any]:
         "think": options.think,
         "seconds": options.seconds,
     }
-    return {"tool": "Label Studio", **summary(options, play(settings))}
+    version = ask_label_studio(options, "/api/version")["label-studio-os-package"]["version"]
+    project = f"/api/projects/{options.label_studio_project}/"
+    before = ask_label_studio(options, project)
+    roots = [psutil.Process(pid) for pid in options.label_studio_pid]
+    load, busy, used = os.getloadavg()[0], busy_seconds(), sum(map(processor_seconds, roots))
+    begun = time.monotonic()
+    figures = play(settings)
+    cores = (time.monotonic() - begun) * (os.cpu_count() or 1)
+    busy, used = busy_seconds() - busy, sum(map(processor_seconds, roots)) - used
+    kept = ask_label_studio(options, project)["total_annotations_number"] - before["total_annotations_number"]
+    server = {}
+    if roots:
+        others = max(0.0, busy - used - figures["cpu_seconds"])
+        server = {
+            "server_cpu_ms_per_cycle": round(used / max(1, figures["kept"]) * 1000, 1),
+            "cores_busy_with_others_percent": round(others / cores * 100, 1),
+        }
+    return {
+        "tool": f"Label Studio {version}",
+        "setup": options.label_studio_setup,
+        "images": before["task_number"],
+        **summary(options, figures),
+        "answer_p50_ms": percentile(figures["answers"], 0.5),
+        "answer_p99_ms": percentile(figures["answers"], 0.99),
+        "lost_answers": figures["kept"] - kept,
+        **server,
+        "cores_busy_percent": round(busy / cores * 100, 1),
+        "load_before": round(load, 1),
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0], fromfile_prefix_chars="@")
     parser.add_argument("--quick", action="store_true", help="10,000 images, 10 reviewers, 10 seconds")
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--reviewers", type=int, default=None)
@@ -269,7 +312,9 @@ def main() -> None:
     parser.add_argument("--separate", action="store_true", help="answer and next image in two requests")
     parser.add_argument("--home", type=Path, help="folder of a database that is kept and used again")
     parser.add_argument("--label-studio", metavar="URL", help="measure a running Label Studio instead")
-    parser.add_argument("--label-studio-token", metavar="TOKEN", default="")
+    parser.add_argument("--label-studio-token", metavar="TOKEN", nargs="+", default=[""])
+    parser.add_argument("--label-studio-pid", metavar="PID", nargs="+", type=int, default=[])
+    parser.add_argument("--label-studio-setup", metavar="TEXT", default="", help="how the server runs")
     parser.add_argument("--label-studio-project", metavar="ID", type=int, default=1)
     parser.add_argument("--label-studio-names", default="choice,image,ok", help="from_name,to_name,choice")
     parser.add_argument("--json", type=Path)

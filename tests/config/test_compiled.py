@@ -10,6 +10,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.db.transaction import TransactionManagementError
 from django.db.utils import IntegrityError
+from django.test.utils import CaptureQueriesContext
 
 from mekiki.audit.models import Event
 from mekiki.config.compiled import CompiledQuery, IsIn, insert, insert_all, run_prepared
@@ -60,6 +61,21 @@ def test_locking_query_needs_a_transaction_at_every_call():
             query.first(pk=image.pk)
     finally:
         connection.in_atomic_block = kept
+
+
+def test_constants_are_part_of_the_text_and_other_parameters_are_not():
+    query = CompiledQuery(
+        lambda image, dataset: Image.objects.filter(pk=image, dataset=dataset), constants=("dataset",)
+    )
+    one, other = ImageFactory(), ImageFactory()
+    for image in (one, other, one):
+        with CaptureQueriesContext(connection) as captured:
+            assert query.first(image=image.pk, dataset=image.dataset_id) == image
+        sql = captured[0]["sql"]
+        assert f'"dataset_id" = ({image.dataset_id})' in sql and f'"id" = ({image.pk})' not in sql, sql
+    assert query.first(image=one.pk, dataset=other.dataset_id) is None
+    with pytest.raises(ValueError, match="invalid literal"):
+        query.first(image=one.pk, dataset="1 OR true")
 
 
 @pytest.mark.django_db(transaction=True)

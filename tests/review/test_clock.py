@@ -58,7 +58,7 @@ def test_skipped_image_returns_to_its_reviewer_after_a_clock_change() -> None:
     DecisionFactory(**skip)
     assert services.next_items(dataset=dataset, user=user) == []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mekiki.config.clock.now", lambda: timezone.now() - HOUR)
+        patch.setattr("mekiki.config.clock.now", lambda *_: timezone.now() - HOUR)
         assert len(services.next_items(dataset=dataset, user=user)) == 1
 
 

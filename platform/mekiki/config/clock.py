@@ -11,8 +11,13 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 
-def now() -> datetime:
-    """Return the database's time of day during this statement. Runs one short query."""
+def now(read: datetime | None = None) -> datetime:
+    """Return the database's time of day during this statement. Runs one short query.
+
+    `read` is the time that a statement of the caller has just returned. Then there is no query.
+    """
+    if read is not None:
+        return read
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]

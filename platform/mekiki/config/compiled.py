@@ -11,7 +11,7 @@ from inspect import signature
 from typing import Any, Generic, TypeVar
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import BooleanField, Expression, Func, Model, QuerySet
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.query import get_related_populators
@@ -53,11 +53,20 @@ def run_prepared(sql: str, values: Any = None) -> Any:
 
     Django's error classes, wrappers and query log apply.
     """
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    cursor = connection._prepare_cursor(PreparedCursor(connection.connection))  # type: ignore[attr-defined]
-    cursor.execute(sql, values)
-    return cursor
+    # Each use of the proxy `connection` looks the connection of this thread up again.
+    database: Any = connections[DEFAULT_DB_ALIAS]
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    plain = PreparedCursor(database.connection)
+    if database.execute_wrappers or database.queries_logged:
+        cursor = database._prepare_cursor(plain)
+        cursor.execute(sql, values)
+        return cursor
+    # What Django's cursor does, without its layers.
+    database.validate_no_broken_transaction()
+    with database.wrap_database_errors:
+        plain.execute(sql, values)
+    return plain
 
 
 class _Statement:
@@ -76,17 +85,29 @@ class _Statement:
         self.related = get_related_populators(about, select, connection.alias)  # type: ignore[call-arg]
         self.annotations = list(self.compiler.annotation_col_map.items())
 
+    def with_constants(self, constants: dict[str, int]) -> tuple[str, list[Any]]:
+        """Return the SQL with these values in its text, and the other parameters."""
+        pieces = self.sql.split("%s")
+        sql, params = pieces[0], []
+        for param, piece in zip(self.params, pieces[1:], strict=True):
+            constant = constants.get(param.name) if isinstance(param, Parameter) else None
+            if constant is None:
+                params.append(param)
+            sql += ("%s" if constant is None else f"{constant:d}") + piece
+        return sql, params
+
 
 class CompiledQuery(Generic[Row]):
     """A queryset whose SQL is compiled at the first call of each thread.
 
     build: returns the queryset. Its arguments are the Parameters. It must not depend on anything else that
     can change, such as a setting.
-    prepared: False if PostgreSQL must plan each call, because the plan depends on the values.
+    constants: names of Parameters that are integers and become part of the text, because the plan depends on
+    them. Each combination of their values is a statement of its own, so they must have few values.
     """
 
-    def __init__(self, build: Callable[..., QuerySet[Row]], *, prepared: bool = True) -> None:
-        self.build, self.prepared = build, prepared
+    def __init__(self, build: Callable[..., QuerySet[Row]], *, constants: tuple[str, ...] = ()) -> None:
+        self.build, self.constants = build, constants
         self.names = list(signature(build).parameters)
         self.stored = threading.local()
 
@@ -101,13 +122,11 @@ class CompiledQuery(Generic[Row]):
         statement = self._compiled()
         if statement.locks and not connection.in_atomic_block:
             raise TransactionManagementError("select_for_update cannot be used outside of a transaction.")
-        bound = [values[p.name] if isinstance(p, Parameter) else p for p in statement.params]
-        if self.prepared:
-            cursor = run_prepared(statement.sql, bound)
-        else:
-            cursor = connection.cursor()
-            cursor.execute(statement.sql, bound)
-        with cursor:
+        sql, params = statement.sql, statement.params
+        if self.constants:
+            sql, params = statement.with_constants({name: int(values[name]) for name in self.constants})
+        bound = [values[p.name] if isinstance(p, Parameter) else p for p in params]
+        with run_prepared(sql, bound) as cursor:
             rows: Iterable[Any] = cursor.fetchall()
         if rows and statement.converters:
             rows = statement.compiler.apply_converters(rows, statement.converters)

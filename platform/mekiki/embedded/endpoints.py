@@ -81,7 +81,9 @@ def database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": port,
-        "CONN_MAX_AGE": 60,
+        # A new connection costs a login and the plans of all prepared statements, which its first requests
+        # notice.
+        "CONN_MAX_AGE": 3600,
         "CONN_HEALTH_CHECKS": True,
         # Django's own statements are not prepared, only those of config/compiled.py.
         "OPTIONS": {**query, "prepare_threshold": 5},

@@ -62,11 +62,11 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
 
-def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
+def process_group(death_signal: int, oom_score: int = 0, nice: int = 0) -> Callable[[], None]:
     """Return a preexec function that creates a process group and sets the signal for the parent's death.
 
     `oom_score` (0 to 1000): with a value above 0, the kernel kills this process before others when memory
-    runs out.
+    runs out. `nice` (0 to 19): with a higher value, the process gets less processor time beside others.
     """
     parent = os.getpid()
     score = str(oom_score).encode() if oom_score > 0 and sys.platform == "linux" else b""
@@ -77,6 +77,8 @@ def process_group(death_signal: int, oom_score: int = 0) -> Callable[[], None]:
             LIBC.prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
             if os.getppid() != parent:  # the parent died between fork and prctl
                 os._exit(1)
+        if nice:
+            os.nice(nice)
         if score:
             with contextlib.suppress(OSError):
                 handle = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -145,11 +147,12 @@ class Process:
         stop_signal: int = signal.SIGTERM,
         stop_grace: float = 10.0,
         oom_score: int = 0,
+        nice: int = 0,
     ) -> None:
         self.name, self.command, self.log, self.pid_file = name, list(command), log, pid_file
         self.env, self.user, self.cwd, self.pass_fds = env, user, cwd, tuple(pass_fds)
         self.death_signal, self.stop_signal, self.stop_grace = death_signal, stop_signal, stop_grace
-        self.oom_score = oom_score
+        self.oom_score, self.nice = oom_score, nice
         self.child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -175,7 +178,7 @@ class Process:
                 env=None if self.env is None else dict(self.env),
                 cwd=self.cwd,
                 pass_fds=self.pass_fds,
-                preexec_fn=process_group(self.death_signal, self.oom_score),
+                preexec_fn=process_group(self.death_signal, self.oom_score, self.nice),
                 **(self.user.popen_arguments() if self.user else {}),  # type: ignore[call-overload]
             )
         write_pid_file(self.pid_file, self.child.pid)

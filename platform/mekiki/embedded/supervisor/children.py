@@ -15,6 +15,9 @@ from mekiki.embedded.process import Process
 WORKER_GRACE = 20.0
 # When memory runs out, the kernel should kill workers, not the web server or the database.
 WORKER_OOM_SCORE = 500
+# A training or an import computes for minutes on all cores. The web server, the database and the search
+# worker, for which somebody waits, come before it. On an idle machine the value has no effect.
+WORKER_NICE = 10
 
 
 class Server(Protocol):
@@ -117,7 +120,7 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
     # SIGTERM lets running tasks finish. After the supervisor was killed that is useless, because the database
     # ends too.
     options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": WORKER_OOM_SCORE}
-    return _child(home, "worker", command, environment, **options)
+    return _child(home, "worker", command, environment, **options, nice=WORKER_NICE)
 
 
 def search(home: Path, environment: dict[str, str]) -> Process:

@@ -93,16 +93,18 @@ def _is_disputed(item: QueueItem, group: list[Decision]) -> bool:
 
 
 def update_confirmed_label(
-    *, dataset: Dataset, image: Image, given: list[Decision] | None = None
+    *, dataset: Dataset, image: Image, given: list[Decision] | None = None, first: bool = False
 ) -> ConfirmedLabel | None:
     """Update the confirmed label of an image from its decisions. The caller must hold the image's lock.
 
     The newest settled item sets the label. Items with only late answers are used only if no other item is
     settled. If the reviewers of a newer item disagree, this item is marked for the adjudicators. `given` are
-    the rows of LABEL_DECISIONS, if the caller has read them already.
+    the rows of LABEL_DECISIONS, if the caller has read them already. `first`: the image has no decision of
+    an earlier transaction, and so no confirmed label.
     """
     given = LABEL_DECISIONS.all(image=image.pk) if given is None else given
-    row = _derived(dataset, image, given, CONFIRMED_LABEL.first(image=image.pk))
+    current = None if first else CONFIRMED_LABEL.first(image=image.pk)
+    row = _derived(dataset, image, given, current)
     return insert(row) if row is not None and row.pk is None else row
 
 
@@ -162,7 +164,7 @@ def _derived(
             label=cast(Label, deciding.label),
             decision=deciding,
             stream=stream,
-            in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, image)),
+            in_training=stream not in BLIND_STREAMS or (audited and _was_retired(dataset, given)),
             audit_label=audit_label,
             audited_at=audited_at,
         )
@@ -280,14 +282,20 @@ def _was_undone_blind(decision: Decision) -> bool:
     ).exists()
 
 
-def _was_retired(dataset: Dataset, image: Image) -> bool:
-    """Return whether an earlier answer about this image was moved into training before it was undone."""
-    spans = Decision.objects.filter(
-        image=image, kind__in=LABELLING_KINDS, superseded_by__isnull=False, shown__stream=Stream.AUDIT
-    ).values_list("created_at", "superseded_by__created_at")
+def _was_retired(dataset: Dataset, given: list[Decision]) -> bool:
+    """Return whether an earlier answer about an image was moved into training before it was undone.
+
+    `given` are all label decisions about the image.
+    """
+    spans = [
+        (one.created_at, undone.created_at)
+        for one in given
+        if one.shown.get("stream") == Stream.AUDIT
+        and (undone := getattr(one, "superseded_by", None)) is not None
+    ]
     retired = AuditRetirement.objects.filter(dataset=dataset)
     return any(
-        retired.filter(retired_at__gt=given, retired_at__lt=undone).exists() for given, undone in spans
+        retired.filter(retired_at__gt=answered, retired_at__lt=undone).exists() for answered, undone in spans
     )
 
 

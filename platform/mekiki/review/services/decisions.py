@@ -9,8 +9,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
-from mekiki.config import clock
-from mekiki.config.compiled import insert, run_prepared
+from mekiki.config.compiled import insert
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
 from mekiki.review.adjustments import ViewAdjustments
@@ -28,7 +27,14 @@ from mekiki.review.selectors import active_decisions, waiting_count
 from mekiki.review.services.confirmed import (
     update_confirmed_label,
 )
-from mekiki.review.services.items import complete, is_late, lock_item, raise_overlap, update_item_after_answer
+from mekiki.review.services.items import (
+    complete,
+    end_lease,
+    is_late,
+    lock_item,
+    raise_overlap,
+    update_item_after_answer,
+)
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queries import LABEL, LABEL_DECISIONS, LEASE
 from mekiki.review.services.queue import request_due_work
@@ -82,7 +88,7 @@ def answer(
     if view is not None:
         view.check()
     adjusted = view.as_json() if view is not None else {}
-    lock_reviewer(user.pk)
+    now = lock_reviewer(user.pk)
     sent = decision_of_key(
         user=user,
         client_key=client_key,
@@ -99,7 +105,6 @@ def answer(
         raise unknown_lease()
     kind, given_label = check_against(dataset, lease.shown, kind, label_id)
     reasons = shown_of_panel(user=user, lease=lease, panel_id=why) if why is not None else {}
-    now = clock.now()
     waiting_state = item.state == QueueItem.State.WAITING
     decision = insert(
         Decision(
@@ -119,17 +124,18 @@ def answer(
             milliseconds=milliseconds,
         )
     )
-    if lease.ended_at is None:
-        run_prepared(
-            "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL", [now, lease.pk]
-        ).close()
     gives_label = kind in LABEL_KINDS and item.stream not in TEST_STREAMS
     given = LABEL_DECISIONS.all(image=item.image_id) if gives_label else []
     raise_overlap(dataset, item, decision, given)
-    if waiting_state and update_item_after_answer(item, kind, user, now, given):
-        complete([item], now)
+    done = waiting_state and update_item_after_answer(item, kind, user, now, given)
+    open_lease = lease if lease.ended_at is None else None
+    if done:
+        complete([item], now, open_lease)
+    elif open_lease is not None:
+        end_lease(open_lease, now)
     if gives_label:
-        update_confirmed_label(dataset=dataset, image=item.image, given=given)
+        first = len(given) == 1 and given[0] == decision
+        update_confirmed_label(dataset=dataset, image=item.image, given=given, first=first)
     record_decision(decision, item)
     request_follow_up_work(dataset, user, decision)
     return decision

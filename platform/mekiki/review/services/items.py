@@ -27,7 +27,7 @@ from mekiki.review.services.confirmed import (
     is_ruling,
     standing,
 )
-from mekiki.review.services.queries import IMAGE_OF_ITEM, ITEM
+from mekiki.review.services.queries import ITEM
 
 Kind = Decision.Kind
 
@@ -43,11 +43,9 @@ def lock_item(dataset: Dataset, item_id: int) -> QueueItem:
     The image is locked first, because an image can have several items and an undo can move between them.
     Raises NotFoundForReviewerError if the dataset does not contain the item.
     """
-    image = IMAGE_OF_ITEM.first(item=item_id, dataset=dataset.pk)
-    item = ITEM.first(item=item_id, dataset=dataset.pk) if image is not None else None
-    if image is None or item is None:
+    item = ITEM.first(item=item_id, dataset=dataset.pk)
+    if item is None:
         raise unknown_item()
-    item.image = image
     return item
 
 
@@ -107,22 +105,33 @@ def update_item_after_answer(
     if kind in LABEL_KINDS:
         decisions = first_by_reviewer(_answers_to(item, given))
         on_time = sum(not d.late for d in decisions)
-        held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now).exclude(user=user)
-        # A late decision completes the item only if no other reviewer has an active lease on it.
-        if on_time < item.overlap and (len(decisions) < item.overlap or held.exists()):
-            return False
+        if on_time < item.overlap:
+            # A late decision completes the item only if no other reviewer has an active lease on it.
+            held = Lease.objects.filter(item=item, ended_at__isnull=True, expires_at__gt=now)
+            if len(decisions) < item.overlap or held.exclude(user=user).exists():
+                return False
     return True
 
 
-def complete(items: list[QueueItem], now: datetime) -> None:
-    """Mark the items as done."""
+_END_LEASE = "UPDATE review_lease SET ended_at = %s WHERE id = %s AND ended_at IS NULL"
+_COMPLETE = "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = ANY(%s)"
+
+
+def end_lease(lease: Lease, now: datetime) -> None:
+    """End a lease that is still open."""
+    run_prepared(_END_LEASE, [now, lease.pk]).close()
+
+
+def complete(items: list[QueueItem], now: datetime, lease: Lease | None = None) -> None:
+    """Mark the items as done, and end the lease if it is still open, with one statement."""
     for item in items:
         item.state = QueueItem.State.DONE
         item.finished_at = now
-    run_prepared(
-        "UPDATE review_queueitem SET state = %s, finished_at = %s WHERE id = ANY(%s)",
-        [QueueItem.State.DONE.value, now, [item.pk for item in items]],
-    ).close()
+    values = [QueueItem.State.DONE.value, now, [item.pk for item in items]]
+    if lease is None:
+        run_prepared(_COMPLETE, values).close()
+    else:
+        run_prepared(f"WITH ended AS ({_END_LEASE}) {_COMPLETE}", [now, lease.pk, *values]).close()
 
 
 def counted_answers(item: QueueItem, given: list[Decision]) -> list[Decision]:

@@ -3,7 +3,6 @@
 from django.db.models import Q, QuerySet
 
 from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
-from mekiki.datasets.models import Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
 from mekiki.review.models import LABELLING_KINDS, TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
@@ -56,13 +55,13 @@ def _answer_of_key(user: Parameter, key: Parameter) -> QuerySet[Decision]:
     return Decision.objects.filter(user=user, client_key=key)
 
 
-def _image_of_item(item: Parameter, dataset: Parameter) -> QuerySet[Image]:
-    images = Image.objects.filter(queue_items__pk=item, dataset=dataset)
-    return images.select_for_update(of=("self",), no_key=True)
-
-
 def _item(item: Parameter, dataset: Parameter) -> QuerySet[QueueItem]:
-    return QueueItem.objects.filter(pk=item, dataset=dataset).select_for_update(no_key=True)
+    """Return the item with its image. PostgreSQL locks in the order of `of`: the image before the item.
+
+    A row that another transaction changed while the lock was awaited is read again.
+    """
+    rows = QueueItem.objects.filter(pk=item, dataset=dataset).select_related("image")
+    return rows.select_for_update(of=("image", "self"), no_key=True)
 
 
 def _lease(lease: Parameter, user: Parameter, item: Parameter) -> QuerySet[Lease]:
@@ -106,10 +105,9 @@ HELD_LEASES = CompiledQuery(_held)
 ITEMS = CompiledQuery(_items)
 OPEN_LEASES = CompiledQuery(_open_leases)
 HEAD_IN_USE = CompiledQuery(_head_in_use)
-# Planned for each call, so that the database opens only the partition of this head.
-PREDICTIONS = CompiledQuery(_predictions, prepared=False)
+# The head is part of the text, so that the plan opens only the partition of this head.
+PREDICTIONS = CompiledQuery(_predictions, constants=("head",))
 ANSWER_OF_KEY = CompiledQuery(_answer_of_key)
-IMAGE_OF_ITEM = CompiledQuery(_image_of_item)
 ITEM = CompiledQuery(_item)
 LEASE = CompiledQuery(_lease)
 LABEL = CompiledQuery(_label)
