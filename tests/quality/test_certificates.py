@@ -122,12 +122,14 @@ def test_freeze_publishes_the_commitment_and_keeps_the_seed_secret() -> None:
     assert certificate.state == State.AUDITING and certificate.candidates == 40
     event = Event.objects.get(kind="certificate.frozen")
     assert event.data["commitment"] == hashlib.sha256(SEED).hexdigest()
-    assert event.data["pool_digest"] == certificate.pool_digest == world.pool().digest()
+    assert (
+        event.data["pool_digest"] == certificate.pool_digest == world.pool().digest(protocol_of(certificate))
+    )
     events = list(Event.objects.values_list("data", flat=True))
     assert SEED.hex() not in str(events)
     # Another image in the region gives another digest.
     changed = world.pool(rank=[2, 1, *range(3, 41)])
-    assert changed.digest() != certificate.pool_digest
+    assert changed.digest(protocol_of(certificate)) != certificate.pool_digest
     # A repeated job freezes nothing again.
     again = record_freeze(
         certificate=certificate, head=world.head, pool=world.pool(), seed=b"x" * 32, commitment="x"

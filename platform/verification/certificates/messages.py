@@ -11,6 +11,14 @@ PROBLEMS = {
     "pool": gettext_noop(
         "The pool or the protocol of the certificate differs from the frozen pool or protocol."
     ),
+    "candidate": gettext_noop(
+        "The frozen pool is not valid: image %(image)s is a candidate although the protocol excludes it, or the"
+        " other way round."
+    ),
+    "rank": gettext_noop(
+        "The frozen pool is not valid: rank %(rank)s is missing, or does not follow from the confidence."
+    ),
+    "audits": gettext_noop("The audit of the certificate is not valid: %(why)s."),
     "no_candidate": gettext_noop("Audited image %(image)s is not a candidate of the certificate."),
     "order": gettext_noop(
         "Audited image %(number)s (%(image)s) is not at its place in the audit order of the seed."
@@ -26,6 +34,10 @@ PROBLEMS = {
     ),
     "bound": gettext_noop(
         "The certificate states a bound of %(stated)s labels. The audit gives %(computed)s."
+    ),
+    "critical_bound": gettext_noop(
+        "The certificate states at most %(stated)s critical images with another label. The audit gives"
+        " %(computed)s."
     ),
     "labels_twice": gettext_noop("A label set by machine is listed twice."),
     "outside": gettext_noop(
