@@ -52,7 +52,8 @@ class FrozenPool:
     def digest(self, protocol: Protocol) -> str:
         """Return the SHA-256 of the pool's text (verification.certificates.record): all that is frozen."""
         hashed = hashlib.sha256(pool_header(protocol, map(str, self.critical_label_ids)))
-        columns = (self.label_ids, self.confidence, self.critical_probability, self.rank)
+        frozen = (self.label_ids, self.confidence, self.critical_probability, self.rank)
+        columns = [np.asarray(column) for column in frozen]
         for first in range(0, len(self.image_ids), _BLOCK):
             part = slice(first, first + _BLOCK)
             digests = [digest.tobytes().hex() for digest in self.digests[part]]
