@@ -10,6 +10,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
+from mekiki.quality.models import Certificate, CertificateImage, MachineLabel
 from mekiki.review.blinding import blind_items, hidden_condition
 from mekiki.review.measures import without_tests
 from mekiki.review.models import ConfirmedLabel
@@ -24,12 +25,17 @@ def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Lab
 
     The version is passed as `before`. It is None on the last page.
     """
-    rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
+    rows = (
+        LabelSet.objects.filter(dataset=dataset)
+        .select_related("job", "created_by", "certificate")
+        .defer("snapshot")
+    )
     # The whole snapshot is large, because it holds the guidelines of all labels.
     rows = rows.annotate(
         accuracy=KeyTransform("accuracy", "snapshot"),
         once_critical=KeyTransform("once_critical", "snapshot"),
         machine_by_label=KeyTransform("machine_by_label", "snapshot"),
+        machine=KeyTransform("machine", "snapshot"),
     )
     return page_by(rows, "version", PAGE, after=before, descending=True)
 
@@ -64,9 +70,30 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
     )
 
 
+def certificate_in_use(dataset: Dataset) -> Certificate | None:
+    """Return the newest certificate whose labels are in use, or None."""
+    return Certificate.objects.filter(dataset=dataset, state=Certificate.State.ACCEPTED).first()
+
+
+def certified_label_count(certificate: Certificate) -> int:
+    """Return the number of labels of a certificate that a label set would hold now."""
+    decided = without_tests(active_decisions(image=OuterRef("image")))
+    rows = MachineLabel.objects.filter(
+        certificate=certificate, label__critical=False, label__archived_at__isnull=True
+    )
+    confirmed = ConfirmedLabel.objects.filter(image=OuterRef("image"))
+    return rows.filter(~Exists(confirmed), ~Exists(decided)).count()
+
+
 def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
-    """Return the images with a machine label in this set that nobody may see yet (review.blinding)."""
+    """Return the images with a prediction in this set that nobody may see yet (review.blinding).
+
+    With certified labels, the set holds the predictions of the whole pool of the certificate.
+    """
     images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden_condition(label_set.dataset))
+    if label_set.certificate_id is not None:
+        pool = CertificateImage.objects.filter(certificate=label_set.certificate_id)
+        return images.filter(pk__in=pool.values("image_id"))
     entries = LabelSetEntry.objects.filter(label_set=label_set, head_id__isnull=False)
     return images.filter(pk__in=entries.values("image_id"))
 

@@ -12,13 +12,16 @@ PROBLEMS = {
         "The pool or the protocol of the certificate differs from the frozen pool or protocol."
     ),
     "candidate": gettext_noop(
-        "The frozen pool is not valid: image %(image)s is a candidate although the protocol excludes it, or the"
-        " other way round."
+        "The frozen pool is not valid: by the protocol image %(image)s is a candidate and by its rank it is"
+        " none, or the other way round."
     ),
     "rank": gettext_noop(
         "The frozen pool is not valid: rank %(rank)s is missing, or does not follow from the confidence."
     ),
-    "audits": gettext_noop("The audit of the certificate is not valid: %(why)s."),
+    "audits": gettext_noop(
+        "The audit of the certificate is not valid: an image is both audited and labelled by people"
+        " outside the audit."
+    ),
     "no_candidate": gettext_noop("Audited image %(image)s is not a candidate of the certificate."),
     "order": gettext_noop(
         "Audited image %(number)s (%(image)s) is not at its place in the audit order of the seed."

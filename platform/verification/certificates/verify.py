@@ -176,8 +176,8 @@ def _check_result(record: CertificateRecord, known: _Known) -> RegionResult:
     by_rank = [known.predicted[rank] for rank in range(1, known.candidates + 1)] if known.predicted else None
     try:
         result = decide(record.protocol, known.candidates, audits, by_rank)
-    except ValueError as error:
-        raise DiscrepancyError("audits", why=error) from None
+    except ValueError:
+        raise DiscrepancyError("audits") from None
     gap = _gap(record.claim, ordered, audited)
     if gap is not None:
         raise DiscrepancyError("left_out", image=gap)
