@@ -1,13 +1,12 @@
 """Statements about the labels that the machine set: in the manifest, the README, the page and the form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from mekiki.config.messages import join_sentences
-from mekiki.datasets.models import Dataset
 from mekiki.exports.models import LabelSet
 from mekiki.learning.figures import count
 from mekiki.quality.certificate_facts import percent
@@ -118,13 +117,12 @@ def no_certificate() -> str:
     )
 
 
-def stopped_sentences(dataset: Dataset) -> list[str]:
-    """Return a sentence for each certificate whose labels are not offered any more, newest first."""
-    stopped = Certificate.objects.filter(
-        dataset=dataset,
-        accepted_at__isnull=False,
-        state__in=[Certificate.State.SUSPENDED, Certificate.State.REVOKED],
-    )
+def stopped_sentences(certificates: Iterable[Certificate]) -> list[str]:
+    """Return a sentence for each stopped certificate whose labels are not offered any more.
+
+    A certificate that a newer one replaced is left out, because the labels of the newer one are offered.
+    """
+    stopped = (Certificate.State.SUSPENDED, Certificate.State.REVOKED)
     return [
         _("The %(labels)s labels of certificate %(number)s are left out: %(state)s (%(reason)s).")
         % {
@@ -133,7 +131,8 @@ def stopped_sentences(dataset: Dataset) -> list[str]:
             "state": certificate.get_state_display(),
             "reason": reason_of(certificate) or "–",
         }
-        for certificate in stopped.order_by("-version")[:5]
+        for certificate in certificates
+        if certificate.state in stopped and certificate.stop_reason != StopReason.REPLACED
     ]
 
 

@@ -1,5 +1,7 @@
 """Queries of the exports."""
 
+from collections.abc import Iterable
+
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
@@ -70,9 +72,15 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
     )
 
 
-def certificate_in_use(dataset: Dataset) -> Certificate | None:
-    """Return the newest certificate whose labels are in use, or None."""
-    return Certificate.objects.filter(dataset=dataset, state=Certificate.State.ACCEPTED).first()
+def certificates_with_labels(dataset: Dataset) -> list[Certificate]:
+    """Return the newest certificates that have set labels, newest first. Some of them may be stopped."""
+    rows = Certificate.objects.filter(dataset=dataset, accepted_at__isnull=False)
+    return list(rows.defer("seed").order_by("-version")[:20])
+
+
+def certificate_in_use(certificates: Iterable[Certificate]) -> Certificate | None:
+    """Return the first certificate whose labels are in use, or None."""
+    return next((one for one in certificates if one.state == Certificate.State.ACCEPTED), None)
 
 
 def certified_label_count(certificate: Certificate) -> int:

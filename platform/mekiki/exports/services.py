@@ -13,11 +13,12 @@ from mekiki.audit.services import record
 from mekiki.datasets.checked_files import open_checked
 from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, snapshot
-from mekiki.exports.machine_facts import no_certificate
+from mekiki.exports.machine_facts import no_certificate, stopped_sentences
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import FreezePayload
+from mekiki.quality.models import Certificate
 
 
 @transaction.atomic
@@ -42,9 +43,7 @@ def freeze(
     require_role(user, dataset, Role.ADMIN)
     # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
-    certificate = selectors.certificate_in_use(dataset) if certified else None
-    if certified and certificate is None:
-        raise ValidationError(no_certificate())
+    certificate = _certificate_for(dataset) if certified else None
     if machine_threshold is not None:
         if certified:
             raise ValidationError(
@@ -88,6 +87,15 @@ def freeze(
     )
     _enqueue(label_set, user)
     return label_set
+
+
+def _certificate_for(dataset: Dataset) -> Certificate:
+    """Return the certificate whose labels are in use. Raises ValidationError if there is none."""
+    certificates = selectors.certificates_with_labels(dataset)
+    certificate = selectors.certificate_in_use(certificates)
+    if certificate is None:
+        raise ValidationError([*stopped_sentences(certificates), no_certificate()])
+    return certificate
 
 
 def _enqueue(label_set: LabelSet, user: User) -> Job:

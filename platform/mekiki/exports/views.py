@@ -40,7 +40,8 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
     dataset = dataset_for(user_of(request), slug, needed)
     head = selectors.calibrated_champion(dataset)
-    certificate = selectors.certificate_in_use(dataset)
+    certificates = selectors.certificates_with_labels(dataset)
+    certificate = selectors.certificate_in_use(certificates)
     form = FreezeForm(
         request.POST if request.method == "POST" else None,
         head=head,
@@ -72,7 +73,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
         "possible": bool(human or head or certificate),
-        "left_out": stopped_sentences(dataset),
+        "left_out": stopped_sentences(certificates),
         "fingerprint": selectors.key_fingerprint(),
     }
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
