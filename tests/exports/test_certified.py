@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from mekiki.exports.services import check_download, freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.labeling.services import update_label
 from mekiki.quality.services.certificates import revoke
-from mekiki.review.models import Decision, Stream
+from mekiki.review.models import Decision, QueueItem, Stream
 from tests.exports.certified_setup import AcceptedPool, rows_of
 from tests.exports.helpers import Judged, ignore_progress, path_of
 from tests.exports.test_verify import contents_of
@@ -61,7 +62,7 @@ def test_readme_and_manifest_state_the_bound_in_both_languages(world: AcceptedPo
     book = json.loads(contents[form.CERTIFICATE])
     readme = contents[form.README].decode()
     assert f"At most {book['promised']} of them (50 %) are wrong" in readme
-    assert "認定 1" in readme and "certificate_pool.csv" in readme
+    assert "認定 1 は" in readme and "certificate_pool.csv" in readme
     statement = report.summary["machine_labels"]["statement"]
     assert statement["en"] in readme and statement["ja"] in readme
     assert "no quality contract" not in readme
@@ -199,6 +200,7 @@ def test_page_offers_certified_labels_and_shows_what_was_frozen(world: AcceptedP
 def test_form_takes_no_threshold_without_the_explicit_choice(
     world: AcceptedPool, values: dict[str, str]
 ) -> None:
+    set_fixed(world.head, calibrated=True)
     client = Client()
     client.force_login(world.admin)
     assert client.post(f"/d/{world.dataset.slug}/exports/", values).status_code == 422
@@ -215,6 +217,10 @@ def test_no_certificate_and_a_threshold_beside_it_are_refused(judged: Judged, wo
 
 
 def test_reviewers_cannot_read_the_pool_of_images_that_they_may_judge_blind(world: AcceptedPool) -> None:
+    set_fixed(world.dataset, audit_fraction=0)
+    # Answers of the audit can be undone for some minutes.
+    QueueItem.objects.update(finished_at=datetime(2026, 1, 1, tzinfo=UTC))
+    world.dataset.refresh_from_db()
     label_set = world.label_set()
     hidden = certified_image(world)
     check_download(label_set=label_set, user=world.people[0])

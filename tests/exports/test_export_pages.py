@@ -137,7 +137,7 @@ def test_dataset_without_labels_cannot_be_frozen(client: Client, db: None) -> No
 
 def test_failed_freeze_shows_the_reason_and_can_be_retried(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
-    client.post(page, {"note": ""})
+    client.post(page, {"labels": "people", "note": ""})
     Job.objects.update(state=State.FAILED, error="The disk is full.")
     html = client.get(page).content.decode()
     assert "The disk is full." in html and "Try again" in html
@@ -155,7 +155,7 @@ def test_download_of_a_missing_file_shows_a_message(judged: Judged, frozen: Labe
 
 def test_unfrozen_label_set_cannot_be_downloaded(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
-    client.post(page, {})
+    client.post(page, {"labels": "people"})
     assert client.get(reverse("label-set-download", args=["parts", 1])).status_code == 404
 
 

@@ -12,8 +12,8 @@ PROBLEMS = {
         "The pool or the protocol of the certificate differs from the frozen pool or protocol."
     ),
     "candidate": gettext_noop(
-        "The frozen pool is not valid: by the protocol image %(image)s is a candidate and by its rank it is"
-        " none, or the other way round."
+        "The frozen pool is not valid: image %(image)s has a rank although the protocol excludes it, or has"
+        " none although it is a candidate."
     ),
     "rank": gettext_noop(
         "The frozen pool is not valid: rank %(rank)s is missing, or does not follow from the confidence."
