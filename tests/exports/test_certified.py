@@ -14,7 +14,7 @@ from mekiki.exports.models import LabelSet
 from mekiki.exports.services import check_download, freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.labeling.services import update_label
-from mekiki.quality.services.certificates import revoke
+from mekiki.quality.services.certificates import draw_next, revoke
 from mekiki.review.models import Decision, QueueItem, Stream
 from tests.exports.certified_setup import AcceptedPool, rows_of
 from tests.exports.helpers import Judged, ignore_progress, path_of
@@ -257,7 +257,28 @@ def test_people_only_sets_keep_their_format(world: AcceptedPool, judged: Judged)
         assert "0 by machine\n\nmanifest.json" in readme and "ertificate" not in readme
 
 
-def test_public_words_overlap_and_a_bound_for_critical_labels(db: None) -> None:
-    world = AcceptedPool(overlap=1, critical_bound=0.5, delta_critical=0.01)
+class OverlappingPool(AcceptedPool):
+    """A pool whose audited images are judged by two reviewers, who disagree about the fourth image."""
+
+    def audit(self) -> None:
+        """Answer audits until the audit can end."""
+        self.labelled_otherwise = None
+        for number in range(1, 100):
+            state = self.state
+            if state.is_complete:
+                return
+            draw_next(certificate=self.certificate, state=state)
+            for place, person in enumerate(self.people):
+                leased = self.next(person)
+                if leased:
+                    wrong = number == 4 and place == 1
+                    self.answer(person, leased[0], "correct", label=self.labels[wrong])
+
+
+def test_two_reviewers_for_each_image_and_public_words(db: None) -> None:
+    world = OverlappingPool(overlap=2, critical_bound=0.5, delta_critical=0.01)
     contents, _report = checked(world.label_set())
+    lines = [json.loads(line) for line in contents[form.AUDIT].splitlines()]
+    assert {len(line["decisions"]) for line in lines} == {2}
+    assert [line["number"] for line in lines if line["label_id"] is None] == [4]
     assert json.loads(contents[form.CERTIFICATE])["protocol"]["delta_critical"] == 0.01

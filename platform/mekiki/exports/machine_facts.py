@@ -15,20 +15,20 @@ from mekiki.quality.stop_reasons import StopReason
 from verification.label_set import format as form
 
 
-def machine_facts(label_set: LabelSet, evidence: dict[str, Any] | None) -> dict[str, Any]:
+def machine_facts(label_set: LabelSet, record: dict[str, Any] | None) -> dict[str, Any]:
     """Return what set the machine labels of a label set, for its manifest, with a statement in two languages.
 
-    evidence: of their certificate; None for predictions that no certificate covers.
+    record: of their certificate; None for predictions that no certificate covers.
     """
 
     def sentences() -> str:
-        if evidence is not None:
-            return _certified(label_set.machine_labels, evidence)
+        if record is not None:
+            return _certified(label_set.machine_labels, record)
         return _uncertified(label_set)
 
     return {
-        "kind": form.UNCERTIFIED if evidence is None else form.CERTIFIED,
-        "certificate": evidence["certificate"] if evidence is not None else None,
+        "kind": form.UNCERTIFIED if record is None else form.CERTIFIED,
+        "certificate": record["certificate"] if record is not None else None,
         "statement": _in_both(sentences),
     }
 
@@ -41,16 +41,16 @@ def _in_both(sentences: Callable[[], str]) -> dict[str, str]:
     return statement
 
 
-def _certified(shown: int, evidence: dict[str, Any]) -> str:
-    protocol, claim = evidence["protocol"], evidence["claim"]
+def _certified(shown: int, record: dict[str, Any]) -> str:
+    protocol, claim = record["protocol"], record["claim"]
     values = {
-        "number": evidence["certificate"],
+        "number": record["certificate"],
         "left": count(claim["left"]),
-        "promised": count(evidence["promised"]),
+        "promised": count(record["promised"]),
         "alpha": percent(protocol["alpha"]),
         "risk": percent(protocol["delta"]),
         "shown": count(shown),
-        "audits": count(len(evidence["audited"])),
+        "audits": count(len(record["audited"])),
     }
     text = (
         _(

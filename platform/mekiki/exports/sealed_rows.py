@@ -20,11 +20,11 @@ DECISIONS, EVENTS = "decisions", "events"
 
 def horizons(label_set: LabelSet) -> dict[str, int]:
     """Return table → largest id that the label set names, for the tables of which it names rows."""
-    evidence = label_set.snapshot.get("certificate") or {}
-    decisions = [label_set.snapshot["decision_horizon"], evidence.get("decision_horizon")]
+    record = label_set.snapshot.get("certificate") or {}
+    decisions = [label_set.snapshot["decision_horizon"], record.get("decision_horizon")]
     newest = {
         DECISIONS: max((pk for pk in decisions if pk is not None), default=None),
-        EVENTS: evidence.get("event_horizon"),
+        EVENTS: record.get("event_horizon"),
     }
     return {table: pk for table, pk in newest.items() if pk is not None}
 

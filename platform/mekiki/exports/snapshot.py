@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy, override
 
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
-from mekiki.exports.evidence import take_evidence
+from mekiki.exports.certificate_record import take_record
 from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.machine_facts import machine_facts, not_accepted
 from mekiki.exports.models import LabelSet
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Labels of people and, with a head and a threshold, labels of the head for images that nobody has decided.
 # Answers that only measure a reviewer count as no opinion. Skipped and flagged images are left to people.
 # Images that wait for a blind decision are left out too, because the reviewer could read the prediction in
-# the file. Certified labels of such images are not left out: the evidence of the certificate names its whole
+# the file. Certified labels of such images are not left out: the record of the certificate names its whole
 # pool anyway, so reviewers cannot read the file while such an image waits.
 _TAKE = """
 WITH standing AS (
@@ -147,10 +147,10 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
         if machine:
-            evidence = take_evidence(certificate) if certificate is not None else None
+            record = take_record(certificate) if certificate is not None else None
             label_set.snapshot |= {
-                "machine": machine_facts(label_set, evidence),
-                **({"certificate": evidence} if evidence is not None else {}),
+                "machine": machine_facts(label_set, record),
+                **({"certificate": record} if record is not None else {}),
             }
         label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
         label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])

@@ -25,7 +25,7 @@ from mekiki.config.disk import READ_ONLY, DiskFullError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import snapshot
-from mekiki.exports.evidence import write_evidence
+from mekiki.exports.certificate_record import write_record
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
 from mekiki.exports.readme import readme
@@ -117,7 +117,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
         cells.close()
         writer.append(form.TABLE, cells, cast(BinaryIO, table))
     if label_set.snapshot.get("certificate"):
-        write_evidence(label_set, writer, lineage.seals, progress=lambda: progress(done, total))
+        write_record(label_set, writer, lineage.seals, progress=lambda: progress(done, total))
     with writer.entry(form.SEALS, packed=True) as seals:
         for proof in lineage.seals.proofs():
             seals.write(form.canonical(proof) + b"\n")

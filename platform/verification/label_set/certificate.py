@@ -38,7 +38,7 @@ Bad = Callable[..., None]
 
 @dataclass(frozen=True)
 class Place:
-    """A sealed row that the evidence names: its table, seal, index under the seal, and leaf hash."""
+    """A sealed row that the record names: its table, seal, index under the seal, and leaf hash."""
 
     table: str
     seal: int
@@ -49,7 +49,7 @@ class Place:
 
 @dataclass
 class CertificateCheck:
-    """The check of the evidence. Each problem is passed to `bad`.
+    """The check of the record. Each problem is passed to `bad`.
 
     places: the sealed rows, whose leaves must lead to their seals. summary: the statement, for the report.
     """

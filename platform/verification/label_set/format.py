@@ -36,7 +36,7 @@ PUBLIC_KEY = "public_key.pem"
 LISTED = (README, SCHEMA, HEADS, ROWS, TABLE, SEALS, KEYS)
 SINCE_2 = (SEALS, KEYS)
 # Files of a label set with labels that a certificate set.
-EVIDENCE = (CERTIFICATE, AUDIT, POOL)
+CERTIFICATE_FILES = (CERTIFICATE, AUDIT, POOL)
 # Files that the manifest does not list: the manifest itself, its signature, and the key of the signature.
 SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
@@ -136,7 +136,7 @@ def listed(version: int, *, certified: bool = False) -> tuple[str, ...]:
     """Return the files of a label set of a format version, except the images."""
     if version == 1:
         return tuple(name for name in LISTED if name not in SINCE_2)
-    return (*LISTED, *EVIDENCE) if certified else LISTED
+    return (*LISTED, *CERTIFICATE_FILES) if certified else LISTED
 
 
 def canonical(value: Any) -> bytes:

@@ -52,7 +52,7 @@ PROBLEMS = {
         " certificate.json."
     ),
     "certificate_unsealed": gettext_noop(
-        "Row %(id)s of the table “%(table)s”, evidence of the certificate, is not what was sealed."
+        "Row %(id)s of the table “%(table)s”, which the certificate names, is not what was sealed."
     ),
     "certificate_answer": gettext_noop(
         "Decision %(id)s does not count for audited image %(image)s: it is about another image or item, was"

@@ -108,7 +108,7 @@ class _Check:
             if self.certificate is not None:
                 self.take_certificate(self.certificate)
             self.rows(books, manifest)
-            self.place_evidence()
+            self.place_record()
             if self.version > 1:
                 self.check_seals()
 
@@ -141,7 +141,7 @@ class _Check:
         self.check = check
         self.report.summary["certificate"] = check.summary
 
-    def place_evidence(self) -> None:
+    def place_record(self) -> None:
         """Store the leaves of the events and decisions of the certificate at their positions."""
         for place in self.check.places if self.check is not None else ():
             if not self.proofs.put_leaf(place.table, place.seal, place.index, place.leaf, repeated=True):

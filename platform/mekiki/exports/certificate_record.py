@@ -1,4 +1,4 @@
-"""The evidence of a certificate in a label set: what an offline verifier needs to repeat its test.
+"""The record of a certificate in a label set: what an offline verifier needs to repeat its test.
 
 It is the state when an admin accepted the certificate. Later answers change labels, but not the test.
 """
@@ -73,8 +73,8 @@ ORDER BY i.sha256 COLLATE "C"
 """
 
 
-def take_evidence(certificate: Certificate) -> dict[str, Any]:
-    """Return the evidence of an accepted certificate, without the pool, for the snapshot of a label set.
+def take_record(certificate: Certificate) -> dict[str, Any]:
+    """Return the record of an accepted certificate, without the pool, for the snapshot of a label set.
 
     Raises ValidationError if the recorded answers do not support the accepted region.
     """
@@ -148,7 +148,7 @@ def _events(certificate: Certificate) -> Iterator[Event]:
 
 def _unproven(certificate: Certificate) -> str:
     return _(
-        "The evidence of certificate %(number)s is not complete, so its labels cannot be written into a "
+        "The record of certificate %(number)s is not complete, so its labels cannot be written into a "
         "label set. Nothing was written. Freeze people’s labels only, or start a new certificate."
     ) % {"number": certificate.version}
 
@@ -215,25 +215,25 @@ def _region(
     raise ValidationError(_unproven(certificate))
 
 
-def write_evidence(
+def write_record(
     label_set: LabelSet, writer: Writer, seals: SealIndex, *, progress: Callable[[], None]
 ) -> None:
-    """Write the three files of the evidence. `progress` is called after each part of the pool."""
-    evidence = label_set.snapshot["certificate"]
+    """Write the three files of the record. `progress` is called after each part of the pool."""
+    record = label_set.snapshot["certificate"]
     certificate = label_set.certificate
     assert certificate is not None
-    taken = [row[0] for row in evidence["audited"]] + evidence["others"]
+    taken = [row[0] for row in record["audited"]] + record["others"]
     values = {"certificate": certificate.pk, "region": certificate.region, "label_set": label_set.pk}
     not_included = [sha256 for (sha256,) in _rows(_NOT_INCLUDED, values | {"taken": taken})]
-    book = {name: value for name, value in evidence.items() if not name.endswith("_horizon")}
+    book = {name: value for name, value in record.items() if not name.endswith("_horizon")}
     book |= {
-        "audited": len(evidence["audited"]),
-        "events": [_proven(seals, SEALED_EVENTS, EVENTS, pk) for pk in evidence["events"]],
+        "audited": len(record["audited"]),
+        "events": [_proven(seals, SEALED_EVENTS, EVENTS, pk) for pk in record["events"]],
         "not_included": not_included,
     }
     writer.add(form.CERTIFICATE, form.canonical(book))
     with writer.entry(form.AUDIT, packed=True) as audit:
-        for number, (sha256, label_id, decisions) in enumerate(evidence["audited"], 1):
+        for number, (sha256, label_id, decisions) in enumerate(record["audited"], 1):
             line = {
                 "number": number,
                 "image_sha256": sha256,
@@ -245,7 +245,7 @@ def write_evidence(
             }
             audit.write(form.canonical(line) + b"\n")
     with writer.entry(form.POOL, packed=True) as pool:
-        critical = map(str, evidence["critical_labels"])
+        critical = map(str, record["critical_labels"])
         pool.write(pool_header(protocol_of(certificate), critical))
         for rows in _pool(certificate):
             pool.write("".join([pool_line(*row) for row in rows]).encode())
