@@ -150,9 +150,9 @@ def check(path: str) -> None:
     """Verify a label set in this process, which has no Django."""
     from verification.label_set.verify import verify
 
-    found = verify(path)
-    if not found.ok:
-        raise SystemExit(f"The label set does not verify: {[str(p) for p in found.problems[:3]]}")
+    result = verify(path)
+    if not result.ok:
+        raise SystemExit(f"The label set does not verify: {[str(p) for p in result.problems[:3]]}")
     assert "django" not in sys.modules
     print(peak_kb())
 

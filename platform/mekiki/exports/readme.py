@@ -70,7 +70,7 @@ certificate_pool.csv     the frozen pool: image, predicted label, confidence, pr
 _FILES_JA = """\
 certificate.json 認定：手順、コミットメント、シード、結果と、それらを定めた封印済みイベント
 certificate_audit.jsonl  監査した画像（監査順）とそのすべての判定
-certificate_pool.csv     凍結した対象画像：画像、予測ラベル、信頼度、重要ラベルの確率、順位。
+certificate_pool.csv     凍結した対象画像：画像、予測ラベル、確信度、重要ラベルの確率、順位。
                  SHA-256 は監査の開始前に記録されています
 """
 

@@ -79,16 +79,16 @@ def check_certificate(record: CertificateRecord, pool: Iterable[PoolImage]) -> C
     discrepancy. Memory grows with the number of audited images, not with the pool.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", record.seed):
-        raise DiscrepancyError("seed")
+        raise DiscrepancyError("certificate_seed")
     if sha256(bytes.fromhex(record.seed)).hexdigest() != record.commitment:
-        raise DiscrepancyError("commitment")
+        raise DiscrepancyError("certificate_commitment")
     for image in record.audited:
         if image.label is not None and not _follows(image):
-            raise DiscrepancyError("decision", image=image.digest, label=image.label)
+            raise DiscrepancyError("certificate_decision", image=image.digest, label=image.label)
     known = _read_pool(record, pool)
     for digest in [*(image.digest for image in record.audited), *record.others]:
         if digest not in known.named:
-            raise DiscrepancyError("unknown", image=digest[:64])
+            raise DiscrepancyError("certificate_unknown", image=digest[:64])
     region = _check_result(record, known)
     return Certified(region, frozenset([*(image.digest for image in record.audited), *record.others]))
 
@@ -121,17 +121,17 @@ def _read_pool(record: CertificateRecord, pool: Iterable[PoolImage]) -> _Known:
                 fits = is_candidate(image.predicted in critical, image.critical_probability, bound)
                 digest = bytes.fromhex(image.digest)
                 if fits != (image.rank > 0) or (fits and not ranks.put(image.rank, image.confidence, digest)):
-                    raise DiscrepancyError("candidate", image=image.digest)
+                    raise DiscrepancyError("certificate_candidate", image=image.digest)
                 if fits and record.protocol.alpha_by_label:
                     known.predicted[image.rank] = image.predicted
             candidates = [image for image in images if image.rank]
             keys = audit_keys(key, [image.digest for image in candidates])
             known.before += [(k, image) for k, image in zip(keys, candidates, strict=True) if k <= last]
         if hashed.hexdigest() != record.pool_digest:
-            raise DiscrepancyError("pool")
+            raise DiscrepancyError("certificate_pool")
         fault = ranks.first_fault()
         if fault is not None:
-            raise DiscrepancyError("rank", rank=fault)
+            raise DiscrepancyError("certificate_rank", rank=fault)
         known.candidates = ranks.count
     known.before.sort()
     return known
@@ -144,9 +144,11 @@ def _blocks(pool: Iterable[PoolImage]) -> Iterator[list[PoolImage]]:
     while block := list(islice(images, _BLOCK)):
         for image in block:
             if not _DIGEST.match(image.digest):
-                raise DiscrepancyError("digest", image=image.digest[:64])
+                raise DiscrepancyError("certificate_digest", image=image.digest[:64])
             if image.digest <= last:
-                raise DiscrepancyError("twice" if image.digest == last else "pool", image=image.digest)
+                if image.digest == last:
+                    raise DiscrepancyError("certificate_twice", image=image.digest)
+                raise DiscrepancyError("certificate_pool")
             last = image.digest
         yield block
 
@@ -158,9 +160,9 @@ def _check_result(record: CertificateRecord, known: _Known) -> RegionResult:
     last = -1
     for number, asked in enumerate(record.audited, 1):
         if asked.digest not in position:
-            raise DiscrepancyError("no_candidate", image=asked.digest)
+            raise DiscrepancyError("certificate_no_candidate", image=asked.digest)
         if position[asked.digest] <= last:
-            raise DiscrepancyError("order", number=number, image=asked.digest)
+            raise DiscrepancyError("certificate_order", number=number, image=asked.digest)
         last = position[asked.digest]
     critical = set(record.critical_labels)
     ordered = [image for _key, image in known.before]
@@ -177,23 +179,23 @@ def _check_result(record: CertificateRecord, known: _Known) -> RegionResult:
     try:
         result = decide(record.protocol, known.candidates, audits, by_rank)
     except ValueError:
-        raise DiscrepancyError("audits") from None
+        raise DiscrepancyError("certificate_audits") from None
     gap = _gap(record.claim, ordered, audited)
     if gap is not None:
-        raise DiscrepancyError("left_out", image=gap)
+        raise DiscrepancyError("certificate_left_out", image=gap)
     # Answers after the end can support a larger region than the one that was certified and accepted.
     stated = next((r for r in result.regions if r.certified and r.size == record.claim.size), None)
     if stated is None:
         computed = result.certified.size if result.certified else 0
-        raise DiscrepancyError("region", stated=record.claim.size, computed=computed)
+        raise DiscrepancyError("certificate_region", stated=record.claim.size, computed=computed)
     claim = Claim(stated.size, stated.left, stated.most_wrong, stated.missed_critical)
     if claim.missed_critical != record.claim.missed_critical:
         raise DiscrepancyError(
-            "critical_bound", stated=record.claim.missed_critical, computed=claim.missed_critical
+            "certificate_critical_bound", stated=record.claim.missed_critical, computed=claim.missed_critical
         )
     if claim != record.claim:
         raise DiscrepancyError(
-            "bound",
+            "certificate_bound",
             stated=f"{record.claim.most_wrong} / {record.claim.left}",
             computed=f"{claim.most_wrong} / {claim.left}",
         )
@@ -227,8 +229,8 @@ def _check_labels(record: CertificateRecord, certified: Certified) -> None:
     """Check that the machine set the labels of the certified region, without those that people decided."""
     expected = {image.digest for image in record.pool if certified.holds(image)}
     if any(a == b for a, b in pairwise(sorted(record.labels))):
-        raise DiscrepancyError("labels_twice")
+        raise DiscrepancyError("certificate_labels_twice")
     for digest in sorted(set(record.labels) - expected):
-        raise DiscrepancyError("outside", image=digest)
+        raise DiscrepancyError("certificate_outside", image=digest)
     for digest in sorted(expected - set(record.labels)):
-        raise DiscrepancyError("missing_label", image=digest)
+        raise DiscrepancyError("certificate_missing_label", image=digest)

@@ -27,7 +27,6 @@ from verification.certificates.regions import allowed_errors
 from verification.certificates.verify import Certified, DiscrepancyError, check_certificate
 from verification.label_set import format as form
 
-PREFIX = "certificate_"  # of the codes of verification.certificates.messages
 MOST_AUDITED = 1_000_000
 LABELLING = (*form.ANSWERS, form.RULING)
 KINDS = tuple(f"certificate.{verb}" for verb in ("started", "frozen", "ended", "accepted", "labels_set"))
@@ -84,10 +83,10 @@ class CertificateCheck:
         try:
             self.certified = check_certificate(record, self._images(record))
         except DiscrepancyError as error:
-            self.bad(PREFIX + error.discrepancy.code, **error.discrepancy.detail)
+            self.bad(error.discrepancy.code, **error.discrepancy.detail)
         promised = allowed_errors(record.claim.left, record.protocol.alpha)
         if book["promised"] != promised:
-            self.bad(PREFIX + "bound", stated=book["promised"], computed=promised)
+            self.bad("certificate_bound", stated=book["promised"], computed=promised)
         self.summary = {
             "number": self.number,
             "alpha": record.protocol.alpha,
@@ -152,7 +151,7 @@ class CertificateCheck:
             answers = self._answers(digest, line["decisions"])
             settled = settled_label(answers, overlap)
             if label != settled:
-                self.bad(PREFIX + "decision", image=digest[:64], label=label)
+                self.bad("certificate_decision", image=digest[:64], label=label)
             name = None if label is None else str(label)
             audited.append(AuditedImage(digest, name, () if name is None else (name,)))
         return audited
@@ -196,12 +195,14 @@ class CertificateCheck:
         lines = self.pool()
         header = next(lines, b"") + next(lines, b"")
         if record is not None and header != pool_header(record.protocol, record.critical_labels):
-            raise DiscrepancyError("pool")
+            raise DiscrepancyError("certificate_pool")
         for line in lines:
             try:
                 yield read_pool_line(line)
             except ValueError:
-                raise DiscrepancyError("digest", image=line[:64].decode("ascii", "replace")) from None
+                raise DiscrepancyError(
+                    "certificate_digest", image=line[:64].decode("ascii", "replace")
+                ) from None
 
     def follow(self) -> RowFollower | None:
         """Return the check of the rows, or None if the certificate itself is not valid."""
@@ -231,7 +232,7 @@ class RowFollower:
             self._check.bad("certificate_listed", image=digest)
         if row["source"] == form.CERTIFIED:
             if image is None or not left:
-                self._check.bad(PREFIX + "outside", image=digest)
+                self._check.bad("certificate_outside", image=digest)
             elif not self._is_frozen(row, image):
                 self._check.bad("certificate_label", row=number, image=digest)
         elif (
@@ -250,7 +251,7 @@ class RowFollower:
         """Check that the images without a row are not left to the machine, or are listed as not included."""
         while self._image is not None and (upto is None or self._image.digest < upto):
             if self._certified.holds(self._image) and self._image.digest not in self._check.not_included:
-                self._check.bad(PREFIX + "missing_label", image=self._image.digest)
+                self._check.bad("certificate_missing_label", image=self._image.digest)
             self._image = next(self._pool, None)
 
     def _is_frozen(self, row: dict[str, Any], image: PoolImage) -> bool:

@@ -2,7 +2,7 @@
 
 import errno
 
-from verification.certificates.messages import PROBLEMS as certificates
+from verification.certificates.messages import PROBLEMS as CERTIFICATE_PROBLEMS
 from verification.sentences import gettext_noop
 
 # The reason why a file cannot be opened, by its error number.
@@ -75,4 +75,4 @@ PROBLEMS = {
     ),
     "more": gettext_noop("There are more problems; the first %(shown)s are shown."),
 }
-PROBLEMS |= {f"certificate_{code}": text for code, text in certificates.items()}
+PROBLEMS |= CERTIFICATE_PROBLEMS
