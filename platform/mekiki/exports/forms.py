@@ -42,19 +42,15 @@ class FreezeForm(forms.Form):
     )
 
     def __init__(
-        self,
-        *args: Any,
-        head: Head | None,
-        certificate: Certificate | None = None,
-        certified: int = 0,
-        **kwargs: Any,
+        self, *args: Any, head: Head | None, certificate: Certificate | None = None, **kwargs: Any
     ) -> None:
-        """Create the form. certified: the number of labels of the certificate that can be frozen now."""
         super().__init__(*args, **kwargs)
         choices: list[tuple[str, Any]] = [(PEOPLE, _("Labels of people only"))]
         if certificate is not None:
             text = _("Labels of people, and the %(shown)s labels that certificate %(number)s set by machine")
-            choices.append((CERTIFIED, text % {"shown": count(certified), "number": certificate.version}))
+            choices.append(
+                (CERTIFIED, text % {"shown": count(certificate.accepted), "number": certificate.version})
+            )
         if head is not None:
             text = _("Labels of people, and uncertified predictions of the head above a confidence")
             choices.append((UNCERTIFIED, text))

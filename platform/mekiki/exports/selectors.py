@@ -12,7 +12,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
-from mekiki.quality.models import Certificate, CertificateImage, MachineLabel
+from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.blinding import blind_items, hidden_condition
 from mekiki.review.measures import without_tests
 from mekiki.review.models import ConfirmedLabel
@@ -81,16 +81,6 @@ def certificates_with_labels(dataset: Dataset) -> list[Certificate]:
 def certificate_in_use(certificates: Iterable[Certificate]) -> Certificate | None:
     """Return the first certificate whose labels are in use, or None."""
     return next((one for one in certificates if one.state == Certificate.State.ACCEPTED), None)
-
-
-def certified_label_count(certificate: Certificate) -> int:
-    """Return the number of labels of a certificate that a label set would hold now."""
-    decided = without_tests(active_decisions(image=OuterRef("image")))
-    rows = MachineLabel.objects.filter(
-        certificate=certificate, label__critical=False, label__archived_at__isnull=True
-    )
-    confirmed = ConfirmedLabel.objects.filter(image=OuterRef("image"))
-    return rows.filter(~Exists(confirmed), ~Exists(decided)).count()
 
 
 def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:

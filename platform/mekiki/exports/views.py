@@ -42,12 +42,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     head = selectors.calibrated_champion(dataset)
     certificates = selectors.certificates_with_labels(dataset)
     certificate = selectors.certificate_in_use(certificates)
-    form = FreezeForm(
-        request.POST if request.method == "POST" else None,
-        head=head,
-        certificate=certificate,
-        certified=selectors.certified_label_count(certificate) if certificate is not None else 0,
-    )
+    form = FreezeForm(request.POST if request.method == "POST" else None, head=head, certificate=certificate)
     if request.method == "POST" and form.is_valid():
         try:
             label_set = services.freeze(dataset=dataset, user=user_of(request), **form.cleaned_data)
