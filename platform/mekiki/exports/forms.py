@@ -18,6 +18,7 @@ class FreezeForm(forms.Form):
     Without a certificate in use it offers no certified labels, and without a calibrated head no predictions.
     """
 
+    field_order = ("labels", "machine_threshold", "note", "include_images")
     note = forms.CharField(
         label=_("Note"),
         max_length=300,
