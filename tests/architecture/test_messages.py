@@ -29,6 +29,7 @@ USES = {
     ("platform/mekiki/datasets", "ProblemError", 0): "problems of files",
     ("platform/verification/label_set", "Problem", 0): "problems of label sets",
     ("platform/verification/label_set", "bad", 0): "problems of label sets",
+    ("platform/verification", "DiscrepancyError", 0): "problems of label sets",
     ("platform/mekiki/web", "_problem", 0): "notices of the overview",
     ("workers", "NotRepeatableError", 0): "obstacles to repeating a training",
     ("workers/heads", "log", 0): "log of a training",

@@ -30,7 +30,9 @@ def test_admin_freezes_a_label_set_and_sees_its_progress(judged: Judged, page: s
     client.force_login(judged.admin)
     assert "No label set yet" in client.get(page).content.decode()
     answer = client.post(
-        page, {"note": "first", "include_images": "on", "machine_threshold": ""}, follow=True
+        page,
+        {"note": "first", "include_images": "on", "labels": "people", "machine_threshold": ""},
+        follow=True,
     )
     label_set = LabelSet.objects.get()
     assert (label_set.note, label_set.include_images, label_set.machine_threshold) == ("first", True, None)
@@ -39,7 +41,7 @@ def test_admin_freezes_a_label_set_and_sees_its_progress(judged: Judged, page: s
 
 def test_invalid_form_shows_errors_and_keeps_the_input(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
-    answer = client.post(page, {"note": "kept", "machine_threshold": "7"})
+    answer = client.post(page, {"note": "kept", "labels": "uncertified", "machine_threshold": "7"})
     assert answer.status_code == 422
     assert 'value="kept"' in answer.content.decode() and "errorlist" in answer.content.decode()
     assert not LabelSet.objects.exists()
@@ -135,7 +137,7 @@ def test_dataset_without_labels_cannot_be_frozen(client: Client, db: None) -> No
 
 def test_failed_freeze_shows_the_reason_and_can_be_retried(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
-    client.post(page, {"note": ""})
+    client.post(page, {"labels": "people", "note": ""})
     Job.objects.update(state=State.FAILED, error="The disk is full.")
     html = client.get(page).content.decode()
     assert "The disk is full." in html and "Try again" in html
@@ -153,7 +155,7 @@ def test_download_of_a_missing_file_shows_a_message(judged: Judged, frozen: Labe
 
 def test_unfrozen_label_set_cannot_be_downloaded(judged: Judged, page: str, client: Client) -> None:
     client.force_login(judged.admin)
-    client.post(page, {})
+    client.post(page, {"labels": "people"})
     assert client.get(reverse("label-set-download", args=["parts", 1])).status_code == 404
 
 

@@ -89,7 +89,7 @@ def test_adjusted_view_of_a_decision_is_in_its_sealed_record_only(judged: Judged
 def test_machine_labels_are_confident_uncritical_and_of_unreviewed_images(
     judged: Judged, frozen: LabelSet
 ) -> None:
-    machine = [row for row in rows_of(path_of(frozen)) if row["source"] == "machine"]
+    machine = [row for row in rows_of(path_of(frozen)) if row["source"] == "uncertified"]
     # 8 was flagged by a reviewer, 10 is predicted critical, and 9 and 11 remain.
     assert {row["image_sha256"] for row in machine} == {judged.images[n].sha256 for n in (9, 11)}
     for row in machine:
@@ -104,7 +104,7 @@ def test_images_waiting_for_a_blind_audit_get_no_machine_label(judged: Judged) -
     assert selectors.machine_label_count(judged.dataset, 0.94) == 1
     draft = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
     label_set = write_label_set(label_set=draft, progress=ignore_progress)
-    machine = [row["image_sha256"] for row in rows_of(path_of(label_set)) if row["source"] == "machine"]
+    machine = [row["image_sha256"] for row in rows_of(path_of(label_set)) if row["source"] == "uncertified"]
     assert machine == [judged.images[11].sha256]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
@@ -37,6 +38,7 @@ from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory
 from tests.quality_setup import SEED, CertifiedPool, make_protocol
 from tests.review_setup import Station
 from verification.certificates.decision import OPEN, RIGHT
+from verification.certificates.record import PoolImage, pool_digest
 
 pytestmark = pytest.mark.django_db
 State = Certificate.State
@@ -122,12 +124,19 @@ def test_freeze_publishes_the_commitment_and_keeps_the_seed_secret() -> None:
     assert certificate.state == State.AUDITING and certificate.candidates == 40
     event = Event.objects.get(kind="certificate.frozen")
     assert event.data["commitment"] == hashlib.sha256(SEED).hexdigest()
-    assert event.data["pool_digest"] == certificate.pool_digest == world.pool().digest()
+    protocol = protocol_of(certificate)
+    images = [
+        PoolImage(image.sha256, str(world.labels[0].pk), confidence, 0.0, rank)
+        for rank, (image, confidence) in enumerate(
+            zip(world.images, np.linspace(0.99, 0.6, 40).tolist(), strict=True), 1
+        )
+    ]
+    assert event.data["pool_digest"] == certificate.pool_digest == pool_digest(protocol, (), images)
     events = list(Event.objects.values_list("data", flat=True))
     assert SEED.hex() not in str(events)
     # Another image in the region gives another digest.
     changed = world.pool(rank=[2, 1, *range(3, 41)])
-    assert changed.digest() != certificate.pool_digest
+    assert changed.digest(protocol) != certificate.pool_digest
     # A repeated job freezes nothing again.
     again = record_freeze(
         certificate=certificate, head=world.head, pool=world.pool(), seed=b"x" * 32, commitment="x"

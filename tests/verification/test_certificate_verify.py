@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -26,29 +27,39 @@ IMAGES, WORDS = 700, "lottery 2026-11-30: 4 17 22"
 LABELS = ("good", "scratch", "dent")
 
 
+def ranked_pool(pool: list[PoolImage], bound: float, critical: tuple[str, ...]) -> list[PoolImage]:
+    """Return the pool by ascending digest, with the ranks of its candidates."""
+    pool = sorted(pool, key=lambda image: image.digest)
+    order = candidate_order(
+        [image.confidence for image in pool],
+        [image.digest for image in pool],
+        [is_candidate(i.predicted in critical, i.critical_probability, bound) for i in pool],
+    )
+    rank = {at: place for place, at in enumerate(order, 1)}
+    return [image._replace(rank=rank.get(at, 0)) for at, image in enumerate(pool)]
+
+
 def make_record(test: str = WATCHED, seed: int = 1) -> CertificateRecord:
     """Return the record of a certificate that was granted, with two wrong answers and one that is open."""
     source = random.Random(seed)
-    pool = [
-        PoolImage(
-            sha256(str(i).encode()).hexdigest(),
-            source.choice(LABELS),
-            round(source.random(), 2),  # ties
-            source.random() * 0.1,
-            decided=source.random() < 0.1,
-        )
-        for i in range(IMAGES)
-    ]
-    protocol = Protocol(0.1, 0.05, 150, (0.8, 0.9, 0.95), test, critical_bound=0.09, delta_critical=0.01)
     critical = ("crack",)
-    secret = source.randbytes(32)
-    digests = [image.digest for image in pool]
-    ranked = candidate_order(
-        [image.confidence for image in pool],
-        digests,
-        [not i.decided and is_candidate(i.predicted in critical, i.critical_probability, 0.09) for i in pool],
+    pool = ranked_pool(
+        [
+            PoolImage(
+                sha256(str(i).encode()).hexdigest(),
+                source.choice(LABELS),
+                round(source.random(), 2),  # ties
+                source.random() * 0.1,
+            )
+            for i in range(IMAGES)
+        ],
+        0.09,
+        critical,
     )
-    order = audit_order(order_key(secret, WORDS), [digests[i] for i in ranked])
+    protocol = Protocol(0.1, 0.05, 150, (0.8, 0.9, 0.95), test, critical_bound=0.09, delta_critical=0.01)
+    secret = source.randbytes(32)
+    ranked = sorted((image for image in pool if image.rank), key=lambda image: image.rank)
+    order = audit_order(order_key(secret, WORDS), [image.digest for image in ranked])
     numbers = Numbers(protocol, len(ranked))
     state: list[int | None] = [None] * len(order)
     flags = [False] * len(order)
@@ -67,23 +78,23 @@ def make_record(test: str = WATCHED, seed: int = 1) -> CertificateRecord:
     for t, rank in enumerate(order):
         if state[t] is None:
             continue
-        image = pool[ranked[rank]]
+        image = ranked[rank]
         wrong = next(label for label in LABELS if label != image.predicted)
         label = {RIGHT: image.predicted, WRONG: wrong, OPEN: None}[state[t] or 0]
         audited.append(AuditedImage(image.digest, label, () if label is None else (label,)))
     taken = {image.digest for image in audited}
     return CertificateRecord(
-        protocol,
-        commitment(secret).hex(),
-        pool_digest(protocol, critical, pool),
-        secret.hex(),
-        WORDS,
-        critical,
-        pool,
-        audited,
-        [],
-        [digests[i] for i in ranked[: region.size] if digests[i] not in taken],
-        Claim(region.size, region.left, region.most_wrong, region.missed_critical),
+        protocol=protocol,
+        commitment=commitment(secret).hex(),
+        pool_digest=pool_digest(protocol, critical, pool),
+        seed=secret.hex(),
+        words=WORDS,
+        critical_labels=critical,
+        audited=audited,
+        others=[],
+        claim=Claim(region.size, region.left, region.most_wrong, region.missed_critical),
+        pool=pool,
+        labels=[image.digest for image in ranked[: region.size] if image.digest not in taken],
     )
 
 
@@ -95,7 +106,7 @@ def record(request: pytest.FixtureRequest) -> CertificateRecord:
 def code(record: CertificateRecord) -> str | None:
     found = verify_certificate(record)
     assert found is None or str(found).endswith(".")
-    return found.code if found else None
+    return found.code.removeprefix("certificate_") if found else None
 
 
 def test_an_honest_record_passes(record: CertificateRecord) -> None:
@@ -103,7 +114,6 @@ def test_an_honest_record_passes(record: CertificateRecord) -> None:
     assert record.claim.most_wrong <= 0.1 * record.claim.left
     again = CertificateRecord.from_json(json.loads(json.dumps(record.as_json())))
     assert code(again) is None
-    assert code(replace(record, pool=sorted(record.pool, key=lambda image: image.confidence))) is None
 
 
 def with_audit(record: CertificateRecord, at: int, audit: AuditedImage) -> CertificateRecord:
@@ -132,15 +142,26 @@ def answered_right(record: CertificateRecord, decisions: bool) -> CertificateRec
     )
 
 
-def moved_in(record: CertificateRecord) -> CertificateRecord:
+def moved_in(record: CertificateRecord, *, ranked: bool = False) -> CertificateRecord:
     """Give the least confident candidate the highest confidence."""
-    last = min((i for i in record.pool if not i.decided), key=lambda image: image.confidence)
-    pool = [replace(image, confidence=1.0) if image == last else image for image in record.pool]
+    last = max(record.pool, key=lambda image: image.rank)
+    pool = [image._replace(confidence=1.0) if image == last else image for image in record.pool]
+    return replace(record, pool=ranked_pool(pool, 0.09, record.critical_labels) if ranked else pool)
+
+
+def with_new_digest(record: CertificateRecord) -> CertificateRecord:
+    frozen = pool_digest(record.protocol, record.critical_labels, record.pool)
+    return replace(record, pool_digest=frozen)
+
+
+def with_image(record: CertificateRecord, at: int, **values: Any) -> CertificateRecord:
+    pool = list(record.pool)
+    pool[at] = pool[at]._replace(**values)
     return replace(record, pool=pool)
 
 
 def relabelled(record: CertificateRecord) -> CertificateRecord:
-    outside = next(i.digest for i in record.pool if i.decided and i.digest not in record.labels)
+    outside = next(i.digest for i in record.pool if i.rank == 0)
     return replace(record, labels=[*record.labels, outside])
 
 
@@ -164,11 +185,18 @@ TAMPERINGS: dict[str, tuple[Callable[[CertificateRecord], CertificateRecord], se
     "answer and decision changed": (lambda r: answered_right(r, decisions=True), {"bound", "region"}),
     "an image moved into the region": (moved_in, {"pool"}),
     "an image moved in, with a new digest": (
-        lambda r: (lambda m: replace(m, pool_digest=pool_digest(m.protocol, m.critical_labels, m.pool)))(
-            moved_in(r)
-        ),
+        lambda r: with_new_digest(moved_in(r, ranked=True)),
         {"left_out", "region", "bound", "missing_label", "outside"},
     ),
+    "a rank that does not follow": (lambda r: with_new_digest(moved_in(r)), {"rank"}),
+    "a candidate left out": (lambda r: with_image(r, 0, rank=0), {"candidate"}),
+    "a rank twice": (lambda r: with_new_digest(with_image(r, 1, rank=r.pool[0].rank)), {"rank", "candidate"}),
+    "another predicted label": (lambda r: with_image(r, 0, predicted="bent"), {"pool"}),
+    "fewer critical images": (
+        lambda r: replace(r, claim=replace(r.claim, missed_critical=r.claim.missed_critical - 1)),
+        {"critical_bound"},
+    ),
+    "an audited image among the others": (lambda r: replace(r, others=[r.audited[0].digest]), {"audits"}),
     "the order shuffled": (shuffled, {"order"}),
     "a softer alpha": (lambda r: replace(r, protocol=replace(r.protocol, alpha=0.11)), {"pool"}),
     "a larger region": (
@@ -188,12 +216,12 @@ TAMPERINGS: dict[str, tuple[Callable[[CertificateRecord], CertificateRecord], se
         {"unknown"},
     ),
     "a broken digest": (
-        lambda r: replace(r, pool=[replace(r.pool[0], digest="\x1b[31m"), *r.pool[1:]]),
+        lambda r: replace(r, pool=[r.pool[0]._replace(digest="\x1b[31m"), *r.pool[1:]]),
         {"digest"},
     ),
     "hidden decisions": (
-        lambda r: replace(r, others=[i.digest for i in r.pool if i.decided], audited=r.audited[:60]),
-        {"region", "left_out", "bound"},
+        lambda r: replace(r, others=[i.digest for i in r.pool[:100]], audited=r.audited[:60]),
+        {"region", "left_out", "bound", "audits"},
     ),
 }
 

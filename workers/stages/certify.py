@@ -98,6 +98,7 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
                 critical_label=critical_label,
                 critical_risk=len(digests) - len(order) - critical_label,
                 not_embedded=pool.not_embedded,
+                critical_label_ids=pool.critical_label_ids,
             ),
             seed=seed,
             commitment=commitment(seed).hex(),

@@ -30,6 +30,7 @@ class Pool:
     critical_probability: NDArray[np.float64]  # (n,) of all critical labels together
     is_critical: NDArray[np.bool_]  # (n,) whether the predicted label is critical
     not_embedded: int  # images of the pool without an embedding
+    critical_label_ids: tuple[int, ...]  # the labels that are critical
 
 
 def read_pool(
@@ -65,6 +66,7 @@ def read_pool(
         np.clip(risk, 0.0, 1.0),
         np.isin(label, sorted(critical)),
         int((~embedded).sum()),
+        tuple(sorted(critical)),
     )
 
 

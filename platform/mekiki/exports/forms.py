@@ -1,16 +1,24 @@
 """The form for a new label set."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.learning.figures import count
 from mekiki.learning.models import Head
+from mekiki.quality.models import Certificate
+
+PEOPLE, CERTIFIED, UNCERTIFIED = "people", "certified", "uncertified"
 
 
 class FreezeForm(forms.Form):
-    """The contents of the next label set. Without a calibrated head it offers no machine labels."""
+    """The contents of the next label set.
 
+    Without a certificate in use it offers no certified labels, and without a calibrated head no predictions.
+    """
+
+    field_order = ("labels", "machine_threshold", "note", "include_images")
     note = forms.CharField(
         label=_("Note"),
         max_length=300,
@@ -25,16 +33,29 @@ class FreezeForm(forms.Form):
         required=False,
         help_text=_("The zip is as large as the images together. Without them it holds their SHA-256 only."),
     )
+    labels = forms.ChoiceField(label=_("Labels"), initial=PEOPLE, widget=forms.RadioSelect)
     machine_threshold = forms.FloatField(
-        label=_("Labels set by machine, from this confidence"),
+        label=_("Lowest confidence of uncertified predictions"),
         required=False,
         min_value=0.5,
         max_value=1,
         widget=forms.NumberInput(attrs={"step": "0.01", "placeholder": "0.99"}),
     )
 
-    def __init__(self, *args: Any, head: Head | None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, head: Head | None, certificate: Certificate | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        choices: list[tuple[str, Any]] = [(PEOPLE, _("Labels of people only"))]
+        if certificate is not None:
+            text = _("Labels of people, and the %(shown)s labels that certificate %(number)s set by machine")
+            choices.append(
+                (CERTIFIED, text % {"shown": count(certificate.accepted), "number": certificate.version})
+            )
+        if head is not None:
+            text = _("Labels of people, and uncertified predictions of the head above a confidence")
+            choices.append((UNCERTIFIED, text))
+        cast(forms.ChoiceField, self.fields["labels"]).choices = choices
         threshold = self.fields["machine_threshold"]
         if head is None:
             threshold.disabled = True
@@ -44,8 +65,22 @@ class FreezeForm(forms.Form):
             )
         else:
             threshold.help_text = _(
-                "Leave empty for people’s labels only. With a number from 0.5 to 1, images without a "
-                "decision get the prediction of the head in use if its confidence is at least this "
-                "number. These labels are marked as set by machine. Critical labels are never set by "
-                "machine. No certificate covers these labels: their accuracy is not guaranteed."
+                "Only for uncertified predictions: images without a decision get the prediction of the "
+                "head in use if its confidence is at least this number, from 0.5 to 1. Critical labels are "
+                "never set by machine. No certificate covers these labels: the label set says so on its "
+                "first page, and the number of wrong labels is unknown."
             )
+
+    def clean(self) -> dict[str, Any]:
+        """Return the arguments of services.freeze. The threshold belongs to uncertified predictions only."""
+        values = super().clean() or {}
+        chosen = values.pop("labels", PEOPLE)
+        threshold = values.get("machine_threshold")
+        if chosen == UNCERTIFIED and threshold is None and "machine_threshold" not in self.errors:
+            self.add_error("machine_threshold", _("Enter the lowest confidence, from 0.5 to 1."))
+        if chosen != UNCERTIFIED and threshold is not None:
+            self.add_error(
+                "machine_threshold",
+                _("Leave the confidence empty, or choose uncertified predictions above."),
+            )
+        return {**values, "certified": chosen == CERTIFIED}

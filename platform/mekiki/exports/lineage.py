@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from mekiki.exports.models import LabelSet
-from mekiki.exports.sealed_rows import SealIndex
+from mekiki.exports.sealed_rows import SealIndex, horizons
 from mekiki.labeling.models import PromptSet
 from mekiki.learning.models import Head
 from verification.label_set import format as form
@@ -43,7 +43,9 @@ class Lineage:
     def __init__(self, label_set: LabelSet) -> None:
         self.label_set = label_set
         self.has_rulings = False  # among the rows read so far
-        self.seals = SealIndex(label_set.snapshot["decision_horizon"])
+        self.seals = SealIndex(horizons(label_set))
+        # None without machine labels, and if an older version of the platform fixed the entries.
+        self._machine: dict[str, Any] | None = label_set.snapshot.get("machine")
         self.labels = {x["id"]: (x["name"], x["critical"]) for x in label_set.snapshot["labels"]}
         heads = (
             Head.objects.filter(dataset_id=label_set.dataset_id)
@@ -112,13 +114,13 @@ class Lineage:
                 "confidence": seen["confidence"],
                 "calibrated": bool(seen["calibrated"]),
             }
-        return {
+        row = {
             "image_sha256": sha256,
             "file_name": name,
             "label": label,
             "label_id": label_id,
             "critical": critical,
-            "source": form.HUMAN if human else form.MACHINE,
+            "source": form.HUMAN if human else self._machine["kind"] if self._machine else form.MACHINE,
             "reviewer": reviewer,
             "decided_at": _utc(decided_at) if human else None,
             "decision_id": decision_id,
@@ -137,6 +139,19 @@ class Lineage:
             "metadata": _metadata(metadata),
             "sealed": self._sealed(decision_id, seen, rest) if human else None,
         }
+        if self._machine is not None:
+            row["certificate"] = None if human else self._machine["certificate"]
+        return row
+
+    @property
+    def format_version(self) -> int:
+        """The format version of the label set, known when all rows were read."""
+        return form.version_of(rulings=self.has_rulings, machine=self._machine is not None)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of labels.csv."""
+        return (*form.COLUMNS, "certificate") if self._machine is not None else form.COLUMNS
 
     def _sealed(self, decision_id: int, seen: dict[str, Any], rest: list[Any]) -> dict[str, Any]:
         """Return a decision's position under the seals, and its sealed fields that the row lacks."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.audit.triggers import append_only, fixed_columns, no_delete, set_by_database
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
+from mekiki.quality.models import Certificate
 
 NO_ENTRY_ADDED = """
 IF EXISTS (SELECT FROM exports_labelset WHERE state = 'frozen' \
@@ -31,8 +32,10 @@ class LabelSet(models.Model):
     version = models.PositiveIntegerField()
     note = models.CharField(_("note"), max_length=300, blank=True, default="")
     include_images = models.BooleanField(_("with images"), default=False)
-    # Machine labels at or above this calibrated confidence are included. Null: only labels of people.
+    # Predictions at or above this calibrated confidence are included, without a certificate. Null: none.
     machine_threshold = models.FloatField(null=True)
+    # The labels of this certificate are included. Null: none.
+    certificate = models.ForeignKey(Certificate, null=True, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=State.choices, default=State.FREEZING)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL)
     file = models.CharField(max_length=300, default="")  # in the storage
@@ -53,7 +56,11 @@ class LabelSet(models.Model):
     class Meta:
         ordering = ["-version"]
         constraints = [
-            models.UniqueConstraint(fields=["dataset", "version"], name="one_label_set_per_version")
+            models.UniqueConstraint(fields=["dataset", "version"], name="one_label_set_per_version"),
+            models.CheckConstraint(
+                condition=models.Q(certificate__isnull=True) | models.Q(machine_threshold__isnull=True),
+                name="certified_or_uncertified_labels",
+            ),
         ]
         triggers = [
             pgtrigger.Protect(

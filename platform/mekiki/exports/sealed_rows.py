@@ -15,7 +15,18 @@ from mekiki.audit.sealing import last_sealed_id, seal_new_rows, signed_facts_of
 from mekiki.exports.models import LabelSet
 from verification import merkle
 
-TABLE = "decisions"
+DECISIONS, EVENTS = "decisions", "events"
+
+
+def horizons(label_set: LabelSet) -> dict[str, int]:
+    """Return table → largest id that the label set names, for the tables of which it names rows."""
+    record = label_set.snapshot.get("certificate") or {}
+    decisions = [label_set.snapshot["decision_horizon"], record.get("decision_horizon")]
+    newest = {
+        DECISIONS: max((pk for pk in decisions if pk is not None), default=None),
+        EVENTS: record.get("event_horizon"),
+    }
+    return {table: pk for table, pk in newest.items() if pk is not None}
 
 
 class NotSealedError(ValidationError):
@@ -31,43 +42,50 @@ class NotSealedError(ValidationError):
 
 
 def seal_decisions(label_set: LabelSet, *, patience: float = 60.0, progress: Callable[[], None]) -> None:
-    """Seal every decision that a label set names.
+    """Seal every decision and event that a label set names.
 
     Raises NotSealedError if other transactions write for longer than `patience` seconds, and SigningKeyError
     if the signing key cannot be used.
     """
-    horizon = label_set.snapshot["decision_horizon"]
-    if horizon is None or (last_sealed_id(TABLE) or 0) >= horizon:
+    named = horizons(label_set)
+    if _are_sealed(named):
         return
     seal_new_rows(progress=lambda _done, _total: progress(), patience=patience)
-    if (last_sealed_id(TABLE) or 0) < horizon:
+    if not _are_sealed(named):
         raise NotSealedError
 
 
-class SealIndex:
-    """The positions of decisions under the seals, with a record of the positions that were requested.
+def _are_sealed(named: dict[str, int]) -> bool:
+    return all((last_sealed_id(table) or 0) >= pk for table, pk in named.items())
 
-    It uses 8 bytes of memory for each sealed decision.
+
+class SealIndex:
+    """The positions of rows under the seals, with a record of the positions that were requested.
+
+    It uses 8 bytes of memory for each row under a seal of which a position was requested.
     """
 
-    def __init__(self, horizon: int | None) -> None:
-        seals = Seal.objects.filter(table=TABLE).order_by("number").defer("log_peaks")
-        if horizon is not None:
-            seals = seals.filter(first_id__lte=horizon)
-        self._seals = list(seals) if horizon is not None else []
-        self._last = [seal.last_id for seal in self._seals]
+    def __init__(self, newest: dict[str, int]) -> None:
+        """Read the seals. `newest` maps a table to the largest id that will be requested."""
+        self._seals: dict[str, list[Seal]] = {}
+        self._last: dict[str, list[int]] = {}
+        for table, horizon in newest.items():
+            seals = Seal.objects.filter(table=table, first_id__lte=horizon).order_by("number")
+            self._seals[table] = list(seals.defer("log_peaks"))
+            self._last[table] = [seal.last_id for seal in self._seals[table]]
         self._ids: dict[int, array[int]] = {}
         self._asked: dict[int, bytearray] = {}
 
-    def place_of(self, decision_id: int) -> tuple[int, int]:
-        """Return (number of the seal, index under it) of a decision.
+    def place_of(self, pk: int, table: str = DECISIONS) -> tuple[int, int]:
+        """Return (number of the seal, index under it) of a row.
 
-        Raises NotSealedError if no seal covers the decision.
+        Raises NotSealedError if no seal covers the row.
         """
-        at = bisect_left(self._last, decision_id)
-        if at == len(self._seals):
+        last = self._last.get(table, [])
+        at = bisect_left(last, pk)
+        if at == len(last):
             raise NotSealedError
-        number = self._seals[at].number
+        number = self._seals[table][at].number
         ids = self._ids.get(number)
         if ids is None:
             kept = SealLeaves.objects.only("ids").get(seal_id=number)
@@ -75,17 +93,17 @@ class SealIndex:
             if sys.byteorder == "little":  # ids are stored with the high byte first
                 ids.byteswap()
             self._asked[number] = bytearray(len(ids))
-        index = bisect_left(ids, decision_id)
-        if index == len(ids) or ids[index] != decision_id:
+        index = bisect_left(ids, pk)
+        if index == len(ids) or ids[index] != pk:
             raise NotSealedError
         self._asked[number][index] = 1
         return number, index
 
     def proofs(self) -> Iterator[dict[str, Any]]:
-        """Yield each seal with a requested decision, and the hashes of everything that was not requested.
+        """Yield each seal with a requested row, and the hashes of everything that was not requested.
 
         "before" holds the hashes of the seals between the previous seal of the list and this seal. "gaps"
-        holds the hashes of the rows of this seal without a label.
+        holds the hashes of the rows of this seal that were not requested.
         """
         wanted = sorted(self._asked)
         if not wanted:
@@ -115,7 +133,7 @@ class SealIndex:
         return "".join(_hex(leaves, start, stop) for start, stop in gaps_of(self._asked[number]))
 
     def keys(self) -> list[dict[str, str]]:
-        """Return the public keys that signed the seals with requested decisions, the oldest first."""
+        """Return the public keys that signed the seals with requested rows, the oldest first."""
         used = Seal.objects.filter(number__in=list(self._asked)).values("key_id")
         return [
             {"fingerprint": key.fingerprint, "public_pem": key.public_pem}

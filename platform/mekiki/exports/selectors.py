@@ -1,5 +1,7 @@
 """Queries of the exports."""
 
+from collections.abc import Iterable
+
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KeyTransform
 
@@ -10,6 +12,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.selectors import champion
+from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.blinding import blind_items, hidden_condition
 from mekiki.review.models import ConfirmedLabel
 from mekiki.review.selectors import active_decisions, without_tests
@@ -23,12 +26,17 @@ def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Lab
 
     The version is passed as `before`. It is None on the last page.
     """
-    rows = LabelSet.objects.filter(dataset=dataset).select_related("job", "created_by").defer("snapshot")
+    rows = (
+        LabelSet.objects.filter(dataset=dataset)
+        .select_related("job", "created_by", "certificate")
+        .defer("snapshot")
+    )
     # The whole snapshot is large, because it holds the guidelines of all labels.
     rows = rows.annotate(
         accuracy=KeyTransform("accuracy", "snapshot"),
         once_critical=KeyTransform("once_critical", "snapshot"),
         machine_by_label=KeyTransform("machine_by_label", "snapshot"),
+        machine=KeyTransform("machine", "snapshot"),
     )
     return page_by(rows, "version", PAGE, after=before, descending=True)
 
@@ -63,9 +71,26 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
     )
 
 
+def certificates_with_labels(dataset: Dataset) -> list[Certificate]:
+    """Return the newest certificates that have set labels, newest first. Some of them may be stopped."""
+    rows = Certificate.objects.filter(dataset=dataset, accepted_at__isnull=False)
+    return list(rows.defer("seed").order_by("-version")[:20])
+
+
+def certificate_in_use(certificates: Iterable[Certificate]) -> Certificate | None:
+    """Return the first certificate whose labels are in use, or None."""
+    return next((one for one in certificates if one.state == Certificate.State.ACCEPTED), None)
+
+
 def hidden_machine_labels(label_set: LabelSet) -> QuerySet[Image]:
-    """Return the images with a machine label in this set that nobody may see yet (review.blinding)."""
+    """Return the images with a prediction in this set that nobody may see yet (review.blinding).
+
+    With certified labels, the set holds the predictions of the whole pool of the certificate.
+    """
     images = Image.objects.filter(dataset_id=label_set.dataset_id).filter(hidden_condition(label_set.dataset))
+    if label_set.certificate_id is not None:
+        pool = CertificateImage.objects.filter(certificate=label_set.certificate_id)
+        return images.filter(pk__in=pool.values("image_id"))
     entries = LabelSetEntry.objects.filter(label_set=label_set, head_id__isnull=False)
     return images.filter(pk__in=entries.values("image_id"))
 

@@ -13,10 +13,12 @@ from mekiki.audit.services import record
 from mekiki.datasets.checked_files import open_checked
 from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, snapshot
+from mekiki.exports.machine_facts import no_certificate, stopped_sentences
 from mekiki.exports.models import LabelSet
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import FreezePayload
+from mekiki.quality.models import Certificate
 
 
 @transaction.atomic
@@ -27,25 +29,34 @@ def freeze(
     note: str = "",
     include_images: bool = False,
     machine_threshold: float | None = None,
+    certified: bool = False,
 ) -> LabelSet:
     """Request the next label set. A job writes it with the labels at the start of the job.
 
-    `machine_threshold` is in (0, 1]. With it, the set also holds labels of the champion at or above this
-    calibrated confidence, for images that nobody has decided and labels that are not critical. Raises
-    PermissionDenied if the user is no admin of the dataset. Raises ValidationError if there is nothing to
-    export, no calibrated head, or if a threshold or note is out of bounds.
+    With `certified`, the set also holds the labels that the certificate in use has set. `machine_threshold`
+    is in (0, 1]. With it, the set also holds predictions of the champion at or above this calibrated
+    confidence, for images that nobody has decided and labels that are not critical, and says that no
+    certificate covers them. Raises PermissionDenied if the user is no admin of the dataset. Raises
+    ValidationError if there is nothing to export, no certificate in use, no calibrated head, or if a
+    threshold or note is out of bounds.
     """
     require_role(user, dataset, Role.ADMIN)
     # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    certificate = _certificate_for(dataset) if certified else None
     if machine_threshold is not None:
+        if certified:
+            raise ValidationError(
+                _("Choose certified labels or uncertified predictions. A label set holds one of them.")
+            )
         if not 0 < machine_threshold <= 1:
             raise ValidationError(_("The threshold is a confidence above 0 and at most 1."))
         head = selectors.calibrated_champion(dataset)
         if head is None:
             raise ValidationError(snapshot.no_calibrated_head())
-    if not selectors.human_label_count(dataset) and not (
-        machine_threshold is not None and selectors.machine_label_count(dataset, machine_threshold)
+    if certificate is None and not (
+        selectors.human_label_count(dataset)
+        or (machine_threshold is not None and selectors.machine_label_count(dataset, machine_threshold))
     ):
         raise ValidationError(snapshot.nothing_to_export())
     newest = LabelSet.objects.filter(dataset=dataset).aggregate(newest=Max("version"))["newest"] or 0
@@ -55,6 +66,7 @@ def freeze(
         note=note.strip(),
         include_images=include_images,
         machine_threshold=machine_threshold,
+        certificate=certificate,
         created_by=user,
     )
     label_set.clean_fields(exclude={f.name for f in LabelSet._meta.fields} - {"note"})
@@ -69,10 +81,21 @@ def freeze(
             "note": label_set.note,
             "include_images": include_images,
             "machine_threshold": machine_threshold,
+            # A key that older events do not have.
+            **({"certificate": certificate.version} if certificate is not None else {}),
         },
     )
     _enqueue(label_set, user)
     return label_set
+
+
+def _certificate_for(dataset: Dataset) -> Certificate:
+    """Return the certificate whose labels are in use. Raises ValidationError if there is none."""
+    certificates = selectors.certificates_with_labels(dataset)
+    certificate = selectors.certificate_in_use(certificates)
+    if certificate is None:
+        raise ValidationError([*stopped_sentences(certificates), no_certificate()])
+    return certificate
 
 
 def _enqueue(label_set: LabelSet, user: User) -> Job:

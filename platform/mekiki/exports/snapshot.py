@@ -8,7 +8,9 @@ from django.utils.translation import gettext_lazy, override
 
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
+from mekiki.exports.certificate_record import take_record
 from mekiki.exports.facts import machine_counts, once_critical
+from mekiki.exports.machine_facts import machine_facts, not_accepted
 from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
@@ -24,6 +26,7 @@ from mekiki.learning.accuracy import (
 )
 from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.selectors import champion
+from mekiki.quality.models import Certificate
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.models import BLIND_STREAMS
 
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 # Labels of people and, with a head and a threshold, labels of the head for images that nobody has decided.
 # Answers that only measure a reviewer count as no opinion. Skipped and flagged images are left to people.
 # Images that wait for a blind decision are left out too, because the reviewer could read the prediction in
-# the file.
+# the file. Certified labels of such images are not left out: the record of the certificate names its whole
+# pool anyway, so reviewers cannot read the file while such an image waits.
 _TAKE = """
 WITH standing AS (
     SELECT d.image_id, d.kind FROM review_decision d
@@ -57,6 +61,14 @@ GROUP BY image_id) o
       AND NOT EXISTS (SELECT 1 FROM review_queueitem q WHERE q.dataset_id = %(dataset)s \
 AND q.image_id = p.image_id
                       AND q.state = 'waiting' AND q.stream = ANY(%(blind)s))
+    UNION ALL
+    SELECT m.image_id, m.label_id, NULL, 0, %(certified_head)s, m.confidence
+    FROM quality_machinelabel m
+    JOIN quality_certificateimage p ON p.certificate_id = m.certificate_id AND p.image_id = m.image_id
+        AND p.label_id = m.label_id AND p.rank BETWEEN 1 AND %(region)s
+    WHERE m.certificate_id = %(certificate)s AND m.label_id = ANY(%(not_critical)s)
+      AND NOT EXISTS (SELECT FROM review_confirmedlabel c WHERE c.image_id = m.image_id)
+      AND NOT EXISTS (SELECT 1 FROM standing s WHERE s.image_id = m.image_id)
 )
 INSERT INTO exports_labelsetentry
     (label_set_id, position, image_id, label_id, decision_id, opinions, head_id, confidence)
@@ -81,6 +93,7 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
         Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=label_set.dataset_id)
         labels = list(Label.objects.select_for_update(no_key=True).filter(dataset_id=label_set.dataset_id))
         head = champion(label_set.dataset)
+        certificate = _accepted(label_set)
         if label_set.machine_threshold is not None and (head is None or not head.calibrated):
             raise ValidationError(no_calibrated_head())
         by_machine = [x.pk for x in labels if not x.critical and x.archived_at is None]
@@ -95,6 +108,10 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
                     "head": head.pk if head is not None else None,
                     "threshold": label_set.machine_threshold,
                     "blind": [str(stream) for stream in BLIND_STREAMS],
+                    "certificate": certificate.pk if certificate is not None else None,
+                    "certified_head": certificate.head_id if certificate is not None else None,
+                    "region": certificate.region if certificate is not None else 0,
+                    "not_critical": by_machine,
                 },
             )
             cursor.execute(
@@ -124,14 +141,34 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
                 for label in sorted(labels, key=lambda x: (x.position, x.pk))
                 if label.archived_at is None or label.pk in used
             ],
-            "accuracy": _accuracy(label_set.dataset, head),
+            "accuracy": _accuracy(label_set.dataset, head, certified=bool(machine and certificate)),
             # Keys of a JSON object are strings.
             "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
+        if machine:
+            record = take_record(certificate) if certificate is not None else None
+            label_set.snapshot |= {
+                "machine": machine_facts(label_set, record),
+                **({"certificate": record} if record is not None else {}),
+            }
         label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
         label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
+
+
+def _accepted(label_set: LabelSet) -> Certificate | None:
+    """Lock and return the certificate of a label set. Raises ValidationError if it was stopped meanwhile."""
+    if label_set.certificate_id is None:
+        return None
+    certificate = (
+        Certificate.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("head")
+        .get(pk=label_set.certificate_id)
+    )
+    if certificate.state != Certificate.State.ACCEPTED:
+        raise ValidationError(not_accepted(certificate))
+    return certificate
 
 
 def nothing_to_export() -> "_StrPromise":
@@ -147,7 +184,7 @@ def no_calibrated_head() -> "_StrPromise":
     )
 
 
-def _accuracy(dataset: Dataset, head: Head | None) -> dict[str, Any]:
+def _accuracy(dataset: Dataset, head: Head | None, *, certified: bool) -> dict[str, Any]:
     """Return the accuracy statement: the newest estimate of the head on the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
     now = audit_counts(dataset)
@@ -187,7 +224,10 @@ def _accuracy(dataset: Dataset, head: Head | None) -> dict[str, Any]:
         "stated_at": newest.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "head": head.version,
         "head_digest": head.digest,
-        "statement": {"en": _in_english(head, newest, en), "ja": _in_japanese(head, newest, ja)},
+        "statement": {
+            "en": _in_english(head, newest, en, certified),
+            "ja": _in_japanese(head, newest, ja, certified),
+        },
     }
 
 
@@ -209,23 +249,31 @@ def _no_claim(now: AuditCounts) -> dict[str, Any]:
     }
 
 
-def _in_english(head: Head, newest: Evaluation, sentences: list[str]) -> str:
+def _in_english(head: Head, newest: Evaluation, sentences: list[str], certified: bool) -> str:
     with override("en"):
         figure, rest = headline(newest), support_sentence(newest)
     return (
         f"Of {newest.n} images drawn at random and labelled by people who were not shown the prediction, "
         f"head #{head.version} was right on {newest.correct}. Accuracy: {figure} ({rest}). "
         f"{' '.join([*sentences, ''])}It is not the accuracy of the people's "
-        "labels in this set, and no quality contract stands behind the labels set by machine."
+        + (
+            "labels in this set, nor of the labels set by machine: certificate.json states their bound."
+            if certified
+            else "labels in this set, and no quality contract stands behind the labels set by machine."
+        )
     )
 
 
-def _in_japanese(head: Head, newest: Evaluation, sentences: list[str]) -> str:
+def _in_japanese(head: Head, newest: Evaluation, sentences: list[str], certified: bool) -> str:
     with override("ja"):
         figure, rest = headline(newest), support_sentence(newest)
     return (
         f"無作為に選び、予測を見せずに人が判定した{newest.n}枚のうち、判定モデル #{head.version} は"
         f"{newest.correct}枚で正解でした。正解率：{figure}（{rest}）。"
         f"{''.join(sentences)}このラベルセットにある人のラベルの精度ではありません。"
-        "機械が付けたラベルに品質契約の裏付けはありません。"
+        + (
+            "機械が付けたラベルの精度でもありません。その上限は certificate.json に示しています。"
+            if certified
+            else "機械が付けたラベルに品質契約の裏付けはありません。"
+        )
     )

@@ -25,6 +25,7 @@ from mekiki.exports.facts import (
     once_critical_sentences,
 )
 from mekiki.exports.forms import FreezeForm
+from mekiki.exports.machine_facts import machine_sentence, stopped_sentences, stopped_since
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import State
 from mekiki.jobs.progress import job_status
@@ -39,7 +40,9 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     needed = Role.ADMIN if request.method == "POST" else Role.VIEWER
     dataset = dataset_for(user_of(request), slug, needed)
     head = selectors.calibrated_champion(dataset)
-    form = FreezeForm(request.POST if request.method == "POST" else None, head=head)
+    certificates = selectors.certificates_with_labels(dataset)
+    certificate = selectors.certificate_in_use(certificates)
+    form = FreezeForm(request.POST if request.method == "POST" else None, head=head, certificate=certificate)
     if request.method == "POST" and form.is_valid():
         try:
             label_set = services.freeze(dataset=dataset, user=user_of(request), **form.cleaned_data)
@@ -64,7 +67,8 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
-        "possible": bool(human or head),
+        "possible": bool(human or head or certificate),
+        "left_out": stopped_sentences(certificates),
         "fingerprint": selectors.key_fingerprint(),
     }
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
@@ -82,6 +86,8 @@ def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
         rows.append(
             {
                 **_row(label_set, dataset),
+                "machine": machine_sentence(label_set.machine),
+                "stopped": stopped_since(label_set),
                 "accuracy": accuracy_facts(label_set.accuracy or {}, counts),
                 "critical": once_critical_sentences(label_set.once_critical or [])
                 + critical_since_sentences(by_label, labels),

@@ -25,6 +25,7 @@ from mekiki.config.disk import READ_ONLY, DiskFullError
 from mekiki.datasets import storage
 from mekiki.datasets.models import Image
 from mekiki.exports import snapshot
+from mekiki.exports.certificate_record import write_record
 from mekiki.exports.lineage import Lineage, heads_book, schema_book
 from mekiki.exports.models import LabelSet
 from mekiki.exports.readme import readme
@@ -104,7 +105,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
     with tempfile.TemporaryFile(dir=_folder_of_drafts(label_set)) as table, ThreadPoolExecutor(1) as beside:
         cells = Sink(table, packed=True)
         with writer.entry(form.ROWS, packed=True) as rows:
-            before = beside.submit(cells.write, BOM.encode() + _csv([list(form.COLUMNS)]))
+            before = beside.submit(cells.write, BOM.encode() + _csv([list(lineage.columns)]))
             for batch in lineage.batches():
                 lines = b"".join([form.row_line(row) for _image, row in batch])
                 text = _csv([form.row_cells(row) for _image, row in batch])
@@ -115,6 +116,8 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
             before.result()
         cells.close()
         writer.append(form.TABLE, cells, cast(BinaryIO, table))
+    if label_set.snapshot.get("certificate"):
+        write_record(label_set, writer, lineage.seals, progress=lambda: progress(done, total))
     with writer.entry(form.SEALS, packed=True) as seals:
         for proof in lineage.seals.proofs():
             seals.write(form.canonical(proof) + b"\n")
@@ -132,7 +135,7 @@ def _write(label_set: LabelSet, file: BinaryIO, progress: Callable[[int, int], N
                 if done % 50 == 0:
                     progress(done, total)
     _row, key = load_key()
-    manifest = form.canonical(_manifest(label_set, writer, key, form.version_of(rulings=lineage.has_rulings)))
+    manifest = form.canonical(_manifest(label_set, writer, key, lineage.format_version))
     writer.add(form.MANIFEST, manifest)
     writer.add(form.SIGNATURE, key.sign(manifest))
     writer.add(form.PUBLIC_KEY, signing.public_pem(key))
@@ -168,7 +171,9 @@ def _manifest(
 ) -> dict[str, Any]:
     fixed = label_set.snapshot
     labels = label_set.human_labels + label_set.machine_labels
+    machine = {"machine_labels": fixed["machine"]} if "machine" in fixed else {}
     return {
+        **machine,
         "format": form.FORMAT,
         "format_version": format_version,
         "dataset": fixed["dataset"],

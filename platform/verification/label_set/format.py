@@ -11,10 +11,11 @@ from typing import Any
 from verification.cells import safe_cell
 
 FORMAT = "mekiki-label-set"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 # Version 1 had no seals. Version 3 is version 2 with rulings of adjudicators. Only label sets with rulings
-# have it, so that an older verifier, which does not know rulings, still checks all others.
-VERSIONS = (1, 2, 3)
+# have it, so that an older verifier, which does not know rulings, still checks all others. Version 4 says of
+# each label set by machine whether a certificate set it. Label sets without machine labels do not have it.
+VERSIONS = (1, 2, 3, 4)
 
 README = "README.txt"
 SCHEMA = "schema.json"
@@ -24,6 +25,9 @@ TABLE = "labels.csv"
 IMAGES = "images/"
 SEALS = "seals.jsonl"
 KEYS = "keys.json"
+CERTIFICATE = "certificate.json"
+AUDIT = "certificate_audit.jsonl"
+POOL = "certificate_pool.csv"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"
 PUBLIC_KEY = "public_key.pem"
@@ -31,11 +35,15 @@ PUBLIC_KEY = "public_key.pem"
 # Files of every label set. The manifest lists them with size and SHA-256.
 LISTED = (README, SCHEMA, HEADS, ROWS, TABLE, SEALS, KEYS)
 SINCE_2 = (SEALS, KEYS)
+# Files of a label set with labels that a certificate set.
+CERTIFICATE_FILES = (CERTIFICATE, AUDIT, POOL)
 # Files that the manifest does not list: the manifest itself, its signature, and the key of the signature.
 SEALING = (MANIFEST, SIGNATURE, PUBLIC_KEY)
 
 HUMAN = "human"
-MACHINE = "machine"
+MACHINE = "machine"  # before version 4
+CERTIFIED = "certified"
+UNCERTIFIED = "uncertified"
 ANSWERS = ("confirm", "correct")
 RULING = "rule"
 STREAMS = ("uncertain", "diverse", "audit", "gold", "recheck", "certify")
@@ -66,6 +74,8 @@ FIELDS = (
     "metadata",
     "sealed",
 )
+# The fields of a row since version 4. `certificate` is its number in the dataset.
+FIELDS_4 = (*FIELDS, "certificate")
 # The position of a person's decision under the seals, and the rest of its sealed record
 # (docs/reference/seals.md).
 SEALED = (
@@ -97,13 +107,17 @@ COLUMNS = tuple(
     for column in ([f"{field}_{key}" for key in NESTED[field]] if field in NESTED else [field])
 )
 
-# A spreadsheet treats a cell that begins with such a character as a formula. Japanese Excel also accepts the
-# full-width signs. A leading apostrophe is doubled, so that removing one always restores the text.
+
+def version_of(*, rulings: bool, machine: bool = False) -> int:
+    """Return the format version of a label set with or without rulings and machine labels."""
+    if machine:
+        return 4
+    return 3 if rulings else 2
 
 
-def version_of(*, rulings: bool) -> int:
-    """Return the format version of a label set with or without rulings."""
-    return FORMAT_VERSION if rulings else 2
+def columns(version: int) -> tuple[str, ...]:
+    """Return the first line of labels.csv in a format version."""
+    return (*COLUMNS, "certificate") if version > 3 else COLUMNS
 
 
 def decision_kinds(version: int) -> tuple[str, ...]:
@@ -113,12 +127,16 @@ def decision_kinds(version: int) -> tuple[str, ...]:
 
 def fields(version: int) -> tuple[str, ...]:
     """Return the fields of a row in a format version, in their order."""
+    if version > 3:
+        return FIELDS_4
     return FIELDS if version > 1 else tuple(field for field in FIELDS if field != "sealed")
 
 
-def listed(version: int) -> tuple[str, ...]:
+def listed(version: int, *, certified: bool = False) -> tuple[str, ...]:
     """Return the files of a label set of a format version, except the images."""
-    return LISTED if version > 1 else tuple(name for name in LISTED if name not in SINCE_2)
+    if version == 1:
+        return tuple(name for name in LISTED if name not in SINCE_2)
+    return (*LISTED, *CERTIFICATE_FILES) if certified else LISTED
 
 
 def canonical(value: Any) -> bytes:
@@ -131,7 +149,7 @@ _row_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow
 
 
 def row_line(row: Mapping[str, Any]) -> bytes:
-    """Return a line of labels.jsonl: fields in the order of FIELDS, no spaces, UTF-8, a newline."""
+    """Return a line of labels.jsonl: fields in the order of `fields`, no spaces, UTF-8, a newline."""
     return _row_encoder.encode(row).encode() + b"\n"
 
 
@@ -153,7 +171,7 @@ _EMPTY = {field: [""] * len(keys) for field, keys in NESTED.items()}
 
 
 def row_cells(row: Mapping[str, Any]) -> list[str]:
-    """Return a row as cells of labels.csv, in the order of COLUMNS."""
+    """Return a row as cells of labels.csv, in the order of `columns`."""
     cells: list[str] = []
     for field, keys in _FLAT_THEN_NESTED:
         value = row[field]
@@ -163,4 +181,6 @@ def row_cells(row: Mapping[str, Any]) -> list[str]:
             cells += _EMPTY[field]
         else:
             cells += [_cell(value[key]) for key in keys]
+    if "certificate" in row:
+        cells.append(_cell(row["certificate"]))
     return cells

@@ -2,6 +2,7 @@
 
 import errno
 
+from verification.certificates.messages import PROBLEMS as CERTIFICATE_PROBLEMS
 from verification.sentences import gettext_noop
 
 # The reason why a file cannot be opened, by its error number.
@@ -42,5 +43,36 @@ PROBLEMS = {
     ),
     "seal_log": gettext_noop("Seal %(seal)s does not lead to the root over all seals."),
     "count": gettext_noop("The manifest lists %(expected)s %(what)s, but there are %(found)s."),
+    "certificate_events": gettext_noop(
+        "certificate.json does not hold the five sealed events of one certificate in their order: started,"
+        " frozen, ended, accepted, labels set."
+    ),
+    "certificate_event": gettext_noop(
+        "The event “%(kind)s”, recorded in the audit log, holds another value of %(what)s than"
+        " certificate.json."
+    ),
+    "certificate_unsealed": gettext_noop(
+        "Row %(id)s of the table “%(table)s”, which the certificate names, is not what was sealed."
+    ),
+    "certificate_answer": gettext_noop(
+        "Decision %(id)s does not count for audited image %(image)s: it is about another image or item, was"
+        " not blind, or was not given between the freeze and the acceptance."
+    ),
+    "certificate_uncounted": gettext_noop(
+        "Decision %(id)s about audited image %(image)s is not counted although nobody took it back, or is"
+        " counted although it names no label."
+    ),
+    "certificate_label": gettext_noop(
+        "Row %(row)s of labels.jsonl: the label set by machine for image %(image)s is not the prediction"
+        " that was frozen for the certificate."
+    ),
+    "certificate_uncounted_label": gettext_noop(
+        "Row %(row)s of labels.jsonl: a person labelled image %(image)s during the audit of the"
+        " certificate, but the certificate does not count this label."
+    ),
+    "certificate_listed": gettext_noop(
+        "certificate.json lists image %(image)s as not included, but labels.jsonl has a label of it."
+    ),
     "more": gettext_noop("There are more problems; the first %(shown)s are shown."),
 }
+PROBLEMS |= CERTIFICATE_PROBLEMS

@@ -1,4 +1,4 @@
-"""The check that every decision of a label set was sealed. It uses only the zip and little memory.
+"""The check that every decision and event of a label set was sealed. It uses only the zip and little memory.
 
 Each row with a decision holds its position (number of the seal, index under it) and the rest of the sealed
 record. The leaf hash of the row is written to this position in a file on the disk. seals.jsonl holds, for
@@ -17,6 +17,7 @@ from verification.canonical import canonical
 from verification.statements import SealFacts
 
 TABLE = "decisions"
+TABLES = (TABLE, "events")
 MAX_ROWS = 1 << 17  # under one seal; the platform writes at most half as many
 MAX_TOTAL = 1 << 28  # under all seals of a label set
 _EMPTY = bytes(32)
@@ -75,7 +76,7 @@ class Proofs:
         newest = 0
         for line in lines:
             facts = SealFacts.from_json(json.loads(line)["seal"])
-            if facts.table != TABLE or facts.number <= newest or not 0 < facts.rows <= MAX_ROWS:
+            if facts.table not in TABLES or facts.number <= newest or not 0 < facts.rows <= MAX_ROWS:
                 raise ValueError
             newest = facts.number
             self._places[newest] = _Place(facts, self._slots)
@@ -88,14 +89,24 @@ class Proofs:
 
     def put(self, row: dict[str, Any]) -> bool:
         """Store the leaf hash of a row's decision; return whether its position exists and was free."""
-        number, index = row["sealed"]["seal"], row["sealed"]["index"]
+        leaf = merkle.leaf_hash(canonical(sealed_record(row)))
+        return self.put_leaf(TABLE, row["sealed"]["seal"], row["sealed"]["index"], leaf)
+
+    def put_leaf(self, table: str, number: int, index: int, leaf: bytes, *, repeated: bool = False) -> bool:
+        """Store the leaf hash of a sealed row; return whether its position exists and was free.
+
+        `repeated` also accepts a position that holds this leaf already.
+        """
         place = self._places.get(number) if type(number) is int else None
-        if place is None or type(index) is not int or not 0 <= index < place.facts.rows or self._map is None:
+        if place is None or place.facts.table != table or self._map is None:
+            return False
+        if type(index) is not int or not 0 <= index < place.facts.rows:
             return False
         at = (place.offset + index) * 32
-        if self._map[at : at + 32] != _EMPTY:
-            return False
-        self._map[at : at + 32] = merkle.leaf_hash(canonical(sealed_record(row)))
+        present = self._map[at : at + 32]
+        if present != _EMPTY:
+            return repeated and present == leaf
+        self._map[at : at + 32] = leaf
         return True
 
     def check(

@@ -43,13 +43,43 @@ def _probability(value: Any) -> bool:
     return _is(value, (int, float)) and 0 <= value <= 1
 
 
-def row_faults(
-    row: dict[str, Any], books: Books, threshold: float | None, version: int = form.FORMAT_VERSION
-) -> list[str]:
-    """Return the faults of a row that has all FIELDS, as ends of sentences. Empty if it is valid.
+@dataclass(frozen=True)
+class Rules:
+    """What the manifest says about all rows.
 
-    version: the format version of the label set.
+    threshold: of the uncertified labels set by machine. certificate: the number of the certificate that set
+    the other ones. version: the format version.
     """
+
+    threshold: float | None = None
+    certificate: int | None = None
+    version: int = form.FORMAT_VERSION
+
+    @property
+    def kind(self) -> str:
+        """The source of the rows that are set by machine."""
+        if self.version < 4:
+            return form.MACHINE
+        return form.UNCERTIFIED if self.certificate is None else form.CERTIFIED
+
+    @classmethod
+    def from_manifest(cls, manifest: dict[str, Any]) -> "Rules":
+        """Return the rules. Raises ValueError, KeyError or TypeError if the manifest contradicts itself."""
+        version, threshold = manifest["format_version"], manifest["machine_threshold"]
+        if version < 4:
+            return cls(threshold, None, version)
+        machine = manifest["machine_labels"]
+        rules = cls(threshold, machine["certificate"], version)
+        certified = rules.certificate is not None
+        if machine["kind"] != rules.kind or certified == (threshold is not None):
+            raise ValueError
+        if certified and type(rules.certificate) is not int:
+            raise TypeError
+        return rules
+
+
+def row_faults(row: dict[str, Any], books: Books, rules: Rules) -> list[str]:
+    """Return the faults of a row that has all fields, as ends of sentences. Empty if it is valid."""
     faults = []
     if not (_is(row["image_sha256"], str) and _HASH.match(row["image_sha256"])):
         faults.append(gettext_noop("image_sha256 is no SHA-256"))
@@ -64,11 +94,14 @@ def row_faults(
         faults.append(gettext_noop("image_file is not its image's"))
     faults.extend(_origin(row, books))
     if row["source"] == form.HUMAN:
-        faults.extend(_human(row, form.decision_kinds(version)))
-    elif row["source"] == form.MACHINE:
-        faults.extend(_machine(row, books, threshold))
+        faults.extend(_human(row, form.decision_kinds(rules.version)))
+    elif row["source"] == rules.kind:
+        faults.extend(_machine(row, books, rules))
     else:
-        faults.append(gettext_noop("source is neither human nor machine"))
+        faults.append(gettext_noop("its source is none that the manifest names"))
+    by_certificate = row["source"] == form.CERTIFIED
+    if row.get("certificate") != (rules.certificate if by_certificate else None):
+        faults.append(gettext_noop("it names another certificate than the manifest"))
     return faults
 
 
@@ -149,21 +182,25 @@ def _sealed(row: dict[str, Any]) -> list[str]:
     return []
 
 
-def _machine(row: dict[str, Any], books: Books, threshold: float | None) -> list[str]:
+def _machine(row: dict[str, Any], books: Books, rules: Rules) -> list[str]:
     """Return the faults of a machine's label.
 
-    It must be allowed, not critical, confident enough, and from a calibrated head.
+    It must be allowed and not critical. Without a certificate it must also be confident enough, and from a
+    calibrated head.
     """
     faults = []
-    if threshold is None:
+    if rules.certificate is not None:
+        if not _probability(row["confidence"]):
+            faults.append(gettext_noop("its confidence is no probability"))
+    elif rules.threshold is None:
         faults.append(gettext_noop("the label set was frozen without machine labels"))
-    elif not (_probability(row["confidence"]) and row["confidence"] >= threshold):
+    elif not (_probability(row["confidence"]) and row["confidence"] >= rules.threshold):
         faults.append(gettext_noop("its confidence is below the threshold"))
     if row["critical"]:
         faults.append(gettext_noop("a critical label is never set by a machine"))
     if row["head"] is None:
         faults.append(gettext_noop("the head is missing"))
-    elif not books.heads.get(row["head"]["version"], {}).get("calibrated"):
+    elif rules.certificate is None and not books.heads.get(row["head"]["version"], {}).get("calibrated"):
         faults.append(gettext_noop("its head was not calibrated"))
     empty = (
         "reviewer",

@@ -21,17 +21,19 @@ from typing import Any
 from verification import signing
 from verification.label_set import format as form
 from verification.label_set.archive import NotOurArchiveError, open_checked
+from verification.label_set.certificate import CertificateCheck
 from verification.label_set.messages import OPENING
 from verification.label_set.problems import MAX_PROBLEMS, EnoughError, Problem, VerifyReport
 from verification.label_set.proofs import Proofs
 from verification.label_set.reading import DAMAGE, Entries
-from verification.label_set.rows import Books, row_faults
+from verification.label_set.rows import Books, Rules, row_faults
 from verification.sentences import gettext_noop
 
 MAX_MANIFEST_BYTES = 1 << 29
 MAX_LINE_BYTES = 1 << 20
 # A line of seals.jsonl holds up to 2 MB of hashes.
 MAX_SEAL_BYTES = 1 << 24
+_BOOKS = (form.SCHEMA, form.HEADS, form.KEYS, form.CERTIFICATE)
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 _IMAGE = re.compile(r"images/([0-9a-f]{64})\.[a-z]{3,4}\Z")
 
@@ -71,7 +73,9 @@ class _Check:
     def __init__(self, public_key: bytes | None) -> None:
         self.report = VerifyReport()
         self.pinned = public_key
-        self.version = form.FORMAT_VERSION
+        self.rules = Rules()
+        self.certificate: dict[str, Any] | None = None  # the contents of certificate.json
+        self.check: CertificateCheck | None = None
         self.keys: dict[str, bytes] = {}  # the keys that signed seals
 
     def bad(self, code: str, **detail: object) -> None:
@@ -95,15 +99,53 @@ class _Check:
         for name, what in files.items():
             if name in (form.ROWS, form.TABLE):
                 continue
-            contents = self.entries.file(name, what, keep=name in (form.SCHEMA, form.HEADS, form.KEYS))
+            contents = self.entries.file(name, what, keep=name in _BOOKS)
             if contents is not None:
                 self.book(books, name, contents)
         with Proofs() as self.proofs:
             if self.version > 1:
                 self.take_seals()
+            if self.certificate is not None:
+                self.take_certificate(self.certificate)
             self.rows(books, manifest)
+            self.place_record()
             if self.version > 1:
                 self.check_seals()
+
+    @property
+    def version(self) -> int:
+        """The format version."""
+        return self.rules.version
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """Yield the lines of a file whose hash was checked before."""
+        stream = self.entries.stream(name, self.infos[name].file_size) if name in self.infos else None
+        if stream is None:
+            return
+        reader = io.BufferedReader(stream, 1 << 20)
+        while line := reader.readline(MAX_LINE_BYTES):
+            yield line
+
+    def take_certificate(self, book: dict[str, Any]) -> None:
+        """Check the certificate: its events, decisions and test."""
+        check = CertificateCheck(self.bad, lambda: self.lines(form.POOL))
+        try:
+            check.take(book, self.lines(form.AUDIT))
+            if check.number != self.rules.certificate:
+                raise ValueError
+        except (*DAMAGE, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+            self.bad(
+                "contents", name=form.CERTIFICATE, why=gettext_noop("it is not JSON of the expected form")
+            )
+            return
+        self.check = check
+        self.report.summary["certificate"] = check.summary
+
+    def place_record(self) -> None:
+        """Store the leaves of the events and decisions of the certificate at their positions."""
+        for place in self.check.places if self.check is not None else ():
+            if not self.proofs.put_leaf(place.table, place.seal, place.index, place.leaf, repeated=True):
+                self.bad("certificate_unsealed", id=place.row, table=place.table)
 
     def seal(self) -> bytes:
         """Check the signature of the manifest and its key; return the bytes of the manifest."""
@@ -150,19 +192,20 @@ class _Check:
                     "manifest", why=gettext_noop("its format is unknown to this version of the verifier")
                 )
                 raise EnoughError
-            self.version = manifest["format_version"]
+            self.rules = Rules.from_manifest(manifest)
+            listed = form.listed(self.version, certified=self.rules.certificate is not None)
             counts = {
                 name: int(manifest["counts"][name]) for name in ("labels", "human", "machine", "images")
             }
             for name, what in manifest["files"].items():
                 image = _IMAGE.match(name)
-                if name not in form.listed(self.version) and image is None:
+                if name not in listed and image is None:
                     self.bad("manifest", why=f"it names a file that no label set has, {name[:100]!r}")
                 if not _HASH.match(what["sha256"]) or what["size"] < 0 or type(what["size"]) is not int:
                     self.bad("manifest", why=f"it does not describe {name[:100]!r}")
                 if image is not None and image[1] != what["sha256"]:
                     self.bad("manifest", why=f"{name[:100]!r} is not named by its SHA-256")
-            for name in form.listed(self.version):
+            for name in listed:
                 if name not in manifest["files"]:
                     self.bad("manifest", why=f"it does not name {name}")
             threshold = manifest["machine_threshold"]
@@ -178,13 +221,20 @@ class _Check:
                 accuracy=manifest["accuracy"],
                 once_critical=manifest.get("once_critical", []),
             )
+            if self.version > 3:
+                statement = manifest["machine_labels"]["statement"]
+                self.report.summary["machine_labels"] = {
+                    "kind": self.rules.kind,
+                    "certificate": self.rules.certificate,
+                    "statement": {language: str(statement[language]) for language in ("en", "ja")},
+                }
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.bad("manifest", why=gettext_noop("it is not JSON of the expected form"))
             raise EnoughError from None
         return manifest
 
     def book(self, books: Books, name: str, contents: bytes) -> None:
-        """Read schema.json, heads.json or keys.json, which the rows and seals are compared with."""
+        """Read a small file that rows, seals or the certificate are compared with."""
         try:
             value = json.loads(contents)
             if form.canonical(value) != contents:
@@ -193,6 +243,8 @@ class _Check:
                 self.keys = {key["fingerprint"]: key["public_pem"].encode() for key in value["keys"]}
                 if any(signing.key_id(pem) != mark for mark, pem in self.keys.items()):
                     raise ValueError
+            elif name == form.CERTIFICATE:
+                self.certificate = dict(value)
             else:
                 books.take(name, value)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -273,19 +325,20 @@ class _Check:
         counts: dict[str, int],
     ) -> None:
         """Check that each row is canonical, complete, in order and consistent with `books` and the table."""
-        if next(table, None) != list(form.COLUMNS):
+        if next(table, None) != list(form.columns(self.version)):
             self.bad(
                 "contents", name=form.TABLE, why=gettext_noop("its first line does not name the columns")
             )
         before = ""
         number = 0
+        follower = self.check.follow() if self.check is not None else None
         while line := lines.readline(MAX_LINE_BYTES):
             number += 1
             try:
                 row = json.loads(line)
                 if tuple(row) != form.fields(self.version) or form.row_line(row) != line:
                     raise ValueError
-                faults = row_faults(row, books, manifest["machine_threshold"], self.version)
+                faults = row_faults(row, books, self.rules)
                 cells = form.row_cells(row)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 self.bad(
@@ -303,12 +356,16 @@ class _Check:
             counts["labels"] += 1
             if self.version > 1 and row["source"] == form.HUMAN and not faults:
                 self.place(row, number)
-            if row["source"] in (form.HUMAN, form.MACHINE):
-                counts[row["source"]] += 1
+            if row["source"] in (form.HUMAN, self.rules.kind):
+                counts[form.HUMAN if row["source"] == form.HUMAN else form.MACHINE] += 1
+            if follower is not None and not faults:
+                follower.row(row, number)
             if row["image_file"] is not None:
                 counts["images"] += 1
                 if row["image_file"] not in manifest["files"]:
                     self.bad("image", row=number)
+        if follower is not None:
+            follower.end()
         if next(table, None) is not None:
             self.bad("table", row=number + 1)
 

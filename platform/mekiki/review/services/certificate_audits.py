@@ -1,6 +1,8 @@
 """Queue items for the audit of a certificate. They are blind and wait before all other items."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +13,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Head
 from mekiki.review.models import LABELLING_KINDS, Decision, Lease, QueueItem, Stream
-from mekiki.review.services.confirmed import blind_answer
+from mekiki.review.services.confirmed import blind_answer, counting_answers
 
 _State = QueueItem.State
 
@@ -105,14 +107,33 @@ def blind_labels(items: Iterable[int]) -> dict[int, int]:
 
     An item that waits, or was skipped, flagged or left without a majority, is missing.
     """
+    answers = blind_answers(items)
+    return {item: answer.label_id for item, answer in answers.items() if answer.label_id is not None}
+
+
+@dataclass(frozen=True)
+class BlindAnswer:
+    """The label on which the reviewers of an item agreed, or None, and the ids of the answers that count."""
+
+    label_id: int | None
+    counting: frozenset[int]
+
+
+def blind_answers(items: Iterable[int], before: datetime | None = None) -> dict[int, BlindAnswer]:
+    """Return item id → answer of the items that have label decisions.
+
+    With `before`, only answers and undos from before this time are used.
+    """
     rows = (
         Decision.objects.filter(item__in=list(items), kind__in=LABELLING_KINDS)
         .select_related("item", "label", "superseded_by")
         .order_by("item_id", "pk")
     )
-    labels = {}
+    answers = {}
     for item_id, of_item in groupby(rows, key=lambda decision: decision.item_id):
-        answer = blind_answer(of_item)
-        if answer is not None and item_id is not None:
-            labels[item_id] = answer[0].pk
-    return labels
+        group = list(of_item)
+        answer = blind_answer(group, before)
+        if item_id is not None:
+            counting = frozenset(decision.pk for decision in counting_answers(group, before))
+            answers[item_id] = BlindAnswer(answer[0].pk if answer is not None else None, counting)
+    return answers

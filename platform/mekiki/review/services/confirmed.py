@@ -220,13 +220,16 @@ def _audit_answer(given: list[Decision]) -> tuple[Label | None, datetime | None]
     return kept[0] if kept else (None, None)
 
 
-def blind_answer(of_item: Iterable[Decision]) -> tuple[Label, datetime] | None:
+def blind_answer(
+    of_item: Iterable[Decision], before: datetime | None = None
+) -> tuple[Label, datetime] | None:
     """Return (label, time) of the blind answer to one item, or None before its reviewers agree on a label.
 
     `of_item` are all label decisions of the item in the order of their creation, read with `superseded_by`,
-    `label` and `item`. An answer that was undone before the prediction could be seen is ignored.
+    `label` and `item`. An answer that was undone before the prediction could be seen is ignored. With
+    `before`, only answers and undos from before this time are used.
     """
-    group = [d for d in of_item if not _was_undone_blind(d)]
+    group = counting_answers(of_item, before)
     wanted = group[0].item.overlap if group and group[0].item else 1
     deciding = _first_deciding_decision(group, wanted)
     if deciding is None:
@@ -237,6 +240,17 @@ def blind_answer(of_item: Iterable[Decision]) -> tuple[Label, datetime] | None:
         else first_by_reviewer(d for d in group if not is_ruling(d))[:wanted]
     )
     return cast(Label, deciding.label), max(d.created_at for d in answered)
+
+
+def counting_answers(of_item: Iterable[Decision], before: datetime | None = None) -> list[Decision]:
+    """Return the label decisions of an item that `blind_answer` counts. The arguments are its arguments."""
+    group = []
+    for decision in of_item:
+        undone = getattr(decision, "superseded_by", None)
+        stood = undone is None or (before is not None and undone.created_at >= before)
+        if (before is None or decision.created_at < before) and (stood or not _was_undone_blind(decision)):
+            group.append(decision)
+    return group
 
 
 def _first_deciding_decision(group: list[Decision], wanted: int) -> Decision | None:

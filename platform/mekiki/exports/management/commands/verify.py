@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from mekiki.config.regular_files import read_regular
+from mekiki.exports.machine_facts import machine_sentence
 from mekiki.exports.messages import PROBLEMS
 from verification.label_set.problems import Problem, VerifyReport
 from verification.label_set.verify import verify
@@ -91,6 +92,8 @@ class Command(BaseCommand):
             self.stdout.write(
                 _("%(human)s labels by people, %(machine)s by machine, %(images)s images") % summary["counts"]
             )
+        if sentence := machine_sentence(summary.get("machine_labels")):
+            self.stdout.write(_plain(sentence, 1000))
         if "fingerprint" in summary:
             self.stdout.write(_("Key: %(fingerprint)s") % summary)
         if "head" in summary:
@@ -102,6 +105,6 @@ def _sentence(problem: Problem) -> str:
     return PROBLEMS.render(problem.code, problem.detail)
 
 
-def _plain(text: str) -> str:
-    """Return text of an unverified file without control characters, at most 200 characters long."""
-    return "".join(c if c.isprintable() else "�" for c in text[:200])
+def _plain(text: str, most: int = 200) -> str:
+    """Return text of an unverified file without control characters, at most `most` characters long."""
+    return "".join(c if c.isprintable() else "�" for c in text[:most])

@@ -11,9 +11,13 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.learning.binary import FLOAT8, INT4, INT8, blank_rows, copy_in
 from mekiki.learning.models import Head
+from mekiki.quality.certificates import protocol_of
 from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.services.certificate_audits import withdraw_candidates
+from verification.certificates.protocol import Protocol
+from verification.certificates.record import pool_header, pool_line
 
+_BLOCK = 10_000  # images whose lines are hashed at once
 _COLUMNS: dict[str, np.dtype] = {
     "certificate_id": INT8,
     "image_id": INT8,
@@ -43,17 +47,19 @@ class FrozenPool:
     critical_risk: int  # images left out because their critical probability is above the bound
     not_embedded: int  # images left out because they have no embedding
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the pool: for each image its SHA-256, label id, confidence and rank.
+    critical_label_ids: tuple[int, ...] = ()  # the labels that were critical when the pool was read
 
-        Each image adds 32 bytes, then int64, float64 and int64 in big-endian order.
-        """
-        rows = np.zeros(
-            len(self.image_ids), [("sha256", "V32"), ("label", ">i8"), ("confidence", ">f8"), ("rank", ">i8")]
-        )
-        rows["sha256"] = np.frombuffer(self.digests.tobytes(), "V32")
-        rows["label"], rows["confidence"], rows["rank"] = self.label_ids, self.confidence, self.rank
-        return hashlib.sha256(rows.tobytes()).hexdigest()
+    def digest(self, protocol: Protocol) -> str:
+        """Return the SHA-256 of the pool's text (verification.certificates.record): all that is frozen."""
+        hashed = hashlib.sha256(pool_header(protocol, map(str, self.critical_label_ids)))
+        frozen = (self.label_ids, self.confidence, self.critical_probability, self.rank)
+        columns = [np.asarray(column) for column in frozen]
+        for first in range(0, len(self.image_ids), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            digests = [digest.tobytes().hex() for digest in self.digests[part]]
+            rows = zip(digests, *(column[part].tolist() for column in columns), strict=True)
+            hashed.update("".join([pool_line(*row) for row in rows]).encode())
+        return hashed.hexdigest()
 
 
 @transaction.atomic
@@ -77,7 +83,7 @@ def record_freeze(
     certificate.head = head
     certificate.seed = seed
     certificate.commitment = commitment
-    certificate.pool_digest = pool.digest()
+    certificate.pool_digest = pool.digest(protocol_of(certificate))
     certificate.pool = len(pool.image_ids)
     certificate.candidates = int(np.count_nonzero(pool.rank))
     certificate.critical_label, certificate.critical_risk = pool.critical_label, pool.critical_risk
@@ -99,6 +105,7 @@ def record_freeze(
             "candidates": certificate.candidates,
             "critical_label": certificate.critical_label,
             "critical_risk": certificate.critical_risk,
+            "critical_labels": sorted(pool.critical_label_ids),
             "not_embedded": certificate.not_embedded,
             "head": head.version,
             "head_digest": head.digest,
