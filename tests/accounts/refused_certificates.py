@@ -22,6 +22,11 @@ CERTIFICATES = {
         "reviewer",
         lambda w: {"dataset": w.dataset, "protocol": make_protocol()},
     ),
+    f"{FOLDER}/starting.py:continue_work": (
+        certificates.continue_work,
+        "reviewer",
+        certificate_arguments,
+    ),
     **{
         f"{FOLDER}/ending.py:{act.__name__}": (act, "reviewer", certificate_arguments)
         for act in (certificates.end_audit, certificates.cancel, certificates.accept, certificates.revoke)

@@ -34,32 +34,12 @@ from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
 from mekiki.review.selectors import reviewed_image_ids
 from mekiki.review.services.certificate_audits import blind_labels
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory
-from tests.quality_setup import SEED, CertifiedPool, make_protocol
+from tests.quality_setup import SEED, CertifiedPool, accepted, certified, make_protocol
 from tests.review_setup import Station
 from verification.certificates.decision import OPEN, RIGHT
 
 pytestmark = pytest.mark.django_db
 State = Certificate.State
-
-
-def certified(**protocol: Any) -> CertifiedPool:
-    """Return a pool whose audit ended with a certified region of all 40 images."""
-    world = CertifiedPool(**protocol)
-    world.freeze()
-    world.answer_audits()
-    assert world.end().region == 40
-    return world
-
-
-def accepted(**protocol: Any) -> CertifiedPool:
-    """Return a pool whose labels are set by machine."""
-    world = certified(**protocol)
-    accept(certificate=world.certificate, user=world.admin)
-    n = set_machine_labels(certificate=world.certificate, first=1, last=100)
-    done = mark_accepted(certificate=world.certificate, accepted=n)
-    assert done is not None
-    world.certificate = done
-    return world
 
 
 def test_start_stores_the_protocol_and_starts_a_job() -> None:

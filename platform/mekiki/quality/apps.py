@@ -8,7 +8,7 @@ class QualityConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what follows an answer to an audit, and what suspends a certificate."""
-        from mekiki.labeling.effects import register_schema_hook
+        from mekiki.labeling.effects import register_prompts_hook, register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
         from mekiki.quality import certificates, following
         from mekiki.review.hooks import register_answer_hook, register_settled_images
@@ -18,3 +18,4 @@ class QualityConfig(AppConfig):
         register_settled_images(certificates.settled_image_ids)
         register_promotion_hook(following.after_promotion)
         register_schema_hook(following.after_schema_change)
+        register_prompts_hook(following.after_new_prompts)

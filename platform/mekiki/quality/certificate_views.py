@@ -18,6 +18,7 @@ from mekiki.jobs.progress import job_status
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, left_out_sentence, statement
 from mekiki.quality.certificate_forms import CertificateForm
+from mekiki.quality.certificate_work import newest_job, stopped_work
 from mekiki.quality.certificates import certificate_for, running_certificate
 from mekiki.quality.models import Certificate
 from mekiki.quality.services import certificates
@@ -28,6 +29,7 @@ _ACTS = {
     "cancel": certificates.cancel,
     "accept": certificates.accept,
     "revoke": certificates.revoke,
+    "continue": certificates.continue_work,
 }
 
 
@@ -73,13 +75,14 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "facts": audit_facts(shown),
         "left_out": left_out_sentence(shown),
         "job": None,
+        "stopped_work": stopped_work(shown),
         "may_act": includes_role(dataset.role, Role.ADMIN),
         "revocable": (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED),
         "seed": _revealed_seed(shown),
     }
-    if shown.job is not None and shown.job.state in ACTIVE_STATES:
-        shown.job.dataset = dataset
-        context["job"] = job_status(shown.job, dataset.role)
+    job = newest_job(shown)
+    if job is not None and job.state in ACTIVE_STATES:
+        context["job"] = job_status(job, dataset.role)
     return render(request, "quality/certificate.html", context)
 
 

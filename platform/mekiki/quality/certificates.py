@@ -12,7 +12,7 @@ from verification.certificates.protocol import Protocol
 
 RUNNING_STATES = (Certificate.State.FREEZING, Certificate.State.AUDITING, Certificate.State.ACCEPTING)
 
-# States in which the labels of a certificate are valid.
+# States in which the labels of a certificate are valid, if all of them were set (`accepted_at`).
 LABEL_STATES = (Certificate.State.ACCEPTED, Certificate.State.SUSPENDED)
 # States in which a label of a person for a candidate counts toward the limit of the protocol.
 CANDIDATE_STATES = (Certificate.State.AUDITING, Certificate.State.PASSED, Certificate.State.ACCEPTING)
@@ -48,14 +48,17 @@ def protocol_of(certificate: Certificate) -> Protocol:
 
 
 def valid_machine_labels(dataset: Dataset) -> QuerySet[MachineLabel]:
-    """Return the certified labels of a certificate that was not revoked.
+    """Return the labels set by machine that are valid now. Everything else that needs them asks here.
 
-    Images that a person has labelled are left out, and so are labels that are critical or archived now. The
-    labels of a suspended certificate stay valid, because its statement was tested on frozen predictions.
+    A certificate has valid labels from the moment when all of them are set until it is revoked: its statement
+    is about all labels of the region, so a part of them is never valid. A suspended certificate sets no
+    further labels, but keeps those that it has set, because its frozen predictions were tested. Images that a
+    person has labelled are left out, and so are labels that are critical or archived now.
     """
     rows = MachineLabel.objects.filter(
         dataset=dataset,
         certificate__state__in=LABEL_STATES,
+        certificate__accepted_at__isnull=False,
         label__critical=False,
         label__archived_at__isnull=True,
     )

@@ -120,6 +120,7 @@ EVENTS.add("certificate.accepted", gettext_noop("Certificate %(version)s accepte
 EVENTS.add(
     "certificate.labels_set", gettext_noop("Certificate %(version)s: %(labels)s labels set by machine")
 )
+EVENTS.add("certificate.continued", gettext_noop("Certificate %(version)s: work started again"))
 EVENTS.add("certificate.suspended", gettext_noop("Certificate %(version)s suspended"))
 EVENTS.add("certificate.revoked", gettext_noop("Certificate %(version)s revoked"))
 EVENTS.add("label_set.requested", gettext_noop("Label set requested"))

@@ -7,16 +7,19 @@ from mekiki.quality.services.certificates.ending import (
     end_audit,
     mark_accepted,
     revoke,
+    stop_for_other_labels,
     suspend_certificates,
+    suspend_for_other_head,
 )
 from mekiki.quality.services.certificates.freezing import FrozenPool, record_freeze
 from mekiki.quality.services.certificates.labels import set_machine_labels
-from mekiki.quality.services.certificates.starting import request_work, start
+from mekiki.quality.services.certificates.starting import continue_work, request_work, start
 
 __all__ = [
     "FrozenPool",
     "accept",
     "cancel",
+    "continue_work",
     "draw_audits",
     "draw_next",
     "end_audit",
@@ -27,5 +30,7 @@ __all__ = [
     "revoke",
     "set_machine_labels",
     "start",
+    "stop_for_other_labels",
     "suspend_certificates",
+    "suspend_for_other_head",
 ]

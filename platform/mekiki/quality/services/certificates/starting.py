@@ -13,8 +13,10 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import CertifyPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.selectors import champion
-from mekiki.quality.certificates import running_certificate
+from mekiki.quality.certificate_work import job_key, stopped_work
+from mekiki.quality.certificates import RUNNING_STATES, running_certificate
 from mekiki.quality.models import Certificate
+from mekiki.quality.services.certificates.locks import lock_certificate
 from verification.certificates.protocol import Protocol
 
 MAX_LEVELS = 50
@@ -125,9 +127,30 @@ def request_work(*, certificate: Certificate, user: User | None = None) -> Job:
     job = enqueue(
         kind=Kind.CERTIFY,
         dataset=certificate.dataset,
-        key=f"certify:{certificate.pk}",
+        key=job_key(certificate),
         payload=CertifyPayload(certificate=certificate.pk).as_json(),
         user=user,
     )
     Certificate.objects.filter(pk=certificate.pk).update(job=job)
     return job
+
+
+@transaction.atomic
+def continue_work(*, certificate: Certificate, user: User) -> Job:
+    """Start the job of a certificate again after it failed, was cancelled or was lost, and return the job.
+
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the certificate waits for
+    no job, or if its job runs.
+    """
+    require_role(user, certificate.dataset, Role.ADMIN)
+    certificate = lock_certificate(certificate, *RUNNING_STATES)
+    if stopped_work(certificate) is None:
+        raise ValidationError(_("The work on this certificate runs already. Nothing was changed."))
+    record(
+        kind="certificate.continued",
+        actor=user,
+        dataset=certificate.dataset,
+        target=certificate,
+        data={"version": certificate.version, "state": str(certificate.state)},
+    )
+    return request_work(certificate=certificate, user=user)
