@@ -27,6 +27,17 @@ CERTIFICATES = {
         "reviewer",
         certificate_arguments,
     ),
+    f"{FOLDER}/streaming.py:extend_to_stream": (
+        certificates.extend_to_stream,
+        "reviewer",
+        lambda w: {**certificate_arguments(w), "share": 0.1},
+    ),
+    f"{FOLDER}/streaming.py:end_stream": (certificates.end_stream, "reviewer", certificate_arguments),
+    f"{FOLDER}/streaming.py:recheck_doubtful": (
+        certificates.recheck_doubtful,
+        "reviewer",
+        certificate_arguments,
+    ),
     **{
         f"{FOLDER}/ending.py:{act.__name__}": (act, "reviewer", certificate_arguments)
         for act in (certificates.end_audit, certificates.cancel, certificates.accept, certificates.revoke)

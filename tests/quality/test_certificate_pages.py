@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from mekiki.quality.audit_state import read_audit_state
+from mekiki.quality.certificates import protocol_of
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates import accept, mark_accepted, record_check, set_machine_labels
 from tests.quality_setup import SEED, CertifiedPool
@@ -40,10 +41,27 @@ def test_form_starts_a_certificate() -> None:
     assert "being frozen" in page_of(station, station.reviewer("viewer"), "certificates/1/")
 
 
+def test_form_limits_the_scope() -> None:
+    station = Station()
+    admin = station.reviewer("admin")
+    label = station.labels[0]
+    scope = {"scope_label": str(label.pk), "scope_metadata": " line = 3 "}
+    answer = browser(admin).post(f"/d/{station.dataset.slug}/quality/certificates/new/", {**VALUES, **scope})
+    assert answer.status_code == 302
+    certificate = Certificate.objects.get()
+    assert certificate.scope == {"label": str(label.pk), "metadata": "line = 3"}
+    assert protocol_of(certificate).scope == certificate.scope
+    text = page_of(station, admin, "certificates/1/")
+    assert f"predicted label “{label.name}”, metadata line = 3" in text
+
+
 @pytest.mark.parametrize(
     "values",
     [
         {},
+        {**VALUES, "scope_label": "0"},
+        {**VALUES, "scope_metadata": "line"},
+        {**VALUES, "scope_metadata": "=3"},
         {**VALUES, "alpha": "nan"},
         {**VALUES, "alpha": "-1"},
         {**VALUES, "alpha": "51"},

@@ -33,7 +33,7 @@ from mekiki.review.blinding import hidden_ids
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
 from mekiki.review.selectors import reviewed_image_ids
 from mekiki.review.services.certificate_audits import blind_labels
-from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory, ImageFactory
 from tests.quality_setup import SEED, CertifiedPool, accepted, certified, make_protocol
 from tests.review_setup import Station
 from verification.certificates.decision import OPEN, RIGHT
@@ -141,6 +141,20 @@ def test_audit_takes_the_image_out_of_another_stream() -> None:
     late = world.answer(world.people[0], held, "confirm")
     assert late.late and late.item_id == waiting.pk
     assert blind_labels([audit.item_id]) == {}  # an answer with the prediction on screen is no audit
+
+
+def test_image_of_the_audit_sample_keeps_its_turn_after_the_audit_of_a_certificate() -> None:
+    """Also if it waited for the audit sample before. Otherwise the audit sample is not random."""
+    world = CertifiedPool()
+    image = ImageFactory(dataset=world.dataset, audit_key=0.0)
+    world.images = [image, *world.images]
+    world.item(Stream.AUDIT, image=image)
+    world.freeze()
+    draw_audits(certificate=world.certificate, count=1, within=10)
+    [leased] = world.next(world.people[0])
+    assert leased.item.stream == Stream.CERTIFY and leased.item.image_id == image.pk
+    world.answer(world.people[0], leased, "correct", label=world.labels[0])
+    assert image.pk not in reviewed_image_ids(world.dataset)
 
 
 def test_freeze_leaves_the_candidates_to_the_audit() -> None:

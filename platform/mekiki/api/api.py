@@ -9,6 +9,7 @@ from ninja.security import django_auth
 from mekiki import __version__
 from mekiki.api import errors
 from mekiki.api.adjudication import router as adjudication
+from mekiki.api.certificates import router as certificates
 from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
 from mekiki.api.imports import router as imports
@@ -48,6 +49,7 @@ api.add_router("/jobs", jobs)
 api.add_router("/datasets", review)
 api.add_router("/datasets", review_grid)
 api.add_router("/datasets", studies)
+api.add_router("/datasets", certificates)
 api.add_router("/datasets", adjudication)
 api.add_router("/datasets", overlap)
 api.add_router("/datasets", reviewers)

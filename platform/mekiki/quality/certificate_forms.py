@@ -6,9 +6,12 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.quality.certificate_scope import ScopeFields
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates.starting import MAX_AUDITS, MAX_NOTE, MAX_PUBLIC_WORDS
 from verification.certificates.protocol import LEVELS, Protocol
+
+LAST_FIELDS = ("batch", "scope_label", "scope_metadata", "public_words", "note")
 
 
 class ImportChoiceField(forms.ModelChoiceField):
@@ -19,7 +22,7 @@ class ImportChoiceField(forms.ModelChoiceField):
         return _("import %(number)d, %(day)s") % {"number": obj.pk, "day": f"{obj.created_at:%Y-%m-%d}"}
 
 
-class CertificateForm(forms.Form):
+class CertificateForm(ScopeFields):
     """The statement of a certificate, and how it is tested."""
 
     alpha = forms.FloatField(
@@ -98,6 +101,9 @@ class CertificateForm(forms.Form):
         batch = self.fields["batch"]
         assert isinstance(batch, ImportChoiceField)
         batch.queryset = ImportBatch.objects.filter(dataset=dataset, finished_at__isnull=False)
+        self.set_scope_choices(dataset)
+        # The scope follows the choice of the import, not the first fields.
+        self.order_fields([*(name for name in self.fields if name not in LAST_FIELDS), *LAST_FIELDS])
         if not dataset.labels.filter(critical=True, archived_at__isnull=True).exists():
             del self.fields["critical_bound"]
 
@@ -115,6 +121,7 @@ class CertificateForm(forms.Form):
                 levels=LEVELS,
                 test=values["test"],
                 critical_bound=None if bound is None else bound / 100,
+                scope=self.scope_of(values),
             )
         except ValueError as error:
             raise forms.ValidationError(

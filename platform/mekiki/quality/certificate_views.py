@@ -18,10 +18,13 @@ from mekiki.jobs.progress import job_status
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import attempts_sentence, audit_facts, left_out_sentence, statement
 from mekiki.quality.certificate_forms import CertificateForm
+from mekiki.quality.certificate_scope import scope_text
 from mekiki.quality.certificate_work import newest_job, stopped_work
-from mekiki.quality.certificates import certificate_for, running_certificate
+from mekiki.quality.certificates import certificate_for, label_counts, running_certificate
 from mekiki.quality.models import Certificate
 from mekiki.quality.services import certificates
+from mekiki.quality.stream_facts import stream_facts
+from mekiki.quality.stream_views import StreamForm
 
 _State = Certificate.State
 _ACTS = {
@@ -74,11 +77,15 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "attempts": attempts_sentence(shown),
         "facts": audit_facts(shown),
         "left_out": left_out_sentence(shown),
+        "scope": scope_text(shown),
+        "label_counts": label_counts(shown),
         "job": None,
         "stopped_work": stopped_work(shown),
         "may_act": includes_role(dataset.role, Role.ADMIN),
         "revocable": (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED),
         "seed": _revealed_seed(shown),
+        "stream": stream_facts(shown.pk),
+        "stream_form": StreamForm(),
     }
     job = newest_job(shown)
     if job is not None and job.state in ACTIVE_STATES:

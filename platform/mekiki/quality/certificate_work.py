@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.learning.figures import count
 from mekiki.quality.models import Certificate
+from mekiki.quality.streams import active_stream
 
 _State = Certificate.State
 
@@ -35,7 +36,8 @@ def newest_job(certificate: Certificate) -> Job | None:
 def stopped_work(certificate: Certificate) -> StoppedWork | None:
     """Return why nothing works on a certificate that waits for its job, or None if all is well.
 
-    The job of a running audit ends after each answer, so only its failure or cancellation is a problem there.
+    The job of a running audit ends after each answer, and the job of an extension to later images after each
+    prediction, so only its failure or cancellation is a problem there.
     """
     kept = _kept(certificate)
     if not kept:
@@ -64,10 +66,12 @@ def _kept(certificate: Certificate) -> str:
         return _("Nothing was frozen and no image was drawn.")
     if certificate.state == _State.AUDITING:
         return _("The frozen pool and all answers are stored. No further images are drawn.")
+    if certificate.state == _State.ACCEPTED and active_stream(certificate.pk) is not None:
+        return _("All labels that were set are valid. No label of a later image is set.")
     if certificate.state == _State.ACCEPTING:
         stored = certificate.machine_labels.count()
         return _(
-            "%(stored)s of at most %(region)s labels are stored, and none of them is valid before the last one "
-            "is set."
+            "%(stored)s of at most %(region)s labels are stored, and none of them is valid before the last "
+            "one is set."
         ) % {"stored": count(stored), "region": count(certificate.region)}
     return ""

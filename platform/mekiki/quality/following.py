@@ -1,5 +1,7 @@
 """What certificates do after an answer to an audit, a promotion of a head, or a change of the labels."""
 
+from django.db.models import Q
+
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Label
@@ -23,9 +25,11 @@ _REASONS = {
 
 
 def after_answer(item: QueueItem, user: User) -> None:
-    """Start the job that checks the test of the running certificate."""
+    """Start the job that checks the test of the certificate, or its extension, that drew the item."""
+    state = Certificate.State
     certificate = Certificate.objects.filter(
-        dataset=item.dataset_id, state=Certificate.State.AUDITING, drawn__item=item
+        Q(state=state.AUDITING, drawn__item=item) | Q(state=state.ACCEPTED, stream_audits__item=item),
+        dataset=item.dataset_id,
     ).first()
     if certificate is not None:
         request_work(certificate=certificate, user=user)
@@ -44,3 +48,12 @@ def after_schema_change(label: Label, change: str) -> None:
 def after_new_prompts(dataset: Dataset) -> None:
     """Suspend the certificates whose labels are set or being set."""
     suspend_certificates(dataset=dataset, reason=StopReason.PROMPTS_CHANGED)
+
+
+def after_predictions(dataset: Dataset, user: User | None = None) -> None:
+    """Start the jobs that label later images under the certificates that were extended to them."""
+    extended = Certificate.objects.filter(
+        dataset=dataset, state=Certificate.State.ACCEPTED, stream__ended_at__isnull=True
+    )
+    for certificate in extended.exclude(stream=None):
+        request_work(certificate=certificate, user=user)

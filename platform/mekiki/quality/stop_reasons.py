@@ -14,4 +14,5 @@ class StopReason(models.TextChoices):
     LABEL_ADDED = "label_added", _("a label was added")
     LABEL_ARCHIVED = "label_archived", _("a label was archived or restored")
     LABEL_CRITICAL = "label_critical", _("a label was marked as critical")
+    STREAM_ERRORS = "stream_errors", _("the audits of later images show too many wrong labels")
     REPLACED = "replaced", _("replaced by a newer certificate")

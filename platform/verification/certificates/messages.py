@@ -7,6 +7,9 @@ PROBLEMS = {
     "commitment": gettext_noop("The seed does not fit the commitment that was recorded before the audit."),
     "digest": gettext_noop("The pool of the certificate holds a digest that is not valid: %(image)s."),
     "twice": gettext_noop("The pool of the certificate holds image %(image)s twice."),
+    "scope": gettext_noop(
+        "Image %(image)s of the pool is predicted as %(label)s, which is outside the certificate's scope."
+    ),
     "unknown": gettext_noop("Image %(image)s is not in the pool that was frozen for the certificate."),
     "pool": gettext_noop(
         "The pool or the protocol of the certificate differs from the frozen pool or protocol."

@@ -61,6 +61,10 @@ def _check_freeze(record: CertificateRecord) -> None:
         if image.digest in seen:
             raise _DiscrepancyError("twice", image=image.digest)
         seen.add(image.digest)
+    named = record.protocol.scope.get("label")
+    for image in record.pool:
+        if named is not None and not image.decided and image.predicted != named:
+            raise _DiscrepancyError("scope", image=image.digest, label=image.predicted)
     for digest in [*(image.digest for image in record.audited), *record.others, *record.labels]:
         if digest not in seen:
             raise _DiscrepancyError("unknown", image=digest[:64])

@@ -7,6 +7,7 @@ from mekiki.quality.models.certificates import (
     CertificateImage,
     MachineLabel,
 )
+from mekiki.quality.models.streams import CertificateStream, StreamAudit, StreamImage
 from mekiki.quality.models.studies import (
     Study,
     StudyAnswer,
@@ -22,7 +23,10 @@ __all__ = [
     "CertificateAudit",
     "CertificateCheck",
     "CertificateImage",
+    "CertificateStream",
     "MachineLabel",
+    "StreamAudit",
+    "StreamImage",
     "Study",
     "StudyAnswer",
     "StudyImage",

@@ -15,6 +15,7 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
+from mekiki.quality.stop_reasons import StopReason
 from mekiki.review.models import QueueItem
 
 
@@ -52,6 +53,8 @@ class Certificate(models.Model):
     critical_bound = models.FloatField(null=True)
     delta_critical = models.FloatField(default=0)
     alpha_by_label = models.JSONField(default=dict, blank=True)  # label id, as text → its own alpha
+    # A filter of the pool, by verification.certificates.protocol.SCOPE_KEYS; empty without a filter.
+    scope = models.JSONField(default=dict, blank=True)
     # What the protocol is applied to, and how the images are judged.
     overlap = models.PositiveSmallIntegerField(default=1)  # reviewers for each audited image
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="+")
@@ -76,7 +79,7 @@ class Certificate(models.Model):
     accepted = models.PositiveIntegerField(default=0)  # labels that were set by machine
     accepted_at = models.DateTimeField(null=True)
     stopped_at = models.DateTimeField(null=True)  # suspended, revoked or cancelled
-    stop_reason = models.CharField(max_length=20, default="", blank=True)  # a key of quality.stop_reasons
+    stop_reason = models.CharField(max_length=20, default="", blank=True, choices=StopReason.choices)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -116,6 +119,7 @@ class Certificate(models.Model):
                 "critical_bound",
                 "delta_critical",
                 "alpha_by_label",
+                "scope",
                 "overlap",
                 "batch",
                 "public_words",

@@ -14,16 +14,30 @@ from mekiki.quality.services.certificates.ending import (
 from mekiki.quality.services.certificates.freezing import FrozenPool, record_freeze
 from mekiki.quality.services.certificates.labels import set_machine_labels
 from mekiki.quality.services.certificates.starting import continue_work, request_work, start
+from mekiki.quality.services.certificates.streaming import (
+    StreamCandidate,
+    check_stream,
+    end_stream,
+    extend_to_stream,
+    label_stream,
+    recheck_doubtful,
+)
 
 __all__ = [
     "FrozenPool",
+    "StreamCandidate",
     "accept",
     "cancel",
+    "check_stream",
     "continue_work",
     "draw_audits",
     "draw_next",
     "end_audit",
+    "end_stream",
+    "extend_to_stream",
+    "label_stream",
     "mark_accepted",
+    "recheck_doubtful",
     "record_check",
     "record_freeze",
     "request_work",

@@ -15,6 +15,7 @@ from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates.auditing import record_check
 from mekiki.quality.services.certificates.locks import lock_certificate
 from mekiki.quality.services.certificates.starting import request_work
+from mekiki.quality.services.certificates.stream_ending import close_stream
 from mekiki.quality.stop_reasons import StopReason
 from mekiki.review.services.certificate_audits import withdraw_certificate_audits
 
@@ -220,6 +221,14 @@ def stop_for_other_labels(*, dataset: Dataset, reason: StopReason) -> int:
     return len(cancelled) + _suspend(dataset, reason, _State.PASSED, _State.ACCEPTING, _State.ACCEPTED)
 
 
+@transaction.atomic
+def suspend_for_errors_of_the_stream(*, certificate: Certificate) -> Certificate:
+    """Suspend an accepted certificate whose audits of later images show too many errors, and return it."""
+    certificate = lock_certificate(certificate, _State.ACCEPTED)
+    _stop(certificate, _State.SUSPENDED, StopReason.STREAM_ERRORS, None)
+    return certificate
+
+
 def _suspend(dataset: Dataset, reason: StopReason, *states: str) -> int:
     rows = Certificate.objects.filter(dataset=dataset, state__in=states)
     certificates = list(rows.select_for_update(of=("self",)))
@@ -233,6 +242,7 @@ def _stop(certificate: Certificate, state: str, reason: StopReason, user: User |
     certificate.stopped_at = clock.now()
     certificate.stop_reason = reason
     certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
+    close_stream(certificate)
     data = {"version": certificate.version, "reason": str(reason)}
     if state == _State.SUSPENDED:
         record(

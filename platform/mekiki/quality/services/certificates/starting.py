@@ -13,6 +13,7 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import CertifyPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.selectors import champion
+from mekiki.quality.certificate_scope import scope_problem
 from mekiki.quality.certificate_work import job_key, stopped_work
 from mekiki.quality.certificates import RUNNING_STATES, running_certificate
 from mekiki.quality.models import Certificate
@@ -39,7 +40,8 @@ def start(
 ) -> Certificate:
     """Start a certificate for the labels of the head in use. A job freezes the scores and draws the audits.
 
-    protocol: the statement and its test. The keys of its `alpha_by_label` are label ids as text.
+    protocol: the statement and its test. The keys of its `alpha_by_label`, and the label of its scope, are
+    label ids as text.
     overlap: reviewers for each audited image, 1 to 3.
     batch: the import whose images are the pool, or None for the whole dataset.
     public_words: words that were public before the start. They become a part of the key of the audit order.
@@ -114,6 +116,8 @@ def _check(
     labels = {str(pk) for pk in dataset.labels.filter(archived_at__isnull=True).values_list("pk", flat=True)}
     if not set(map(str, protocol.alpha_by_label)) <= labels:
         problems.append(_("This dataset has no such label."))
+    if problem := scope_problem(dataset, dict(protocol.scope)):
+        problems.append(problem)
     if len(public_words) > MAX_PUBLIC_WORDS or len(note) > MAX_NOTE:
         problems.append(_("The text is too long. Shorten it."))
     if batch is not None and batch.dataset_id != dataset.pk:
@@ -143,7 +147,7 @@ def continue_work(*, certificate: Certificate, user: User) -> Job:
     no job, or if its job runs.
     """
     require_role(user, certificate.dataset, Role.ADMIN)
-    certificate = lock_certificate(certificate, *RUNNING_STATES)
+    certificate = lock_certificate(certificate, *RUNNING_STATES, Certificate.State.ACCEPTED)
     if stopped_work(certificate) is None:
         raise ValidationError(_("The work on this certificate runs already. Nothing was changed."))
     record(
