@@ -10,18 +10,22 @@ from django.db import DatabaseError, connection, transaction
 from mekiki.audit.models import Event
 from mekiki.labeling.services import add_label, archive_label, restore_label, save_prompts, update_label
 from mekiki.learning.services import promote
-from mekiki.quality.certificates import machine_label_count, machine_labelled_ids
+from mekiki.quality.certificates import LabelCounts, label_counts, machine_label_count, machine_labelled_ids
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.quality.services.certificates import (
     accept,
     mark_accepted,
+    revoke,
     set_machine_labels,
     start,
 )
 from mekiki.quality.stop_reasons import StopReason
 from mekiki.review.models import QueueItem, Stream
+from mekiki.review.services import set_aside
 from tests.factories import EncoderFactory, HeadFactory
+from tests.quality.test_certificate_pages import page_of
 from tests.quality_setup import CertifiedPool, accepted, certified, make_protocol
+from tests.review.test_review_concurrency import run_concurrently
 from tests.waiting import is_blocked_by, until
 
 State = Certificate.State
@@ -248,3 +252,71 @@ def test_acceptance_during_a_promotion_is_refused() -> None:
     thread.join(timeout=30)
     assert len(errors) == 1 and "Another head is in use" in str(errors[0])
     assert stopped(world)[0] == State.PASSED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_set_each_label_once() -> None:
+    """A worker that lost its job may still write while another worker has taken it."""
+    world = certified()
+    accept(certificate=world.certificate, user=world.admin)
+
+    def work() -> None:
+        for first in range(1, 41, 10):
+            set_machine_labels(certificate=world.certificate, first=first, last=first + 9)
+        mark_accepted(
+            certificate=world.certificate,
+            accepted=MachineLabel.objects.filter(certificate=world.certificate).count(),
+        )
+
+    results = run_concurrently(work, work)
+    assert results == [None, None]
+    assert stopped(world)[0] == State.ACCEPTED
+    assert world.certificate.accepted == MachineLabel.objects.count() == len(world.left())
+    assert Event.objects.filter(kind="certificate.labels_set").count() == 1
+
+
+def test_answer_of_a_person_replaces_the_label_until_it_is_undone() -> None:
+    world = accepted()
+    left = world.left()
+    image = next(image for image in world.images if image.pk in left)
+    world.item(Stream.RECHECK, image=image)
+    [leased] = world.next(world.people[0])
+    world.answer(world.people[0], leased, "correct", label=world.labels[1])
+    assert machine_labelled_ids(world.dataset) == left - {image.pk}
+    counts = label_counts(world.certificate)
+    assert counts == LabelCounts(len(left), len(left) - 1, by_people=1, withdrawn=0, in_doubt=0)
+    world.undo(world.people[0])
+    assert machine_labelled_ids(world.dataset) == left
+
+
+def test_flag_is_no_label() -> None:
+    """The statement is about all labels of the region, so a flag takes no image out of it."""
+    world = accepted()
+    left = world.left()
+    image = next(image for image in world.images if image.pk in left)
+    world.item(Stream.RECHECK, image=image)
+    [leased] = world.next(world.people[0])
+    flag = world.answer(world.people[0], leased, "flag")
+    set_aside(dataset=world.dataset, user=world.admin, decision_id=flag.pk)
+    assert machine_labelled_ids(world.dataset) == left
+
+
+def test_archived_label_is_counted_and_not_valid() -> None:
+    world = accepted()
+    n = len(world.left())
+    archive_label(label=world.labels[0], user=world.admin, confirmed=True)
+    world.certificate.refresh_from_db()
+    assert label_counts(world.certificate) == LabelCounts(n, 0, by_people=0, withdrawn=n, in_doubt=0)
+    text = page_of(world, world.admin, "certificates/1/")
+    assert "Label archived or critical now" in text and "Valid now" in text
+    revoke(certificate=world.certificate, user=world.admin)
+    world.certificate.refresh_from_db()
+    assert label_counts(world.certificate) == LabelCounts(n, 0, by_people=0, withdrawn=n, in_doubt=0)
+    assert "none of its labels is valid" in page_of(world, world.admin, "certificates/1/")
+
+
+def test_suspended_certificate_without_all_labels_says_so() -> None:
+    world = accepting()
+    replace_head(world)
+    text = page_of(world, world.admin, "certificates/1/")
+    assert "another head was promoted" in text and "none of them is valid" in text

@@ -21,10 +21,10 @@ def scope_problem(dataset: Dataset, scope: dict[str, str]) -> str:
     """Return why a filter cannot be the scope of a certificate, or an empty text."""
     label = scope.get("label")
     if label is not None:
-        found = active_labels(dataset).filter(pk=int(label)).first() if label.isdecimal() else None
-        if found is None:
+        chosen = active_labels(dataset).filter(pk=int(label)).first() if label.isdecimal() else None
+        if chosen is None:
             return _("This dataset has no such label.")
-        if found.critical:
+        if chosen.critical:
             return _("A critical label is never set by machine.")
     return ""
 
