@@ -63,10 +63,10 @@ def test_certificate_is_extended_suspended_and_its_images_reviewed(
     with open_page(browser, language) as page:
         log_in(page, live_server, world.admin, language)
         assert check_page(page, address, "certificate-extend", language) == []
-        page.locator("[name=share]").fill("50")
+        page.locator("[name=share]").fill("100")
         page.get_by_role("button", name=extend).click()
         page.wait_for_url("**/quality/certificates/1/")
-        assert CertificateStream.objects.get().share == 0.5
+        assert CertificateStream.objects.get().share == 1
         images = [image_with_files(world) for _ in range(40)]
         label_stream(
             certificate=world.certificate,

@@ -24,18 +24,12 @@ from django.db import connection
 from django.utils import timezone
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
-from mekiki.learning.models import Champion, Encoder, Head
-from mekiki.labeling.selectors import current_prompt_set
+from mekiki.learning.models import Head
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates import request_work
 dataset = Dataset.objects.get(slug="certified")
 labels = list(dataset.labels.order_by("pk").values_list("pk", flat=True))
-encoder = Encoder.objects.create(name="none", digest="0" * 64, dim=4, logit_scale=100)
-head = Head.objects.create(
-    dataset=dataset, version=1, kind="logistic", encoder=encoder, prompt_set=current_prompt_set(dataset),
-    label_ids=labels, weights=b"", digest="0" * 64, code_version="test", calibrated=True,
-)
-Champion.objects.create(dataset=dataset, head=head, reason={{}}, since=timezone.now())
+head = Head.objects.get(champion__dataset=dataset)  # by the prompts
 certificate = Certificate.objects.create(
     dataset=dataset, version=1, state="accepting", alpha=0.02, delta=0.05, limit=300, levels=[1.0], head=head,
     pool={IMAGES}, candidates={IMAGES}, region={IMAGES}, created_by=User.objects.get(username="admin"),

@@ -50,8 +50,8 @@ def test_unknown_act_is_not_found() -> None:
 
 
 def test_page_shows_the_evidence_and_why_it_was_suspended() -> None:
-    pool = StreamedPool(share=0.5)
-    pool.bring_in(40)
+    pool = StreamedPool()
+    pool.bring_in(50)
     pool.answer(2)
     text = page_of(pool.world, pool.world.admin, "certificates/1/")
     assert "At 20 the certificate is suspended" in text.replace("\n", " ")

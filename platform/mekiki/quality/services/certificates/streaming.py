@@ -262,7 +262,7 @@ def recheck_doubtful(*, certificate: Certificate, user: User) -> int:
                 "changed."
             )
         )
-    ids = list(doubtful_images(stream).filter(waits=False).values_list("image_id", flat=True))
+    ids = list(doubtful_images(stream).values_list("image_id", flat=True))
     sent = queue_rechecks(dataset=certificate.dataset, image_ids=ids)
     stream.rechecked_at = clock.now()
     stream.save(update_fields=["rechecked_at"])
