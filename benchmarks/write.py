@@ -142,6 +142,16 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "two seconds (`long_read`). These two processes share the two cores with the database and the "
         "process that stores.",
     ),
+    "certificates_at_scale": (
+        "Certificates at scale",
+        "python benchmarks/certificates_at_scale.py --json benchmarks/results/certificates_at_scale.json",
+        "Budgets at a million: the freeze (scores and audit order stored) below 20 s, the next image of a "
+        "reviewer below 50 ms while the audit runs, 800,000 labels set below 60 s without blocking them. "
+        "`*_cpu_s` is the processor time of the worker. One reviewer process leases (`*_next_*`) and answers "
+        "(`*_answer_*`) images through the services: without load (`idle`), while the job of the audit runs "
+        "without a pause (`audit`), and while the labels are set (`accept`). `audit_check_p50_s` is one run "
+        "of that job. The vectors are in memory.",
+    ),
     "gallery": (
         "Pages of the gallery",
         "python benchmarks/gallery.py --json benchmarks/results/gallery.json",

@@ -25,7 +25,7 @@ from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label, Prompt, PromptSet
 from mekiki.learning.models import Champion, Encoder, Evaluation, Head, Prediction, TrainingRun
 from mekiki.learning.services import open_predictions
-from mekiki.quality.models import Certificate, CertificatePlan
+from mekiki.quality.models import Certificate, CertificatePlan, CertificateStream
 from mekiki.review.models import ConfirmedLabel, Decision, QueueItem, Stream
 from tests.roles import set_fixed
 
@@ -311,6 +311,20 @@ class CertificatePlanFactory(factory.django.DjangoModelFactory):
     delta = 0.05
     test = "watched"
     created_by = factory.SubFactory(UserFactory)
+
+
+class CertificateStreamFactory(factory.django.DjangoModelFactory):
+    """The extension of a certificate to later images, without images."""
+
+    class Meta:
+        model = CertificateStream
+
+    certificate = factory.SubFactory(CertificateFactory)
+    share = 0.1
+    confidence = 0.9
+    seed = bytes(32)
+    commitment = "0" * 64
+    started_by = factory.SelfAttribute("certificate.created_by")
 
 
 class JobFactory(factory.django.DjangoModelFactory):

@@ -8,7 +8,16 @@ import numpy as np
 from mekiki.datasets.models import Image
 from mekiki.quality.audit_state import AuditState, read_audit_state
 from mekiki.quality.models import Certificate
-from mekiki.quality.services.certificates import FrozenPool, draw_next, end_audit, record_freeze, start
+from mekiki.quality.services.certificates import (
+    FrozenPool,
+    accept,
+    draw_next,
+    end_audit,
+    mark_accepted,
+    record_freeze,
+    set_machine_labels,
+    start,
+)
 from mekiki.review.models import Decision, Stream
 from tests.factories import ImageFactory
 from tests.review_setup import Station
@@ -98,3 +107,23 @@ class CertifiedPool(Station):
         """Return the ids of the images that no reviewer has labelled for the certificate."""
         decided = Decision.objects.filter(dataset=self.dataset, item__stream=Stream.CERTIFY)
         return {image.pk for image in self.images} - set(decided.values_list("image", flat=True))
+
+
+def certified(**protocol: Any) -> CertifiedPool:
+    """Return a pool whose audit ended with a certified region of all 40 images."""
+    world = CertifiedPool(**protocol)
+    world.freeze()
+    world.answer_audits()
+    assert world.end().region == 40
+    return world
+
+
+def accepted(**protocol: Any) -> CertifiedPool:
+    """Return a pool whose labels are set by machine."""
+    world = certified(**protocol)
+    accept(certificate=world.certificate, user=world.admin)
+    n = set_machine_labels(certificate=world.certificate, first=1, last=100)
+    done = mark_accepted(certificate=world.certificate, accepted=n)
+    assert done is not None
+    world.certificate = done
+    return world

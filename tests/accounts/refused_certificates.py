@@ -40,6 +40,22 @@ CERTIFICATES = {
         "reviewer",
         lambda w: {"dataset": w.dataset, "protocol": make_protocol()},
     ),
+    f"{FOLDER}/starting.py:continue_work": (
+        certificates.continue_work,
+        "reviewer",
+        certificate_arguments,
+    ),
+    f"{FOLDER}/streaming.py:extend_to_stream": (
+        certificates.extend_to_stream,
+        "reviewer",
+        lambda w: {**certificate_arguments(w), "share": 0.1},
+    ),
+    f"{FOLDER}/streaming.py:end_stream": (certificates.end_stream, "reviewer", certificate_arguments),
+    f"{FOLDER}/streaming.py:recheck_doubtful": (
+        certificates.recheck_doubtful,
+        "reviewer",
+        certificate_arguments,
+    ),
     **{
         f"{FOLDER}/ending.py:{act.__name__}": (act, "reviewer", certificate_arguments)
         for act in (certificates.end_audit, certificates.cancel, certificates.accept, certificates.revoke)

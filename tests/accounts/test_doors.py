@@ -30,7 +30,7 @@ VIEWER = {
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
     "quality", "certificate", "certificate-live", "certificate-explained", "api:certificates",
-    "api:certificate",
+    "api:certificate", "certificate-stream", ("api:certificate-stream", "GET"),
     "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
@@ -64,7 +64,8 @@ ADMIN = {
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
     "certificate-create", "certificate-act", "certificate-plan", "certificate-plan-again",
-    "certificate-start", "api:certificate-plan",
+    "certificate-start", "api:certificate-plan", "certificate-stream-act", ("api:certificate-stream", "POST"),
+    "api:certificate-stream-end", "api:certificate-stream-recheck",
     "api:study", "study-create", "study", "study-act", "study-report-file",
     "review-overlap", "api:overlap", "member-adjudicator",
     "reviewer-goal", "assignment-add", "assignment-remove", "requalification-decide",
@@ -157,8 +158,9 @@ def world(db: None) -> dict[str, Any]:
     from mekiki.quality.models import Study
 
     item = factories.QueueItemFactory(dataset=dataset, image=image)
-    factories.CertificateFactory(dataset=dataset, version=1, created_by=people["admin"])
     factories.CertificatePlanFactory(dataset=dataset, number=1, created_by=people["admin"])
+    certificate = factories.CertificateFactory(dataset=dataset, version=1, created_by=people["admin"])
+    factories.CertificateStreamFactory(certificate=certificate)
     batch = ImportBatch.objects.create(dataset=dataset, source="upload", created_by=people["admin"])
     LabelSet.objects.create(dataset=dataset, version=1, created_by=people["admin"])
     job = factories.JobFactory(dataset=dataset)
@@ -235,6 +237,7 @@ BODIES = {
     "api:rule-undo": {"client_key": "6b7f1d0e-2f7b-4d0e-9d52-0c7a6d1f2a14"},
     "api:rule-recheck": {"images": ["0" * 64]},
     "api:rule-reference": {"accepted": True},
+    "api:certificate-stream": {"share": 0.1},
     "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
     "api:reviewer-requalification": {"act": "waive"},
 }

@@ -34,34 +34,14 @@ from mekiki.review.blinding import hidden_ids
 from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
 from mekiki.review.selectors import reviewed_image_ids
 from mekiki.review.services.certificate_audits import blind_labels
-from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory
-from tests.quality_setup import SEED, CertifiedPool, make_protocol
+from tests.factories import ConfirmedLabelFactory, DatasetFactory, HeadFactory, ImageFactory
+from tests.quality_setup import SEED, CertifiedPool, accepted, certified, make_protocol
 from tests.review_setup import Station
 from verification.certificates.decision import OPEN, RIGHT
 from verification.certificates.record import PoolImage, pool_digest
 
 pytestmark = pytest.mark.django_db
 State = Certificate.State
-
-
-def certified(**protocol: Any) -> CertifiedPool:
-    """Return a pool whose audit ended with a certified region of all 40 images."""
-    world = CertifiedPool(**protocol)
-    world.freeze()
-    world.answer_audits()
-    assert world.end().region == 40
-    return world
-
-
-def accepted(**protocol: Any) -> CertifiedPool:
-    """Return a pool whose labels are set by machine."""
-    world = certified(**protocol)
-    accept(certificate=world.certificate, user=world.admin)
-    n = set_machine_labels(certificate=world.certificate, first=1, last=100)
-    done = mark_accepted(certificate=world.certificate, accepted=n)
-    assert done is not None
-    world.certificate = done
-    return world
 
 
 def test_start_stores_the_protocol_and_starts_a_job() -> None:
@@ -172,6 +152,20 @@ def test_audit_takes_the_image_out_of_another_stream() -> None:
     assert blind_labels([audit.item_id]) == {}  # an answer with the prediction on screen is no audit
 
 
+def test_image_of_the_audit_sample_keeps_its_turn_after_the_audit_of_a_certificate() -> None:
+    """Also if it waited for the audit sample before. Otherwise the audit sample is not random."""
+    world = CertifiedPool()
+    image = ImageFactory(dataset=world.dataset, audit_key=0.0)
+    world.images = [image, *world.images]
+    world.item(Stream.AUDIT, image=image)
+    world.freeze()
+    draw_audits(certificate=world.certificate, count=1, within=10)
+    [leased] = world.next(world.people[0])
+    assert leased.item.stream == Stream.CERTIFY and leased.item.image_id == image.pk
+    world.answer(world.people[0], leased, "correct", label=world.labels[0])
+    assert image.pk not in reviewed_image_ids(world.dataset)
+
+
 def test_freeze_leaves_the_candidates_to_the_audit() -> None:
     """Otherwise the ordinary review would use up the limit of the protocol."""
     world = CertifiedPool()
@@ -259,10 +253,10 @@ def test_machine_labels_are_valid_only_after_the_last_one() -> None:
     world = certified()
     accept(certificate=world.certificate, user=world.admin)
     left = world.left()
-    assert set_machine_labels(certificate=world.certificate, first=1, last=20) < len(left)
-    assert machine_labelled_ids(world.dataset) == set()
-    # A worker that starts again sets all of them again, with the same result.
-    assert set_machine_labels(certificate=world.certificate, first=1, last=100) == len(left)
+    some = set_machine_labels(certificate=world.certificate, first=1, last=20)
+    assert 0 < some < len(left) and machine_labelled_ids(world.dataset) == set()
+    # A worker that starts again adds only the labels that are missing.
+    assert set_machine_labels(certificate=world.certificate, first=1, last=100) == len(left) - some
     mark_accepted(certificate=world.certificate, accepted=len(left))
     assert machine_labelled_ids(world.dataset) == left
     assert MachineLabel.objects.count() == len(left) == 40 - world.certificate.audits
@@ -284,7 +278,7 @@ def test_people_and_critical_labels_are_left_out() -> None:
 
 def test_another_head_suspends_and_refuses_new_labels() -> None:
     world = accepted()
-    other = HeadFactory(dataset=world.dataset, version=99)
+    other = HeadFactory(dataset=world.dataset, version=99, encoder=world.head.encoder)
     promote(head=other, reason="")
     world.certificate.refresh_from_db()
     assert world.certificate.state == State.SUSPENDED

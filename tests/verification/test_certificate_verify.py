@@ -251,3 +251,33 @@ def test_labels_follow_from_decisions_by_majority_or_adjudication() -> None:
     ):
         changed = with_audit(record, 0, replace(image, decisions=decisions))
         assert (code(changed) is None) == passes
+
+
+def test_image_outside_the_scope_is_named() -> None:
+    record = make_record()
+    protocol = replace(record.protocol, scope={"label": "good", "metadata": "line=3"})
+    digest = pool_digest(protocol, record.critical_labels, record.pool)
+    found = verify_certificate(replace(record, protocol=protocol, pool_digest=digest))
+    assert found is not None and found.code == "scope" and found.detail["label"] != "good"
+
+
+def test_changed_scope_does_not_fit_the_frozen_protocol() -> None:
+    record = make_record()
+    changed = replace(record, protocol=replace(record.protocol, scope={"metadata": "line=3"}))
+    found = verify_certificate(changed)
+    assert found is not None and found.code == "pool"
+    again = CertificateRecord.from_json(json.loads(json.dumps(changed.as_json())))
+    assert again.protocol.scope == {"metadata": "line=3"}
+
+
+def test_protocol_without_a_scope_keeps_its_json_form() -> None:
+    """Otherwise the digests of earlier certificates would not fit any more."""
+    assert "scope" not in make_record().protocol.as_json()
+
+
+@pytest.mark.parametrize(
+    "scope", [{"line": "3"}, {"metadata": "line"}, {"metadata": "=3"}, {"label": ""}, {"label": 3}]
+)
+def test_scope_that_says_nothing_is_refused(scope: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        Protocol(0.1, 0.05, 150, scope=scope)

@@ -7,20 +7,31 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
+from mekiki.datasets.models import Image
 from mekiki.jobs.models import Kind
 from mekiki.labeling.models import Label
 from mekiki.labeling.services import update_label
+from mekiki.learning.services import promote
 from mekiki.quality.certificates import machine_labelled_ids
-from mekiki.quality.models import Certificate, CertificateAudit, CertificateImage, MachineLabel
-from mekiki.quality.services.certificates import accept, start
+from mekiki.quality.models import (
+    Certificate,
+    CertificateAudit,
+    CertificateImage,
+    CertificateStream,
+    MachineLabel,
+    StreamImage,
+)
+from mekiki.quality.services.certificates import accept, extend_to_stream, start
 from mekiki.review.models import ConfirmedLabel, Stream
 from mekiki.review.selectors import audit_sample, reviewed_image_ids, training_labels
 from mekiki.review.services import answer, next_items
-from tests.factories import MembershipFactory
+from tests.factories import HeadFactory, MembershipFactory
 from tests.quality_setup import make_protocol
 from tests.workers.conftest import COLOURS, add_image, picture
 from verification.certificates.order import audit_order, commitment, order_key
+from verification.certificates.stream import stream_audits
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -151,3 +162,83 @@ def test_critical_labels_and_risky_images_are_left_to_people(trained: Any, work:
     accept(certificate=certificate, user=trained.admin)
     work(trained, Kind.CERTIFY)
     assert not MachineLabel.objects.filter(label=red).exists()
+
+
+def run_to_the_end(dataset: Any, work: Work, **protocol: Any) -> Certificate:
+    """Return an accepted certificate whose labels are set."""
+    certificate = answer_audits(dataset, work, begin(dataset, work, **protocol))
+    accept(certificate=certificate, user=dataset.admin)
+    work(dataset, Kind.CERTIFY)
+    certificate.refresh_from_db()
+    assert certificate.state == State.ACCEPTED
+    return certificate
+
+
+def test_later_images_are_labelled_audited_and_stopped(trained: Any, work: Work) -> None:
+    certificate = run_to_the_end(trained, work)
+    extend_to_stream(certificate=certificate, user=trained.admin, share=0.3)
+    work(trained, Kind.CERTIFY)
+    stream = CertificateStream.objects.get()
+    assert stream.accepted == 0  # no image is later than the freeze, so the frozen pool is left alone
+    names = list(COLOURS)
+    later = [
+        add_image(trained, picture(COLOURS[names[n % 3]], n), f"{names[n % 3]}-{n}.png", (n % 10) / 10 + 0.05)
+        for n in range(400, 430)
+    ]
+    work(trained, Kind.ENCODE)
+    work(trained, Kind.PREDICT)
+    # The prediction has requested the job.
+    work(trained, Kind.CERTIFY)
+    stream.refresh_from_db()
+    assert stream.accepted == StreamImage.objects.count() > 10
+    rows = StreamImage.objects.select_related("image", "label")
+    assert {row.image_id for row in rows} <= {image.pk for image in later}
+    assert all(row.confidence >= stream.confidence for row in rows)
+    assert all(row.image.name.split("-")[0] == row.label.name for row in rows)
+    seed = bytes(stream.seed)
+    assert [row.is_audited for row in rows] == stream_audits(
+        seed, [row.image.sha256 for row in rows], stream.share
+    )
+    # A job that runs again adds nothing.
+    work(trained, Kind.CERTIFY, certificate=certificate.pk)
+    stream.refresh_from_db()
+    assert stream.accepted == len(rows)
+    user = MembershipFactory(dataset=trained).user
+    [leased] = next_items(dataset=trained, user=user, count=1)
+    assert leased.item.stream == Stream.CERTIFY and leased.blind
+    answer(
+        dataset=trained, user=user, item_id=leased.item.pk, lease_id=leased.lease.pk, kind="correct",
+        label=Label.objects.get(dataset=trained, name=leased.item.image.name.split("-")[0]).pk,
+        client_key=uuid.uuid4(),
+    )  # fmt: skip
+    work(trained, Kind.CERTIFY, certificate=certificate.pk)
+    stream.refresh_from_db()
+    assert (stream.audits, stream.errors) == (1, 0)
+    # Another head stops it, and the job of the certificate has nothing to do then.
+    promote(head=HeadFactory(dataset=trained, version=99), reason="")
+    certificate.refresh_from_db()
+    assert certificate.state == State.SUSPENDED
+    work(trained, Kind.CERTIFY, certificate=certificate.pk)
+    stream.refresh_from_db()
+    assert stream.ended_at is not None and stream.accepted == len(rows)
+
+
+def test_scope_limits_the_pool_and_the_later_images(trained: Any, work: Work) -> None:
+    red = Label.objects.get(dataset=trained, name="red")
+    half = list(Image.objects.filter(dataset=trained).order_by("pk")[: IMAGES // 2 * 2 : 2])
+    Image.objects.filter(pk__in=[image.pk for image in half]).update(metadata={"line": "3", "lot": "A=1"})
+    certificate = begin(trained, work, scope={"label": str(red.pk), "metadata": "lot=A=1"})
+    rows = list(CertificateImage.objects.filter(certificate=certificate).select_related("image"))
+    labelled = set(ConfirmedLabel.objects.values_list("image", flat=True))
+    assert 10 < len(rows) == certificate.pool < IMAGES / 4
+    assert all(row.label_id == red.pk and row.image.metadata["lot"] == "A=1" for row in rows)
+    assert {row.image_id for row in rows} >= {
+        image.pk for image in half if image.name.startswith("red") and image.pk not in labelled
+    }
+
+
+@pytest.mark.parametrize("scope", [{"label": "0"}, {"label": "x"}, {"label": "-1"}])
+def test_scope_of_an_unknown_label_is_refused(coloured: Any, scope: dict[str, str]) -> None:
+    admin = MembershipFactory(dataset=coloured, role="admin").user
+    with pytest.raises(ValidationError, match="no such label"):
+        start(dataset=coloured, user=admin, protocol=make_protocol(scope=scope))

@@ -15,14 +15,17 @@ from mekiki.quality.certificates import protocol_of
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.quality.services.certificates import (
     FrozenPool,
+    check_stream,
     draw_next,
     end_audit,
+    label_stream,
     mark_accepted,
     record_check,
     record_freeze,
     set_machine_labels,
 )
 from mekiki.quality.services.certificates.labels import BLOCK
+from mekiki.quality.streams import active_stream
 from verification.certificates.order import SEED_BYTES, audit_order, commitment, order_key
 from verification.certificates.regions import candidate_order, is_candidate
 from workers import embeddings
@@ -30,9 +33,10 @@ from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
-from workers.steps.certificate_pool import read_pool
+from workers.steps.certificate_pool import read_pool, read_stream
 
 _State = Certificate.State
+STREAM_BLOCK = 10_000  # later images in one transaction
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -48,6 +52,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         certificate = _audit(certificate, report)
     if certificate.state == _State.ACCEPTING:
         certificate = _set_labels(certificate, report)
+    if certificate.state == _State.ACCEPTED:
+        certificate = _watch_stream(certificate, report)
     return {"certificate": certificate.version, "state": str(certificate.state)}
 
 
@@ -123,6 +129,29 @@ def _set_labels(certificate: Certificate, report: Report) -> Certificate:
         report(done=min(first + BLOCK - 1, certificate.region))
     labels = MachineLabel.objects.filter(certificate=certificate).count()
     return mark_accepted(certificate=certificate, accepted=labels) or _read_again(certificate)
+
+
+def _watch_stream(certificate: Certificate, report: Report) -> Certificate:
+    """Check the audits of later images, then set the labels of the next ones."""
+    if active_stream(certificate.pk) is None:
+        return certificate
+    report(stage="testing the answers")
+    certificate = check_stream(certificate=certificate)
+    if certificate.state != _State.ACCEPTED or certificate.head_id is None:
+        return certificate
+    dataset = certificate.dataset
+    with learning_lock(dataset, report):
+        row = models.Head.objects.select_related("encoder").get(pk=certificate.head_id)
+        report(stage="reading embeddings")
+        mirror = embeddings.load_mirror(row.encoder, dataset)
+        candidates = read_stream(certificate, row, load_head(bytes(row.weights)), mirror, report)
+        report(stage="setting labels", done=0, total=len(candidates), unit="images")
+        for start in range(0, len(candidates), STREAM_BLOCK):
+            block = candidates[start : start + STREAM_BLOCK]
+            if label_stream(certificate=certificate, candidates=block) < len(block):
+                break  # too many audits wait, or the certificate was stopped
+            report(done=start + len(block))
+    return _read_again(certificate)
 
 
 def _read_again(certificate: Certificate) -> Certificate:

@@ -24,6 +24,7 @@ from mekiki.learning.services import (
     promotion_obstacle,
     start_training,
 )
+from mekiki.quality.following import after_predictions
 from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
@@ -90,6 +91,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
             promotion=None if in_use else partial(promote, head=head, reason=reason, user=user),
         )
         record_long_prompts_of_candidate(dataset, labels, prompt_set)
+    after_predictions(dataset, job.created_by)
     stale = (head.prompt_set_id, head.label_ids) != (prompt_set.pk, [label.pk for label in labels])
     if kept:
         pass

@@ -37,7 +37,8 @@ def read_plan_inputs(
     plan: CertificatePlan, row: models.Head, head: LinearHead, mirror: Mirror, report: Report
 ) -> PlanInputs:
     """Return the scores that a certificate of this plan would freeze now, and those of the audit sample."""
-    wanted = Certificate(dataset=plan.dataset, batch=plan.batch)  # not stored: the pool of this scope
+    # Not stored: it names the pool of this scope.
+    wanted = Certificate(dataset=plan.dataset, batch=plan.batch, scope=plan.scope)
     pool = read_pool(wanted, row, head, mirror, report)
     candidate = _candidates(pool.is_critical, pool.critical_probability, plan.critical_bound)
     sample = embedded_audit_sample(plan.dataset, mirror, row.label_ids)
@@ -48,6 +49,8 @@ def read_plan_inputs(
         critical = _critical_columns(row)
         risk = head.predict_proba(vectors)[:, critical].sum(axis=1)
         kept = _candidates(np.isin(scores.label, critical), risk, plan.critical_bound)
+        if "label" in plan.scope:
+            kept &= np.asarray(row.label_ids)[scores.label] == int(plan.scope["label"])
         confidence = scores.confidence.astype(np.float64)[kept]
         right = (scores.label == sample.truth)[kept]
     critical_label = int(pool.is_critical.sum())

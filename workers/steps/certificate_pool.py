@@ -1,5 +1,6 @@
 """The pool of a certificate: the images without a label of a person, with the frozen scores of a head."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,9 @@ from mekiki.labeling.models import Label
 from mekiki.learning import models
 from mekiki.learning.binary import INT8, copy_out
 from mekiki.quality.models import Certificate
+from mekiki.quality.services.certificates import StreamCandidate
+from verification.certificates.protocol import split_metadata
+from verification.certificates.regions import is_candidate
 from workers.embeddings import Mirror
 from workers.heads.head import LinearHead
 from workers.heads.scoring import score
@@ -38,6 +42,60 @@ def read_pool(
 ) -> Pool:
     """Return the pool of a certificate with the scores of a head."""
     image_ids, digests = _unlabelled_images(certificate)
+    pool = _score(certificate, row, head, mirror, report, image_ids, digests)
+    label = certificate.scope.get("label")
+    if label is None:
+        return pool
+    kept = pool.label_ids == int(label)
+    return Pool(
+        pool.image_ids[kept],
+        pool.digests[kept],
+        pool.label_ids[kept],
+        pool.confidence[kept],
+        pool.critical_probability[kept],
+        pool.is_critical[kept],
+        pool.not_embedded,
+        pool.critical_label_ids,
+    )
+
+
+def read_stream(
+    certificate: Certificate, row: models.Head, head: LinearHead, mirror: Mirror, report: Report
+) -> list[StreamCandidate]:
+    """Return the later images whose prediction lies in the certified region, in the order of import."""
+    stream = certificate.stream
+    image_ids, digests = _later_images(certificate, row)
+    pool = _score(certificate, row, head, mirror, report, image_ids, digests)
+    bound, label = certificate.critical_bound, certificate.scope.get("label")
+    inside = [
+        place
+        for place in range(len(pool.image_ids))
+        if pool.confidence[place] >= stream.confidence
+        and (label is None or pool.label_ids[place] == int(label))
+        and is_candidate(bool(pool.is_critical[place]), float(pool.critical_probability[place]), bound)
+    ]
+    return [
+        StreamCandidate(
+            image_id=int(pool.image_ids[place]),
+            sha256=pool.digests[place].tobytes().hex(),
+            label_id=int(pool.label_ids[place]),
+            confidence=float(pool.confidence[place]),
+            critical_probability=float(pool.critical_probability[place]),
+        )
+        for place in sorted(inside, key=lambda place: int(pool.image_ids[place]))
+    ]
+
+
+def _score(
+    certificate: Certificate,
+    row: models.Head,
+    head: LinearHead,
+    mirror: Mirror,
+    report: Report,
+    image_ids: NDArray[np.int64],  # (n,)
+    digests: NDArray[np.uint8],  # (n, 32)
+) -> Pool:
+    """Return the images that have an embedding, with the scores of a head."""
     rows, embedded = mirror.rows_of(image_ids)
     image_ids, digests, rows = image_ids[embedded], digests[embedded], rows[embedded]
     labels = np.asarray(row.label_ids, np.int64)
@@ -72,16 +130,63 @@ def read_pool(
 
 def _unlabelled_images(certificate: Certificate) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Return (ids (n,), digests (n, 32)) of the images in scope that no person has labelled, by digest."""
-    in_scope = (
-        sql.SQL("AND i.batch_id = {}").format(sql.Literal(certificate.batch_id))
-        if certificate.batch_id is not None
-        else sql.SQL("")
-    )
     query = sql.SQL(
-        "SELECT i.id, decode(i.sha256, 'hex') FROM datasets_image i WHERE i.dataset_id = {} {}"
+        "SELECT i.id, decode(i.sha256, 'hex') FROM datasets_image i WHERE i.dataset_id = {}{}"
         " AND NOT EXISTS (SELECT FROM review_confirmedlabel c WHERE c.image_id = i.id)"
         ' ORDER BY i.sha256 COLLATE "C"'
-    ).format(sql.Literal(certificate.dataset_id), in_scope)
+    ).format(sql.Literal(certificate.dataset_id), _in_scope(certificate))
+    return _read(query)
+
+
+def _in_scope(certificate: Certificate) -> sql.Composed:
+    """Return the conditions on the table of images, as `i`, for the scope of a certificate."""
+    parts = []
+    if certificate.batch_id is not None:
+        parts.append(sql.SQL(" AND i.batch_id = {}").format(sql.Literal(certificate.batch_id)))
+    if "metadata" in certificate.scope:
+        key, value = split_metadata(certificate.scope["metadata"])
+        wanted = json.dumps({key: value})
+        parts.append(sql.SQL(" AND i.metadata @> {}::jsonb").format(sql.Literal(wanted)))
+    return sql.Composed(parts)
+
+
+# The stored confidence is a rounded value, so the query takes a few images more. The scores decide.
+ROUNDING = 1e-4
+
+
+def _later_images(certificate: Certificate, row: models.Head) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return (ids (n,), digests (n, 32)) of later images that may lie in the certified region, by digest.
+
+    An image that was imported after the freeze, is predicted by the head, and that no reviewer has opened,
+    labelled, skipped or flagged. Images of the frozen pool and images with a label are left out.
+    """
+    query = sql.SQL(
+        "SELECT i.id, decode(i.sha256, 'hex') FROM learning_prediction p"
+        " JOIN datasets_image i ON i.id = p.image_id"
+        " JOIN labeling_label l ON l.id = p.label_id AND NOT l.critical AND l.archived_at IS NULL"
+        " WHERE p.head_id = {head} AND p.confidence >= {confidence} AND i.created_at > {frozen}"
+        " AND NOT EXISTS (SELECT FROM review_confirmedlabel c WHERE c.image_id = i.id)"
+        " AND NOT EXISTS (SELECT FROM review_decision d WHERE d.image_id = i.id)"
+        " AND NOT EXISTS (SELECT FROM review_lease s JOIN review_queueitem q ON q.id = s.item_id"
+        " WHERE q.image_id = i.id)"
+        " AND NOT EXISTS (SELECT FROM quality_machinelabel m"
+        " WHERE m.certificate_id = {certificate} AND m.image_id = i.id)"
+        " AND NOT EXISTS (SELECT FROM quality_certificateimage f"
+        " WHERE f.certificate_id = {certificate} AND f.image_id = i.id)"
+        ' AND i.dataset_id = {dataset}{scope} ORDER BY i.sha256 COLLATE "C"'
+    ).format(
+        dataset=sql.Literal(certificate.dataset_id),
+        scope=_in_scope(certificate),
+        head=sql.Literal(row.pk),
+        confidence=sql.Literal(certificate.stream.confidence - ROUNDING),
+        frozen=sql.Literal(certificate.frozen_at),
+        certificate=sql.Literal(certificate.pk),
+    )
+    return _read(query)
+
+
+def _read(query: sql.Composed) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the ids and digests that a query selects."""
     parts = [part.copy() for part in copy_out(query, {"id": INT8, "sha256": SHA256})]
     if not parts:
         return np.empty(0, np.int64), np.empty((0, 32), np.uint8)

@@ -10,6 +10,7 @@ from mekiki import __version__
 from mekiki.api import errors
 from mekiki.api.accuracy import router as accuracy
 from mekiki.api.adjudication import router as adjudication
+from mekiki.api.certificate_streams import router as certificate_streams
 from mekiki.api.certificates import router as certificates
 from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
@@ -52,6 +53,7 @@ api.add_router("/datasets", review)
 api.add_router("/datasets", review_grid)
 api.add_router("/datasets", studies)
 api.add_router("/datasets", certificates)
+api.add_router("/datasets", certificate_streams)
 api.add_router("/datasets", adjudication)
 api.add_router("/datasets", overlap)
 api.add_router("/datasets", reviewers)

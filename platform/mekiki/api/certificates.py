@@ -25,6 +25,7 @@ class StatementOut(Schema):
     alpha_by_label: dict[str, float]
     overlap: int
     import_id: int | None
+    scope: str
     public_words: str
     note: str
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
 
+from mekiki.datasets.models import Dataset
 from mekiki.labeling.messages import EFFECTS
 from mekiki.labeling.models import Label
 
@@ -13,6 +14,7 @@ Counter = Callable[[list[int]], dict[int, int]]
 _COUNTERS: dict[str, Counter] = {}
 _AFTER_RESTORING: list[Callable[[Label], None]] = []
 _AFTER_SCHEMA_CHANGE: list[Callable[[Label, str], None]] = []
+_AFTER_NEW_PROMPTS: list[Callable[[Dataset], None]] = []
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,32 @@ def run_restore_hooks(label: Label) -> None:
 
 
 def register_schema_hook(act: Callable[[Label, str], None]) -> None:
-    """Register a function to call after a label was archived, restored or marked as critical.
+    """Register a function to call after a label was added, archived, restored or marked as critical.
 
-    It gets the label and the change ("archived", "restored" or "critical"), in the same transaction. Called
-    by an app when it is ready.
+    It gets the label and the change ("added", "archived", "restored" or "critical"), in the same transaction.
+    Called by an app when it is ready.
     """
     _AFTER_SCHEMA_CHANGE.append(act)
 
 
 def run_schema_hooks(label: Label, change: str) -> None:
-    """Call the registered functions for a label that was just archived, restored or marked as critical."""
+    """Call the registered functions for a label that was just added or changed (register_schema_hook)."""
     for act in _AFTER_SCHEMA_CHANGE:
         act(label, change)
+
+
+def register_prompts_hook(act: Callable[[Dataset], None]) -> None:
+    """Register a function to call after a new version of the prompts, in the same transaction.
+
+    Called by an app when it is ready.
+    """
+    _AFTER_NEW_PROMPTS.append(act)
+
+
+def run_prompts_hooks(dataset: Dataset) -> None:
+    """Call the registered functions for a dataset that just got a new version of its prompts."""
+    for act in _AFTER_NEW_PROMPTS:
+        act(dataset)
 
 
 def effects_of(labels: Iterable[Label]) -> list[ArchivingEffects]:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset, ImportBatch
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
+from mekiki.quality.certificate_scope import ScopeFields
 from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.quality.services.certificates.starting import MAX_AUDITS, MAX_NOTE, MAX_PUBLIC_WORDS
 from verification.certificates.protocol import PLAN_LEVELS, Protocol
@@ -29,7 +30,7 @@ class ImportChoiceField(forms.ModelChoiceField):
         return _("import %(number)d, %(day)s") % {"number": obj.pk, "day": f"{obj.created_at:%Y-%m-%d}"}
 
 
-class StatementForm(forms.Form):
+class StatementForm(ScopeFields):
     """Step 1: the statement of a certificate, and how it is tested. Shares are entered in percent."""
 
     alpha = forms.FloatField(
@@ -107,6 +108,7 @@ class StatementForm(forms.Form):
         batch = self.fields["batch"]
         assert isinstance(batch, ImportChoiceField)
         batch.queryset = ImportBatch.objects.filter(dataset=dataset, finished_at__isnull=False)
+        self.set_scope_choices(dataset)
         if not dataset.labels.filter(critical=True, archived_at__isnull=True).exists():
             del self.fields["critical_bound"]
         # A machine never sets a critical label, so a share of its own would have no image.
@@ -123,7 +125,16 @@ class StatementForm(forms.Form):
     @property
     def main_fields(self) -> list[BoundField]:
         """The fields of the statement."""
-        names = ("alpha", "delta", "batch", "critical_bound", "test", "overlap")
+        names = (
+            "alpha",
+            "delta",
+            "batch",
+            "scope_label",
+            "scope_metadata",
+            "critical_bound",
+            "test",
+            "overlap",
+        )
         return [self[name] for name in names if name in self.fields]
 
     @property
@@ -156,6 +167,7 @@ class StatementForm(forms.Form):
                 test=values["test"],
                 critical_bound=None if bound is None else bound / 100,
                 alpha_by_label={key: share / 100 for key, share in own.items() if share is not None},
+                scope=self.scope_of(values),
             )
         except ValueError as error:
             raise forms.ValidationError(
@@ -173,6 +185,8 @@ def values_of(plan: CertificatePlan) -> dict[str, Any]:
         "test": plan.test,
         "overlap": plan.overlap,
         "batch": plan.batch_id,
+        "scope_label": plan.scope.get("label", ""),
+        "scope_metadata": plan.scope.get("metadata", ""),
         "public_words": plan.public_words,
         "note": plan.note,
         **{f"{_LABEL}{key}": in_percent(share) for key, share in plan.alpha_by_label.items()},

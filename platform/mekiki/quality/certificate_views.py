@@ -31,10 +31,14 @@ from mekiki.quality.certificate_progress import (
     evidence_marks,
     needed_evidence,
 )
-from mekiki.quality.certificates import certificate_for
+from mekiki.quality.certificate_scope import scope_text
+from mekiki.quality.certificate_work import newest_job, stopped_work
+from mekiki.quality.certificates import certificate_for, label_counts
 from mekiki.quality.explanations import explanations
 from mekiki.quality.models import Certificate
 from mekiki.quality.services import certificates
+from mekiki.quality.stream_facts import stream_facts
+from mekiki.quality.stream_views import StreamForm
 
 _State = Certificate.State
 _ACTS = {
@@ -42,6 +46,7 @@ _ACTS = {
     "cancel": certificates.cancel,
     "accept": certificates.accept,
     "revoke": certificates.revoke,
+    "continue": certificates.continue_work,
 }
 
 
@@ -61,14 +66,19 @@ def certificate(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "alpha": percent(shown.alpha),
         "has_critical": dataset.labels.filter(critical=True, archived_at__isnull=True).exists(),
         **_audit_context(shown, audit_progress(shown)),
+        "scope": scope_text(shown),
+        "label_counts": label_counts(shown),
         "job": None,
+        "stopped_work": stopped_work(shown),
         "may_act": includes_role(dataset.role, Role.ADMIN),
         "revocable": (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED),
         "seed": _revealed_seed(shown),
+        "stream": stream_facts(shown.pk),
+        "stream_form": StreamForm(),
     }
-    if shown.job is not None and shown.job.state in ACTIVE_STATES:
-        shown.job.dataset = dataset
-        context["job"] = job_status(shown.job, dataset.role)
+    job = newest_job(shown)
+    if job is not None and job.state in ACTIVE_STATES:
+        context["job"] = job_status(job, dataset.role)
     return render(request, "quality/certificate.html", context)
 
 

@@ -16,6 +16,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import percent
 from mekiki.quality.certificate_forms import NumbersForm, StatementForm
+from mekiki.quality.certificate_scope import scope_text
 from mekiki.quality.certificates import running_certificate
 from mekiki.quality.models import CertificatePlan
 from mekiki.quality.plan_facts import coverage_marks, plan_facts
@@ -128,6 +129,7 @@ def start(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             return redirect("certificate", slug, certificate.version)
     context = _context(shown, 3) | {
         "form": form,
+        "scope": scope_text(shown),
         "limit": values["limit"],
         "first": form["first"].value(),
         "first_words": percent(values["first"]),

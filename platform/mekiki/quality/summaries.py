@@ -7,6 +7,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import audit_facts
 from mekiki.quality.certificate_progress import audit_progress
+from mekiki.quality.certificate_scope import scope_text
 from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.quality.plan_facts import PlanFacts, plan_facts
 
@@ -20,6 +21,7 @@ def _statement(row: Certificate | CertificatePlan) -> dict[str, Any]:
         **{name: getattr(row, name) for name in _STATEMENT},
         "alpha_by_label": {names.get(int(pk), pk): alpha for pk, alpha in row.alpha_by_label.items()},
         "import_id": row.batch_id,
+        "scope": scope_text(row),
     }
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.quality import certificate_views, plan_views, study_views, views
+from mekiki.quality import certificate_views, plan_views, stream_views, study_views, views
 
 urlpatterns = [
     path("", views.quality, name="quality"),
@@ -14,6 +14,8 @@ urlpatterns = [
     path("certificates/<int:version>/", certificate_views.certificate, name="certificate"),
     path("certificates/<int:version>/live/", certificate_views.live, name="certificate-live"),
     path("certificates/<int:version>/act/", certificate_views.act, name="certificate-act"),
+    path("certificates/<int:version>/later/", stream_views.stream, name="certificate-stream"),
+    path("certificates/<int:version>/later/act/", stream_views.act, name="certificate-stream-act"),
     path("studies/new/", study_views.create, name="study-create"),
     path("studies/<int:number>/", study_views.study, name="study"),
     path("studies/<int:number>/act/", study_views.act, name="study-act"),

@@ -268,7 +268,10 @@ def _open_audits(dataset: Dataset) -> set[int]:
     judged = judged.filter(image__audit_key__lt=dataset.audit_fraction)
     for last, share in reserve_limits(dataset):
         judged = judged.exclude(image__lte=last, image__audit_key__gte=share)
-    audited = QueueItem.objects.filter(image=OuterRef("image"), stream=Stream.AUDIT)
+    # An item that the certificate has withdrawn was no turn.
+    audited = QueueItem.objects.filter(image=OuterRef("image"), stream=Stream.AUDIT).exclude(
+        state=QueueItem.State.WITHDRAWN
+    )
     return set(judged.exclude(Exists(audited)).values_list("image_id", flat=True))
 
 

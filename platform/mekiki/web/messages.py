@@ -121,6 +121,20 @@ EVENTS.add("certificate.accepted", gettext_noop("Certificate %(version)s accepte
 EVENTS.add(
     "certificate.labels_set", gettext_noop("Certificate %(version)s: %(labels)s labels set by machine")
 )
+EVENTS.add("certificate.extended", gettext_noop("Certificate %(version)s extended to later images"))
+EVENTS.add(
+    "certificate.stream_labels_set",
+    gettext_noop("Certificate %(version)s: %(labels)s labels of later images set by machine"),
+)
+EVENTS.add(
+    "certificate.stream_ended",
+    gettext_noop("Extension of certificate %(version)s to later images ended: %(doubtful)s labels in doubt"),
+)
+EVENTS.add(
+    "certificate.recheck_requested",
+    gettext_noop("Certificate %(version)s: %(images)s images sent to review again"),
+)
+EVENTS.add("certificate.continued", gettext_noop("Certificate %(version)s: work started again"))
 EVENTS.add("certificate.suspended", gettext_noop("Certificate %(version)s suspended"))
 EVENTS.add("certificate.revoked", gettext_noop("Certificate %(version)s revoked"))
 EVENTS.add("label_set.requested", gettext_noop("Label set requested"))

@@ -11,6 +11,9 @@ PROBLEMS = {
         "The pool of the certificate holds a digest that is not valid: %(image)s."
     ),
     "certificate_twice": gettext_noop("The pool of the certificate holds image %(image)s twice."),
+    "certificate_scope": gettext_noop(
+        "Image %(image)s of the pool is predicted as %(label)s, which is outside the certificate's scope."
+    ),
     "certificate_unknown": gettext_noop(
         "Image %(image)s is not in the pool that was frozen for the certificate."
     ),

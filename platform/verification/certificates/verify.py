@@ -110,12 +110,15 @@ def _read_pool(record: CertificateRecord, pool: Iterable[PoolImage]) -> _Known:
     asked = [image.digest for image in record.audited if _DIGEST.match(image.digest)]
     last = max(audit_keys(key, asked), default=b"")
     critical, bound = set(record.critical_labels), record.protocol.critical_bound
+    in_scope = record.protocol.scope.get("label")
     known = _Known({}, [], {}, 0)
     hashed = sha256(pool_header(record.protocol, record.critical_labels))
     with RankCheck() as ranks:
         for images in _blocks(pool):
             hashed.update("".join([pool_line(*image) for image in images]).encode())
             for image in images:
+                if in_scope is not None and image.predicted != in_scope:
+                    raise DiscrepancyError("certificate_scope", image=image.digest, label=image.predicted)
                 if image.digest in wanted:
                     known.named[image.digest] = image
                 fits = is_candidate(image.predicted in critical, image.critical_probability, bound)

@@ -25,10 +25,10 @@ from verification.certificates.order import (
 from verification.certificates.protocol import PLANNED, WATCHED, Protocol
 from verification.certificates.regions import allowed_errors, candidate_order, is_candidate, region_sizes
 from verification.certificates.spending import Numbers, next_audits, target_size
+from verification.certificates.stream import StreamMonitor, stream_audits
 from workers.evaluation.certificates.plan import Plan, PlannedCertificate, make_plan
 from workers.evaluation.certificates.pool import PoolAccuracy, pool_accuracy
 from workers.evaluation.certificates.simulation import Run, run_planned, run_watched
-from workers.evaluation.certificates.stream import StreamMonitor
 
 __all__ = [
     "OPEN",
@@ -64,5 +64,6 @@ __all__ = [
     "region_sizes",
     "run_planned",
     "run_watched",
+    "stream_audits",
     "target_size",
 ]

@@ -72,6 +72,7 @@ def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, us
         target=label,
         data={"name": name, "critical": critical} | ({"guideline": guideline} if guideline else {}),
     )
+    run_schema_hooks(label, "added")
     return label
 
 

@@ -13,6 +13,7 @@ from mekiki.audit.services import record
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Kind
 from mekiki.jobs.services import enqueue
+from mekiki.labeling.effects import run_prompts_hooks
 from mekiki.labeling.models import Prompt, PromptSet
 from mekiki.labeling.selectors import active_labels, can_predict, current_prompt_set, prompts_of
 from mekiki.labeling.services.label_rows import lock_schema
@@ -85,6 +86,7 @@ def create_prompt_set(dataset: Dataset, texts: dict[int, list[str]], user: User)
         target=prompt_set,
         data={"version": prompt_set.version, "digest": digest, "prompts": sum(map(len, texts.values()))},
     )
+    run_prompts_hooks(dataset)
     return prompt_set
 
 

@@ -8,6 +8,7 @@ from mekiki.quality.models.certificates import (
     MachineLabel,
 )
 from mekiki.quality.models.plans import CertificateForecast, CertificatePlan
+from mekiki.quality.models.streams import CertificateStream, StreamAudit, StreamImage
 from mekiki.quality.models.studies import (
     Study,
     StudyAnswer,
@@ -25,7 +26,10 @@ __all__ = [
     "CertificateForecast",
     "CertificateImage",
     "CertificatePlan",
+    "CertificateStream",
     "MachineLabel",
+    "StreamAudit",
+    "StreamImage",
     "Study",
     "StudyAnswer",
     "StudyImage",

@@ -3,6 +3,7 @@
 docs/explanation/certificates.md explains the protocol, the hypotheses and the tests.
 """
 
+import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +15,7 @@ from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
+from mekiki.quality.stop_reasons import StopReason
 from mekiki.review.models import QueueItem
 
 
@@ -51,6 +53,8 @@ class Certificate(models.Model):
     critical_bound = models.FloatField(null=True)
     delta_critical = models.FloatField(default=0)
     alpha_by_label = models.JSONField(default=dict, blank=True)  # label id, as text → its own alpha
+    # A filter of the pool, by verification.certificates.protocol.SCOPE_KEYS; empty without a filter.
+    scope = models.JSONField(default=dict, blank=True)
     # What the protocol is applied to, and how the images are judged.
     overlap = models.PositiveSmallIntegerField(default=1)  # reviewers for each audited image
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="+")
@@ -75,7 +79,7 @@ class Certificate(models.Model):
     accepted = models.PositiveIntegerField(default=0)  # labels that were set by machine
     accepted_at = models.DateTimeField(null=True)
     stopped_at = models.DateTimeField(null=True)  # suspended, revoked or cancelled
-    stop_reason = models.CharField(max_length=20, default="", blank=True)  # a key of quality.stop_reasons
+    stop_reason = models.CharField(max_length=20, default="", blank=True, choices=StopReason.choices)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -115,6 +119,7 @@ class Certificate(models.Model):
                 "critical_bound",
                 "delta_critical",
                 "alpha_by_label",
+                "scope",
                 "overlap",
                 "batch",
                 "public_words",
@@ -216,22 +221,57 @@ class CertificateCheck(models.Model):
         return f"{self.certificate_id}: {self.certified} after {self.audits}"
 
 
+_REFUSE_CRITICAL = """
+IF EXISTS (
+  SELECT FROM new_rows n JOIN labeling_label l ON l.id = n.label_id WHERE l.critical
+) THEN
+  RAISE EXCEPTION 'a critical label is never set by machine';
+END IF;
+RETURN NULL;
+"""
+
+
+def _refuse_critical(name: str, operation: pgtrigger.Operation) -> pgtrigger.Trigger:
+    """Return a trigger that refuses critical labels, with one query for all rows of a statement."""
+    return pgtrigger.Trigger(
+        name=name,
+        level=pgtrigger.Statement,
+        when=pgtrigger.After,
+        operation=operation,
+        referencing=pgtrigger.Referencing(new="new_rows"),
+        func=_REFUSE_CRITICAL,
+    )
+
+
 class MachineLabel(models.Model):
     """The label that a certificate set for an image by machine.
 
-    It is valid while the certificate is accepted and no person has given the image a label.
+    `quality.certificates.valid_machine_labels` states which of these labels are valid. Each certificate has
+    its own rows, so that a newer one replaces the labels of an earlier one all at once.
     """
 
-    image = models.OneToOneField(
-        Image, primary_key=True, on_delete=models.CASCADE, related_name="machine_label", db_constraint=False
+    pk = models.CompositePrimaryKey("certificate_id", "image_id")
+    image = models.ForeignKey(
+        Image, on_delete=models.CASCADE, related_name="machine_labels", db_constraint=False, db_index=False
     )
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+", db_index=False)
     label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+", db_index=False)
-    certificate = models.ForeignKey(Certificate, on_delete=models.PROTECT, related_name="machine_labels")
+    certificate = models.ForeignKey(
+        Certificate, on_delete=models.PROTECT, related_name="machine_labels", db_index=False
+    )
     confidence = models.FloatField()
+    # 0: an image of the certified region. 1, 2, 3 …: the number of the image in the stream (StreamImage).
+    stream_number = models.PositiveIntegerField(default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["dataset", "label"], name="machine_label_by_label")]
+        indexes = [
+            models.Index(fields=["image"], name="machine_label_of_image"),
+            models.Index(fields=["dataset", "label"], name="machine_label_by_label"),
+        ]
+        triggers = [
+            _refuse_critical("insert_not_critical", pgtrigger.Insert),
+            _refuse_critical("update_not_critical", pgtrigger.Update),
+        ]
 
     def __str__(self) -> str:
         return f"{self.image_id}: {self.label_id}"

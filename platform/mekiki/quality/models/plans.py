@@ -28,6 +28,7 @@ class CertificatePlan(models.Model):
     alpha_by_label = models.JSONField(default=dict, blank=True)  # label id, as text → its own alpha
     overlap = models.PositiveSmallIntegerField(default=1)
     batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.PROTECT, related_name="+")
+    scope = models.JSONField(default=dict, blank=True)  # verification.certificates.protocol: SCOPE_KEYS
     public_words = models.CharField(max_length=500, blank=True, default="")
     note = models.CharField(max_length=300, blank=True, default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -74,6 +75,7 @@ class CertificatePlan(models.Model):
                 "alpha_by_label",
                 "overlap",
                 "batch",
+                "scope",
                 "public_words",
                 "note",
                 "created_by",

@@ -93,13 +93,13 @@ def withdraw_candidates(*, dataset: Dataset, images: QuerySet[Any]) -> int:
 
 
 @transaction.atomic
-def withdraw_certificate_audits(*, dataset: Dataset) -> int:
-    """Withdraw the items of a certificate's audit that still wait, and return their number.
+def withdraw_certificate_audits(*, items: QuerySet[Any]) -> int:
+    """Withdraw the items of an audit that still wait, and return their number. items: a query of item ids.
 
     An answer that a reviewer sends after this is kept as a late answer.
     """
-    items = QueueItem.objects.filter(dataset=dataset, state=_State.WAITING, stream=Stream.CERTIFY)
-    return items.update(state=_State.WITHDRAWN, finished_at=clock.now())
+    waiting = QueueItem.objects.filter(pk__in=items, state=_State.WAITING, stream=Stream.CERTIFY)
+    return waiting.update(state=_State.WITHDRAWN, finished_at=clock.now())
 
 
 def blind_labels(items: Iterable[int]) -> dict[int, int]:

@@ -67,9 +67,10 @@ def fill_queue(
     put_back = Exists(undone.filter(item=OuterRef("pk"), supersedes__kind=Decision.Kind.FLAG)) | Exists(
         undone.filter(image=OuterRef("image"), shown__has_key="put_back")
     )
-    # If an image with an active label waits as an audit or a recheck, a person requested another review.
+    # Only a person puts an image into the recheck. If an image with an active label waits as an audit, a
+    # person requested another review too.
     in_use = ConfirmedLabel.objects.filter(image=OuterRef("image"), label__archived_at__isnull=True)
-    asked_again = Q(Exists(in_use), stream__in=[Stream.AUDIT, Stream.RECHECK])
+    asked_again = Q(Exists(in_use), stream=Stream.AUDIT) | Q(stream=Stream.RECHECK)
     # Otherwise a reviewer could answer only easy audit images and release the others, which would then be
     # drawn again.
     ever_leased = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), stream=Stream.AUDIT)

@@ -42,6 +42,8 @@ class Command(BaseCommand):
         parser.add_argument("--delta", type=float, default=0.05, help="risk that the statement is false")
         parser.add_argument("--critical-bound", type=float, help="bound for critical labels")
         parser.add_argument("--import", dest="batch", type=int, help="number of an import")
+        parser.add_argument("--only-label", default="", help="only images with this predicted label")
+        parser.add_argument("--only-metadata", default="", help="only images with this metadata, KEY=VALUE")
         parser.add_argument("--overlap", type=int, default=1, help="reviewers for each audited image")
         parser.add_argument("--test", choices=TESTS, default=WATCHED, help="the test")
         parser.add_argument("--label-alpha", nargs="*", default=(), help="NAME=SHARE …")
@@ -130,6 +132,7 @@ class Command(BaseCommand):
                 test=options["test"],
                 critical_bound=bound,
                 alpha_by_label=_label_alphas(dataset, options["label_alpha"]),
+                scope=_scope(dataset, options["only_label"], options["only_metadata"]),
             )
         except ValueError as error:
             raise CommandError(
@@ -234,6 +237,19 @@ class Command(BaseCommand):
             )
         if certificate.accepted:
             self.stdout.write(_("Labels set: %(n)s") % {"n": count(certificate.accepted)})
+
+
+def _scope(dataset: Dataset, label: str, metadata: str) -> dict[str, str]:
+    """Return the scope of a protocol; empty for all images."""
+    scope = {"metadata": metadata} if metadata else {}
+    if label:
+        chosen = dataset.labels.filter(archived_at__isnull=True, name=label).first()
+        if chosen is None:
+            raise CommandError(
+                _("There is no label “%(name)s” in this dataset. Nothing was started.") % {"name": label}
+            )
+        scope["label"] = str(chosen.pk)
+    return scope
 
 
 def _label_alphas(dataset: Dataset, given: Sequence[str]) -> dict[str, float]:

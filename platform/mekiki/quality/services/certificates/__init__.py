@@ -7,7 +7,9 @@ from mekiki.quality.services.certificates.ending import (
     end_audit,
     mark_accepted,
     revoke,
+    stop_for_other_labels,
     suspend_certificates,
+    suspend_for_other_head,
 )
 from mekiki.quality.services.certificates.freezing import FrozenPool, record_freeze
 from mekiki.quality.services.certificates.labels import set_machine_labels
@@ -19,19 +21,34 @@ from mekiki.quality.services.certificates.planning import (
     request_plan,
     start_planned,
 )
-from mekiki.quality.services.certificates.starting import request_work, start
+from mekiki.quality.services.certificates.starting import continue_work, request_work, start
+from mekiki.quality.services.certificates.streaming import (
+    StreamCandidate,
+    check_stream,
+    end_stream,
+    extend_to_stream,
+    label_stream,
+    recheck_doubtful,
+)
 
 __all__ = [
     "Forecast",
     "FrozenPool",
     "PlannedPool",
+    "StreamCandidate",
     "accept",
     "cancel",
+    "check_stream",
+    "continue_work",
     "draw_audits",
     "draw_next",
     "end_audit",
+    "end_stream",
+    "extend_to_stream",
+    "label_stream",
     "mark_accepted",
     "plan_again",
+    "recheck_doubtful",
     "record_check",
     "record_forecasts",
     "record_freeze",
@@ -41,5 +58,7 @@ __all__ = [
     "set_machine_labels",
     "start",
     "start_planned",
+    "stop_for_other_labels",
     "suspend_certificates",
+    "suspend_for_other_head",
 ]

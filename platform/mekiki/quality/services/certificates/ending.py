@@ -13,26 +13,13 @@ from mekiki.learning.models import Head
 from mekiki.quality.audit_state import read_audit_state
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates.auditing import record_check
+from mekiki.quality.services.certificates.locks import lock_certificate
 from mekiki.quality.services.certificates.starting import request_work
+from mekiki.quality.services.certificates.stream_ending import close_stream
 from mekiki.quality.stop_reasons import StopReason
 from mekiki.review.services.certificate_audits import withdraw_certificate_audits
 
 _State = Certificate.State
-
-
-def _locked(certificate: Certificate, *states: str) -> Certificate:
-    """Lock and return the certificate. Raises ValidationError if it is in none of the states."""
-    certificate = (
-        Certificate.objects.select_for_update(of=("self",))
-        .select_related("dataset", "head")
-        .get(pk=certificate.pk)
-    )
-    if certificate.state not in states:
-        raise ValidationError(
-            _("The certificate is in another state now (%(state)s). Nothing was changed; reload the page.")
-            % {"state": certificate.get_state_display()}
-        )
-    return certificate
 
 
 @transaction.atomic
@@ -48,7 +35,7 @@ def end_audit(*, certificate: Certificate, user: User | None) -> Certificate:
     """
     if user is not None:
         require_role(user, certificate.dataset, Role.ADMIN)
-    certificate = _locked(certificate, _State.AUDITING)
+    certificate = lock_certificate(certificate, _State.AUDITING)
     check = record_check(certificate=certificate, figures=read_audit_state(certificate).figures)
     if user is not None and certificate.test == Certificate.Test.PLANNED:
         raise ValidationError(
@@ -61,7 +48,7 @@ def end_audit(*, certificate: Certificate, user: User | None) -> Certificate:
     certificate.state = _State.PASSED if certificate.region else _State.FAILED
     certificate.ended_at = clock.now()
     certificate.save(update_fields=["region", "audits", "errors", "state", "ended_at"])
-    withdraw_certificate_audits(dataset=certificate.dataset)
+    withdraw_certificate_audits(items=certificate.drawn.values("item"))
     record(
         kind="certificate.ended",
         actor=user,
@@ -87,20 +74,28 @@ def cancel(*, certificate: Certificate, user: User) -> Certificate:
     Raises PermissionDenied if the user is not an admin, and ValidationError if the audit has ended.
     """
     require_role(user, certificate.dataset, Role.ADMIN)
-    certificate = _locked(certificate, _State.FREEZING, _State.AUDITING)
+    certificate = lock_certificate(certificate, _State.FREEZING, _State.AUDITING)
+    _cancel(certificate, StopReason.BY_ADMIN, user)
+    return certificate
+
+
+def _cancel(certificate: Certificate, reason: StopReason, user: User | None) -> None:
     certificate.state = _State.CANCELLED
     certificate.stopped_at = clock.now()
-    certificate.stop_reason = StopReason.BY_ADMIN
+    certificate.stop_reason = reason
     certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
-    withdraw_certificate_audits(dataset=certificate.dataset)
+    withdraw_certificate_audits(items=certificate.drawn.values("item"))
     record(
         kind="certificate.cancelled",
         actor=user,
         dataset=certificate.dataset,
         target=certificate,
-        data={"version": certificate.version, "seed": bytes(certificate.seed or b"").hex()},
+        data={
+            "version": certificate.version,
+            "reason": str(reason),
+            "seed": bytes(certificate.seed or b"").hex(),
+        },
     )
-    return certificate
 
 
 @transaction.atomic
@@ -111,7 +106,9 @@ def accept(*, certificate: Certificate, user: User) -> Certificate:
     certified, or if another head is in use now.
     """
     require_role(user, certificate.dataset, Role.ADMIN)
-    certificate = _locked(certificate, _State.PASSED)
+    # A promotion and a change of the labels lock this row too, so that none happens between check and change.
+    Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=certificate.dataset_id)
+    certificate = lock_certificate(certificate, _State.PASSED)
     in_use = getattr(certificate.dataset, "champion", None)
     if in_use is None or in_use.head_id != certificate.head_id:
         raise ValidationError(
@@ -177,22 +174,64 @@ def revoke(*, certificate: Certificate, user: User) -> Certificate:
     """
     require_role(user, certificate.dataset, Role.ADMIN)
     states = (_State.PASSED, _State.ACCEPTING, _State.ACCEPTED, _State.SUSPENDED)
-    certificate = _locked(certificate, *states)
+    certificate = lock_certificate(certificate, *states)
     _stop(certificate, _State.REVOKED, StopReason.BY_ADMIN, user)
     return certificate
 
 
 @transaction.atomic
-def suspend_certificates(*, dataset: Dataset, reason: StopReason, head: Head | None = None) -> int:
+def suspend_certificates(*, dataset: Dataset, reason: StopReason) -> int:
     """Suspend the certificates whose labels are set or being set, and return how many were suspended.
 
     A suspended certificate sets no further labels. A change of the dataset calls this, in the transaction of
-    the change. head: the head in use, whose certificates are not suspended.
+    the change.
     """
-    valid = Certificate.objects.filter(dataset=dataset, state__in=[_State.ACCEPTING, _State.ACCEPTED])
-    if head is not None:
-        valid = valid.exclude(head=head)
-    certificates = list(valid.select_for_update(of=("self",)))
+    return _suspend(dataset, reason, _State.ACCEPTING, _State.ACCEPTED)
+
+
+@transaction.atomic
+def suspend_for_other_head(*, dataset: Dataset, head: Head) -> int:
+    """Suspend the certificates of other heads than the head that is in use now, and return their number.
+
+    The reason names the encoder if it is another one. Certificates that are not accepted yet stay:
+    retraining goes on during an audit, and `accept` checks the head in use.
+    """
+    rows = Certificate.objects.filter(dataset=dataset, state__in=[_State.ACCEPTING, _State.ACCEPTED])
+    rows = rows.exclude(head=head).select_related("head").select_for_update(of=("self",))
+    certificates = list(rows)
+    for certificate in certificates:
+        assert certificate.head is not None  # an accepted certificate names its head
+        same_encoder = certificate.head.encoder_id == head.encoder_id
+        reason = StopReason.HEAD_REPLACED if same_encoder else StopReason.ENCODER_CHANGED
+        _stop(certificate, _State.SUSPENDED, reason, None)
+    return len(certificates)
+
+
+@transaction.atomic
+def stop_for_other_labels(*, dataset: Dataset, reason: StopReason) -> int:
+    """Stop the certificates of a dataset whose labels change, and return how many were stopped.
+
+    An audit that runs is cancelled, because its later answers would have other labels to choose from than its
+    earlier answers. A certificate that has ended its audit is suspended.
+    """
+    running = Certificate.objects.filter(dataset=dataset, state__in=[_State.FREEZING, _State.AUDITING])
+    cancelled = list(running.select_for_update(of=("self",)))
+    for certificate in cancelled:
+        _cancel(certificate, reason, None)
+    return len(cancelled) + _suspend(dataset, reason, _State.PASSED, _State.ACCEPTING, _State.ACCEPTED)
+
+
+@transaction.atomic
+def suspend_for_errors_of_the_stream(*, certificate: Certificate) -> Certificate:
+    """Suspend an accepted certificate whose audits of later images show too many errors, and return it."""
+    certificate = lock_certificate(certificate, _State.ACCEPTED)
+    _stop(certificate, _State.SUSPENDED, StopReason.STREAM_ERRORS, None)
+    return certificate
+
+
+def _suspend(dataset: Dataset, reason: StopReason, *states: str) -> int:
+    rows = Certificate.objects.filter(dataset=dataset, state__in=states)
+    certificates = list(rows.select_for_update(of=("self",)))
     for certificate in certificates:
         _stop(certificate, _State.SUSPENDED, reason, None)
     return len(certificates)
@@ -203,6 +242,7 @@ def _stop(certificate: Certificate, state: str, reason: StopReason, user: User |
     certificate.stopped_at = clock.now()
     certificate.stop_reason = reason
     certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
+    close_stream(certificate)
     data = {"version": certificate.version, "reason": str(reason)}
     if state == _State.SUSPENDED:
         record(

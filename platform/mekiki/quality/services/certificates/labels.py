@@ -11,8 +11,8 @@ BLOCK = 50_000
 # label (skipped, flagged, or without a majority) stays with people. Critical labels and archived labels are
 # never set by machine, also if they were marked after the freeze.
 _SET = """
-INSERT INTO quality_machinelabel (image_id, dataset_id, label_id, certificate_id, confidence)
-SELECT c.image_id, %(dataset)s, c.label_id, c.certificate_id, c.confidence
+INSERT INTO quality_machinelabel (certificate_id, image_id, dataset_id, label_id, confidence, stream_number)
+SELECT c.certificate_id, c.image_id, %(dataset)s, c.label_id, c.confidence, 0
 FROM quality_certificateimage c
 JOIN labeling_label l ON l.id = c.label_id AND NOT l.critical AND l.archived_at IS NULL
 WHERE c.certificate_id = %(certificate)s AND c.rank BETWEEN %(first)s AND %(last)s
@@ -22,17 +22,17 @@ WHERE c.certificate_id = %(certificate)s AND c.rank BETWEEN %(first)s AND %(last
     AND a.image_id = c.image_id AND (EXISTS (SELECT FROM review_decision d WHERE d.item_id = a.item_id)
     OR EXISTS (SELECT FROM review_lease l WHERE l.item_id = a.item_id))
   )
-ON CONFLICT (image_id) DO UPDATE SET
-    label_id = excluded.label_id, certificate_id = excluded.certificate_id, confidence = excluded.confidence
+ON CONFLICT (certificate_id, image_id) DO NOTHING
 """
 
 
 @transaction.atomic
 def set_machine_labels(*, certificate: Certificate, first: int, last: int) -> int:
-    """Set the labels of the images with rank first … last of an accepted certificate; return their number.
+    """Set the labels of the images with rank first … last of a certificate; return how many were added.
 
-    Setting them twice has the effect of setting them once. Images with a label of a person are left out, and
-    so are images whose predicted label is critical or archived now. Returns 0 if the certificate was stopped.
+    Labels that are set already stay, so a repeated call adds nothing. Images with a label of a person are
+    left out, and so are images whose predicted label is critical or archived now. Returns 0 if the
+    certificate was stopped.
     """
     # The lock keeps the certificate from being revoked between the check and the rows.
     held = Certificate.objects.select_for_update(of=("self",)).get(pk=certificate.pk)

@@ -30,6 +30,7 @@ STATEMENT = (
     "test",
     "critical_bound",
     "alpha_by_label",
+    "scope",
     "overlap",
     "batch",
     "public_words",
@@ -90,6 +91,7 @@ def request_plan(
     check_statement(dataset, protocol, overlap, batch, public_words, note)
     statement = {name: getattr(protocol, name) for name in STATEMENT if hasattr(protocol, name)}
     statement["alpha_by_label"] = dict(protocol.alpha_by_label)
+    statement["scope"] = dict(protocol.scope)
     return _store(
         dataset,
         user,
@@ -184,6 +186,7 @@ def start_planned(*, plan: CertificatePlan, user: User, limit: int, levels: Sequ
             test=plan.test,
             critical_bound=plan.critical_bound,
             alpha_by_label=plan.alpha_by_label,
+            scope=plan.scope,
         )
     except ValueError as error:
         raise ValidationError(

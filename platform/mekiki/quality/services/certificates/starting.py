@@ -13,8 +13,11 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import CertifyPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.selectors import champion
-from mekiki.quality.certificates import running_certificate
+from mekiki.quality.certificate_scope import scope_problem
+from mekiki.quality.certificate_work import job_key, stopped_work
+from mekiki.quality.certificates import RUNNING_STATES, running_certificate
 from mekiki.quality.models import Certificate
+from mekiki.quality.services.certificates.locks import lock_certificate
 from verification.certificates.protocol import Protocol
 
 MAX_LEVELS = 50
@@ -37,7 +40,8 @@ def start(
 ) -> Certificate:
     """Start a certificate for the labels of the head in use. A job freezes the scores and draws the audits.
 
-    protocol: the statement and its test. The keys of its `alpha_by_label` are label ids as text.
+    protocol: the statement and its test. The keys of its `alpha_by_label`, and the label of its scope, are
+    label ids as text.
     overlap: reviewers for each audited image, 1 to 3.
     batch: the import whose images are the pool, or None for the whole dataset.
     public_words: words that were public before the start. They become a part of the key of the audit order.
@@ -112,6 +116,8 @@ def check_statement(
     labels = {str(pk) for pk in dataset.labels.filter(archived_at__isnull=True).values_list("pk", flat=True)}
     if not set(map(str, protocol.alpha_by_label)) <= labels:
         problems.append(_("This dataset has no such label."))
+    if problem := scope_problem(dataset, dict(protocol.scope)):
+        problems.append(problem)
     if len(public_words) > MAX_PUBLIC_WORDS or len(note) > MAX_NOTE:
         problems.append(_("The text is too long. Shorten it."))
     if batch is not None and batch.dataset_id != dataset.pk:
@@ -125,9 +131,30 @@ def request_work(*, certificate: Certificate, user: User | None = None) -> Job:
     job = enqueue(
         kind=Kind.CERTIFY,
         dataset=certificate.dataset,
-        key=f"certify:{certificate.pk}",
+        key=job_key(certificate),
         payload=CertifyPayload(certificate=certificate.pk).as_json(),
         user=user,
     )
     Certificate.objects.filter(pk=certificate.pk).update(job=job)
     return job
+
+
+@transaction.atomic
+def continue_work(*, certificate: Certificate, user: User) -> Job:
+    """Start the job of a certificate again after it failed, was cancelled or was lost, and return the job.
+
+    Raises PermissionDenied if the user is not an admin. Raises ValidationError if the certificate waits for
+    no job, or if its job runs.
+    """
+    require_role(user, certificate.dataset, Role.ADMIN)
+    certificate = lock_certificate(certificate, *RUNNING_STATES, Certificate.State.ACCEPTED)
+    if stopped_work(certificate) is None:
+        raise ValidationError(_("The work on this certificate runs already. Nothing was changed."))
+    record(
+        kind="certificate.continued",
+        actor=user,
+        dataset=certificate.dataset,
+        target=certificate,
+        data={"version": certificate.version, "state": str(certificate.state)},
+    )
+    return request_work(certificate=certificate, user=user)

@@ -7,6 +7,8 @@ over the alternatives and over the audit s at which the rate rose, with weights 
     E_t = 1/(t + 1) + Σ_q v_q A_t(q) ,     A_t(q) = (A_{t−1}(q) + 1/(t (t + 1))) · g_t(q)
 
 So a long good period does not delay the alarm much. P(E ever reaches 1/δ) ≤ δ (Ville's inequality).
+An accepted image is audited if HMAC-SHA-256(seed, image SHA-256), read as a number below 2^256, is below
+share · 2^256. So the audited images are an independent random part, and anybody with the seed finds the same.
 Sources: Shin, Ramdas and Rinaldo, "E-detectors", arXiv 2203.03532; Waudby-Smith and Ramdas, arXiv 2010.09686.
 """
 
@@ -16,8 +18,24 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from verification.certificates.order import audit_keys
+
+SHARE_STEPS = 10_000  # shares of audited images are multiples of 0.01 %
 # Alternatives: the rate is α + f · (1 − α); the same weight for each.
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+
+
+def stream_audits(seed: bytes, digests: Iterable[str], share: float) -> list[bool]:
+    """Return for each accepted image of a stream whether it is audited.
+
+    digests: hexadecimal SHA-256 of the images. share: the probability of an audit, in steps of 0.01 %.
+    ValueError: the seed or a digest has not 32 bytes, or the share lies outside (0, 1].
+    """
+    steps = round(share * SHARE_STEPS)
+    if not 0 < steps <= SHARE_STEPS:
+        raise ValueError(f"the share must lie in (0, 1], got {share}")
+    bound = steps << 256
+    return [int.from_bytes(key) * SHARE_STEPS < bound for key in audit_keys(seed, digests)]
 
 
 @dataclass(frozen=True)

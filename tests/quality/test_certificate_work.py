@@ -1,0 +1,127 @@
+"""A certificate whose job failed, was cancelled or is missing shows this and has a way on."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from mekiki.audit.models import Event
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
+from mekiki.jobs.services import cancel as cancel_job
+from mekiki.jobs.services import claim, fail, succeed
+from mekiki.quality.certificate_work import stopped_work
+from mekiki.quality.models import Certificate
+from mekiki.quality.services.certificates import accept, continue_work, start
+from tests.quality.test_certificate_pages import browser, page_of
+from tests.quality_setup import CertifiedPool, certified, make_protocol
+
+pytestmark = pytest.mark.django_db
+
+
+def freezing() -> CertifiedPool:
+    return CertifiedPool()
+
+
+def auditing() -> CertifiedPool:
+    world = CertifiedPool()
+    world.freeze()
+    world.answer_audits(most=2)
+    return world
+
+
+def accepting() -> CertifiedPool:
+    world = certified()
+    Job.objects.all().delete()
+    world.certificate = accept(certificate=world.certificate, user=world.admin)
+    return world
+
+
+def job() -> Job:
+    return Job.objects.get(kind=Kind.CERTIFY, state__in=ACTIVE_STATES)
+
+
+def fail_job(world: CertifiedPool) -> None:
+    claimed = claim(str(job().pk))
+    assert claimed is not None
+    fail(claimed, "The disk is full.")
+
+
+def stop_job(world: CertifiedPool) -> None:
+    cancel_job(job=job(), user=world.admin)
+
+
+def lose_job(world: CertifiedPool) -> None:
+    job().delete()
+
+
+STATES = [
+    (freezing, "Nothing was frozen"),
+    (auditing, "answers are stored"),
+    (accepting, "none of them is valid"),
+]
+ENDS = [(fail_job, "The disk is full."), (stop_job, "was cancelled"), (lose_job, "has no job")]
+
+
+@pytest.mark.parametrize(("begin", "kept"), STATES)
+@pytest.mark.parametrize(("end", "reason"), ENDS)
+def test_page_says_why_it_stopped_and_what_was_kept(begin: Any, kept: str, end: Any, reason: str) -> None:
+    world = begin()
+    assert stopped_work(world.certificate) is None
+    end(world)
+    for user, may_act in ((world.admin, True), (world.people[0], False)):
+        text = page_of(world, user, "certificates/1/")
+        assert reason in text and kept in text
+        assert ('value="continue"' in text) is may_act
+    state = world.certificate.state
+    answer = browser(world.admin).post(
+        f"/d/{world.dataset.slug}/quality/certificates/1/act/", {"act": "continue"}
+    )
+    assert answer.status_code == 302 and job().payload == {"certificate": world.certificate.pk}
+    world.certificate.refresh_from_db()
+    assert world.certificate.state == state and stopped_work(world.certificate) is None
+    assert Event.objects.filter(kind="certificate.continued").count() == 1
+    assert reason not in page_of(world, world.admin, "certificates/1/")
+
+
+@pytest.mark.parametrize(("begin", "kept"), STATES)
+def test_other_way_on_is_to_give_up(begin: Any, kept: str) -> None:
+    """After that a new certificate can start."""
+    world = begin()
+    fail_job(world)
+    act = "revoke" if begin is accepting else "cancel"
+    text = page_of(world, world.admin, "certificates/1/")
+    assert f'value="{act}"' in text
+    browser(world.admin).post(f"/d/{world.dataset.slug}/quality/certificates/1/act/", {"act": act})
+    again = start(dataset=world.dataset, user=world.admin, protocol=make_protocol())
+    assert again.version == 2
+    assert stopped_work(Certificate.objects.get(version=1)) is None
+
+
+def test_work_that_runs_is_not_continued() -> None:
+    world = freezing()
+    with pytest.raises(ValidationError, match="runs already"):
+        continue_work(certificate=world.certificate, user=world.admin)
+    ended = certified()
+    with pytest.raises(ValidationError, match="another state"):
+        continue_work(certificate=ended.certificate, user=ended.admin)
+
+
+def test_ended_job_of_a_running_audit_is_no_problem() -> None:
+    """The job of an audit ends after each answer; the next answer starts it again."""
+    world = auditing()
+    claimed = claim(str(job().pk))
+    assert claimed is not None
+    succeed(claimed)
+    assert stopped_work(world.certificate) is None
+
+
+def test_job_that_was_requested_again_is_found() -> None:
+    """A job that ends while the same work was requested starts a new job under the same key."""
+    world = freezing()
+    claimed = claim(str(job().pk))
+    assert claimed is not None
+    Job.objects.filter(pk=claimed.pk).update(rerun_requested=True)
+    fail(claimed, "The disk is full.")
+    assert job().state == State.QUEUED
+    assert stopped_work(world.certificate) is None
+    assert "The disk is full." not in page_of(world, world.admin, "certificates/1/")
