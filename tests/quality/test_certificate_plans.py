@@ -112,6 +112,18 @@ def test_plan_says_what_it_brings_and_costs_and_that_it_is_no_promise() -> None:
     assert text.count("chart__line--") >= 2 and "The same as a table" in text
 
 
+def test_plan_proposes_the_smallest_limit_that_costs_hardly_more_answers() -> None:
+    world = Planner()
+    plan = world.plan()
+    rows = [
+        forecast(0.02, 200, 800, (1500, 1700, 1800)),
+        forecast(0.02, 300, 515, (1800, 1950, 2100)),
+        forecast(0.02, 800, 500, (1900, 2000, 2100)),
+    ]
+    world.compute(plan, rows)  # 1 % of 2,300 candidates is 23
+    assert 'name="limit" value="300"' in world.page(f"plans/{plan.number}/")
+
+
 def test_start_uses_the_numbers_of_the_plan_and_back_keeps_what_was_typed() -> None:
     world = Planner()
     plan = world.plan(note="lot 7", **{f"alpha_of_{world.labels[1].pk}": "1.5"})
