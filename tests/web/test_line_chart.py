@@ -22,7 +22,7 @@ def draw(lines: list[ChartLine], goal: Mark | None = None) -> ET.Element:
 
 def points_of(svg: ET.Element) -> list[list[tuple[float, float]]]:
     """Return the points of the drawn lines."""
-    lines = [e for e in svg.iter("polyline")]
+    lines = list(svg.iter("polyline"))
     return [
         [(float(x), float(y)) for x, y in (p.split(",") for p in e.get("points", "").split())] for e in lines
     ]
