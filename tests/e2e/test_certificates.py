@@ -46,7 +46,7 @@ WORDS = {
         "accept": "承認してラベルを設定",
         "accepting": "ラベルを設定中",
         "revoke": "取り消す",
-        "revoked": "取り消し済み",
+        "revoked": "取り消し",
     },
 }
 

@@ -112,6 +112,18 @@ def test_plan_says_what_it_brings_and_costs_and_that_it_is_no_promise() -> None:
     assert text.count("chart__line--") >= 2 and "The same as a table" in text
 
 
+def test_plan_proposes_the_smallest_limit_that_costs_hardly_more_answers() -> None:
+    world = Planner()
+    plan = world.plan()
+    rows = [
+        forecast(0.02, 200, 800, (1500, 1700, 1800)),
+        forecast(0.02, 300, 515, (1800, 1950, 2100)),
+        forecast(0.02, 800, 500, (1900, 2000, 2100)),
+    ]
+    world.compute(plan, rows)  # 1 % of 2,300 candidates is 23
+    assert 'name="limit" value="300"' in world.page(f"plans/{plan.number}/")
+
+
 def test_start_uses_the_numbers_of_the_plan_and_back_keeps_what_was_typed() -> None:
     world = Planner()
     plan = world.plan(note="lot 7", **{f"alpha_of_{world.labels[1].pk}": "1.5"})
@@ -234,6 +246,31 @@ def test_plan_of_one_import() -> None:
     world.compute(plan)
     assert plan.batch == batch
     assert "The audit sample of the whole dataset was used" in world.page(f"plans/{plan.number}/")
+
+
+def test_plan_that_was_left_is_found_again() -> None:
+    world = Planner()
+    plan = world.plan(note="lot 7")
+    assert f"{world.base}plans/{plan.number}/" in world.page("new/")
+    world.compute(plan)
+    start_planned(plan=plan, user=world.admin, limit=20, levels=(1.0,))
+    Certificate.objects.update(state=Certificate.State.CANCELLED)
+    assert "plans/" not in world.page("new/")
+
+
+def test_api_returns_the_plan_to_admins_only() -> None:
+    world = Planner()
+    plan = world.plan(**{f"alpha_of_{world.labels[0].pk}": "1"})
+    address = f"/api/v1/datasets/{world.dataset.slug}/certificate-plans/{plan.number}"
+    assert world.client.get(address).json()["computed"] is False
+    world.compute(plan)
+    body = world.client.get(address).json()
+    assert body["proposal"] == {"limit": 300, "first": 0.7, "from_forecast": True}
+    assert body["forecast"].startswith("Probably 1,900 to 2,100 of 2,400 images")
+    assert body["alpha_by_label"] == {world.labels[0].name: 0.01} and len(body["forecasts"]) == 3
+    viewer = Client()
+    viewer.force_login(world.reviewer())
+    assert viewer.get(address).status_code == 403
 
 
 def test_looking_at_a_plan_makes_no_job_and_no_event() -> None:

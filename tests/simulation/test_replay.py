@@ -61,7 +61,7 @@ def replay(*arguments):
 
 def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path):
     out = tmp_path / "figures" / "replay.json"
-    process = replay(folder, "--budget", 36, "--batch", 18, "--json", out)
+    process = replay(folder, "--budget", 36, "--batch", 18, "--certify", "0.3,0.1", "--json", out)
     assert process.returncode == 0, process.stdout + process.stderr
     for message in (
         "Read as the parts of a split, not as labels: test, train.",
@@ -76,7 +76,7 @@ def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_pat
     figures = json.loads(out.read_text())
     assert set(figures) == {
         *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),
-        *("final_macro_recall", "answers", "seconds", "verified", "rounds"),
+        *("final_macro_recall", "answers", "seconds", "verified", "rounds", "certificate"),
     }
     assert (figures["images"], figures["labels"], figures["answers"]) == (131, 3, 36)
     assert figures["verified"] is True
@@ -85,6 +85,21 @@ def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_pat
     audit = figures["rounds"][-1]["audit"]
     assert audit["n"] > 0
     assert audit["low"] <= audit["estimate"] <= audit["high"]
+
+    certified = figures["certificate"]
+    assert certified["state"] == "accepted", certified
+    assert certified["by_machine"] > 0 and certified["wrong"] <= 0.3 * certified["by_machine"]
+    assert certified["answers"] == 36 + certified["audits"] + certified["remainder"]
+    # Every image has a label of a person or a machine, or is one of the remainder. The audited images of the
+    # certificate are not among the answers before.
+    assert certified["by_machine"] + certified["answers"] == 131
+    assert "Answers to a finished pool" in process.stdout
+
+
+@pytest.mark.parametrize("bounds", ["0.02", "0.02,x", "2,5", "0.02,0"])
+def test_certificate_without_two_shares_is_refused_before_anything_starts(folder, bounds):
+    process = replay(folder, "--certify", bounds)
+    assert process.returncode == 1 and "needs two shares" in process.stderr
 
 
 def test_folder_without_labels_is_refused_before_anything_starts(tmp_path):

@@ -168,6 +168,8 @@ def next_step(certificate: Certificate, facts: AuditFacts | None) -> str:
     values = {"now": count(facts.by_machine), "size": count(row.size), "n": count(row.more)}
     if row.more is None:
         text = _("With the answers so far, the %(size)s most confident images cannot be certified any more.")
+    elif row.more == 0:
+        text = _("The %(size)s most confident images wait for the answers that are still open.")
     else:
         text = ngettext(
             "The %(size)s most confident images are certified after %(n)s more answer, if it is right.",

@@ -7,7 +7,7 @@ them which answer differed from the prediction (docs/decisions/0052).
 import math
 from dataclasses import dataclass
 
-from django.db.models import Count
+from django.db.models import Count, F
 from django.utils.translation import gettext as _
 
 from mekiki.learning.figures import count
@@ -18,6 +18,7 @@ from mekiki.review.selectors import active_decisions
 from mekiki.review.services.certificate_audits import blind_labels
 
 STEP = 5
+MOST_CHECKS = 500  # that are read after the end of an audit
 MOST_POINTS = 60  # of a line of the chart
 _MOST_LINES = 3
 _ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.SKIP, Decision.Kind.FLAG)
@@ -59,19 +60,19 @@ def audit_progress(certificate: Certificate) -> AuditProgress:
 
 
 def shown_checks(certificate: Certificate) -> list[CertificateCheck]:
-    """Return the checks whose figures a page may show, oldest first.
+    """Return the checks whose figures a page may show, by ascending number of answers.
 
-    While the audit runs, these are the first check and the first one of each further STEP of answers.
+    While the audit runs, this is the first check of each STEP of answers. After the end the newest check is
+    the last one; of a long audit only some of the others are returned.
     """
-    checks = list(certificate.checks.order_by("pk"))
-    if certificate.state != Certificate.State.AUDITING:
-        return checks
-    shown, steps = [], -1
-    for check in checks:
-        if answered(check) // STEP > steps:
-            steps = answered(check) // STEP
-            shown.append(check)
-    return shown
+    runs = certificate.state == Certificate.State.AUDITING
+    step = STEP if runs else max(1, certificate.limit // MOST_CHECKS)
+    numbered = certificate.checks.annotate(step=(F("audits") - F("unresolved")) / step)
+    checks: list[CertificateCheck] = [*numbered.order_by("step", "pk").distinct("step")]
+    newest = certificate.checks.first()
+    if not runs and newest is not None and newest.pk != checks[-1].pk:
+        checks.append(newest)
+    return checks
 
 
 def answered(check: CertificateCheck) -> int:

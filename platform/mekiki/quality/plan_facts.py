@@ -16,6 +16,7 @@ from verification.certificates.protocol import LEVELS, PLAN_LEVELS
 
 # The limit and the first level of a certificate without a forecast.
 DEFAULT_LIMIT, DEFAULT_FIRST = 300, LEVELS[0]
+NEARLY = 0.01
 # With fewer images of the audit sample, the page says that the forecast is rough.
 FEW_AUDITED = MIN_FOR_PERCENTAGE
 
@@ -47,7 +48,7 @@ class ForecastRow:
 class PlanFacts:
     """What the page, the command and the API show of a plan that was computed.
 
-    proposal: the forecast with the least number of answers for the wanted share, or None without one.
+    proposal: the forecast of `best_forecast`, or None without one.
     """
 
     plan: CertificatePlan
@@ -100,9 +101,16 @@ def headline_of(plan: CertificatePlan, forecast: CertificateForecast) -> str:
 
 
 def best_forecast(plan: CertificatePlan, forecasts: list[CertificateForecast]) -> CertificateForecast | None:
-    """Return the forecast of the wanted share with the least number of answers, or None."""
+    """Return the forecast of the wanted share that a plan proposes, or None without one.
+
+    This is the smallest limit at which people answer, on average, at most NEARLY of the candidates more than
+    at the best limit. A larger limit allows a longer audit in bad luck, and gains little.
+    """
     wanted = [one for one in forecasts if one.alpha == plan.alpha]
-    return min(wanted, key=lambda one: one.answers) if wanted else None
+    if not wanted:
+        return None
+    most = min(one.answers for one in wanted) + NEARLY * plan.candidates
+    return min((one for one in wanted if one.answers <= most), key=lambda one: one.limit)
 
 
 def plan_facts(plan: CertificatePlan, head_in_use: Head | None) -> PlanFacts:

@@ -20,7 +20,7 @@ from mekiki.quality.certificate_scope import scope_text
 from mekiki.quality.certificates import running_certificate
 from mekiki.quality.models import CertificatePlan
 from mekiki.quality.plan_facts import coverage_marks, plan_facts
-from mekiki.quality.plans import plan_for, plan_numbered
+from mekiki.quality.plans import newest_open_plans, plan_for, plan_numbered
 from mekiki.quality.services import certificates
 
 
@@ -51,6 +51,7 @@ def create(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "head": champion(dataset),
         "running": running_certificate(dataset),
+        "plans": [(plan, percent(plan.alpha)) for plan in newest_open_plans(dataset)],
     }
     return render(request, "quality/certificate_create.html", context, status=422 if form.errors else 200)
 

@@ -20,6 +20,11 @@ def plan_for(user: User, slug: str, number: int) -> CertificatePlan:
     return plan
 
 
+def newest_open_plans(dataset: Dataset, limit: int = 5) -> list[CertificatePlan]:
+    """Return the newest plans from which no certificate was started, newest first."""
+    return list(CertificatePlan.objects.filter(dataset=dataset, certificate=None)[:limit])
+
+
 def plan_numbered(dataset: Dataset, number: int) -> CertificatePlan | None:
     """Return a plan of a dataset by its number, or None."""
     rows = CertificatePlan.objects.filter(dataset=dataset)

@@ -81,7 +81,7 @@ def sweeper() -> None:
     run_command("sweeper", {})
 
 
-@app.command(help=_("Create a sample dataset with a simulated reviewer, then run the site."))
+@app.command(help=_("Create a sample dataset with a simulated reviewer and run the site."))
 @click.option("--no-serve", is_flag=True, help=_("Stop everything at the end."))
 @click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
 @click.option("--budget", type=Count, default=300, show_default=True, help=_("Number of answers to give."))

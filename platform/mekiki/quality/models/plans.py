@@ -107,9 +107,7 @@ class CertificateForecast(models.Model):
     class Meta:
         ordering = ["alpha", "limit"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["plan", "alpha", "limit"], name="one_forecast_per_alpha_and_limit"
-            )
+            models.UniqueConstraint(fields=["plan", "alpha", "limit"], name="one_forecast_per_limit")
         ]
         triggers = append_only()
 
