@@ -30,7 +30,7 @@ VIEWER = {
     "review-queue", "models", "run-log", "head", "head-training-labels", "head-confusion", "exports",
     "label-set-key", "label-set-download",
     "quality", "certificate",
-    "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
+    "api:accuracy", "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
 REVIEWER = {
