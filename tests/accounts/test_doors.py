@@ -31,7 +31,7 @@ VIEWER = {
     "label-set-key", "label-set-download",
     "quality", "certificate", "certificate-live", "certificate-explained", "api:certificates",
     "api:certificate", "certificate-stream", ("api:certificate-stream", "GET"),
-    "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
+    "api:accuracy", "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
 }  # fmt: skip
 REVIEWER = {

@@ -122,11 +122,12 @@ def test_overview_and_image_show_which_labels_the_machine_set() -> None:
     world.end()
     client = browser(world.admin)
     overview = f"/d/{world.dataset.slug}/"
-    assert "Labels set by machine" not in client.get(overview).content.decode()
+    assert "by certified machine: 0;" in client.get(overview).content.decode()
     accept(certificate=world.certificate, user=world.admin)
     set_machine_labels(certificate=world.certificate, first=1, last=100)
     mark_accepted(certificate=world.certificate, accepted=len(world.left()))
-    assert "Labels set by machine" in client.get(overview).content.decode()
+    text = client.get(overview).content.decode()
+    assert f"by certified machine: {len(world.left())};" in text
     image = next(image for image in world.images if image.pk in world.left())
     text = client.get(f"/d/{world.dataset.slug}/images/{image.sha256}/").content.decode()
     assert "set by machine" in text and f"certificates/{world.certificate.version}/" in text

@@ -1,5 +1,6 @@
 """Who set the labels: home, overview, gallery, the page of an image, quality page and API."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +134,18 @@ def test_a_waiting_audit_shows_no_certified_label(world: Certified, stream: str)
     assert "1 image of the audit sample that has not been judged yet is left out" in world.text(
         "images/", set_by="nobody"
     )
+
+
+def test_an_answered_audit_shows_its_certified_label_only_when_the_answer_counts(world: Certified) -> None:
+    """For two minutes an undo could make the next answer an answer of somebody who has seen the label."""
+    item = wait(world, 3, "certify")
+    item.state, item.finished_at = "done", timezone.now()
+    item.save()
+    assert "Labels set by machine" not in world.image_text(3)
+    assert 3 not in world.numbers(set_by="certificate-7")
+    item.finished_at = timezone.now() - timedelta(minutes=3)
+    item.save()
+    assert "Labels set by machine" in world.image_text(3) and 3 in world.numbers(set_by="certificate-7")
 
 
 def test_queries_of_the_gallery_do_not_grow_with_certified_labels(world: Certified) -> None:

@@ -23,7 +23,7 @@ class FilterForm(forms.Form):
 
     label = forms.ChoiceField(label=_("Predicted label"), required=False)
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
-    set_by = forms.ChoiceField(label=_("Label set by"), required=False)
+    set_by = forms.ChoiceField(label=_("Labelled by"), required=False)
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
