@@ -8,8 +8,10 @@ of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. An in
 - a list of texts. The answer is {"vectors"}; a text that does not fit is read to the end of the context, as
   for a class embedding.
 - {"heat_map": {"file", "direction", "seconds"}}: the path of an image, the direction of the lead (d numbers)
-  and the budget. While it is computed, lines {"done", "total"} may come. The answer is {"values", "method",
-  "view", "lead", "blurred_lead"}, or {"too_slow": seconds for one image}, or {"unreadable": reason}.
+  and the budget. While it is computed, lines {"done", "total"} may come. After each line the process waits:
+  the parent can send texts, which are answered at once, and then sends null, so that the map goes on. The
+  answer is {"values", "method", "view", "lead", "blurred_lead"}, or {"too_slow": seconds for one image}, or
+  {"unreadable": reason}.
 
 Any answer can be {"error"}.
 """
@@ -47,11 +49,20 @@ def main() -> None:
         write_answer(error=str(error) or type(error).__name__)
         return
     write_answer(digest=encoder.digest, dim=encoder.dim, probe=probe)
-    for line in sys.stdin:
+    answer_until(encoder, write_answer, "")
+
+
+def answer_until(encoder: "Encoder", write: Write, end: str) -> None:
+    """Answer the lines of the input until it ends, or until the line `end`."""
+    from workers.encoders import EncoderError
+
+    for line in iter(sys.stdin.readline, ""):
+        if line.strip() == end:
+            return
         try:
-            write_answer(**_answer(encoder, json.loads(line), write_answer))
+            write(**_answer(encoder, json.loads(line), write))
         except (EncoderError, MemoryError) as error:
-            write_answer(error=str(error) or type(error).__name__)
+            write(error=str(error) or type(error).__name__)
 
 
 def _answer(encoder: "Encoder", request: Any, write: Write) -> dict[str, Any]:
@@ -71,13 +82,17 @@ def _heat_map(encoder: "Encoder", request: dict[str, Any], write: Write) -> dict
     from workers.encoders import PictureError
     from workers.encoders.heat_map import TooSlowError, draw
 
+    def give_way(done: int, total: int) -> None:
+        write(done=done, total=total)
+        answer_until(encoder, write, "null")
+
     try:
         made = draw(
             encoder,
             request["file"],
             np.asarray(request["direction"], np.float32),
             seconds=request["seconds"],
-            progress=lambda done, total: write(done=done, total=total),
+            progress=give_way,
         )
     except TooSlowError as error:
         return {"too_slow": error.seconds}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import pytest
 from mekiki.config import clock
 from mekiki.datasets import storage
 from mekiki.learning.explaining import heat_map_state
-from mekiki.learning.models import Encoder, HeatMap, PromptEmbedding
+from mekiki.learning.models import Encoder, HeatMap, PromptEmbedding, TextEmbedding
+from mekiki.learning.search.texts import text_digest
+from tests.factories import EncoderFactory
 from tests.roles import set_fixed
 from tests.why_setup import DIM, WhyStation
 from workers.heads.serial import load_head
@@ -92,6 +95,31 @@ def test_heat_map_is_stored_with_the_lead_of_the_head(station: WhyStation, again
     # A message that arrives twice, and one about a map that was deleted.
     assert draw_requested_heat_map(row.pk, reader) == draw_requested_heat_map(10**9, reader) == ""
     assert len(reader.asked) == 1
+
+
+def test_searches_are_answered_while_a_heat_map_is_computed(station: WhyStation) -> None:
+    row, now = asked_map(station), clock.now()
+
+    def asked_text(text: str, encoder: Encoder, **more: Any) -> TextEmbedding:
+        fields = {"used_at": now, "asked_at": now} | more
+        digest = text_digest(text)
+        return TextEmbedding.objects.create(encoder=encoder, digest=digest, text=text, **fields)
+
+    searched = asked_text("a scratch", station.encoder)
+    others = [
+        asked_text("a dent", EncoderFactory(dim=DIM)),
+        asked_text("a hole", station.encoder, asked_at=now - timedelta(hours=1)),
+    ]
+
+    class Process(Reader):
+        def read(self, name: str, request: Any, progress: Any = None) -> Any:
+            reply = super().read(name, request, progress)
+            return reply if isinstance(request, dict) else {"vector": [1.0] + [0.0] * (DIM - 1)}
+
+    assert draw_requested_heat_map(row.pk, Process(station.encoder, MAP)) == "found"
+    searched.refresh_from_db()
+    assert searched.answered_at and np.allclose(searched.vector, [1.0] + [0.0] * (DIM - 1))
+    assert not any(TextEmbedding.objects.get(pk=one.pk).answered_at for one in others)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,21 @@ def test_texts_are_embedded_as_by_the_encoder(
     drawn = reader.read(tiny_encoder, {"heat_map": asked})
     own = draw(loaded, str(file), direction, seconds=600)
     assert drawn["method"] == "gradient" and np.allclose(drawn["values"], own.values, atol=1e-4)
+
+    # A search is answered between two parts of a map. A map whose process is killed is drawn by another one.
+    parts: list[int] = []
+
+    def search(done: int, total: int) -> None:
+        parts.append(done)
+        assert embed_search_text(store_text(encoder, f"part {len(parts)}").pk, reader) == "found"
+        if len(parts) == 1:
+            os.kill(reader.pid, signal.SIGKILL)
+            assert embed_search_text(store_text(encoder, "after the kill").pk, reader) == "found"
+
+    again = reader.read(tiny_encoder, {"heat_map": asked}, search)
+    assert np.allclose(again["values"], drawn["values"]) and len(parts) >= 2
+    last_text = TextEmbedding.objects.get(text="part 1")
+    assert np.allclose(last_text.vector, loaded.encode_texts(["part 1"])[0], atol=2e-3)
     file.write_bytes(b"GIF89a nothing")
     assert "damaged" in reader.read(tiny_encoder, {"heat_map": asked})["unreadable"]
     file.unlink()

@@ -40,6 +40,8 @@ LEAST_STEPS, TOLERANCE = 4, 3
 # Standard deviation of the blur, as a share of the image's side.
 BLUR = 1 / 12
 BATCH = 16
+# Seconds of one part of a map. Searches wait for a part, and no map for all of its parts.
+PART = 1.0
 # Images in one backward pass, which keeps every layer's output: one large image, or several small ones.
 GRADIENT_PIXELS = 4 * 128 * 128
 
@@ -186,8 +188,9 @@ def occlusion_map(
     cell = (h / n, w / n)
     image, base = pixels.astype(np.float32), blur.astype(np.float32)
     drop = np.empty(n * n, np.float32)
-    for start in range(0, n * n, BATCH):
-        places = range(start, min(start + BATCH, n * n))
+    batch = max(1, min(BATCH, int(PART / max(image_seconds, 1e-6))))
+    for start in range(0, n * n, batch):
+        places = range(start, min(start + batch, n * n))
         masks = np.stack([soft_window((h, w), at // n, at % n, cell) for at in places])[..., None]
         covered = np.rint(image + masks * (base - image)).astype(np.uint8)
         drop[list(places)] = lead - encoder.embed_pixels(covered) @ direction

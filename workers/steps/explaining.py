@@ -23,17 +23,18 @@ from mekiki.learning.explaining.heat_maps import (
 from mekiki.learning.explaining.prompts import record_prompt_problem, record_prompt_vectors, waiting_prompts
 from mekiki.learning.explaining.requests import Problem
 from mekiki.learning.models import Encoder, HeatMap
+from mekiki.learning.search.texts import waiting_text_ids
 from workers.heads.serial import MalformedHead, load_head
 from workers.steps.texts import (
     OtherEncoderError,
     ReaderError,
     TextEncoderProcess,
     ask_encoder,
+    embed_search_text,
     search_reader,
 )
 
-# Seconds that a heat map may take on an idle machine. Searches of other users wait meanwhile, and a map is
-# coarser with an encoder that is slow.
+# Seconds that a heat map may take on an idle machine. A map is coarser with an encoder that is slow.
 BUDGET = 8.0
 PROGRESS_EVERY = 0.25  # seconds between two writes of the progress
 
@@ -64,9 +65,13 @@ def draw_requested_heat_map(heat_map_id: int, reader: TextEncoderProcess | None 
     if row is None:
         return ""
     written = time.monotonic()
+    reader = reader or search_reader()
 
     def report(done: int, total: int) -> None:
         nonlocal written
+        # A search of another user waits for one part of the map at most.
+        for text_id in waiting_text_ids(row.head.encoder_id):
+            embed_search_text(text_id, reader)
         if time.monotonic() - written >= PROGRESS_EVERY:
             written = time.monotonic()
             record_heat_map_progress(row=row, done=done, total=total)
@@ -75,9 +80,7 @@ def draw_requested_heat_map(heat_map_id: int, reader: TextEncoderProcess | None 
         direction, bias = lead_of(row)
         with _file_of(row.image) as file:
             request = {"file": str(file), "direction": direction.tolist(), "seconds": BUDGET}
-            reply = ask_encoder(
-                reader or search_reader(), row.head.encoder, {"heat_map": request}, progress=report
-            )
+            reply = ask_encoder(reader, row.head.encoder, {"heat_map": request}, progress=report)
     except OSError:
         record_heat_map_problem(row=row, problem=Problem.NO_FILE)
         return Problem.NO_FILE

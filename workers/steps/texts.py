@@ -49,7 +49,8 @@ class TextEncoderProcess:
         self.facts: dict[str, Any] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._received = b""  # what was read from the child after the last line
-        self._lock = threading.Lock()
+        # The progress of a request can make further requests, in the same thread.
+        self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
 
     @property
@@ -61,6 +62,9 @@ class TextEncoderProcess:
         self, name: str, request: Any, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> dict[str, Any]:
         """Return the answer to a request by an encoder; workers.text_process describes both.
+
+        `progress` is called with the parts done and all parts of a heat map. Meanwhile the child waits, so
+        `progress` can read texts by the same encoder.
 
         `facts` describes the encoder. A child that died (for example, because the system ran out of memory)
         is started again once. Raises ReaderError.
@@ -102,6 +106,8 @@ class TextEncoderProcess:
                 self._end_when_idle()
 
     def _end_when_idle(self) -> None:
+        if self._timer:
+            self._timer.cancel()
         self._timer = threading.Timer(self.idle, self.close)
         self._timer.daemon = True
         self._timer.start()
@@ -111,8 +117,13 @@ class TextEncoderProcess:
         assert self._child is not None and self._child.stdin is not None
         self._child.stdin.write(json.dumps(request).encode() + b"\n")
         self._child.stdin.flush()
+        child = self._child
         while "done" in (reply := self._line(ANSWERING)):
             progress(reply["done"], reply["total"])
+            if self._child is not child:
+                raise EOFError("its process ended while it computed a heat map")
+            self._child.stdin.write(b"null\n")
+            self._child.stdin.flush()
         return reply
 
     def _load(self, name: str) -> None:

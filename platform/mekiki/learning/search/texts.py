@@ -189,6 +189,13 @@ def waiting_text(pk: int) -> TextEmbedding | None:
     return None if row.asked_at <= now and clock.has_passed(EXPIRES, row.asked_at, at=now) else row
 
 
+def waiting_text_ids(encoder_id: int) -> list[int]:
+    """Return the ids of the texts that wait for this encoder, the oldest first. Old requests are left out."""
+    since = clock.now() - EXPIRES
+    rows = TextEmbedding.objects.filter(encoder=encoder_id, answered_at__isnull=True, asked_at__gt=since)
+    return list(rows.order_by("asked_at").values_list("pk", flat=True)[:MAX_PENDING])
+
+
 def _answer_of(row: TextEmbedding) -> TextVectorResult:
     if row.vector is not None:
         return TextVectorResult(row.text, vector=np.asarray(row.vector, np.float32))
