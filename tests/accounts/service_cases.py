@@ -377,6 +377,16 @@ CASES: dict[str, Case] = {
         dataset_arguments(),
     ),
     "review/services/gold.py:end_gold": (review.end_gold, "reviewer", dataset_arguments(gold_id=1)),
+    "review/services/gold_selection.py:mark_selection_as_gold": (
+        review.mark_selection_as_gold,
+        "reviewer",
+        dataset_arguments(image_ids=[1], expert=True),
+    ),
+    "review/services/gold_selection.py:end_gold_of_selection": (
+        review.end_gold_of_selection,
+        "reviewer",
+        dataset_arguments(image_ids=[1]),
+    ),
     "review/services/grid.py:next_page": (review.next_page, "viewer", dataset_arguments()),
     "review/services/grid_answers.py:answer_page": (
         review.answer_page,

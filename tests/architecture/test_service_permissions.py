@@ -70,6 +70,9 @@ EXCEPTIONS = {
     "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},
     "review/services/leases.py": {"lease_items": PART, "values_of_free": "writes nothing"},
     "review/services/undoing.py": {"record_undo": PART},
+    "review/services/request_keys.py": dict.fromkeys(
+        ("decision_of_key", "decisions_of_keys"), "writes nothing"
+    ),
     "review/services/why.py": {"shown_of_panel": PART},
     "review/services/queue.py": {"request_refill": PART, "request_due_work": PART},
 }

@@ -122,6 +122,21 @@ def test_all_that_an_answer_needs_is_on_the_screen(
     expect_saved(page)
 
 
+# The number of labels on the screen, and the texts of those that something else covers, also in part.
+LABELS_ON_SCREEN = """() => {
+    const on = [...document.querySelectorAll("[data-labels-list] button")].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.top >= 0 && box.bottom <= innerHeight;
+    });
+    const covered = on.filter(one => {
+        const box = one.getBoundingClientRect();
+        return [box.top + 4, box.bottom - 4].some(
+            y => !one.contains(document.elementFromPoint((box.left + box.right) / 2, y)));
+    });
+    return [on.length, covered.map(one => one.textContent.trim())];
+}"""
+
+
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_labels_keep_their_places_on_a_phone(enter: Callable[..., Page], language: str):
     station = station_to_measure(12)
@@ -137,6 +152,10 @@ def test_labels_keep_their_places_on_a_phone(enter: Callable[..., Page], languag
     places = boxes(page, "[data-labels-list] button")
     acts = tuple(x for x in NEEDED if "acts" in x or "confirm" in x)
     assert outside(page, acts, 390, 844) == []
+    screenshots.save(page, f"layout-phone-{language}")
+    shown, covered = page.evaluate(LABELS_ON_SCREEN)
+    assert covered == [], "the acts cover labels"
+    assert shown >= 4, "two rows of labels are on the screen without scrolling"
     press_and_wait(page, "Enter")
     press_and_wait(page, "Enter")
     expect(page.locator("[data-prediction] .station__blind")).to_be_visible()

@@ -14,7 +14,7 @@ from mekiki.learning import search as vectors
 from mekiki.review.adjustments import adjustment_words
 from mekiki.review.blinding import blind_items, hidden_condition, hidden_ids, set_shown_attributes
 from mekiki.review.models import BLIND_STREAMS, ConfirmedLabel, Decision, QueueItem
-from mekiki.review.selectors import active_decisions
+from mekiki.review.selectors import active_decisions, openly_waiting_items
 
 PAGE_SIZE = 48
 NEAR = 12  # images with another label that are shown after a ruling
@@ -196,7 +196,7 @@ def doubted_by(dataset: Dataset, ruling: Decision, limit: int = NEAR) -> Doubts:
         for row in ConfirmedLabel.objects.filter(image__in=list(similarity)).select_related("image", "label")
     }
     set_shown_attributes(dataset, [row.image for row in rows.values()])
-    waits = QueueItem.objects.filter(image__in=list(similarity), state=QueueItem.State.WAITING)
+    waits = openly_waiting_items(dataset).filter(image__in=list(similarity))
     waiting = set(waits.values_list("image_id", flat=True))
     return Doubts(
         [

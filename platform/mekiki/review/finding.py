@@ -11,7 +11,8 @@ from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_condition
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
-from mekiki.review.models import ConfirmedLabel, QueueItem
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel
+from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
 # Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
@@ -57,7 +58,8 @@ class FilterForm(forms.Form):
             [
                 ("", _("any")),
                 ("waiting", _("waiting")),
-                *((str(code), words) for code, words in STREAM_NAMES.items()),
+                # Nobody may find the images that wait to measure a reviewer.
+                *((str(code), words) for code, words in STREAM_NAMES.items() if code not in TEST_STREAMS),
             ],
         )
 
@@ -112,7 +114,7 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     if source := asked.get("set_by"):
         images = images_with_label_set_by(images, dataset, source)
     if waiting := asked.get("waiting"):
-        items = QueueItem.objects.filter(image=OuterRef("pk"), dataset=dataset, state=QueueItem.State.WAITING)
+        items = openly_waiting_items(dataset).filter(image=OuterRef("pk"))
         images = images.filter(Exists(items if waiting == "waiting" else items.filter(stream=waiting)))
     if asked.get("metadata"):
         key, _sign, value = asked["metadata"].partition("=")

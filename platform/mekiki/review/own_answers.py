@@ -49,14 +49,14 @@ def own_answers(
     return describe_answers(dataset, page), following
 
 
-def _name_of(decision: Decision) -> str:
-    """Return the name of an image that was not judged blind.
+def name_of_own_answer(decision: Decision) -> str:
+    """Return the name of an image that its reviewer did not judge blind.
 
     A page of the grid showed the names of all its images. If the history hid a name now, this would tell a
     gold image of the page.
     """
     image = decision.image
-    return image.name if "grid" in decision.shown else image.shown_name  # type: ignore[attr-defined]
+    return image.name if decision.shown.keys() & {"grid", "staged", "history"} else image.shown_name  # type: ignore[attr-defined]
 
 
 def describe_answers(dataset: Dataset, decisions: list[Decision]) -> list[OwnAnswer]:
@@ -76,7 +76,7 @@ def describe_answers(dataset: Dataset, decisions: list[Decision]) -> list[OwnAns
         rows.append(
             OwnAnswer(
                 decision=decision,
-                name=neutral_name(image.sha256) if blind else _name_of(decision),
+                name=neutral_name(image.sha256) if blind else name_of_own_answer(decision),
                 label_now=current.label.name
                 if current is not None and other and not blind and not image.hidden  # type: ignore[attr-defined]
                 else "",

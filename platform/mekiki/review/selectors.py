@@ -341,3 +341,12 @@ def without_tests(rows: QuerySet[Decision]) -> QuerySet[Decision]:
     NOT EXISTS instead of a join: PostgreSQL then reads the few items of the partial index queue_tests.
     """
     return rows.filter(~Exists(QueueItem.objects.filter(pk=OuterRef("item"), stream__in=TEST_STREAMS)))
+
+
+def openly_waiting_items(dataset: Dataset) -> QuerySet[QueueItem]:
+    """Return the waiting items that pages may show, without those that measure a reviewer.
+
+    The image of such an item has a label, so the item would tell that the image is a test.
+    """
+    waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
+    return waiting.exclude(stream__in=TEST_STREAMS)

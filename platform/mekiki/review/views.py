@@ -23,6 +23,7 @@ from mekiki.review.adjustments import LEAST, MOST
 from mekiki.review.blinding import neutral_name, set_shown_attributes
 from mekiki.review.messages import grid_texts, station_texts, why_texts
 from mekiki.review.models import FLAG_REASONS, SKIP_REASONS
+from mekiki.review.own_answers import name_of_own_answer
 from mekiki.review.preference_views import preference_context
 from mekiki.review.preferences import current_preferences
 from mekiki.review.references import has_guides
@@ -98,7 +99,7 @@ def station(request: HttpRequest, slug: str) -> HttpResponse:
             "label": decision.label.name if decision.label else "",
             "name": neutral_name(decision.image.sha256)
             if decision.shown.get("blind")
-            else decision.image.shown_name,
+            else name_of_own_answer(decision),
             "thumb": reverse("image-thumb", args=[dataset.slug, decision.image.sha256]),
         }
         for decision in reversed(recent)

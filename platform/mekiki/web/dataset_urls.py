@@ -31,6 +31,7 @@ urlpatterns = [
     path("models/<int:version>/training-labels.csv", heads.training_labels, name="head-training-labels"),
     path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),
     path("images/", gallery.images, name="images"),
+    path("images/gold/", gallery.mark_selection, name="gallery-gold"),
     path("images/<str:sha256>/", gallery.image, name="image"),
     path("images/<str:sha256>/correct/", gallery.correct, name="image-correct"),
     path("images/<str:sha256>/take-back/", gallery.take_back, name="image-take-back"),

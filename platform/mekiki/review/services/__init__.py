@@ -12,6 +12,7 @@ from mekiki.review.services.correcting import correct_label, request_recheck, ta
 from mekiki.review.services.decisions import answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
 from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
+from mekiki.review.services.gold_selection import end_gold_of_selection, mark_selection_as_gold
 from mekiki.review.services.grid import (
     MAX_TILES,
     MIN_TILES,
@@ -75,10 +76,12 @@ __all__ = [
     "correct_own_answer",
     "delete_old_panels",
     "end_gold",
+    "end_gold_of_selection",
     "fill_queue",
     "held_item",
     "mark_gold",
     "mark_known_as_gold",
+    "mark_selection_as_gold",
     "needed_ms",
     "next_after_answer",
     "next_items",

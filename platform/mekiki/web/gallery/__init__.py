@@ -2,6 +2,7 @@
 
 from mekiki.review.finding import filter_images
 from mekiki.web.gallery.files import original
+from mekiki.web.gallery.gold import mark_selection
 from mekiki.web.gallery.image import (
     add_reference,
     ask_again,
@@ -23,6 +24,7 @@ __all__ = [
     "images",
     "load_page",
     "load_page_of_hits",
+    "mark_selection",
     "original",
     "remove_reference",
     "take_back",

@@ -26,8 +26,9 @@ from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
 from mekiki.review.messages import why_texts
-from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, QueueItem, Stream
+from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, Stream
 from mekiki.review.references import references_of
+from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.services.gold import known_sources
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
@@ -60,7 +61,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "image": picture,
         "head": head,
         "prediction": prediction,
-        "waiting": QueueItem.objects.filter(image=picture, state=QueueItem.State.WAITING).exists(),
+        "waiting": openly_waiting_items(dataset).filter(image=picture).exists(),
         "confirmed": current,
         "machine_label": machine_label_of(picture) if is_visible and current is None else None,
         "machine_labels": machine_label_history(picture) if is_visible else [],

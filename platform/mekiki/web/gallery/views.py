@@ -7,7 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import user_of
+from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.selectors import image_count
@@ -19,7 +21,7 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.label_sources import machine_labels_of
 from mekiki.review import blinding
 from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
-from mekiki.review.models import ConfirmedLabel
+from mekiki.review.models import ConfirmedLabel, GoldImage
 from mekiki.review.searching import search
 from mekiki.web.gallery.pages import load_page, load_page_of_hits
 
@@ -68,11 +70,30 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     else:
         context |= _list_context(request, dataset, head, asked)
     _attach_labels(dataset, context["images"])
+    if request.GET.get("select") == "gold" and includes_role(dataset.role, Role.ADMIN):
+        kept["select"] = "gold"
+        context |= _selection(context["images"], request)
     query = urlencode(kept)
+    others = urlencode({name: value for name, value in kept.items() if name != "select"})
+    context["without_selection"] = f"?{others}"
+    context["select_url"] = f"?{others}&select=gold" if others else "?select=gold"
     context["carried"] = f"?{query}" if query else ""
     context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
     context["older_url"] = f"?{query}&after={context['older']}" if context["older"] else ""
     return render(request, "web/gallery.html", context)
+
+
+def _selection(images: list[Image], request: HttpRequest) -> dict[str, Any]:
+    """Return the context of a page on which an admin selects gold images.
+
+    Images without a confirmed label that the page shows cannot be selected.
+    """
+    gold = GoldImage.objects.filter(image__in=[image.pk for image in images], ended_at__isnull=True)
+    return {
+        "selects": True,
+        "gold_ids": set(gold.values_list("image_id", flat=True)),
+        "query": request.GET.urlencode(),
+    }
 
 
 def _list_context(
