@@ -134,7 +134,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     expect(page.locator("main")).to_contain_text("line-camera")
 
     # The page reloads itself when the job ends.
-    expect(page.get_by_role("button", name="Switch over…")).to_be_visible()
+    expect(page.get_by_role("button", name="Switch over…")).to_be_visible(timeout=PATIENCE * 1000)
     main = page.locator("main")
     expect(main).to_contain_text("Accuracy, on the audit sample")
     # With so few audited images the interval is shown first.
