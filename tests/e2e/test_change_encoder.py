@@ -13,6 +13,7 @@ from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
 from tests.e2e import screenshots
 from tests.e2e.test_journey import PASSWORD, go, log_in, wait_for_text
+from tests.waiting import PATIENCE
 from tests.workers.conftest import COLOURS, make_model, picture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -75,9 +76,9 @@ def manage(platform: Platform, *arguments: str) -> None:
     assert process.returncode == 0, process.stderr
 
 
-def wait_for_predictions(page: Page, images: int, seconds: float = 300) -> None:
+def wait_for_predictions(page: Page, images: int) -> None:
     """Wait until all images are embedded and no work is left."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while True:
         in_use = page.request.get("/api/v1/datasets/colours/encoder").json()["in_use"]
         jobs = page.request.get("/api/v1/jobs?dataset=colours").json()
@@ -133,7 +134,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     expect(page.locator("main")).to_contain_text("line-camera")
 
     # The page reloads itself when the job ends.
-    expect(page.get_by_role("button", name="Switch over…")).to_be_visible()
+    expect(page.get_by_role("button", name="Switch over…")).to_be_visible(timeout=PATIENCE * 1000)
     main = page.locator("main")
     expect(main).to_contain_text("Accuracy, on the audit sample")
     # With so few audited images the interval is shown first.
@@ -148,7 +149,7 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     # Switched with one confirmation.
     go(page, "/d/colours/models/encoder/")
     press_and_confirm(page, "Switch over…", "Switch over")
-    wait_for_text(page, "/d/colours/models/encoder/", "Revert the change", 300)
+    wait_for_text(page, "/d/colours/models/encoder/", "Revert the change")
     take_screenshots(pages, "4-switched")
     go(page, "/d/colours/models/")
     expect(page.locator("main")).to_contain_text("was switched over to the encoder")
@@ -160,8 +161,8 @@ def test_encoder_change_from_choice_to_rollback(platform: Platform, browser: Bro
     # Rolled back.
     go(page, "/d/colours/models/encoder/")
     press_and_confirm(page, "Revert the change…", "Revert the change")
-    wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket", 300)
+    wait_for_text(page, "/d/colours/models/encoder/", "In use: pocket")
     take_screenshots(pages, "5-taken-back")
     go(page, "/d/colours/models/encoder/")
     press_and_confirm(page, "Remove…", "Remove")
-    wait_for_text(page, "/d/colours/activity/", "Embeddings removed", 120)
+    wait_for_text(page, "/d/colours/activity/", "Embeddings removed")

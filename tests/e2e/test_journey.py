@@ -26,6 +26,7 @@ from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
 from tests.e2e import screenshots
 from tests.photographs import KINDS, photographs
+from tests.waiting import PATIENCE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -113,15 +114,31 @@ def go(page: Page, address: str) -> int:
     raise AssertionError(f"{address} was never reached")
 
 
-def wait_for_text(page: Page, address: str, text: str, seconds: float = 120) -> None:
-    """Load a page until it shows `text`, because background work has no fixed duration."""
-    end = time.monotonic() + seconds
+def wait_for_text(page: Page, address: str, text: str) -> None:
+    """Load a page until it shows `text`, because background work has no fixed duration.
+
+    A page costs much more time of a processor than a list of jobs. Therefore the page is loaded again only
+    when a job has begun, changed or ended since the last time.
+    """
+    end = time.monotonic() + PATIENCE
+    slug = address.split("/")[2]
     while True:
+        before = job_states(page, slug)
         go(page, address)
         if text in page.inner_text("main"):
             return
+        # Without active jobs, nothing reports the change: it may have come between the two requests.
+        while any(active for *_job, active in before) and job_states(page, slug) == before:
+            assert time.monotonic() < end, f"{address} did not show {text!r}:\n{page.inner_text('main')}"
+            page.wait_for_timeout(250)
         assert time.monotonic() < end, f"{address} did not show {text!r}:\n{page.inner_text('main')}"
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(250)
+
+
+def job_states(page: Page, slug: str) -> list[tuple[str, str, str, bool]]:
+    """Return (id, kind, state, active) of the active and just ended jobs of a dataset."""
+    jobs = page.request.get(f"/api/v1/jobs?dataset={slug}").json()
+    return sorted((job["id"], job["kind"], job["state"], job["active"]) for job in jobs)
 
 
 def test_complete_workflow_from_import_to_label_set(
