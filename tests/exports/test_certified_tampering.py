@@ -237,3 +237,9 @@ def test_tampering_is_named_first(genuine: Contents, tmp_path: Path, name: str) 
 def test_a_removed_file_is_missing(genuine: Contents, tmp_path: Path) -> None:
     report = verify(pack(without_file(dict(genuine)), tmp_path / "forged.zip"))
     assert [p.code for p in report.problems][:1] == ["missing"]
+
+
+def test_a_changed_event_breaks_its_seal(genuine: Contents, tmp_path: Path) -> None:
+    """The owner of the signing key cannot change what was recorded at the freeze."""
+    forged = pack(reseal(with_book(dict(genuine), set_seed_and_event)), tmp_path / "forged.zip")
+    assert "seal_rows" in {problem.code for problem in verify(forged).problems}

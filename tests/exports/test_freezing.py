@@ -314,3 +314,14 @@ def test_accuracy_statement_equals_the_evaluation_of_the_audit(frozen: LabelSet)
     assert (accuracy["n"], accuracy["correct"], accuracy["low"], accuracy["high"]) == (40, 36, 0.77, 0.96)
     assert accuracy["estimate"] == 0.9
     assert "90.0 %" in accuracy["statement"]["en"] and "90.0 %" in accuracy["statement"]["ja"]
+
+
+def test_entries_that_an_older_version_fixed_keep_their_format(judged: Judged) -> None:
+    draft = snapshot.take_snapshot(freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94))
+    older = {name: value for name, value in draft.snapshot.items() if name != "machine"}
+    set_fixed(draft, snapshot=older)
+    path = path_of(write_label_set(label_set=LabelSet.objects.get(), progress=ignore_progress))
+    assert verify(path).ok
+    assert {row["source"] for row in rows_of(path)} == {"human", "machine"}
+    with zipfile.ZipFile(path) as archive:
+        assert json.loads(archive.read(form.MANIFEST))["format_version"] == 2
