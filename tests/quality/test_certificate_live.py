@@ -174,13 +174,16 @@ def test_api_returns_what_the_page_may_show() -> None:
 
 
 @given(
-    states=st.lists(st.sampled_from([RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, WRONG, OPEN]), max_size=60),
+    answers=st.integers(0, 60),
+    wrong=st.sets(st.integers(0, 59), max_size=6),
+    still_open=st.sets(st.integers(0, 59), max_size=2),
     test=st.sampled_from([WATCHED, PLANNED]),
     alpha=st.sampled_from([0.05, 0.1, 0.3]),
 )
 def test_stored_evidence_reaches_the_needed_value_exactly_where_a_region_meets_its_bound(
-    states: list[int], test: str, alpha: float
+    answers: int, wrong: set[int], still_open: set[int], test: str, alpha: float
 ) -> None:
+    states = [OPEN if n in still_open else WRONG if n in wrong else RIGHT for n in range(answers)]
     protocol = Protocol(alpha=alpha, delta=0.05, limit=60, levels=(0.5, 1.0), test=test)
     candidates = 120
     ranks = [(7 * place) % candidates for place in range(len(states))]  # 7 and 120 have no common divisor
