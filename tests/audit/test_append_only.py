@@ -22,6 +22,8 @@ from mekiki.quality.models import (
     CertificateAudit,
     CertificateCheck,
     CertificateImage,
+    StreamAudit,
+    StreamImage,
     StudyAnswer,
     StudyImage,
     StudyReport,
@@ -57,6 +59,7 @@ EVIDENCE = {
     "quality_certificateaudit": "which images were drawn to test a certificate",
     "quality_certificatecheck": "what the test of a certificate stated",
     "quality_certificateimage": "the frozen predictions of a certificate",
+    "quality_streamimage": "the frozen predictions of the later images of a certificate",
     "quality_studyanswer": "what people answered in a study",
     "quality_studyreport": "the agreement that was stated",
     "quality_studyreportfile": "the hash of the file that was delivered",
@@ -67,6 +70,8 @@ EVIDENCE = {
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "quality_certificate": "its protocol is fixed from the start",
+    "quality_certificatestream": "its seed and share are fixed; the state of its audits moves",
+    "quality_streamaudit": "which later images were drawn; the order in which they ended is added",
     "quality_study": "its state moves; its design is fixed when it starts",
     "review_goldimage": "its end is set once",
     "review_queueitem": "its state moves; how its image was drawn is fixed",
@@ -182,6 +187,13 @@ def rows(signing_key: Any) -> None:
         certificate=certificate, audits=1, errors=0, unresolved=0, regions=[1], region_audits=[1],
         region_errors=[0], p_values=[0.5], certified=0,
     )  # fmt: skip
+    factories.CertificateStreamFactory(certificate=certificate)
+    StreamImage.objects.create(
+        certificate=certificate, number=1, image=image, label=judged.labels[0], confidence=1,
+        critical_probability=0, is_audited=True,
+    )  # fmt: skip
+    later = factories.QueueItemFactory(dataset=judged.dataset, image=image, state="done")
+    StreamAudit.objects.create(certificate=certificate, number=1, image=image, item=later)
     store_study(judged)
     assert seal_new_rows().rows
     SealTimeStamp.objects.create(
@@ -302,6 +314,8 @@ DATED = {
     "quality_certificate": "created_at",
     "quality_certificateaudit": "drawn_at",
     "quality_certificatecheck": "created_at",
+    "quality_certificatestream": "started_at",
+    "quality_streamimage": "accepted_at",
     "review_auditretirement": "retired_at",
     "review_decision": "created_at",
 }

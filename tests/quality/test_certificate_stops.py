@@ -15,6 +15,7 @@ from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.quality.services.certificates import (
     accept,
     mark_accepted,
+    request_work,
     revoke,
     set_machine_labels,
     start,
@@ -320,3 +321,18 @@ def test_suspended_certificate_without_all_labels_says_so() -> None:
     replace_head(world)
     text = page_of(world, world.admin, "certificates/1/")
     assert "another head was promoted" in text and "none of them is valid" in text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_reviewers_do_not_wait_for_the_job_of_a_certificate() -> None:
+    """An answer requests the job. It must not wait while the job holds the lock of the certificate."""
+    world = CertifiedPool()
+    world.freeze()
+    with transaction.atomic():
+        Certificate.objects.select_for_update().get(pk=world.certificate.pk)
+        thread, errors = in_thread(lambda: request_work(certificate=world.certificate))
+        pid = own_pid()
+        until(lambda: is_blocked_by(pid) or not thread.is_alive(), "the request waits or has ended")
+        assert not is_blocked_by(pid)
+    thread.join(timeout=30)
+    assert not errors

@@ -71,7 +71,8 @@ class StreamedPool:
             self.world.answer(
                 self.world.people[0], leased, "correct", label=self.world.labels[1 if wrong else 0]
             )
-            check_stream(certificate=self.world.certificate)
+            checked = check_stream(certificate=self.world.certificate)
+            assert checked.state == self.certificate.state
 
     def refresh(self) -> CertificateStream:
         self.stream.refresh_from_db()

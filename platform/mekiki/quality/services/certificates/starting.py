@@ -135,7 +135,13 @@ def request_work(*, certificate: Certificate, user: User | None = None) -> Job:
         payload=CertifyPayload(certificate=certificate.pk).as_json(),
         user=user,
     )
-    Certificate.objects.filter(pk=certificate.pk).update(job=job)
+    # Not while the job holds the certificate: a reviewer's answer requests the job and must not wait for it.
+    # Pages find the newest job by its key (certificate_work.newest_job).
+    with transaction.atomic():
+        free = Certificate.objects.select_for_update(of=("self",), skip_locked=True)
+        for row in free.filter(pk=certificate.pk).exclude(job=job):
+            row.job = job
+            row.save(update_fields=["job"])
     return job
 
 

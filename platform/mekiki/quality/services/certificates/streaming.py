@@ -239,7 +239,7 @@ def check_stream(*, certificate: Certificate) -> Certificate:
         stream.alarm_at = clock.now()
     stream.save(update_fields=["audits", "errors", "evidence", "checked_to", "alarm_at"])
     if state.monitor.alarm:
-        suspend_for_errors_of_the_stream(certificate=certificate)
+        return suspend_for_errors_of_the_stream(certificate=certificate)
     return certificate
 
 
