@@ -260,7 +260,10 @@ def main() -> None:
                 {"labels": labels, "truth": truth, "first": FIRST_LABELS, "retrain_every": RETRAIN_EVERY}
             )
         )
-        with Platform(base / "home", env=OWN, quiet=True) as platform, sync_playwright() as playwright:
+        with (
+            Platform(base / "home", env=OWN, quiet=True, timeout=600) as platform,
+            sync_playwright() as playwright,
+        ):
             env = {**platform.env, "DJANGO_SETTINGS_MODULE": "mekiki.config.settings"}
             subprocess.run(
                 [sys.executable, "-c", SET_UP, str(pictures), password, str(facts)], env=env, check=True

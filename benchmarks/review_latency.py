@@ -132,7 +132,7 @@ def main() -> None:
             cwd=ROOT,
         )
         with (
-            Platform(Path(folder) / "home", env=OWN, quiet=True) as platform,
+            Platform(Path(folder) / "home", env=OWN, quiet=True, timeout=600) as platform,
             sync_playwright() as playwright,
         ):
             env = {**platform.env, "DJANGO_SETTINGS_MODULE": "mekiki.config.settings"}

@@ -174,7 +174,7 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "over HTTP. The reviewers (one process), the web server and the database share two cores, without "
         "other work. p99 is missed, and the processor time narrowly. Beside other work that saturated the "
         "cores, the same code had p50 384 ms, p99 1,428 ms, 33.9 answers a second and 19.6 ms for a cycle. "
-        "Tried: decision 40.",
+        "Tried: decision 40. These figures are older than decision 56, which has measurements in pairs.",
     ),
     "review_load_10k": (
         "Many reviewers at once on 10,000 images",
@@ -193,6 +193,24 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "python benchmarks/review_load.py --separate --seconds 30 --json …/review_load_before.json",
         "The code before decision 40, on the same million images, just before the run with two requests "
         "and beside as much other work.",
+    ),
+    "review_load_label_studio": (
+        "Many reviewers at once, beside Label Studio",
+        "python benchmarks/review_load.py --label-studio URL --label-studio-project 1 --label-studio-token "
+        "@TOKENS …",
+        "Label Studio 1.23.2 (from PyPI, open-source edition) and this platform with the same clients, each "
+        "with 10,000 images and 1 s think time, one after the other on the same two cores. Other work "
+        "saturated the cores in every run (`load_before`), so only the processor time of the servers can be "
+        "compared well, and the times only roughly. Neither time is that of an idle machine. A cycle is an "
+        "annotation and the request for the next task, which are two requests in Label Studio and one here. "
+        "Label Studio ran twice: as `label-studio start` starts it (its development server with SQLite), "
+        "and with gunicorn (two processes with eight threads) and PostgreSQL 15 of Debian with its standard "
+        "settings, without Redis. Sampling was sequential, one annotation for each task, one user with a "
+        "token for each reviewer. DEBUG was on with SQLite, which is the default, and off with gunicorn. No "
+        "uWSGI and no nginx, which its Docker image has; people who know Label Studio well may run it "
+        "better. `shared_items` are tasks that two reviewers got. With "
+        "SQLite the number of annotations that Label Studio counts changes later, so lost answers are not "
+        "stated there.",
     ),
     "sealing": (
         "Sealing events and checking the seals",
@@ -228,7 +246,8 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Heat maps of the panel Why",
         "python benchmarks/heat_map.py --photos FOLDER --json benchmarks/results/heat_map.json",
         "Time from the request of the browser to the map, with `pocket` on a CPU, on a running platform: the "
-        "first map (`cold`), an idle machine, and one with a computing process on each core (`busy`). "
+        "first map (`cold`), an idle machine, a worker that trains (`training`) or imports (`import`) all "
+        "the time, and a process of the worker's priority on each core (`computing`). "
         "Budget: below 2 s. The other figures compare the methods on NEU photographs that the head was not "
         "trained on: medians of the areas under the curves of deletion (lower is better) and insertion "
         "(higher is better), and of their gap, with the blurred image (`blur`) and the mean colour (`grey`) "
@@ -313,6 +332,15 @@ def scalars(figures: dict[str, Any]) -> str:
     return table([("figure", "value"), *[r for r in rows if r[0] not in {"`measured`", "`machine`"}]])
 
 
+def compared(figures: dict[str, Any]) -> str:
+    """Return a table with a line for each figure and a column for each run."""
+    rows = [
+        (f"`{name}`", *(shown(run[name]) if name in run else "–" for run in figures["compared"]))
+        for name in dict.fromkeys(name for run in figures["compared"] for name in run)
+    ]
+    return table([("figure", *(f"run {n}" for n in range(1, len(figures["compared"]) + 1))), *rows])
+
+
 def curve(figures: dict[str, Any]) -> str:
     """Return the learning curve of a replay, or the rounds of a demo."""
     if "curve" in figures:
@@ -339,7 +367,7 @@ def main() -> None:
         parts.append(
             f"## {title}\n\n{explanation}\n\n    {command}\n\n{figures['measured']}, {figures['machine']}.\n"
         )
-        parts.append(scalars(figures) + "\n")
+        parts.append((compared if "compared" in figures else scalars)(figures) + "\n")
         if "curve" in figures or "rounds" in figures:
             parts.append(curve(figures) + "\n")
     from benchmarks.certification.page import section as certify
