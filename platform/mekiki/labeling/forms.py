@@ -9,11 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.labeling.models import Label
 from mekiki.labeling.services import LabelSpec
 from mekiki.labeling.text import (
+    MAX_CODE,
     MAX_LABELS,
     MAX_NAME,
+    checked_code,
     checked_guideline,
     checked_name,
     checked_prompts,
+    refuse_ambiguous_codes,
     refuse_duplicates,
     refuse_two_none_of_these,
 )
@@ -37,6 +40,7 @@ class LabelForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 4}),
     )
+    code = forms.CharField(label=_("Short code"), required=False, max_length=100 * MAX_CODE)
     critical = forms.BooleanField(label=_("Critical"), required=False)
     is_none = forms.BooleanField(label=_("“None of these”"), required=False)
     guideline = forms.CharField(
@@ -62,6 +66,10 @@ class LabelForm(forms.Form):
         except ValidationError as error:
             self.add_error("prompts", error)
         try:
+            values["code"] = checked_code(values.get("code", ""), name)
+        except ValidationError as error:
+            self.add_error("code", error)
+        try:
             values["guideline"] = checked_guideline(values.get("guideline", ""), name)
         except ValidationError as error:
             self.add_error("guideline", error)
@@ -82,6 +90,7 @@ class LabelForm(forms.Form):
             "critical": values["critical"],
             "guideline": values["guideline"],
             "is_none": values["is_none"],
+            "code": values["code"],
             "position": values.get("position") or None,
         }
 
@@ -103,6 +112,7 @@ class BaseLabels(forms.BaseFormSet):
         if not any(self.errors):
             kept = [form.cleaned_data for form in self.kept()]
             refuse_duplicates([values["name"] for values in kept])
+            refuse_ambiguous_codes([(values["name"], values["code"]) for values in kept])
             refuse_two_none_of_these([values["name"] for values in kept if values["is_none"]])
 
     def specs(self) -> list[LabelSpec]:
@@ -130,6 +140,7 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
             "critical": label.critical,
             "guideline": label.guideline,
             "is_none": label.is_none,
+            "code": label.code,
         }
         for label in labels
     ]

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import MOST_REVIEWERS, Dataset
+from mekiki.labeling.text import MAX_CODE
 from mekiki.labeling.triggers import refuse_new_prompts, write_guideline_version
 
 
@@ -15,6 +16,8 @@ class Label(models.Model):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="labels")
     name = models.CharField(_("name"), max_length=80)
+    # A few characters that a barcode scanner or a person types instead of the name. Empty: no code.
+    code = models.CharField(_("short code"), max_length=MAX_CODE, blank=True, default="", db_default="")
     position = models.PositiveIntegerField()  # 1, 2, 3 …: the key on the keyboard
     critical = models.BooleanField(_("critical"), default=False)
     guideline = models.TextField(_("guideline"), blank=True, default="")
@@ -37,6 +40,12 @@ class Label(models.Model):
                 Lower("name"),
                 condition=models.Q(archived_at__isnull=True),
                 name="one_label_per_name",
+            ),
+            models.UniqueConstraint(
+                "dataset",
+                Lower("code"),
+                condition=models.Q(archived_at__isnull=True) & ~models.Q(code=""),
+                name="one_label_per_code",
             ),
             models.UniqueConstraint(
                 fields=["dataset"],

@@ -8,6 +8,7 @@ from django.utils.translation import ngettext
 
 MAX_LABELS = 200
 MAX_NAME = 80
+MAX_CODE = 8  # characters of a short code
 MAX_PROMPT = 500
 MAX_PROMPTS = 50
 MAX_GUIDELINE = 20_000
@@ -74,6 +75,47 @@ def checked_name(name: str) -> str:
             code="name_too_long",
         )
     return name
+
+
+def checked_code(code: str, label: str) -> str:
+    """Return the short code of a label, or "" without one.
+
+    Raises ValidationError if it is too long, or has other characters than letters, digits, - _ and the point.
+    """
+    code = unicodedata.normalize("NFKC", clean(code))
+    if len(code) > MAX_CODE or not all(c.isalnum() or c in "-_." for c in code):
+        raise ValidationError(
+            _(
+                "The short code “%(code)s” of the label “%(label)s” does not fit. A code has at most "
+                "%(most)d letters, digits, points, - or _."
+            )
+            % {"code": code[:30], "label": label, "most": MAX_CODE},
+            code="bad_code",
+        )
+    return code
+
+
+def refuse_ambiguous_codes(labels: list[tuple[str, str]]) -> None:
+    """Raise ValidationError if a short code is that of another label, or the name of another label.
+
+    labels: (name, code) of all labels. Case and width are ignored, as in the search of the review station.
+    """
+    owner: dict[str, str] = {}
+    names = {name_key(name): name for name, _code in labels}
+    for name, code in labels:
+        key = name_key(code)
+        other = owner.get(key) or names.get(key, name)
+        if code and other != name:
+            raise ValidationError(
+                _(
+                    "The short code “%(code)s” of the label “%(label)s” also stands for “%(other)s”. Nothing "
+                    "was saved; choose another code."
+                )
+                % {"code": code, "label": name, "other": other},
+                code="ambiguous_code",
+            )
+        if code:
+            owner[key] = name
 
 
 def checked_guideline(text: str, label: str) -> str:

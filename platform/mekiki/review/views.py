@@ -59,6 +59,7 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
         {
             "id": label.pk,
             "name": label.name,
+            "code": label.code,
             "critical": label.critical,
             "none": label.is_none,
             "guideline": label.guideline,
@@ -76,8 +77,11 @@ def label_choices(dataset: Dataset) -> tuple[list[dict[str, Any]], bool]:
     """
     labels = _labels_of(dataset)
     finder = any(label["key"] is None for label in labels)
-    if finder and any(unicodedata.normalize("NFKC", str(label["name"]))[:1].isdigit() for label in labels):
-        labels = [{**label, "key": None} for label in labels]  # Digits can start a name.
+    texts = [
+        unicodedata.normalize("NFKC", str(label[field])) for label in labels for field in ("name", "code")
+    ]
+    if finder and any(text[:1].isdigit() for text in texts):
+        labels = [{**label, "key": None} for label in labels]  # Digits can start a name or a code.
     return labels, finder
 
 

@@ -125,7 +125,14 @@ def store_restoring(label: Label, user: User, position: int) -> None:
     # Another label may stand for “none of these” by now, and at most one does.
     others = Label.objects.filter(dataset=label.dataset_id, archived_at__isnull=True, is_none=True)
     label.is_none = label.is_none and not others.exists()
-    label.save(update_fields=["archived_at", "position", "is_none"])
+    # Another label may have the short code by now.
+    active = Label.objects.filter(dataset=label.dataset_id, archived_at__isnull=True)
+    if any(
+        name_key(label.code) in (name_key(name), name_key(code))
+        for name, code in active.values_list("name", "code")
+    ):
+        label.code = ""
+    label.save(update_fields=["archived_at", "position", "is_none", "code"])
     run_restore_hooks(label)
     run_schema_hooks(label, "restored")
     record(

@@ -29,9 +29,11 @@ from mekiki.labeling.services.label_rows import (
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
 from mekiki.labeling.text import (
     DEFAULT_TEMPLATE,
+    checked_code,
     checked_guideline,
     checked_name,
     name_key,
+    refuse_ambiguous_codes,
     refuse_duplicates,
     refuse_two_none_of_these,
 )
@@ -75,11 +77,12 @@ def update_label(
     critical: bool | None = None,
     guideline: str | None = None,
     is_none: bool | None = None,
+    code: str | None = None,
 ) -> Label:
-    """Change a label's name, criticality, guideline or mark “none of these”; None keeps the present value.
+    """Change a label's name, criticality, guideline, code or mark “none of these”; None keeps the value.
 
     Raises the errors of add_label, and ValidationError if the name belongs to an archived label with answers,
-    or if another label stands for “none of these”.
+    if another label stands for “none of these”, or if the code does not fit or stands for another label.
     """
     require_role(user, label.dataset, Role.ADMIN)
     lock_schema(label.dataset)
@@ -95,7 +98,15 @@ def update_label(
     if is_none:
         marked = active_labels(label.dataset).filter(is_none=True).exclude(pk=label.pk)
         refuse_two_none_of_these([*marked.values_list("name", flat=True), label.name])
-    return change_label(label, user, name=name, critical=critical, guideline=guideline, is_none=is_none)
+    if code is not None:
+        code = checked_code(code, name or label.name)
+    if code is not None or name is not None:
+        rest = active_labels(label.dataset).exclude(pk=label.pk).values_list("name", "code")
+        own = (label.name if name is None else name, label.code if code is None else code)
+        refuse_ambiguous_codes([*rest, own])
+    return change_label(
+        label, user, name=name, critical=critical, guideline=guideline, is_none=is_none, code=code
+    )
 
 
 @transaction.atomic

@@ -32,10 +32,12 @@ from mekiki.labeling.services.label_rows import (
 )
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
 from mekiki.labeling.text import (
+    checked_code,
     checked_guideline,
     checked_name,
     checked_prompts,
     name_key,
+    refuse_ambiguous_codes,
     refuse_duplicates,
     refuse_two_none_of_these,
 )
@@ -49,6 +51,7 @@ class LabelSpec(TypedDict):
     critical: NotRequired[bool]
     guideline: NotRequired[str]
     is_none: NotRequired[bool]  # if missing, a label keeps its mark
+    code: NotRequired[str]  # if missing, a label keeps its short code
     id: NotRequired[int | None]
     position: NotRequired[int | None]  # its key; if missing, a label keeps its key and a new label comes last
 
@@ -64,6 +67,7 @@ class _PlannedLabel:
     id: int | None
     position: int | None
     is_none: bool | None = None
+    code: str | None = None
     label: Label | None = None
     present_position: int | None = None
 
@@ -104,6 +108,9 @@ def set_schema(
         plan.present_position = plan.label.position if plan.label else None
         if plan.is_none is None:
             plan.is_none = plan.label is not None and plan.label.is_none
+        if plan.code is None:
+            plan.code = plan.label.code if plan.label is not None else ""
+    refuse_ambiguous_codes([(plan.name, plan.code or "") for plan in planned])
     refuse_two_none_of_these([plan.name for plan in planned if plan.is_none])
     kept = {plan.label.pk for plan in planned if plan.label is not None}
     removed = [label for label in present.values() if label.pk not in kept]
@@ -118,10 +125,12 @@ def set_schema(
         [(plan.position, plan.present_position) for plan in planned],
         last_position(dataset),
     )
-    # Labels may exchange names. Temporary names avoid a conflict with the unique constraint.
+    # Labels may exchange names and codes. Temporary ones avoid a conflict with the unique constraints.
     for plan in planned:
         if plan.label is not None and plan.label.name != plan.name:
             Label.objects.filter(pk=plan.label.pk).update(name=f"\u2060{plan.label.pk}")
+        if plan.label is not None and plan.label.code != plan.code:
+            Label.objects.filter(pk=plan.label.pk).update(code="")
     texts: dict[int, list[str]] = {}
     # The label “none of these” comes last, so that the mark is removed from one label before another gets it.
     ordered = sorted(zip(positions, planned, strict=True), key=lambda pair: bool(pair[1].is_none))
@@ -137,6 +146,7 @@ def set_schema(
             guideline=plan.guideline,
             position=position,
             is_none=plan.is_none,
+            code=plan.code,
         )
         texts[label.pk] = plan.prompts
     prompt_set = create_prompt_set(dataset, texts, user)
@@ -154,6 +164,7 @@ def _checked_spec(spec: LabelSpec) -> _PlannedLabel:
         id=spec.get("id"),
         position=spec.get("position"),
         is_none=spec.get("is_none"),
+        code=checked_code(spec["code"], name) if "code" in spec else None,
     )
 
 

@@ -46,9 +46,11 @@ export class Finder {
     return Boolean(this.input.value) || Boolean(this.composition);
   }
 
-  /** Does a label begin with this character? */
+  /** Does the name or the short code of a label begin with this character? */
   begins(character) {
-    return this.labels.labels.some(({ name }) => plain(name).startsWith(plain(character)));
+    return this.labels.labels.some(({ name, code }) =>
+      [name, code ?? ""].some(text => plain(text).startsWith(plain(character))),
+    );
   }
 
   /** Does this key, pressed on the image, begin to find? */

@@ -9,7 +9,7 @@ function element(tag, className, text) {
   return made;
 }
 
-const plain = text => text.normalize("NFKC").toLowerCase();
+const plain = text => (text ?? "").normalize("NFKC").toLowerCase();
 
 /** How the labels are laid out: with their guidelines, as a list, or in columns. */
 function density(labels) {
@@ -48,7 +48,9 @@ export class LabelList {
     if (label.key !== null) button.setAttribute("aria-keyshortcuts", String(label.key));
     if (label.critical) button.classList.add("station__label--critical");
     const words = element("span", "station__label-words");
-    words.append(element("span", "station__label-name", label.name));
+    const name = element("span", "station__label-name", label.name);
+    if (label.code) name.append(" ", element("span", "station__label-code", label.code));
+    words.append(name);
     if (label.guideline) words.append(element("span", "station__label-guide", label.guideline));
     const badges = element("span", "station__label-badges");
     button.append(key, words, badges);
@@ -89,10 +91,12 @@ export class LabelList {
     }
   }
 
-  /** The label with this name, or the only one whose name begins so; null for none. */
+  /** The label with this name or short code, or the only one whose name begins so; null for none. */
   named(text) {
     const wanted = plain(text).trim();
-    const exact = this.labels.find(label => plain(label.name) === wanted);
+    const exact = wanted
+      ? this.labels.find(label => [label.name, label.code].map(plain).includes(wanted))
+      : null;
     const begun = wanted ? this.labels.filter(label => plain(label.name).startsWith(wanted)) : [];
     return exact ?? (begun.length === 1 ? begun[0] : null);
   }
@@ -111,8 +115,10 @@ export class LabelList {
   #matches(text) {
     const wanted = plain(text).trim();
     const name = row => plain(row.label.name);
-    const rank = row => (name(row) === wanted ? 2 : Number(name(row).startsWith(wanted)));
-    const rows = this.rows.filter(row => name(row).includes(wanted));
+    const code = row => plain(row.label.code);
+    const begins = row => name(row).startsWith(wanted) || code(row).startsWith(wanted);
+    const rank = row => ([name(row), code(row)].includes(wanted) ? 2 : Number(begins(row)));
+    const rows = this.rows.filter(row => name(row).includes(wanted) || begins(row));
     return rows.sort((a, b) => rank(b) - rank(a));
   }
 
