@@ -308,6 +308,11 @@ def test_pace_is_the_median_of_blind_decisions() -> None:
     from mekiki.quality.audit_state import read_audit_state
     from mekiki.quality.services.certificates import draw_next
 
+    for _ in range(LEAST_MEASURED):  # with the prediction on the screen
+        world.item()
+        [leased] = world.next(person)
+        assert not leased.blind
+        world.answer(person, leased, "confirm", label=world.labels[0], milliseconds=9000)
     draw_next(certificate=world.certificate, state=read_audit_state(world.certificate))
     for number in range(LEAST_MEASURED):
         assert blind_pace(world.dataset).seconds == ASSUMED_SECONDS
