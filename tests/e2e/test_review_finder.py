@@ -282,3 +282,21 @@ def test_composition_for_a_lost_image_is_discarded(enter: Callable[..., Page]):
     expect_item(page, station.items[3].pk)
     page.wait_for_timeout(300)
     assert Decision.objects.count() == 0
+
+
+def test_short_code_finds_its_label_by_typing_and_by_a_scan(enter: Callable[..., Page]):
+    station = station_with_names(items=3)
+    Label.objects.filter(name="scratch").update(code="Q7")
+    page = enter(station, station.reviewer())
+    first = item_of(page)
+    expect(page.locator(".station__label-code")).to_have_text("Q7")
+    page.wait_for_timeout(300)
+    page.keyboard.type("q7", delay=80)
+    expect(page.locator("[data-find-said]")).to_have_text("Enter chooses: scratch")
+    page.keyboard.press("Enter")
+    expect_item(page, station.items[1].pk)
+    second = item_of(page)
+    page.wait_for_timeout(300)
+    page.keyboard.type("Q7\n")  # at once, as a scanner
+    expect_item(page, station.items[2].pk)
+    assert recorded_answers(page) == [(first, "correct", "scratch"), (second, "correct", "scratch")]

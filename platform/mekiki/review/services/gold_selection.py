@@ -38,7 +38,7 @@ def mark_selection_as_gold(
     def mark(image: Image) -> None:
         mark_gold(dataset=dataset, user=user, image_id=image.pk, expert=expert)
 
-    return _each(_selected(dataset, image_ids), mark)
+    return _apply_to_images(_selected(dataset, image_ids), mark)
 
 
 @transaction.atomic
@@ -58,7 +58,7 @@ def end_gold_of_selection(*, dataset: Dataset, user: User, image_ids: list[int])
             raise ReviewError("not_gold", _("This image is no gold image. Nothing was changed."))
         end_gold(dataset=dataset, user=user, gold_id=gold[image.pk])
 
-    return _each(images, end)
+    return _apply_to_images(images, end)
 
 
 def _selected(dataset: Dataset, image_ids: list[int]) -> list[Image]:
@@ -74,7 +74,7 @@ def _selected(dataset: Dataset, image_ids: list[int]) -> list[Image]:
     return images
 
 
-def _each(images: Iterable[Image], act: Callable[[Image], None]) -> SelectionResult:
+def _apply_to_images(images: Iterable[Image], act: Callable[[Image], None]) -> SelectionResult:
     result = SelectionResult()
     for image in images:
         try:

@@ -6,8 +6,8 @@ import { Cover } from "./cover.js";
 import { HeatMap } from "./heat.js";
 import { WhyPanel } from "./panel.js";
 
-/** away(): the keys belong to the image. again(): the image was covered, and is to be looked at again. lost(): the lease
- * of the image may have ended, for example by a reload whose release arrived late. */
+/** away(): the keys belong to the image. again(): the image was covered, and is to be looked at again. lost(): the
+ * lease of the image may have ended, for example by a reload whose release arrived late. */
 export function createStationWhy(root, view, { away, again, lost }) {
   const box = root.querySelector("[data-why]");
   const cover = new Cover(root.querySelector("[data-why-cover]"));
