@@ -1,19 +1,24 @@
 """A certificate whose job failed, was cancelled or is missing shows this and has a way on."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
 
 from mekiki.audit.models import Event
+from mekiki.config import clock
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import cancel as cancel_job
 from mekiki.jobs.services import claim, fail, succeed
 from mekiki.quality.certificate_work import stopped_work
 from mekiki.quality.models import Certificate
-from mekiki.quality.services.certificates import accept, continue_work, start
+from mekiki.quality.services.certificates import accept, continue_work, draw_next, start
+from mekiki.review.models import Lease
+from mekiki.review.services.leases import ENDED_LEASES_KEPT, release, release_expired_leases
 from tests.quality.test_certificate_pages import browser, page_of
 from tests.quality_setup import CertifiedPool, certified, make_protocol
+from verification.certificates.decision import OPEN
 
 pytestmark = pytest.mark.django_db
 
@@ -125,3 +130,18 @@ def test_job_that_was_requested_again_is_found() -> None:
     assert job().state == State.QUEUED
     assert stopped_work(world.certificate) is None
     assert "The disk is full." not in page_of(world, world.admin, "certificates/1/")
+
+
+def test_opened_audit_counts_as_opened_after_its_lease_is_old() -> None:
+    world = CertifiedPool()
+    world.freeze()
+    draw_next(certificate=world.certificate, state=world.state)
+    [leased] = world.next(world.people[0])
+    release(dataset=world.dataset, user=world.people[0], lease_ids=[leased.lease.pk])
+    before = world.state
+    Lease.objects.filter(pk=leased.lease.pk).update(
+        ended_at=clock.now() - ENDED_LEASES_KEPT - timedelta(days=1)
+    )
+    release_expired_leases()
+    assert before.audits.state.count(OPEN) == 1
+    assert world.state == before

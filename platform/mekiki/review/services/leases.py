@@ -16,7 +16,7 @@ from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Prediction, confidence_of_runner_up
 from mekiki.review.assignments import division_of
-from mekiki.review.models import BLIND_STREAMS, LABEL_KINDS, Lease, QueueItem
+from mekiki.review.models import BLIND_STREAMS, LABEL_KINDS, Lease, QueueItem, Stream
 from mekiki.review.requalification import blocking_requalification
 from mekiki.review.selectors import active_decisions
 from mekiki.review.services.locks import lock_reviewer
@@ -365,5 +365,7 @@ def release_expired_leases() -> int:
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
     ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
     Lease.objects.filter(pk__in=ids).update(ended_at=now)
-    Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT).delete()
+    # A lease of a certificate's audit stays: it is the record that a reviewer has opened the image.
+    old = Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT)
+    old.exclude(item__stream=Stream.CERTIFY).delete()
     return len(ids)
