@@ -25,12 +25,12 @@ from mekiki.quality.services.certificates import (
 from mekiki.quality.services.certificates.labels import BLOCK
 from verification.certificates.order import SEED_BYTES, audit_order, commitment, order_key
 from verification.certificates.regions import candidate_order, is_candidate
-from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.certificate_pool import read_pool
+from workers.steps.vectors import load_vectors
 
 _State = Certificate.State
 
@@ -63,8 +63,7 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
                 )
             )
         row = models.Head.objects.select_related("encoder").get(pk=current.pk)
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(row.encoder, dataset)
+        mirror = load_vectors(row.encoder, dataset, report)
         pool = read_pool(certificate, row, load_head(bytes(row.weights)), mirror, report)
         protocol = protocol_of(certificate)
         report(stage="drawing the audit order")
