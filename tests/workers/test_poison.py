@@ -53,7 +53,7 @@ if sys.argv[2] == "encode":
     from workers.encoders.encoder import Encoder
     def content_of(args):  # the probe's pictures come as pictures, not as files
         return Path(args[1]).read_bytes() if isinstance(args[1], (str, Path)) else b""
-    Encoder.prepared = deadly(Encoder.prepared, content_of)
+    Encoder.prepared_with_detail = deadly(Encoder.prepared_with_detail, content_of)
 from workers.runner import run_job
 print(run_job(sys.argv[1]))
 """
@@ -144,6 +144,7 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
     problem = EncodingProblem.objects.get()
     assert (problem.image, problem.reason) == (poison, KILLS_WORKER)
     assert read and embedded.count() == 5
+    assert not Embedding.objects.filter(image=poison).exists(), "its local detail is not computed either"
     assert not any(poison.sha256 in path for path in read), "the image is not read again"
     job.refresh_from_db()
     assert (job.deaths, job.result["unreadable"]) == (0, 1) and not InHand.objects.exists()
