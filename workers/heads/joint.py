@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from workers.heads.calibration import fit_calibration
 from workers.heads.estimator import HeadEstimator, LabelledData
+from workers.heads.folds import stratified_sample
 from workers.heads.head import check_vectors
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
@@ -28,6 +29,7 @@ from workers.heads.objective import F8
 GAMMA_GRID = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 # γ where labels are too few to compare, and where no other is better by more than one standard error.
 FIXED_GAMMA, USUAL_GAMMA = 2.0, 4.0
+GAMMA_LABELS = 600  # labels that γ is compared on, for speed
 # Deviations of log energies below this are rounding and noise of the camera.
 _LEAST_DEVIATION = 0.1
 
@@ -71,23 +73,30 @@ def choose_block(default: LogisticTextPriorHead, data: LabelledData, detail: F8)
     default: the head of the embedding, whose parameters are chosen on `data.subset`. data: the labelled
     embeddings. detail: (n, k).
 
-    γ is chosen on the subset, with the folds of the embedding. The usual γ stays unless another one is better
-    by more than one standard error of the difference: with a dozen labels the lowest loss is often chance.
+    γ is chosen on at most ``GAMMA_LABELS`` labels of the subset, with the folds and the metric of the
+    embedding. The usual γ stays unless another one is better by more than one standard error of the
+    difference: with a dozen labels the lowest loss is often chance.
     """
     if data.empty:
         return None
     block = _unit_block(data, detail)
     if data.fold is None or default.oof_logits_ is None:
         return _scaled(block, FIXED_GAMMA)
-    subset, rows = data.subset, data.subset_rows
+    few = stratified_sample(data.subset.Y.argmax(axis=1), GAMMA_LABELS, data.seed, groups=data.subset.groups)
+    subset, rows = _part(data.subset, few), data.subset_rows[few]
+    if not subset.v.any():
+        return _scaled(block, USUAL_GAMMA)
     T = check_vectors(default.class_embeddings).astype(np.float64)
     losses = []
     for gamma in GAMMA_GRID:
-        logits: F8 | None = default.oof_logits_
+        logits: F8 | None = default.oof_logits_[few]
         if gamma:
             vectors = _scaled(block, gamma).join(subset.vectors, detail[rows])
             model = LogisticTextPriorHead(
-                pad_text(T, detail.shape[1]), logit_scale=default.logit_scale, seed=default.seed
+                pad_text(T, detail.shape[1]),
+                logit_scale=default.logit_scale,
+                whitening_power=default.whitening_power_,
+                seed=default.seed,
             )
             logits = model.choose_parameters(replace(subset, vectors=vectors)).oof_logits_
         assert logits is not None
@@ -95,6 +104,13 @@ def choose_block(default: LogisticTextPriorHead, data: LabelledData, detail: F8)
         losses.append(-(subset.Y * log_proba).sum(axis=1))
     gamma = GAMMA_GRID[_chosen(np.stack(losses), subset.v)]
     return _scaled(block, gamma) if gamma else None
+
+
+def _part(data: LabelledData, rows: NDArray[np.int64]) -> LabelledData:
+    if len(rows) == len(data):
+        return data
+    arrays = {name: getattr(data, name)[rows] for name in ("vectors", "Y", "v", "groups", "fold")}
+    return replace(data, **arrays)
 
 
 def _chosen(losses: F8, v: F8) -> int:

@@ -312,5 +312,7 @@ class _Progress:
         return embedded_count(encoder=self._row, dataset=self._dataset), problems
 
     def _ask_for_help(self) -> None:
+        if self._row.kind == models.Encoder.Kind.DETAIL:
+            return  # a helper would load the encoder in vain
         # A late invitation has no effect. Without help the job only takes longer.
         broker.send("workers.tasks.help_encode", [str(self._job.pk), self._row.pk])
