@@ -48,9 +48,9 @@ class DetailVectors:
         places = self.rows[rows]
         if not len(self.vectors):
             return np.repeat(blank[None], len(places), axis=0)
-        found = self.vectors[np.maximum(places, 0)]
-        found[places < 0] = blank
-        return found
+        values = self.vectors[np.maximum(places, 0)]
+        values[places < 0] = blank
+        return values
 
 
 @dataclass(frozen=True)

@@ -154,11 +154,11 @@ def _vectors(
     detail = None
     if head.detail_id is not None:
         assert mirror.detail is not None  # load_vectors sets it
-        found = read_detail(head.dataset, mirror, rows)
-        if found is None or found[1].pk != head.detail_id:
+        with_row = read_detail(head.dataset, mirror, rows)
+        if with_row is None or with_row[1].pk != head.detail_id:
             missing = int((mirror.detail.rows[rows] < 0).sum())
             raise NotRepeatableError("embeddings_gone", missing=missing, total=len(training))
-        detail = found[0]
+        detail = with_row[0]
     return np.asarray(mirror.vectors[rows], np.float32), detail
 
 

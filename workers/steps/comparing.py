@@ -60,14 +60,14 @@ def _cross_validated(
     setting: HeadInputs, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
-    found = training_detail(setting.dataset, mirror, rows)
+    detail = training_detail(setting.dataset, mirror, rows)
     trained = train_head(
         X,
         y,
         class_embeddings=setting.text,
         logit_scale=scale,
         seed=seed,
-        detail=None if found is None else found[0],
+        detail=None if detail is None else detail[0],
     )
     cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
     return {
