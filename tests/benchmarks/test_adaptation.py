@@ -21,7 +21,7 @@ def test_the_quick_benchmark_compares_heads_with_and_without_detail(tmp_path: Pa
             pixels = rng.integers(90, 110, (200, 200), dtype=np.uint8)
             if spot:
                 top, left = rng.integers(0, 190, 2)
-                pixels[top : top + 4, left : left + 6] = 200
+                pixels[top : top + 2, left : left + 2] = 130
             Image.fromarray(pixels).save(tmp_path / "cloth" / label / f"{number}.png")
     out = tmp_path / "adaptation.json"
     command = [
