@@ -36,12 +36,31 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class DetailVectors:
+    """The detail descriptors of the images of a mirror."""
+
+    encoder_id: int  # of the row of the descriptor
+    rows: NDArray[np.int64]  # (n,) the row in `vectors` of each row of the mirror; -1: none
+    vectors: NDArray[np.float16]  # (m, k)
+
+    def of(self, rows: slice | NDArray[np.int64], blank: NDArray[np.float16]) -> NDArray[np.float16]:
+        """Return the descriptors (r, k) of these rows of the mirror; `blank` (k,) for those without one."""
+        places = self.rows[rows]
+        if not len(self.vectors):
+            return np.repeat(blank[None], len(places), axis=0)
+        values = self.vectors[np.maximum(places, 0)]
+        values[places < 0] = blank
+        return values
+
+
+@dataclass(frozen=True)
 class Mirror:
     """Embeddings of one dataset, rows in ascending order of image id."""
 
     ids: NDArray[np.int64]  # (n,) image ids
     keys: NDArray[np.float64]  # (n,) audit keys
     vectors: NDArray[np.float16]  # (n, d)
+    detail: "DetailVectors | None" = None  # set by workers.steps.vectors.load_vectors
 
     def __len__(self) -> int:
         return len(self.ids)

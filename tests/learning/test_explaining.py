@@ -36,6 +36,19 @@ def test_parts_add_up_for_any_prompts(seed: int, count: int, text_scale: float, 
     assert sorted(share.prompt for share in made.shares) == list(range(count))
 
 
+def test_the_detail_of_an_image_counts_as_training() -> None:
+    dice = np.random.default_rng(0)
+    x, detail, prompt = dice.standard_normal(6), dice.standard_normal(3), dice.standard_normal(6)
+    parts = LinearParts(dice.standard_normal((1, 9)), np.zeros(1), np.zeros(9), 2.0, 1.0, (0.5, 1.0, 2.0))
+    made = explain_score(parts, 0, x, [(1, prompt)], detail)
+    assert made.score == pytest.approx(2.0 * float(np.concatenate([x, detail]) @ parts.weights[0]))
+    assert made.prompts == pytest.approx(2.0 * float(x @ prompt) / np.linalg.norm(prompt))
+    unknown = explain_score(parts, 0, x, [(1, prompt)])
+    difference = 2.0 * float((detail - np.array(parts.detail_centre)) @ parts.weights[0, 6:])
+    assert made.score - unknown.score == pytest.approx(difference)
+    assert made.prompts + made.trained == pytest.approx(made.score)
+
+
 @pytest.mark.parametrize(
     ("prompts", "error"), [([], "no prompt"), ([np.ones(6), -np.ones(6)], "cancel"), ([np.ones(5)], "")]
 )

@@ -53,7 +53,7 @@ if sys.argv[2] == "encode":
     from workers.encoders.encoder import Encoder
     def content_of(args):  # the probe's pictures come as pictures, not as files
         return Path(args[1]).read_bytes() if isinstance(args[1], (str, Path)) else b""
-    Encoder.prepared = deadly(Encoder.prepared, content_of)
+    Encoder.prepared_with_detail = deadly(Encoder.prepared_with_detail, content_of)
 from workers.runner import run_job
 print(run_job(sys.argv[1]))
 """
@@ -130,19 +130,21 @@ def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeyp
     # The next worker processes the images one by one and dies at this one. So does the worker after it.
     assert run_worker(job, "encode") == -signal.SIGKILL
     assert InHand.objects.get().alone == str(poison.pk)
-    assert Embedding.objects.count() == 3, "the images before it are stored"
+    embedded = Embedding.objects.filter(encoder__kind="image_text")
+    assert embedded.count() == 3, "the images before it are stored"
     assert Watch().after(SILENT_AFTER)["given_back"] == 1
     InHand.objects.update(deaths_alone={str(poison.pk): 1})
 
     read: list[str] = []
-    prepared = Encoder.prepared
+    prepared = Encoder.prepared_with_detail
     monkeypatch.setattr(
-        Encoder, "prepared", lambda self, item: (read.append(str(item)), prepared(self, item))[1]
+        Encoder, "prepared_with_detail", lambda self, item: (read.append(str(item)), prepared(self, item))[1]
     )
     assert run_job(str(job.pk)) == "succeeded"
     problem = EncodingProblem.objects.get()
     assert (problem.image, problem.reason) == (poison, KILLS_WORKER)
-    assert Embedding.objects.count() == 5
+    assert read and embedded.count() == 5
+    assert not Embedding.objects.filter(image=poison).exists(), "its local detail is not computed either"
     assert not any(poison.sha256 in path for path in read), "the image is not read again"
     job.refresh_from_db()
     assert (job.deaths, job.result["unreadable"]) == (0, 1) and not InHand.objects.exists()

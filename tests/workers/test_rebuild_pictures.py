@@ -42,7 +42,9 @@ def deep_dataset(coloured: Dataset, work: Work) -> Dataset:
 
 
 def vectors() -> dict[int, list[float]]:
-    return {e.image_id: [float(x) for x in e.vector] for e in Embedding.objects.all()}
+    return {
+        e.image_id: [float(x) for x in e.vector] for e in Embedding.objects.filter(encoder__kind="image_text")
+    }
 
 
 def test_change_of_a_window_changes_pictures_and_vectors(deep_dataset: Dataset, work: Work) -> None:

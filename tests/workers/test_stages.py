@@ -17,6 +17,7 @@ from mekiki.labeling.services import archive_label, set_schema
 from mekiki.learning import selectors
 from mekiki.learning.models import (
     Embedding,
+    Encoder,
     EncodingProblem,
     Evaluation,
     Head,
@@ -49,6 +50,8 @@ def test_killed_encoding_continues_with_the_remaining_images(
     real, calls = sharing.store_embeddings, []
 
     def store_then_die(**arguments: Any) -> int:
+        if arguments["encoder"].kind == Encoder.Kind.DETAIL:
+            return real(**arguments)
         calls.append([int(i) for i in arguments["image_ids"]])
         if len(calls) == 3:
             raise RuntimeError("killed")
@@ -57,13 +60,14 @@ def test_killed_encoding_continues_with_the_remaining_images(
     monkeypatch.setattr(sharing, "store_embeddings", store_then_die)
     with pytest.raises(RuntimeError, match="killed"):
         work(coloured, "encode")
-    stored = Embedding.objects.count()
+    of_encoder = Embedding.objects.filter(encoder__kind=Encoder.Kind.IMAGE_TEXT)
+    stored = of_encoder.count()
     assert 8 <= stored <= 16, "stored embeddings stay; the first chunk may be smaller than the others"
     Job.objects.filter(kind=Kind.ENCODE).update(state=State.QUEUED)  # as the sweeper does
     assert work(coloured, "encode")["embedded"] == 30 - stored
     again = [i for call in calls[3:] for i in call]
     assert not set(again) & {i for call in calls[:2] for i in call}, "no image was embedded twice"
-    assert Embedding.objects.count() == 30
+    assert of_encoder.count() == 30
     assert Job.objects.filter(kind=Kind.PREDICT, state=State.QUEUED).exists()
     assert work(coloured, "encode")["embedded"] == 0
 
@@ -199,6 +203,7 @@ def test_same_labels_and_seed_give_the_same_head(
     from workers.heads.train import train_head
     from workers.steps.encoders import class_embeddings, encoder_for, ordered_prompts, schema_of
     from workers.steps.training import training_set
+    from workers.steps.vectors import load_vectors, training_detail
 
     work(coloured, "encode")
     work(coloured, "predict")
@@ -212,18 +217,21 @@ def test_same_labels_and_seed_give_the_same_head(
     encoder, row = encoder_for(coloured)
     labels, prompt_set = schema_of(coloured)
     embeddings.delete_mirror(row, coloured)
-    mirror = embeddings.load_mirror(row, coloured)
+    mirror = load_vectors(row, coloured, lambda **_facts: None)
     rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
     text = class_embeddings(encoder, labels, ordered_prompts(labels, prompt_set))
     X = np.asarray(mirror.vectors[rows], np.float32)
-    again = train_head(X, y, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    found = training_detail(coloured, mirror, rows)
+    assert found is not None and head.detail in {found[1], None}
+    facts = {"class_embeddings": text, "logit_scale": encoder.logit_scale, "detail": found[0]}
+    again = train_head(X, y, seed=head.seed, **facts)
     assert hashlib.sha256(dump_head(again.head)).hexdigest() == head.digest
     assert [votes.image for votes in training] == list(
         head.training_labels.order_by("image_id").values_list("image_id", flat=True)
     )
     other = y.copy()
     other[0] = (other[0] + 1) % 3
-    changed = train_head(X, other, class_embeddings=text, logit_scale=encoder.logit_scale, seed=head.seed)
+    changed = train_head(X, other, seed=head.seed, **facts)
     assert hashlib.sha256(dump_head(changed.head)).hexdigest() != head.digest
 
 

@@ -25,12 +25,12 @@ from tests.factories import DatasetFactory, HeadFactory
 from tests.roles import as_owner, set_fixed
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers import embeddings
-from workers.embeddings import load_mirror
 from workers.heads.log import ignore_step
 from workers.runner import run_job
 from workers.stages import verify_head
 from workers.steps.encoders import encoder_for
 from workers.steps.training import HeadInputs, trained_bytes, training_set_digest
+from workers.steps.vectors import load_vectors, training_detail
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
@@ -78,11 +78,13 @@ def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:
     encoder, row = encoder_for(dataset)
     labels = [Label.objects.get(pk=pk) for pk in real.label_ids]
     setting = HeadInputs.of(dataset, encoder, row, labels, real.prompt_set)
-    mirror = load_mirror(row, dataset)
+    mirror = load_vectors(row, dataset, lambda **_facts: None)
     at, _is_known = mirror.rows_of([image for image, _l, _d in rows])
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
     X = np.asarray(mirror.vectors[at], np.float32)
-    return trained_bytes(setting, X, y, seed=real.seed, log=ignore_step)[0]
+    found = training_detail(dataset, mirror, at)
+    assert found is not None
+    return trained_bytes(setting, X, y, detail=found[0], seed=real.seed, log=ignore_step)[0]
 
 
 def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any, Any], work: Work) -> None:
@@ -95,6 +97,7 @@ def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any
         label_ids=real.label_ids, weights=weights, calibrated=real.calibrated, seed=real.seed,
         code_version=real.code_version, metrics=real.metrics, training=rows,
         training_digest=training_set_digest(dataset, [ImageVotes(*row) for row in rows]), user=admin,
+        detail=real.detail,
     )  # fmt: skip
     result = verify_version(work, dataset, forged.version)
     assert result["outcome"] == "different"
@@ -172,7 +175,8 @@ def test_missing_inputs_are_named(
     assert verify_version(work, dataset, 2)["code"] == "images_deleted"
     set_fixed(head.encoder, digest="0" * 64)
     result = verify_version(work, dataset, 1)
-    assert Encoder.objects.count() == 1, "the verification stores no encoder"
+    known = Encoder.objects.filter(kind=Encoder.Kind.IMAGE_TEXT)
+    assert known.count() == 1, "the verification stores no encoder"
     assert result["code"] == "encoder_other" and "0" * 12 in sentence(result)
     set_fixed(head.encoder, name=f"local-dir:{tmp_path}/gone")
     result = verify_version(work, dataset, 1)

@@ -3,9 +3,11 @@
 Importing this package imports neither torch nor open_clip.
 """
 
+from .detail import detail_vector
 from .encoder import Encoder
 from .errors import ENCODER_CODES, EncoderError, PictureError, VectorMismatchError
 from .loading import load_encoder
+from .pipeline import stream_detail
 from .results import EncodedBatch, EncodedChunk
 
 __all__ = [
@@ -16,5 +18,7 @@ __all__ = [
     "EncoderError",
     "PictureError",
     "VectorMismatchError",
+    "detail_vector",
     "load_encoder",
+    "stream_detail",
 ]

@@ -30,24 +30,32 @@ _LIMITS = {
 
 
 @contextmanager
-def open_picture(item: ImageSource, *, side: int) -> Iterator[Image.Image]:
+def open_picture(item: ImageSource, *, side: int | None) -> Iterator[Image.Image]:
     """Yield an image as upright RGB, at least about ``2 * side`` large if the file is larger.
 
-    ``item`` is a path, the bytes of a file, or a PIL image. A large JPEG is decoded at a fraction of its size
-    (the decoder's draft mode). The memory of a decoded file counts against the decoder's budget until the
-    block ends.
+    ``item`` is a path, the bytes of a file, or a PIL image. With ``side``, a large JPEG is decoded at a
+    fraction of its size (the decoder's draft mode). The memory of a decoded file counts against the decoder's
+    budget until the block ends.
 
     Raises PictureError with the reason.
     """
+    with open_sized(item, side=side) as (image, _whole):
+        yield image
+
+
+@contextmanager
+def open_sized(item: ImageSource, *, side: int | None) -> Iterator[tuple[Image.Image, bool]]:
+    """Yield (image as in `open_picture`, whether it has its native size)."""
     with ExitStack() as held:
-        yield _upright_rgb(item) if isinstance(item, Image.Image) else _opened(item, side, held)
+        yield (_upright_rgb(item), True) if isinstance(item, Image.Image) else _opened(item, side, held)
 
 
-def _opened(item: str | Path | bytes, side: int, held: ExitStack) -> Image.Image:
+def _opened(item: str | Path | bytes, side: int | None, held: ExitStack) -> tuple[Image.Image, bool]:
     try:
         data = item if isinstance(item, bytes) else Path(item).read_bytes()
-        image = held.enter_context(imaging.decoded(data, side=2 * side)).image
-        return image if image.mode == "RGB" else image.convert("RGB")
+        decoded = held.enter_context(imaging.decoded(data, side=None if side is None else 2 * side))
+        image, whole = decoded.image, decoded.image.size == (decoded.width, decoded.height)
+        return image if image.mode == "RGB" else image.convert("RGB"), whole
     except FileNotFoundError as error:
         raise PictureError("the file does not exist", "missing") from error
     except OSError as error:

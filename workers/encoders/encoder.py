@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .decode import ImageSource, open_picture
-from .errors import wrap_encoder_errors
+from .decode import ImageSource, open_picture, open_sized
+from .detail import detail_vector
+from .errors import PictureError, wrap_encoder_errors
 from .pipeline import stream_chunks
 from .probing import probe_vectors
 from .results import EncodedBatch, EncodedChunk
@@ -53,6 +54,7 @@ class Encoder:
         *,
         batch: int | None = None,
         workers: int | None = None,
+        needs_detail: Callable[[Hashable], bool] | None = None,
     ) -> Iterator[EncodedChunk]:
         """Embed a stream of (key, image) and yield chunks of at most ``batch`` in the order of the stream.
 
@@ -64,9 +66,12 @@ class Encoder:
         thread. An image that cannot be read is reported in its chunk, and the stream continues. Any other
         error of a fetching function is raised here. Close the iterator to stop early.
 
+        ``needs_detail(key)`` says for which images the detail descriptor is computed too, from the same
+        decoded image. It is called in the decoding threads.
+
         Raises EncoderError if the network itself fails (for example, out of memory).
         """
-        return stream_chunks(self, items, batch=batch, workers=workers)
+        return stream_chunks(self, items, batch=batch, workers=workers, needs_detail=needs_detail)
 
     def encode_images(
         self, items: Sequence[ImageSource], *, batch: int | None = None, progress: Progress | None = None
@@ -131,6 +136,22 @@ class Encoder:
         """
         with open_picture(item, side=self.image_side) as image:
             return np.array(self.geometry(image), np.uint8)
+
+    def prepared_with_detail(self, item: ImageSource) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return (the image as `prepared` returns it, its detail descriptor).
+
+        A JPEG that is decoded at a fraction of its size for the network is decoded once more for the detail.
+        Where that fails, for example for lack of memory, the detail is None. Raises PictureError.
+        """
+        with open_sized(item, side=self.image_side) as (image, whole):
+            pixels = np.array(self.geometry(image), np.uint8)
+            if whole:
+                return pixels, detail_vector(image)
+        try:
+            with open_picture(item, side=None) as image:
+                return pixels, detail_vector(image)
+        except PictureError:
+            return pixels, None
 
     def embed_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Map (b, h, w, 3) uint8 to (b, d) float32 unit vectors, with the tower of this encoder."""

@@ -16,12 +16,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .decode import ImageSource
+from .decode import ImageSource, open_picture
+from .detail import DIM, detail_vector
 from .errors import PictureError, wrap_encoder_errors
 from .results import EncodedChunk
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from .encoder import Encoder
 
 Keyed = tuple[Hashable, ImageSource | Callable[[], ImageSource]]
+Fetched = list[tuple[Hashable, Callable[[], ImageSource]]]
+NeedsDetail = Callable[[Hashable], bool]
+# Returns what the network takes, and the detail descriptor if it is computed too. Raises PictureError.
+Read = Callable[[Hashable, ImageSource], tuple[np.ndarray, np.ndarray | None]]
 CPU_BATCH, GPU_BATCH = 16, 256
 _FETCHERS = 8  # threads that only wait for a storage
 
@@ -39,12 +45,36 @@ def core_count() -> int:
 
 
 def stream_chunks(
-    encoder: "Encoder", items: Iterable[Keyed], *, batch: int | None, workers: int | None
+    encoder: "Encoder",
+    items: Iterable[Keyed],
+    *,
+    batch: int | None,
+    workers: int | None,
+    needs_detail: NeedsDetail | None = None,
 ) -> Iterator[EncodedChunk]:
     """Return the chunks of a stream; see Encoder.encode_stream."""
     on_cpu = encoder.device == "cpu" or encoder.tower is not None
     size = max(1, batch or (CPU_BATCH if on_cpu else GPU_BATCH))
-    return (_on_cpu if on_cpu else _on_gpu)(encoder, iter(items), size, max(1, workers or core_count()))
+
+    def read(key: Hashable, item: ImageSource) -> tuple[np.ndarray, np.ndarray | None]:
+        if needs_detail is None or not needs_detail(key):
+            return encoder.prepared(item), None
+        return encoder.prepared_with_detail(item)
+
+    threads = max(1, workers or core_count())
+    if on_cpu:
+        return _on_cpu(encoder.dim, read, encoder.embed_pixels, iter(items), size, threads)
+    return _on_gpu(encoder, read, iter(items), size, threads)
+
+
+def stream_detail(items: Iterable[Keyed], *, workers: int | None = None) -> Iterator[EncodedChunk]:
+    """Return the chunks of a stream whose vectors are the detail descriptors; see Encoder.encode_stream."""
+
+    def read(_key: Hashable, item: ImageSource) -> tuple[np.ndarray, None]:
+        with open_picture(item, side=None) as image:
+            return detail_vector(image), None
+
+    return _on_cpu(DIM, read, np.asarray, iter(items), CPU_BATCH, max(1, workers or core_count()))
 
 
 def _batches(items: Iterator[Keyed], size: int) -> Iterator[list[Keyed]]:
@@ -66,7 +96,7 @@ class _Fetcher:
         self._stack = stack
         self._pool: ThreadPoolExecutor | None = None
 
-    def __call__(self, some: list[Keyed]) -> list[tuple[Hashable, Callable[[], ImageSource]]]:
+    def __call__(self, some: list[Keyed]) -> Fetched:
         return [(key, self._begun(item)) for key, item in some]
 
     def _begun(self, item: ImageSource | Callable[[], ImageSource]) -> Callable[[], ImageSource]:
@@ -78,25 +108,48 @@ class _Fetcher:
         return self._pool.submit(_fetch, item).result
 
 
-def _decoded(
-    encoder: "Encoder", some: list[tuple[Hashable, Callable[[], ImageSource]]]
-) -> tuple[list[Hashable], list[np.ndarray], dict[Hashable, PictureError]]:
-    keys, arrays, errors = [], [], {}
+@dataclass
+class _Decoded:
+    """Decoded images: the pixels for the network by key, and what `EncodedChunk` holds besides vectors."""
+
+    pixels: dict[Hashable, np.ndarray] = field(default_factory=dict)
+    errors: dict[Hashable, PictureError] = field(default_factory=dict)
+    detail: dict[Hashable, np.ndarray] = field(default_factory=dict)
+
+    def add(self, other: "_Decoded") -> None:
+        self.pixels |= other.pixels
+        self.errors |= other.errors
+        self.detail |= other.detail
+
+    def chunk(self, vectors: np.ndarray) -> EncodedChunk:
+        return EncodedChunk(list(self.pixels), vectors, self.errors, self.detail)
+
+
+def _decoded(read: Read, some: Fetched) -> _Decoded:
+    decoded = _Decoded()
     for key, fetched in some:
         try:
-            arrays.append(encoder.prepared(fetched()))
-            keys.append(key)
+            decoded.pixels[key], detail = read(key, fetched())
+            if detail is not None:
+                decoded.detail[key] = detail
         except PictureError as error:
-            errors[key] = error
-    return keys, arrays, errors
+            decoded.errors[key] = error
+    return decoded
 
 
-def _on_cpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int) -> Iterator[EncodedChunk]:
-    def work(some: list[tuple[Hashable, Callable[[], ImageSource]]]) -> EncodedChunk:
-        keys, arrays, errors = _decoded(encoder, some)
-        if not keys:
-            return EncodedChunk([], np.empty((0, encoder.dim), np.float32), errors)
-        return EncodedChunk(keys, encoder.embed_pixels(np.stack(arrays)), errors)
+def _on_cpu(
+    dim: int,
+    read: Read,
+    embed: Callable[[np.ndarray], np.ndarray],
+    items: Iterator[Keyed],
+    size: int,
+    workers: int,
+) -> Iterator[EncodedChunk]:
+    def work(some: Fetched) -> EncodedChunk:
+        decoded = _decoded(read, some)
+        if not decoded.pixels:
+            return decoded.chunk(np.empty((0, dim), np.float32))
+        return decoded.chunk(embed(np.stack(list(decoded.pixels.values()))))
 
     with contextlib.ExitStack() as stack:
         fetching = _Fetcher(stack)
@@ -159,7 +212,9 @@ class _SingleThreaded:
 _single_threaded = _SingleThreaded()
 
 
-def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int) -> Iterator[EncodedChunk]:
+def _on_gpu(
+    encoder: "Encoder", read: Read, items: Iterator[Keyed], size: int, workers: int
+) -> Iterator[EncodedChunk]:
     """Keep two batches on the device.
 
     While one batch is computed, the next is copied to the device and the batch before is read.
@@ -187,13 +242,13 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
         return back, ready, pixels
 
     def finish(begun: Any) -> EncodedChunk:
-        keys, errors, flight = begun
+        decoded, flight = begun
         if flight is None:
-            return EncodedChunk(keys, np.empty((0, encoder.dim), np.float32), errors)
+            return decoded.chunk(np.empty((0, encoder.dim), np.float32))
         back, ready, _pixels = flight
         with wrap_encoder_errors("embedding images"):
             ready.synchronize()
-        return EncodedChunk(keys, back.numpy().copy(), errors)
+        return decoded.chunk(back.numpy().copy())
 
     with contextlib.ExitStack() as stack:
         fetching = _Fetcher(stack)
@@ -203,30 +258,26 @@ def _on_gpu(encoder: "Encoder", items: Iterator[Keyed], size: int, workers: int)
 
         def decoding(some: list[Keyed]) -> list[Future[Any]]:
             begun = fetching(some)
-            return [pool.submit(_decoded, encoder, begun[i : i + step]) for i in range(0, len(begun), step)]
+            return [pool.submit(_decoded, read, begun[i : i + step]) for i in range(0, len(begun), step)]
 
-        def gathered(parts: list[Future[Any]]) -> tuple[list[Hashable], Any, dict[Hashable, PictureError]]:
-            keys: list[Hashable] = []
-            arrays: list[np.ndarray] = []
-            errors: dict[Hashable, PictureError] = {}
+        def gathered(parts: list[Future[_Decoded]]) -> tuple[_Decoded, Any]:
+            decoded = _Decoded()
             for part in parts:
-                some_keys, some_arrays, some_errors = part.result()
-                keys += some_keys
-                arrays += some_arrays
-                errors |= some_errors
+                decoded.add(part.result())
+            arrays = list(decoded.pixels.values())
             if not arrays:
-                return keys, None, errors
+                return decoded, None
             pixels = torch.empty((len(arrays), *arrays[0].shape), dtype=torch.uint8, pin_memory=True)
             np.stack(arrays, out=pixels.numpy())
-            return keys, pixels, errors
+            return decoded, pixels
 
         batches = _batches(items, size)
-        decoded: deque[list[Future[Any]]] = deque(decoding(some) for some in islice(batches, 2))
+        waiting: deque[list[Future[_Decoded]]] = deque(decoding(some) for some in islice(batches, 2))
         flying: deque[Any] = deque()
-        while decoded:
-            keys, pixels, errors = gathered(decoded.popleft())
-            flying.append((keys, errors, None if pixels is None else begin(pixels)))
-            decoded.extend(decoding(some) for some in islice(batches, 1))
+        while waiting:
+            batch, pixels = gathered(waiting.popleft())
+            flying.append((batch, None if pixels is None else begin(pixels)))
+            waiting.extend(decoding(some) for some in islice(batches, 1))
             if len(flying) > 1:
                 yield finish(flying.popleft())
         while flying:

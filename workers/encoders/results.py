@@ -1,6 +1,6 @@
 """The results of embedding images: of a batch, and of a section of a stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,14 @@ class EncodedChunk:
     """A section of a stream, in its order.
 
     ``vectors`` (m, d) float32 belong to the m ``keys``; ``errors`` has the reason for each other item, by
-    key.
+    key. ``detail`` has the detail descriptors (k,) that were asked for, by key. One is missing if the image
+    cannot be decoded at its native size.
     """
 
     keys: list[Any]
     vectors: np.ndarray
     errors: dict[Any, PictureError]
+    detail: dict[Any, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.errors)

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workers.heads.calibration import Calibration, fit_calibration
-from workers.heads.estimator import HeadEstimator
+from workers.heads.estimator import HeadEstimator, LabelledData
 from workers.heads.gaussian import GaussianDiscriminant
+from workers.heads.head import check_vectors
+from workers.heads.joint import DetailBlock, check_detail, choose_block, pad_text
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 from workers.heads.plain import PlainLogistic
@@ -51,6 +53,7 @@ class Choice:
     model: HeadEstimator
     calibration: Calibration | None  # None: too few labels to calibrate
     candidates: tuple[Candidate, ...] = ()
+    block: DetailBlock | None = None  # None: the head is one of the embedding alone
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the candidates as JSON values."""
@@ -76,10 +79,15 @@ def choose_head(
     seed: int = 0,
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
+    detail: ArrayLike | None = None,
 ) -> Choice:
     """Cross-validate each kind on (n, d) vectors and labels, and return the choice, fitted on all labels.
 
     Below two labels a class no kinds can be compared: the default is chosen, uncalibrated.
+
+    detail: (n, k) detail descriptors. The relative strength γ of the detail is chosen first, with the default
+    kind. Unless γ is 0, all kinds are then fitted on the joined vectors, and the chosen head is a linear map
+    of (n, d + k) [embedding ; detail].
 
     Raises:
         ValueError: an unknown kind, or `kinds` without the default. Others as `HeadEstimator.fit`.
@@ -89,9 +97,20 @@ def choose_head(
     default = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
     data = default.prepare(X, y, sample_weight)
     subset = data.subset
-    default.choose_parameters(subset).cross_validate(data)
+    default.choose_parameters(subset)
+    block = None
+    if detail is not None:
+        values = check_detail(detail, len(data))
+        block = choose_block(default, data, values)
+        if block is not None:
+            class_embeddings = pad_text(check_vectors(class_embeddings), values.shape[1])
+            default = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
+            data = replace(data, vectors=block.join(data.vectors, values))
+            subset = data.subset
+            default.choose_parameters(subset)
+    default.cross_validate(data)
     if default.oof_logits_ is None:
-        return Choice("few_labels", default.refit(data), None)
+        return Choice("few_labels", _fitted(default, data, block), None, block=block)
     models: dict[str, HeadEstimator] = {DEFAULT: default}
     if "gaussian" in kinds:
         gaussian = GaussianDiscriminant(class_embeddings, logit_scale=logit_scale, seed=seed)
@@ -116,7 +135,16 @@ def choose_head(
     keep_default = usual.gap <= MIN_LEAD * usual.gap_error
     chosen = usual if keep_default else best
     code = "best" if chosen is best else "simpler"
-    return Choice(code, chosen.model.refit(data), chosen.calibration, tuple(candidates))
+    model = _fitted(chosen.model, data, block)
+    return Choice(code, model, chosen.calibration, tuple(candidates), block)
+
+
+def _fitted(model: HeadEstimator, data: LabelledData, block: DetailBlock | None) -> HeadEstimator:
+    """Return the model fitted on all labels, as one of [embedding ; raw detail] where there is a block."""
+    model.refit(data)
+    if block is not None:
+        block.unfold(model)
+    return model
 
 
 def _candidate(kind: str, model: HeadEstimator, Y: F8, v: F8) -> Candidate:

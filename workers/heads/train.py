@@ -45,6 +45,7 @@ def train_head(
     log: Log = ignore_step,
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
+    detail: ArrayLike | None = None,
 ) -> TrainedHead:
     """Cross-validate every kind of head, train the best one and calibrate it on out-of-fold scores.
 
@@ -56,6 +57,8 @@ def train_head(
         class_embeddings: (L, d). logit_scale: the encoder's. seed: of the folds.
         log: receives each step as a code with values; `workers.heads.log.in_english(print)` prints sentences.
         sample_weight: (n,). kinds: as in `choose_head`.
+        detail: (n, k) detail descriptors, or None. The head is one of (n, d + k) [embedding ; detail], or of
+            the embedding alone if cross-validation prefers that; ``details["detail"]`` tells.
 
     Raises:
         ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
@@ -71,6 +74,7 @@ def train_head(
         seed=seed,
         sample_weight=sample_weight,
         kinds=kinds,
+        detail=detail,
     )
     hard = target.argmax(axis=1) if target.ndim == 2 else target.astype(np.int64)
     counts = np.bincount(hard, minlength=n_labels) if len(hard) else np.zeros(n_labels, np.int64)
@@ -82,17 +86,22 @@ def train_head(
 
     model, calibration = choice.model, choice.calibration or Calibration()
     parameters = fitted_parameters(model)
+    block = choice.block
+    described = {} if block is None else {"detail": {"gamma": block.gamma, "centre": block.centre.tolist()}}
     metrics: dict[str, Any] = {
         "n": n,
         "labels_per_class": [int(count) for count in counts],
         "choice": {"code": choice.code},
         "candidates": choice.facts(),
         **parameters,
+        "detail_gamma": None if detail is None else block.gamma if block is not None else 0.0,
         "cross_validated_on_reviewed_labels": None,
     }
     _log_choice(choice, log)
     if "text_scale" in parameters:
         log("text_scale", scale=parameters["text_scale"])
+    if detail is not None:
+        log("detail_gamma", gamma=metrics["detail_gamma"])
     oof = model.oof_logits_
     if oof is not None and choice.calibration is not None:
         zero_shot = (check_vectors(X) @ T.T).argmax(axis=1)
@@ -112,7 +121,7 @@ def train_head(
     head = model.freeze(
         temperature=calibration.temperature,
         calibrated=choice.calibration is not None,
-        details={"labels": n, "seed": seed}
+        details={"labels": n, "seed": seed, **described}
         | {name: parameters[key] for key, name in _DETAIL_NAMES.items() if key in parameters},
     )
     return TrainedHead(head, metrics)

@@ -28,12 +28,12 @@ from mekiki.quality.services.certificates.labels import BLOCK
 from mekiki.quality.streams import active_stream
 from verification.certificates.order import SEED_BYTES, audit_order, commitment, order_key
 from verification.certificates.regions import candidate_order, is_candidate
-from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.certificate_pool import read_pool, read_stream
+from workers.steps.vectors import load_vectors
 
 _State = Certificate.State
 STREAM_BLOCK = 10_000  # later images in one transaction
@@ -69,8 +69,7 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
                 )
             )
         row = models.Head.objects.select_related("encoder").get(pk=current.pk)
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(row.encoder, dataset)
+        mirror = load_vectors(row.encoder, dataset, report)
         pool = read_pool(certificate, row, load_head(bytes(row.weights)), mirror, report)
         protocol = protocol_of(certificate)
         report(stage="drawing the audit order")
@@ -142,8 +141,7 @@ def _watch_stream(certificate: Certificate, report: Report) -> Certificate:
     dataset = certificate.dataset
     with learning_lock(dataset, report):
         row = models.Head.objects.select_related("encoder").get(pk=certificate.head_id)
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(row.encoder, dataset)
+        mirror = load_vectors(row.encoder, dataset, report)
         candidates = read_stream(certificate, row, load_head(bytes(row.weights)), mirror, report)
         report(stage="setting labels", done=0, total=len(candidates), unit="images")
         for start in range(0, len(candidates), STREAM_BLOCK):

@@ -29,7 +29,6 @@ from mekiki.learning.services import (
     resume_change,
     switch_over,
 )
-from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import Encoder, EncoderError, VectorMismatchError
 from workers.errors import StageError
@@ -44,6 +43,7 @@ from workers.steps.comparing import changed_predictions, on_audit_stream, on_rev
 from workers.steps.encoders import encoder_for
 from workers.steps.predictions import score_images
 from workers.steps.training import HeadInputs, best_head
+from workers.steps.vectors import load_vectors
 
 S = models.EncoderChange.State
 
@@ -116,13 +116,6 @@ def _setting(dataset: Dataset, encoder: Encoder, row: models.Encoder) -> HeadInp
     return HeadInputs.of(dataset, encoder, row, labels, prompt_set)
 
 
-def _mirror(row: models.Encoder, dataset: Dataset, report: Report) -> Mirror:
-    report(stage="reading embeddings")
-    return embeddings.load_mirror(
-        row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
-    )
-
-
 def _compared(
     change: models.EncoderChange, encoder: Encoder, row: models.Encoder, job: Job, report: Report
 ) -> tuple[models.Head | None, dict[str, Any], list[dict[str, Any]]]:
@@ -137,13 +130,13 @@ def _compared(
     if setting is None:
         return None, {}, []
     setting.record_long_prompts()
-    mirror = _mirror(row, dataset, report)
+    mirror = load_vectors(row, dataset, report)
     head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
     in_use = champion(dataset)
     if in_use is None:
         return head, {}, setting.long_as_json
     old_head = models.Head.objects.select_related("encoder").get(pk=in_use.pk)
-    old_mirror = _mirror(old_head.encoder, dataset, report)
+    old_mirror = load_vectors(old_head.encoder, dataset, report)
     old: tuple[models.Head, Scores, Mirror] = (
         old_head,
         score_images(load_head(bytes(old_head.weights)), old_mirror, report),
@@ -207,7 +200,7 @@ def _switch(change: models.EncoderChange, job: Job, report: Report) -> dict[str,
             switch_over(change=change, head=None, user=job.created_by)
             return {"state": change.state, "encoder": name}
         setting.record_long_prompts()
-        mirror = _mirror(row, dataset, report)
+        mirror = load_vectors(row, dataset, report)
         head = best_head(setting, mirror, user=job.created_by, report=report, log=ignore_step)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
 

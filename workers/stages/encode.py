@@ -9,7 +9,7 @@ it ends and requests predictions when nothing is missing.
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -29,12 +29,16 @@ from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, encoding_problems
-from workers.encoders import EncodedChunk, Encoder, EncoderError
+from workers.encoders import EncodedChunk, EncoderError, stream_detail
 from workers.runner import Report
+from workers.steps.detail import detail_row, is_detail_computed
 from workers.steps.encoders import encoder_for, images_without_embedding
 from workers.steps.sharing import CHUNK, Chunk, ChunkQueue, StoringThread
 
 logger = logging.getLogger(__name__)
+
+# (images, needs_detail=…) → the chunks: Encoder.encode_stream, or the detail descriptor alone.
+Stream = Callable[..., Iterator[EncodedChunk]]
 
 # Missing images. With fewer, another worker would load the encoder in vain.
 HELP_FROM = 4 * CHUNK
@@ -56,23 +60,20 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     name = EncodePayload.of(job).encoder or dataset.encoder_name
     report(stage="loading the encoder")
     encoder, row = encoder_for(dataset, name, report)
-    progress = _Progress(job, dataset, row, report)
     logger.info("This worker leads job %s: dataset %s, encoder %s.", job.pk, dataset.pk, row.pk)
-    chunks = ChunkQueue(dataset, row)
-    passed = partial(forget_deaths, job)
-    with StoringThread(chunks) as thread:
-        while True:
-            _embed_chunks(encoder, chunks, thread, progress.tick, passed=passed)
-            # Other workers may still hold chunks, and an import that committed meanwhile may have images with
-            # smaller ids.
-            if not thread.do(chunks.left).result():
-                break
-            progress.tick(0)
-            thread.do(chunks.rewind)
-            if not _embed_chunks(encoder, chunks, thread, progress.tick, take_from_hung=True, passed=passed):
-                time.sleep(0.2)
-            thread.do(chunks.rewind)
+    descriptor = detail_row() if is_detail_computed(dataset) else None
+    progress = _Progress(job, dataset, row, report)
+    chunks = ChunkQueue(dataset, row, descriptor)
+    _embed_all(encoder.encode_stream, encoder.dim, chunks, progress, job)
     result = progress.result() | {"encoder": row.name, "here": chunks.embedded}
+    if descriptor is not None:
+        # Images that were embedded before the dataset used the detail, or whose detail failed above. An image
+        # that the encoder could not read is not read again: it may have killed a worker.
+        missing = ChunkQueue(dataset, descriptor, embedded_by=row)
+        if missing.left():
+            progress = _Progress(job, dataset, descriptor, report, stage="computing local detail")
+            _embed_all(_detail_stream, descriptor.dim, missing, progress, job)
+            progress.result()
     dataset.refresh_from_db(fields=["encoder_name"])  # it may have changed during the hours of this run
     # Preparing another encoder also embeds by this stage, and requests predictions itself when it switches
     # over.
@@ -80,6 +81,30 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     if own and can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
     return result
+
+
+def _detail_stream(images: Iterable[Any], *, needs_detail: Any) -> Iterator[EncodedChunk]:
+    """Return the stream of detail descriptors. `needs_detail` belongs to the streams of encoders."""
+    return stream_detail(images)
+
+
+def _embed_all(stream: Stream, dim: int, chunks: ChunkQueue, progress: "_Progress", job: Job) -> None:
+    """Embed until no image is missing, including the images of other workers' chunks."""
+    passed = partial(forget_deaths, job)
+    with StoringThread(chunks) as thread:
+        while True:
+            _embed_chunks(stream, dim, chunks, thread, progress.tick, passed=passed)
+            # Other workers may still hold chunks, and an import that committed meanwhile may have images with
+            # smaller ids.
+            if not thread.do(chunks.left).result():
+                break
+            progress.tick(0)
+            thread.do(chunks.rewind)
+            if not _embed_chunks(
+                stream, dim, chunks, thread, progress.tick, take_from_hung=True, passed=passed
+            ):
+                time.sleep(0.2)
+            thread.do(chunks.rewind)
 
 
 def help_with(job_id: str, encoder_id: int) -> int:
@@ -102,11 +127,13 @@ def help_with(job_id: str, encoder_id: int) -> int:
     if row.pk != encoder_id:
         logger.warning("This worker cannot help with job %s: %s is another encoder here.", job_id, row.name)
         return 0
-    chunks = ChunkQueue(job.dataset, row)
+    descriptor = detail_row() if is_detail_computed(job.dataset) else None
+    chunks = ChunkQueue(job.dataset, row, descriptor)
     with StoringThread(chunks) as thread:
         until = time.monotonic() + HELP_FOR
         _embed_chunks(
-            encoder,
+            encoder.encode_stream,
+            encoder.dim,
             chunks,
             thread,
             lambda step: None,
@@ -122,7 +149,8 @@ def _help_is_needed(job_id: str) -> bool:
 
 
 def _embed_chunks(
-    encoder: Encoder,
+    stream: Stream,
+    dim: int,
     chunks: ChunkQueue,
     thread: StoringThread,
     tick: Callable[[int], None],
@@ -159,21 +187,25 @@ def _embed_chunks(
             for image in claimed.images:
                 yield image.pk, picture_path(image) or partial(_read_display_file, image)
 
-    stream = cast("Generator[EncodedChunk, None, None]", encoder.encode_stream(images()))
-    with closing(stream):
-        for part in stream:
+    def needs_detail(pk: int) -> bool:
+        return pk in under_way[pk].claimed.needs_detail
+
+    parts = cast("Generator[EncodedChunk, None, None]", stream(images(), needs_detail=needs_detail))
+    with closing(parts):
+        for part in parts:
             for pk, vector in zip(part.keys, part.vectors, strict=True):
                 under_way[pk].vectors[pk] = vector
+            for pk, detail in part.detail.items():
+                under_way[pk].detail[pk] = detail
             for pk, error in part.errors.items():
                 under_way[pk].problems[pk] = str(error)
             for pk in [*part.keys, *part.errors]:
                 chunk = under_way.pop(pk)
                 chunk.left -= 1
                 if not chunk.left:
-                    vectors = np.array(list(chunk.vectors.values())).reshape(-1, encoder.dim)
-                    storing.append(
-                        thread.do(chunks.store, chunk.claimed, list(chunk.vectors), vectors, chunk.problems)
-                    )
+                    vectors = np.array(list(chunk.vectors.values())).reshape(-1, dim)
+                    results = (list(chunk.vectors), vectors, chunk.problems, chunk.detail)
+                    storing.append(thread.do(chunks.store, chunk.claimed, *results))
                 while storing and (len(storing) > 2 or storing[0].done()):
                     storing.popleft().result()
             tick(sum(chunk.done() for chunk in {id(chunk): chunk for chunk in under_way.values()}.values()))
@@ -183,22 +215,22 @@ def _embed_chunks(
     for stored in storing:
         stored.result()
     if suspect is not None:
-        _embed_one_by_one(encoder, suspect, chunks, thread, tick)
+        _embed_one_by_one(stream, suspect, chunks, thread, tick)
         passed()
     return any_done
 
 
 def _embed_one_by_one(
-    encoder: Encoder, chunk: Chunk, chunks: ChunkQueue, thread: StoringThread, tick: Callable[[int], None]
+    stream: Stream, chunk: Chunk, chunks: ChunkQueue, thread: StoringThread, tick: Callable[[int], None]
 ) -> None:
     """Embed the images of a chunk with which a worker died. Each is stored before the next one starts."""
     logger.warning("A worker died with chunk %s in its hands; its images are embedded singly.", chunk.number)
     for image in chunk.images:
         thread.do(chunks.begin_alone, chunk, image.pk).result()
         item = picture_path(image) or partial(_read_display_file, image)
-        for part in encoder.encode_stream([(image.pk, item)]):
+        for part in stream([(image.pk, item)], needs_detail=chunk.needs_detail.__contains__):
             problems = {pk: str(error) for pk, error in part.errors.items()}
-            thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems).result()
+            thread.do(chunks.store_one, chunk, part.keys, part.vectors, problems, part.detail).result()
         tick(0)
     thread.do(chunks.release, chunk).result()
 
@@ -209,6 +241,7 @@ class _ChunkInProgress:
 
     claimed: Chunk
     vectors: dict[int, NDArray[Any]] = field(default_factory=dict)  # by image id
+    detail: dict[int, NDArray[Any]] = field(default_factory=dict)  # by image id
     problems: dict[int, str] = field(default_factory=dict)  # image id → why it could not be read
     left: int = field(init=False)  # images that are not computed yet
 
@@ -231,14 +264,21 @@ def _read_display_file(image: Image) -> bytes:
 class _Progress:
     """Progress of all workers, reported as the progress of the leading job. It also asks workers for help."""
 
-    def __init__(self, job: Job, dataset: Dataset, row: models.Encoder, report: Report) -> None:
+    def __init__(
+        self,
+        job: Job,
+        dataset: Dataset,
+        row: models.Encoder,
+        report: Report,
+        stage: str = "computing embeddings",
+    ) -> None:
         self._job, self._dataset, self._row, self._report = job, dataset, row, report
         self._begun = self._now = self._count()
         self._total = images_without_embedding(dataset, row).count()
         self._done = 0
         self._counted = time.monotonic()
         self._asked = self._counted
-        report(stage="computing embeddings", done=0, total=self._total, unit="images")
+        report(stage=stage, done=0, total=self._total, unit="images")
         for _number in range(HELPERS if self._total >= HELP_FROM else 0):
             self._ask_for_help()
 
@@ -272,5 +312,7 @@ class _Progress:
         return embedded_count(encoder=self._row, dataset=self._dataset), problems
 
     def _ask_for_help(self) -> None:
+        if self._row.kind == models.Encoder.Kind.DETAIL:
+            return  # a helper would load the encoder in vain
         # A late invitation has no effect. Without help the job only takes longer.
         broker.send("workers.tasks.help_encode", [str(self._job.pk), self._row.pk])

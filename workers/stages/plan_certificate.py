@@ -11,7 +11,6 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.models import CertificatePlan
 from mekiki.quality.pace import blind_pace
 from mekiki.quality.services.certificates import Forecast, PlannedPool, record_forecasts
-from workers import embeddings
 from workers.errors import StageError
 from workers.evaluation.certificates import make_plan
 from workers.evaluation.certificates.plan import LIMITS, RUNS, PlannedCertificate
@@ -19,6 +18,7 @@ from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.certificate_plan import PlanInputs, read_plan_inputs
+from workers.steps.vectors import load_vectors
 
 # The shares of wrong labels that a plan shows beside the wanted one.
 ALPHAS = (0.01, 0.02, 0.05)
@@ -45,8 +45,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
                 )
             )
         row = models.Head.objects.select_related("encoder").get(pk=current.pk)
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(row.encoder, plan.dataset)
+        mirror = load_vectors(row.encoder, plan.dataset, report)
         inputs = read_plan_inputs(plan, row, load_head(bytes(row.weights)), mirror, report)
     pace = blind_pace(plan.dataset)
     planned, expected = _simulate(plan, inputs, pace.seconds, report)

@@ -25,7 +25,6 @@ from mekiki.learning.services import (
     start_training,
 )
 from mekiki.quality.following import after_predictions
-from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
@@ -34,6 +33,7 @@ from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.encoders import record_long_prompts_of_candidate, schema_of, serving_encoder
 from workers.steps.predictions import score_images
 from workers.steps.training import HeadInputs, zero_shot_head
+from workers.steps.vectors import load_vectors
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -78,10 +78,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         else:
             head = zero_shot_head(setting, job.created_by)
             reason = {"code": "first_head" if before is None else "new_prompts"}
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(
-            row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
-        )
+        mirror = load_vectors(row, dataset, report)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
         user = job.created_by if chosen_id is not None else None
         in_use = before is not None and before.pk == head.pk

@@ -7,13 +7,13 @@ from django.utils.translation import gettext_lazy
 from mekiki.jobs.models import Job
 from mekiki.learning import models
 from mekiki.learning.selectors import champion
-from workers import embeddings
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
 from workers.steps.after_scoring import ScoredHead, record_scores
 from workers.steps.predictions import score_images
+from workers.steps.vectors import load_vectors
 
 
 def run(job: Job, report: Report) -> dict[str, Any]:
@@ -30,8 +30,7 @@ def run(job: Job, report: Report) -> dict[str, Any]:
                 )
             )
         head = models.Head.objects.select_related("encoder", "prompt_set").get(pk=current.pk)
-        report(stage="reading embeddings")
-        mirror = embeddings.load_mirror(head.encoder, dataset)
+        mirror = load_vectors(head.encoder, dataset, report)
         scores = score_images(load_head(bytes(head.weights)), mirror, report)
         recorded = record_scores(ScoredHead(head, scores, mirror), report, store=False)
     return {

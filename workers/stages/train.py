@@ -19,7 +19,6 @@ from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.selectors import champion
 from mekiki.learning.services import finish_run, get_or_create_run, next_version, promote, write_log
 from mekiki.review.selectors import ImageVotes
-from workers import embeddings
 from workers.embeddings import Mirror
 from workers.encoders import VectorMismatchError
 from workers.heads.head import LinearHead
@@ -42,6 +41,7 @@ from workers.steps.training import (
     training_set,
     training_set_digest,
 )
+from workers.steps.vectors import load_vectors, training_detail
 from workers.versions import code_version
 
 
@@ -79,6 +79,7 @@ class Gathered:
     setting: HeadInputs
     mirror: Mirror
     X: np.ndarray  # (n, d) embeddings of the labelled images
+    detail: tuple[np.ndarray, models.Encoder] | None  # (n, k) detail descriptors, and their row
     y: np.ndarray  # (n,) labels, or (n, L) soft labels
     training: list[ImageVotes]  # n, the decisions behind y
     digest: str  # of the decisions
@@ -152,15 +153,13 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     setting = HeadInputs.of(dataset, encoder, row, labels, prompt_set)
     setting.record_long_prompts()
     facts = {"prompt_set": prompt_set.version, "long_prompts": setting.long_as_json}
-    report(stage="reading embeddings")
-    mirror = embeddings.load_mirror(
-        row, dataset, progress=lambda done, total: report(done=done, total=total, unit="images")
-    )
+    mirror = load_vectors(row, dataset, report)
     rows, y, training = training_set(dataset, mirror, setting.label_ids)
     if not len(rows):
         raise NothingToTrain("no_labels" if len(mirror) else "no_embeddings", **facts)
     digest = training_set_digest(dataset, training)
-    if run_.head is None and _repeats_head_in_use(in_use, setting, digest):
+    detail = training_detail(dataset, mirror, rows)
+    if run_.head is None and _repeats_head_in_use(in_use, setting, digest, detail is not None):
         raise NothingToTrain("same_head", **facts)
     version = run_.head.version if run_.head is not None else next_version(dataset)
     current, before = champion(dataset), None
@@ -171,6 +170,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
         setting=setting,
         mirror=mirror,
         X=np.asarray(mirror.vectors[rows], np.float32),
+        detail=detail,
         y=y,
         training=training,
         digest=digest,
@@ -182,7 +182,9 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     )
 
 
-def _repeats_head_in_use(head: models.Head | None, setting: HeadInputs, digest: str) -> bool:
+def _repeats_head_in_use(
+    head: models.Head | None, setting: HeadInputs, digest: str, with_detail: bool
+) -> bool:
     """Return whether training would make the head in use again (invariant 3: same inputs, same head)."""
     return head is not None and (
         head.is_trained,
@@ -191,7 +193,16 @@ def _repeats_head_in_use(head: models.Head | None, setting: HeadInputs, digest: 
         head.label_ids,
         head.decisions_digest,
         head.code_version,
-    ) == (True, setting.row.pk, setting.prompt_set.pk, setting.label_ids, digest, code_version())
+        head.metrics.detail_gamma is not None,
+    ) == (
+        True,
+        setting.row.pk,
+        setting.prompt_set.pk,
+        setting.label_ids,
+        digest,
+        code_version(),
+        with_detail,
+    )
 
 
 def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
@@ -203,7 +214,13 @@ def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
     if stored is None:
         log("learning_from", labels=len(gathered.y), images=len(gathered.mirror))
         new = compute_head(
-            gathered.setting, gathered.X, gathered.y, seed=gathered.seed, report=report, log=log
+            gathered.setting,
+            gathered.X,
+            gathered.y,
+            detail=gathered.detail,
+            seed=gathered.seed,
+            report=report,
+            log=log,
         )
         head, metrics = load_head(new.weights), new.metrics
     else:

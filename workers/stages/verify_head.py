@@ -14,7 +14,6 @@ from mekiki.learning.repeating import DIFFERENT, IMPOSSIBLE, SAME
 from mekiki.learning.services import record_verification
 from mekiki.review.models import Decision
 from mekiki.review.selectors import ImageVotes
-from workers import embeddings
 from workers.encoders import EncoderError
 from workers.errors import StageError
 from workers.heads.log import ignore_step
@@ -24,6 +23,7 @@ from workers.runner import Report
 from workers.steps.encoders import load_cached_encoder
 from workers.steps.probing import require_recorded_vectors
 from workers.steps.training import HeadInputs, trained_bytes, training_set_digest, votes_of, zero_shot_bytes
+from workers.steps.vectors import load_vectors, read_detail
 from workers.versions import code_version
 
 
@@ -82,9 +82,10 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
         return zero_shot_bytes(setting), {}
     if not {votes.label for votes in training} <= set(head.label_ids):
         raise NotRepeatableError("labels_gone")
-    X, y = _vectors(head, training, report), make_targets(votes_of(training), head.label_ids)
+    X, detail = _vectors(head, training, report)
+    y = make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = trained_bytes(setting, X, y, seed=head.seed, log=ignore_step)
+    weights, _trained = trained_bytes(setting, X, y, detail=detail, seed=head.seed, log=ignore_step)
     report(done=len(y))
     return weights, {
         "relabelled": training_set_digest(head.dataset, training) != head.decisions_digest,
@@ -139,18 +140,26 @@ def _setting(head: models.Head, report: Report) -> HeadInputs:
         raise NotRepeatableError("prompts_gone", error=str(error)) from error
 
 
-def _vectors(head: models.Head, training: list[ImageVotes], report: Report) -> np.ndarray:
-    """Return the embeddings (n, d) of the training images as in the training: float16 made float32."""
-    report(stage="reading embeddings")
-    mirror = embeddings.load_mirror(
-        head.encoder,
-        head.dataset,
-        progress=lambda done, total: report(done=done, total=total, unit="images"),
-    )
+def _vectors(
+    head: models.Head, training: list[ImageVotes], report: Report
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the embeddings (n, d) and the detail (n, k) of the training images: float16 made float32.
+
+    A head that does not read the detail is the same with and without it in the training.
+    """
+    mirror = load_vectors(head.encoder, head.dataset, report)
     rows, embedded = mirror.rows_of([votes.image for votes in training])
     if not embedded.all():
         raise NotRepeatableError("embeddings_gone", missing=int((~embedded).sum()), total=len(training))
-    return np.asarray(mirror.vectors[rows], np.float32)
+    detail = None
+    if head.detail_id is not None:
+        assert mirror.detail is not None  # load_vectors sets it
+        with_row = read_detail(head.dataset, mirror, rows)
+        if with_row is None or with_row[1].pk != head.detail_id:
+            missing = int((mirror.detail.rows[rows] < 0).sum())
+            raise NotRepeatableError("embeddings_gone", missing=missing, total=len(training))
+        detail = with_row[0]
+    return np.asarray(mirror.vectors[rows], np.float32), detail
 
 
 def _removed_since(head: models.Head) -> bool:

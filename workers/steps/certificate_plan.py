@@ -15,6 +15,7 @@ from workers.heads.scoring import score
 from workers.runner import Report
 from workers.steps.auditing import embedded_audit_sample
 from workers.steps.certificate_pool import read_pool
+from workers.steps.vectors import head_inputs
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read_plan_inputs(
     pool = read_pool(wanted, row, head, mirror, report)
     candidate = _candidates(pool.is_critical, pool.critical_probability, plan.critical_bound)
     sample = embedded_audit_sample(plan.dataset, mirror, row.label_ids)
-    vectors = mirror.vectors[sample.rows]
+    vectors = head_inputs(head, mirror, sample.rows)
     confidence, right = np.zeros(0), np.zeros(0, bool)
     if len(sample.rows):
         scores = score(head, vectors)

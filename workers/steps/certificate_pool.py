@@ -18,6 +18,7 @@ from workers.embeddings import Mirror
 from workers.heads.head import LinearHead
 from workers.heads.scoring import score
 from workers.runner import Report
+from workers.steps.vectors import head_inputs
 
 CHUNK = 50_000
 SHA256 = np.dtype("V32")
@@ -110,7 +111,7 @@ def _score(
     report(stage="predicting", done=0, total=n, unit="images")
     for start in range(0, n, CHUNK):
         part = slice(start, min(start + CHUNK, n))
-        vectors = mirror.vectors[rows[part]]
+        vectors = head_inputs(head, mirror, rows[part])
         scores = score(head, vectors)
         label[part], confidence[part] = labels[scores.label], scores.confidence
         if len(columns):

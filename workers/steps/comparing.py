@@ -19,6 +19,7 @@ from workers.heads.train import train_head
 from workers.steps.auditing import AuditSample, drawn_for_audit
 from workers.steps.promotion import compare_on_audit, prompts_log_loss
 from workers.steps.training import HeadInputs
+from workers.steps.vectors import training_detail
 
 
 def common_rows(
@@ -59,7 +60,15 @@ def _cross_validated(
     setting: HeadInputs, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
 ) -> dict[str, Any]:
     X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
-    trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed)
+    detail = training_detail(setting.dataset, mirror, rows)
+    trained = train_head(
+        X,
+        y,
+        class_embeddings=setting.text,
+        logit_scale=scale,
+        seed=seed,
+        detail=None if detail is None else detail[0],
+    )
     cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
     return {
         "agreement": cross.get("cv_accuracy"),  # None below about two labels a class

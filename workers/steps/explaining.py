@@ -125,6 +125,9 @@ def load_in_advance(encoder_id: int, reader: TextEncoderProcess | None = None) -
 def lead_of(row: HeatMap) -> tuple[NDArray[np.float32], float]:
     """Return the direction (d,) and the constant of the lead of the map's label, in logits.
 
+    The map explains the embedding. The part of a head that reads the local detail is left out: its lead does
+    not depend on which part of the image the encoder sees.
+
     It leads over the runner-up, or over the mean of all other labels. Raises MalformedHead if the head does
     not have the labels.
     """
@@ -140,6 +143,9 @@ def lead_of(row: HeatMap) -> tuple[NDArray[np.float32], float]:
     direction, bias = head.weights[place], float(head.bias[place])
     if others:
         direction, bias = direction - head.weights[others].mean(0), bias - float(head.bias[others].mean())
+    direction, detail = direction[: row.head.encoder.dim], direction[row.head.encoder.dim :]
+    if len(detail):  # the constant is that of an image with the detail of the mean training image
+        bias += head.logit_scale * float(detail @ np.asarray(head.details["detail"]["centre"], np.float32))
     return (direction * np.float32(head.logit_scale)).astype(np.float32), bias
 
 

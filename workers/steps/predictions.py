@@ -9,6 +9,7 @@ from workers.embeddings import Mirror
 from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores, score
 from workers.runner import Report
+from workers.steps.vectors import head_inputs
 
 CHUNK = 50_000
 
@@ -18,7 +19,7 @@ def score_images(head: LinearHead, mirror: Mirror, report: Report) -> Scores:
     report(stage="predicting", done=0, total=len(mirror), unit="images")
     parts = []
     for start in range(0, len(mirror), CHUNK):
-        parts.append(score(head, mirror.vectors[start : start + CHUNK]))
+        parts.append(score(head, head_inputs(head, mirror, slice(start, start + CHUNK))))
         report(done=min(start + CHUNK, len(mirror)))
     if not parts:
         return score(head, np.empty((0, head.dim), np.float32))

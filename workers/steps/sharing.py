@@ -9,13 +9,16 @@ holds the lock, so a worker that lost its lock cannot store.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset, Image
@@ -41,6 +44,8 @@ class Chunk:
     images: list[Image]
     # A worker died while it embedded this chunk: its images are embedded one at a time.
     suspect: bool = False
+    # The images whose detail descriptor is computed too.
+    needs_detail: frozenset[int] = frozenset()
 
 
 class ChunkQueue:
@@ -49,13 +54,28 @@ class ChunkQueue:
     Call all methods from one thread, because its database connection holds the locks.
     """
 
-    def __init__(self, dataset: Dataset, row: models.Encoder) -> None:
-        self._dataset, self._row = dataset, row
+    def __init__(
+        self,
+        dataset: Dataset,
+        row: models.Encoder,
+        detail_row: models.Encoder | None = None,
+        *,
+        embedded_by: models.Encoder | None = None,
+    ) -> None:
+        """`detail_row`: the detail descriptor, if it is computed and stored in the same pass.
+
+        `embedded_by`: only images with an embedding by this encoder.
+        """
+        self._dataset, self._row, self._detail_row = dataset, row, detail_row
         self._todo = (
             images_without_embedding(dataset, row)
             .only("pk", "dataset_id", "sha256", "has_display")
             .order_by("pk")
         )
+        if embedded_by is not None:
+            self._todo = self._todo.filter(
+                Exists(models.Embedding.objects.filter(encoder=embedded_by, image=OuterRef("pk")))
+            )
         self._last = 0
         self._held: set[int] = set()
         self._hands: dict[int, ItemsInHand] = {}  # by chunk
@@ -91,16 +111,29 @@ class ChunkQueue:
         suspect = bool(hand.suspects or hand.set_aside)
         if not suspect:
             hand.begin(["all"])  # all images of the chunk, as given by the rows
-        return Chunk(number, images, suspect)
+        return Chunk(number, images, suspect, self._without_detail(images))
+
+    def _without_detail(self, images: list[Image]) -> frozenset[int]:
+        if self._detail_row is None:
+            return frozenset()
+        rows = images_without_embedding(self._dataset, self._detail_row)
+        ids = [image.pk for image in images]
+        return frozenset(rows.filter(pk__in=ids).values_list("pk", flat=True))
 
     def begin_alone(self, chunk: Chunk, image_id: int) -> None:
         """Record that one image of a suspect chunk is in progress, and no other image."""
         self._hands[chunk.number].begin_alone(str(image_id))
 
     def store_one(
-        self, chunk: Chunk, ids: Sequence[int], vectors: NDArray[Any], problems: dict[int, str]
+        self,
+        chunk: Chunk,
+        ids: Sequence[int],
+        vectors: NDArray[Any],
+        problems: dict[int, str],
+        detail: Mapping[int, NDArray[Any]],
     ) -> None:
         """Store the result of one image of a suspect chunk."""
+        self._store_detail(detail)
         self.embedded += store_embeddings(encoder=self._row, image_ids=ids, vectors=vectors)
         record_encoding_problems(encoder=self._row, problems=problems)
         self._hands[chunk.number].done([str(pk) for pk in [*ids, *problems]])
@@ -120,10 +153,23 @@ class ChunkQueue:
         """Return whether any image is missing, including images of other workers' chunks."""
         return self._todo.exists()
 
+    def _store_detail(self, detail: Mapping[int, NDArray[Any]]) -> None:
+        # Before the embeddings: an image with an embedding has its detail, also after a kill in between.
+        if detail and self._detail_row is not None:
+            store_embeddings(
+                encoder=self._detail_row, image_ids=list(detail), vectors=np.stack(list(detail.values()))
+            )
+
     def store(
-        self, chunk: Chunk, ids: Sequence[int], vectors: NDArray[Any], problems: dict[int, str]
+        self,
+        chunk: Chunk,
+        ids: Sequence[int],
+        vectors: NDArray[Any],
+        problems: dict[int, str],
+        detail: Mapping[int, NDArray[Any]] = MappingProxyType({}),
     ) -> None:
-        """Store the results of a chunk, and release it."""
+        """Store the results of a chunk, and release it. detail: (k,) by image id."""
+        self._store_detail(detail)
         stored = store_embeddings(encoder=self._row, image_ids=ids, vectors=vectors)
         record_encoding_problems(encoder=self._row, problems=problems)
         self._release(chunk.number)

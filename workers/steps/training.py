@@ -29,6 +29,7 @@ from workers.heads.zero_shot import ZeroShotHead
 from workers.runner import Report
 from workers.steps.encoders import class_embeddings, long_prompts, ordered_prompts
 from workers.steps.promotion import decide_promotion, prompts_log_loss
+from workers.steps.vectors import training_detail
 from workers.versions import code_version
 
 
@@ -117,14 +118,24 @@ def zero_shot_bytes(setting: HeadInputs) -> bytes:
 
 
 def trained_bytes(
-    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, log: Log
+    setting: HeadInputs,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    detail: np.ndarray | None,
+    seed: int,
+    log: Log,
 ) -> tuple[bytes, TrainedHead]:
     """Return (serialized head trained on X (n, d), y (n,) or soft (n, L), the trained head).
+
+    detail: (n, k) detail descriptors, or None.
 
     It is used to train a head and to repeat its training; the same inputs give the same bytes.
     """
     scale = setting.encoder.logit_scale
-    trained = train_head(X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log)
+    trained = train_head(
+        X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log, detail=detail
+    )
     return dump_head(trained.head), trained
 
 
@@ -167,12 +178,23 @@ class NewHead:
     calibrated: bool
     seed: int
     metrics: HeadMetrics
+    detail: models.Encoder | None = None  # the detail descriptor that the head reads after the embedding
 
 
 def compute_head(
-    setting: HeadInputs, X: np.ndarray, y: np.ndarray, *, seed: int, report: Report, log: Log
+    setting: HeadInputs,
+    X: np.ndarray,
+    y: np.ndarray,
+    *,
+    detail: tuple[np.ndarray, models.Encoder] | None,
+    seed: int,
+    report: Report,
+    log: Log,
 ) -> NewHead:
-    """Return a head trained on X (n, d), y (n,) or soft (n, L)."""
+    """Return a head trained on X (n, d), y (n,) or soft (n, L), and detail descriptors (n, k) with their row.
+
+    The head leaves the detail out if cross-validation prefers that.
+    """
     report(stage="training", unit="labels", total=len(y))
     log(
         "made_with",
@@ -184,7 +206,8 @@ def compute_head(
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
         log("decisions_differ", images=differ)
-    weights, trained = trained_bytes(setting, X, y, seed=seed, log=log)
+    values = None if detail is None else detail[0]
+    weights, trained = trained_bytes(setting, X, y, detail=values, seed=seed, log=log)
     report(done=len(y))
     prompts_alone = prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale)
     metrics = HeadMetrics.current(
@@ -193,7 +216,9 @@ def compute_head(
         prompts_log_loss=prompts_alone,
         differing_decisions=differ,
     )
-    return NewHead(weights, trained.head.kind, trained.head.calibrated, seed, metrics)
+    reads_detail = detail is not None and trained.head.dim > X.shape[1]
+    descriptor = detail[1] if detail is not None and reads_detail else None
+    return NewHead(weights, trained.head.kind, trained.head.calibrated, seed, metrics, descriptor)
 
 
 def record_new_head(
@@ -220,6 +245,7 @@ def record_new_head(
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         training_digest=digest,
+        detail=new.detail,
         run=run,
         user=user,
     )
@@ -238,7 +264,8 @@ def best_head(
     if not len(rows):
         return prompts
     digest = training_set_digest(setting.dataset, training)
-    trained = (
+    detail = training_detail(setting.dataset, mirror, rows)
+    stored = (
         models.Head.objects.exclude(kind=models.Head.Kind.ZERO_SHOT)
         .filter(
             dataset=setting.dataset,
@@ -249,12 +276,14 @@ def best_head(
             code_version=code_version(),
         )
         .order_by("-version")
-        .first()
     )
+    with_detail = detail is not None
+    same = (head for head in stored if (head.metrics.detail_gamma is not None) == with_detail)
+    trained = next(same, None)
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
         seed = seed_of_head(setting.dataset, next_version(setting.dataset))
-        new = compute_head(setting, X, y, seed=seed, report=report, log=log)
+        new = compute_head(setting, X, y, detail=detail, seed=seed, report=report, log=log)
         trained = record_new_head(setting, new, training, digest, run=None, user=user)
     assert trained.metrics.prompts_log_loss is not None  # every trained head has it
     verdict = decide_promotion(

@@ -70,6 +70,15 @@ class SettingsForm(forms.Form):
             "change applies when the queue is filled the next time."
         ),
     )
+    use_detail = forms.BooleanField(
+        label=_("Use the local detail of images"),
+        required=False,
+        help_text=_(
+            "Heads then see small defects and textures that are lost when the encoder scales an image down. "
+            "Computing the local detail takes a few milliseconds for each image. A change applies to the "
+            "heads that are trained afterwards."
+        ),
+    )
     overlap = forms.IntegerField(
         label=_("Overlap: reviewers for each image"),
         min_value=1,
@@ -179,6 +188,7 @@ class SettingsForm(forms.Form):
             "audit_percent": round(dataset.audit_fraction * 100, 4),
             "queue_target": dataset.queue_target,
             "acquisition": dataset.acquisition,
+            "use_detail": dataset.use_detail,
             "overlap": dataset.overlap,
             "critical_overlap": dataset.critical_overlap,
             "hide_names_from_adjudicators": dataset.hide_names_from_adjudicators,

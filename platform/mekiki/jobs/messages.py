@@ -10,6 +10,7 @@ for _stage in (
     gettext_noop("downloading the encoder"),
     gettext_noop("loading the encoder"),
     gettext_noop("computing embeddings"),
+    gettext_noop("computing local detail"),
     gettext_noop("reading embeddings"),
     gettext_noop("drawing the audit order"),
     gettext_noop("storing the pool"),

@@ -63,7 +63,8 @@ def embedded_for(user: User, slug: str, encoder_id: int, role: str = Role.ADMIN)
     Raises the errors of dataset_for, and Http404 if the encoder has embedded no image of the dataset.
     """
     dataset = dataset_for(user, slug, role)
-    encoder = Encoder.objects.filter(pk=encoder_id).first() if encoder_id < 2**63 else None
+    encoders = Encoder.objects.filter(kind=Encoder.Kind.IMAGE_TEXT)
+    encoder = encoders.filter(pk=encoder_id).first() if encoder_id < 2**63 else None
     if encoder is None or not has_embeddings(dataset, encoder):
         raise Http404
     return dataset, encoder

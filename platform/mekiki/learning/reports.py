@@ -122,6 +122,7 @@ class HeadMetrics(Stored):
     cross_validated_on_reviewed_labels: CrossValidation | None = None
     lambda0: float | None = None
     text_scale: float | None = None
+    detail_gamma: float | None = None  # relative strength of the detail; None: trained without detail
     whitening_power: float | None = None
     gamma: float | None = None
     trust_in_text: tuple[float, ...] = ()  # (L,), mean 1

@@ -284,8 +284,11 @@ def open_change(dataset: Dataset) -> EncoderChange | None:
 
 
 def embedded_counts(dataset: Dataset) -> list[tuple[Encoder, int]]:
-    """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset."""
-    encoders = Encoder.objects.filter(embeddingchange__dataset=dataset)
+    """Return (encoder, number of embedded images) for all encoders with embeddings of the dataset.
+
+    The detail descriptor is not among them.
+    """
+    encoders = Encoder.objects.filter(kind=Encoder.Kind.IMAGE_TEXT, embeddingchange__dataset=dataset)
     counted = encoders.annotate(n=Sum("embeddingchange__rows")).exclude(n=0).order_by("-id")
     return [(encoder, encoder.n) for encoder in counted]
 

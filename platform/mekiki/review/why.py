@@ -129,7 +129,8 @@ def score_of_labels(*, head: Head, image: Image, labels: list[Label]) -> Scores:
         return Scores(problem=known.problem.sentence(known.detail))
     try:
         parts = explaining.read_parts(head, [label.pk for label in labels])
-        return Scores([_score(parts, place, label, vector, prompts, known.vectors)
+        detail = vectors.vector_of(head.detail, image) if head.detail is not None else None
+        return Scores([_score(parts, place, label, (vector, detail), prompts, known.vectors)
                        for place, label in enumerate(labels)])  # fmt: skip
     except ValueError:  # also MalformedHeadError: the head was made by another version
         return Scores(problem=WHY_PROBLEMS.render("no_parts"))
@@ -139,14 +140,14 @@ def _score(
     parts: explaining.LinearParts,
     place: int,
     label: Label,
-    vector: NDArray[np.float32],
+    image: tuple[NDArray[np.float32], NDArray[np.float32] | None],
     prompts: list[Prompt],
     known: dict[int, NDArray[np.float32]],
 ) -> LabelScore:
     own = {prompt.pk: prompt for prompt in prompts if prompt.label_id == label.pk}
-    return LabelScore(
-        label, explaining.explain_score(parts, place, vector, [(pk, known[pk]) for pk in own]), own
-    )
+    vector, detail = image
+    known_prompts = [(pk, known[pk]) for pk in own]
+    return LabelScore(label, explaining.explain_score(parts, place, vector, known_prompts, detail), own)
 
 
 def is_blind(dataset: Dataset, image: Image) -> bool:

@@ -23,6 +23,7 @@ EDITABLE = frozenset(
     {
         *("name", "description", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"),
         *("grid_image_ms", "min_display_ms", "critical_overlap", "hide_names_from_adjudicators"),
+        "use_detail",
         *("gold_share", "gold_days", "repeat_share", "repeat_days"),
         *("gold_bound", "gold_bound_answers", "requalification_questions"),
     }
@@ -110,7 +111,8 @@ def change_address(*, dataset: Dataset, user: User, slug: str) -> Dataset:
 def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
     """Change the settings of a dataset that are in EDITABLE.
 
-    A new audit share or a longer queue starts a job that refills the queue. Nothing is recorded if nothing
+    A new audit share or a longer queue starts a job that refills the queue. Switching the local detail on
+    starts a job that computes it. Nothing is recorded if nothing
     changes. Raises PermissionDenied unless the user is an admin of the dataset, and ValidationError if a
     value is out of range.
     """
@@ -136,6 +138,8 @@ def update_settings(*, dataset: Dataset, user: User, **changes: Any) -> Dataset:
         target=row,
         data={"before": before, "after": {name: changes[name] for name in before}},
     )
+    if row.use_detail and "use_detail" in before and row.images.exists():
+        enqueue(kind=Kind.ENCODE, dataset=row, user=user)  # computes the missing local detail
     more = row.queue_target > before.get("queue_target", row.queue_target)
     shares = {"audit_fraction", "gold_share", "repeat_share"} & set(before)
     if (shares or more) and hasattr(row, "champion") and row.images.exists():

@@ -46,15 +46,20 @@ def explain_score(
     place: int,
     image: NDArray[np.floating],
     prompts: Sequence[tuple[int, NDArray[np.floating]]],
+    detail: NDArray[np.floating] | None = None,
 ) -> ScoreParts:
     """Return the parts of the score of one label.
 
     parts, place: the head, and the row of the label in it.
     image: (d,) the image's embedding.
     prompts: (id, (d,) unit vector) of all prompts of the label in the prompt set of the head.
+    detail: (k,) the image's detail descriptor. Without it, that of the mean training image counts, as in a
+    prediction. What it adds is part of `trained`.
     Raises ValueError if the shapes differ, or if there is no prompt or the prompts cancel out.
     """
-    x = np.asarray(image, np.float64)
+    embedding = x = np.asarray(image, np.float64)
+    if parts.detail_centre:
+        x = np.concatenate([x, np.asarray(parts.detail_centre if detail is None else detail, np.float64)])
     if x.shape != parts.weights[place].shape:
         raise ValueError(f"the image has {x.shape} numbers, the head {parts.weights[place].shape}")
     score = parts.logit_scale * float(x @ parts.weights[place]) + float(parts.bias[place])
@@ -65,7 +70,7 @@ def explain_score(
     length = float(np.linalg.norm(vectors.sum(axis=0)))
     if length < 1e-6 * len(vectors):
         raise ValueError("the prompts of the label cancel each other out")
-    similarities = vectors @ x
+    similarities = vectors @ embedding
     points = parts.text_scale * parts.logit_scale * similarities / length
     shares = [
         PromptShare(prompt, float(similarity), float(share))

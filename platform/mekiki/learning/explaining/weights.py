@@ -30,7 +30,8 @@ class LinearParts:
     weights: (k, d) float64, in the order that was asked for. bias: (k,) float64. `rest`: (d,) float64, the
     mean of the weights of the labels that were not asked for, zeros if there are none. text_scale: the factor
     on the class embeddings that the training chose; 1 for a head of prompts alone, 0 for a head without
-    prompts.
+    prompts. `detail_centre`: the local detail of the mean training image, if the head reads the detail after
+    the embedding; else empty.
     """
 
     weights: NDArray[np.float64]
@@ -38,6 +39,7 @@ class LinearParts:
     rest: NDArray[np.float64]
     logit_scale: float
     text_scale: float
+    detail_centre: tuple[float, ...] = ()
 
 
 def read_parts(head: Head, label_ids: Sequence[int]) -> LinearParts:
@@ -57,6 +59,7 @@ def read_parts(head: Head, label_ids: Sequence[int]) -> LinearParts:
         weights, bias = _tensor(header["weights"], body), _tensor(header["bias"], body)
         logit_scale = float(facts["logit_scale"])
         text_scale = float(facts["details"].get("text_scale", _text_scale_of_kind(head.kind)))
+        centre = tuple(float(value) for value in facts["details"].get("detail", {}).get("centre", ()))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise MalformedHeadError(f"the stored bytes are not a head ({error})") from error
     n = len(head.label_ids)
@@ -67,7 +70,7 @@ def read_parts(head: Head, label_ids: Sequence[int]) -> LinearParts:
     others = np.delete(weights, places, axis=0).astype(np.float64)
     rest = others.mean(axis=0) if len(others) else np.zeros(weights.shape[1])
     chosen = weights[places].astype(np.float64)
-    return LinearParts(chosen, bias[places].astype(np.float64), rest, logit_scale, text_scale)
+    return LinearParts(chosen, bias[places].astype(np.float64), rest, logit_scale, text_scale, centre)
 
 
 def _text_scale_of_kind(kind: str) -> float:

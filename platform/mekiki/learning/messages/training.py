@@ -115,6 +115,13 @@ TRAINING_LOG.add(
     scale=lambda value: decimal(value, 2),
 )
 TRAINING_LOG.add(
+    "detail_gamma",
+    gettext_noop(
+        "Strength of the local detail beside the embedding: %(gamma)s (0 leaves the local detail out)."
+    ),
+    gamma=lambda value: decimal(value, 1),
+)
+TRAINING_LOG.add(
     "cross_validated",
     gettext_noop(
         "On the reviewed labels, cross-validated: accuracy %(agreement)s (prompts alone %(prompts)s),"

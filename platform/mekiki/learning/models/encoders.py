@@ -15,8 +15,19 @@ from mekiki.learning.triggers import recorded_changes
 
 
 class Encoder(models.Model):
-    """An open_clip model with its weights. A different digest or precision makes a different encoder."""
+    """An open_clip model with its weights, or a version of the detail descriptor.
 
+    A different digest or precision makes a different encoder. The detail descriptor
+    (workers/encoders/detail.py) reads no texts. Its vectors are stored, copied and removed like embeddings.
+    """
+
+    class Kind(models.TextChoices):
+        IMAGE_TEXT = "image_text"
+        DETAIL = "detail"
+
+    kind = models.CharField(
+        max_length=10, choices=Kind.choices, default=Kind.IMAGE_TEXT, db_default=Kind.IMAGE_TEXT
+    )
     name = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)  # SHA-256 of the weights
     precision = models.CharField(max_length=10, default="fp32")
@@ -94,7 +105,7 @@ class WorkerReport(models.Model):
 
 
 class Embedding(models.Model):
-    """The unit vector of one image by one encoder, in half precision."""
+    """The unit vector of one image by one encoder, or its detail descriptor, in half precision."""
 
     pk = models.CompositePrimaryKey("encoder_id", "image_id")
     encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE)

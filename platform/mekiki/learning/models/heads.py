@@ -30,6 +30,8 @@ class Head(models.Model):
     version = models.PositiveIntegerField()
     kind = models.CharField(max_length=20, choices=Kind.choices)
     encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT)
+    # The detail descriptor whose vectors the head reads after the embedding. Null: the embedding alone.
+    detail = models.ForeignKey(Encoder, on_delete=models.PROTECT, null=True, related_name="+")
     prompt_set = models.ForeignKey(PromptSet, on_delete=models.PROTECT)
     label_ids = ArrayField(models.BigIntegerField())
     weights = models.BinaryField()

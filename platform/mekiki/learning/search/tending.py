@@ -29,7 +29,8 @@ def maintain_search() -> dict[str, int]:
     """
     known = index.index_states()
     asked = 0
-    encoders = {encoder.pk: encoder for encoder in Encoder.objects.all()}
+    # Nothing searches by the local detail.
+    encoders = {encoder.pk: encoder for encoder in Encoder.objects.filter(kind=Encoder.Kind.IMAGE_TEXT)}
     for encoder in encoders.values():
         state = known.get(encoder.pk)
         if (state is None or not state.valid) and index.has_more_embeddings_than(encoder.pk):

@@ -44,13 +44,24 @@ def encoding_key(dataset: Dataset, encoder: str) -> str:
     return f"{Kind.ENCODE}:{dataset.pk}:{hashlib.sha256(encoder.encode()).hexdigest()[:16]}"
 
 
-def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_scale: float) -> Encoder:
+def register_encoder(
+    *,
+    name: str,
+    digest: str,
+    precision: str,
+    dim: int,
+    logit_scale: float,
+    kind: str = Encoder.Kind.IMAGE_TEXT,
+) -> Encoder:
     """Return the row of an encoder, created if it is new.
 
     Raises ValidationError if the encoder is stored with another dimension.
     """
     encoder, _made = Encoder.objects.get_or_create(
-        name=name, digest=digest, precision=precision, defaults={"dim": dim, "logit_scale": logit_scale}
+        name=name,
+        digest=digest,
+        precision=precision,
+        defaults={"dim": dim, "logit_scale": logit_scale, "kind": kind},
     )
     if encoder.dim != dim:
         raise ValidationError(
@@ -64,7 +75,7 @@ def register_encoder(*, name: str, digest: str, precision: str, dim: int, logit_
 
 @transaction.atomic
 def store_embeddings(*, encoder: Encoder, image_ids: ArrayLike, vectors: ArrayLike) -> int:
-    """Store unit vectors in half precision, and return the number of new embeddings.
+    """Store vectors in half precision, and return the number of new embeddings.
 
     image_ids: (n,). vectors: (n, d). Existing embeddings are not changed. Images that no longer exist are
     skipped. Raises ValueError if a shape is wrong or a value is not finite in half precision.

@@ -64,6 +64,7 @@ def record_head(
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
     training_digest: str = "",
+    detail: Encoder | None = None,
     run: TrainingRun | None = None,
     user: User | None = None,
 ) -> Head:
@@ -72,6 +73,7 @@ def record_head(
     weights: the safetensors bytes. Their SHA-256 is the head's digest.
     training: (image id, label id, decision id) of each training image.
     others: image id → other decisions about the image that the head was trained on.
+    detail: the detail descriptor whose vectors the head reads after the embedding.
     run: the run that trained this head. It is linked in the same transaction, so that a retry after a crash
     continues with this head.
     """
@@ -81,6 +83,7 @@ def record_head(
         version=next_version(dataset),
         kind=kind,
         encoder=encoder,
+        detail=detail,
         prompt_set=prompt_set,
         label_ids=list(label_ids),
         weights=weights,
@@ -119,6 +122,7 @@ def record_head(
             "digest": head.digest,
             "encoder": encoder.name,
             "encoder_digest": encoder.digest,
+            "detail_digest": detail.digest if detail is not None else None,
             "prompt_set": prompt_set.version,
             "labels": head.n_labels,
             "decisions_digest": head.decisions_digest,
