@@ -14,7 +14,13 @@ from mekiki.exports.models import LabelSet
 from mekiki.exports.services import check_download, freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.labeling.services import update_label
-from mekiki.quality.services.certificates import draw_next, revoke
+from mekiki.quality.services.certificates import (
+    StreamCandidate,
+    draw_next,
+    extend_to_stream,
+    label_stream,
+    revoke,
+)
 from mekiki.review.models import Decision, QueueItem, Stream
 from tests.exports.certified_setup import AcceptedPool, rows_of
 from tests.exports.helpers import Judged, ignore_progress, path_of
@@ -68,6 +74,21 @@ def test_readme_and_manifest_state_the_bound_in_both_languages(world: AcceptedPo
     assert "no quality contract" not in readme
 
 
+def test_labels_of_later_images_are_left_out_and_counted(world: AcceptedPool) -> None:
+    extend_to_stream(certificate=world.certificate, user=world.admin, share=0.5)
+    later = [world.make_image() for _ in range(3)]
+    candidates = [StreamCandidate(one.pk, one.sha256, world.labels[0].pk, 0.9, 0.0) for one in later]
+    assert label_stream(certificate=world.certificate, candidates=candidates) == 3
+    sentence = "The 3 labels that certificate 1 set for later images are left out"
+    browser = Client()
+    browser.force_login(world.admin)
+    assert sentence in browser.get(f"/d/{world.dataset.slug}/exports/").content.decode()
+    contents, _report = checked(world.label_set())
+    assert sentence in contents[form.README].decode()
+    assert json.loads(contents[form.MANIFEST])["machine_labels"]["later_labels_left_out"] == 3
+    assert not {one.sha256 for one in later} & {row["image_sha256"] for row in rows_of(contents)}
+
+
 def test_verifier_alone_checks_the_certificate(world: AcceptedPool) -> None:
     path = path_of(world.label_set())
     done = run_from_source("verification.label_set", path)
@@ -93,7 +114,7 @@ def test_writing_again_gives_the_same_bytes(world: AcceptedPool) -> None:
 
 
 def certified_image(world: AcceptedPool) -> Any:
-    return next(i for i in world.images if hasattr(i, "machine_label") and i.pk in world.left())
+    return next(i for i in world.images if i.machine_labels.exists() and i.pk in world.left())
 
 
 def test_a_label_that_a_person_gave_later_wins(world: AcceptedPool) -> None:

@@ -10,6 +10,7 @@ from mekiki.config.messages import join_sentences
 from mekiki.exports.models import LabelSet
 from mekiki.learning.figures import count
 from mekiki.quality.certificate_facts import percent
+from mekiki.quality.certificates import later_label_count
 from mekiki.quality.models import Certificate
 from mekiki.quality.stop_reasons import StopReason
 from verification.label_set import format as form
@@ -20,15 +21,19 @@ def machine_facts(label_set: LabelSet, record: dict[str, Any] | None) -> dict[st
 
     record: of their certificate; None for predictions that no certificate covers.
     """
+    certificate = label_set.certificate
+    later = later_label_count(certificate) if certificate is not None else 0
 
     def sentences() -> str:
-        if record is not None:
-            return _certified(label_set.machine_labels, record)
-        return _uncertified(label_set)
+        if record is None:
+            return _uncertified(label_set)
+        left_out = [_later_left_out(record["certificate"], later)] if later else []
+        return join_sentences([_certified(label_set.machine_labels, record), *left_out])
 
     return {
         "kind": form.UNCERTIFIED if record is None else form.CERTIFIED,
         "certificate": record["certificate"] if record is not None else None,
+        "later_labels_left_out": later,
         "statement": _in_both(sentences),
     }
 
@@ -71,6 +76,13 @@ def _certified(shown: int, record: dict[str, Any]) -> str:
         )
         text = join_sentences([text, rest])
     return text
+
+
+def _later_left_out(number: int, labels: int) -> str:
+    return _(
+        "The %(labels)s labels that certificate %(number)s set for later images are left out: the test in a "
+        "label set is about the frozen images."
+    ) % {"number": number, "labels": count(labels)}
 
 
 def _uncertified(label_set: LabelSet) -> str:
@@ -134,6 +146,12 @@ def stopped_sentences(certificates: Iterable[Certificate]) -> list[str]:
         for certificate in certificates
         if certificate.state in stopped and certificate.stop_reason != StopReason.REPLACED
     ]
+
+
+def later_sentences(certificate: Certificate | None) -> list[str]:
+    """Return a sentence about the labels of later images, which no label set of this certificate holds."""
+    later = later_label_count(certificate) if certificate is not None else 0
+    return [_later_left_out(certificate.version, later)] if certificate is not None and later else []
 
 
 def stopped_since(label_set: LabelSet) -> str:

@@ -25,7 +25,7 @@ from mekiki.exports.facts import (
     once_critical_sentences,
 )
 from mekiki.exports.forms import FreezeForm
-from mekiki.exports.machine_facts import machine_sentence, stopped_sentences, stopped_since
+from mekiki.exports.machine_facts import later_sentences, machine_sentence, stopped_sentences, stopped_since
 from mekiki.exports.models import LabelSet
 from mekiki.jobs.models import State
 from mekiki.jobs.progress import job_status
@@ -68,7 +68,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
         "possible": bool(human or head or certificate),
-        "left_out": stopped_sentences(certificates),
+        "left_out": [*later_sentences(certificate), *stopped_sentences(certificates)],
         "fingerprint": selectors.key_fingerprint(),
     }
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)

@@ -97,6 +97,11 @@ def machine_label_of(image: Image) -> MachineLabel | None:
     return rows.select_related("label", "certificate").first()
 
 
+def later_label_count(certificate: Certificate) -> int:
+    """Return how many labels a certificate has set for images that were imported after its freeze."""
+    return MachineLabel.objects.filter(certificate=certificate, stream_number__gt=0).count()
+
+
 def attempts_before(certificate: Certificate) -> int:
     """Return how many certificates of the dataset were started before this one, with any result."""
     return Certificate.objects.filter(dataset=certificate.dataset_id, version__lt=certificate.version).count()
