@@ -10,7 +10,7 @@ averages away. This descriptor needs no training. At each of four scales it hold
   Pietikäinen and Mäenpää, 2002: the uniform patterns that do not change with rotation).
 
 It sees texture, grain, edges and small defects, wherever they are. It does not see colour, brightness, places
-or larger shapes (docs/explanation/detail.md). docs/decisions/0058 has what was tried.
+or larger shapes (docs/explanation/detail.md). docs/decisions/0057 has what was tried.
 """
 
 from __future__ import annotations
