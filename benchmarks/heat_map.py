@@ -40,7 +40,8 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 from benchmarks.harness import report  # noqa: E402
 from benchmarks.review_latency import OWN, SET_UP  # noqa: E402
-from mekiki.embedded.supervisor import Platform, children  # noqa: E402
+from mekiki.config import env  # noqa: E402
+from mekiki.embedded.supervisor import Platform  # noqa: E402
 
 LIST = """
 import django; django.setup()
@@ -281,7 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--worker-nice", type=int, default=children.WORKER_NICE)
+    parser.add_argument("--worker-nice", type=int, default=env.number("MEKIKI_WORKER_NICE"))
     parser.add_argument("--no-times", action="store_true", help="only compare the methods")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

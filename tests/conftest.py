@@ -37,6 +37,8 @@ settings.load_profile("mekiki")
 # Never use the home, database or broker of the person who runs the tests.
 for name in [n for n in os.environ if n.startswith("MEKIKI_") and not n.startswith("MEKIKI_TEST_")]:
     del os.environ[name]
+# Other tests compute all the time. A worker of a lower priority would get hardly any processor time.
+os.environ["MEKIKI_WORKER_NICE"] = "0"
 
 PREFIX = "mekiki-tests-"
 _session: dict[str, object] = {}

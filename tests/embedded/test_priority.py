@@ -4,16 +4,24 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from mekiki.embedded.process import Process
 from mekiki.embedded.supervisor import children
 from tests.waiting import until
 
 
-def test_only_the_worker_gives_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("given", "expected"), [(None, 10), ("0", 0), ("19", 19)])
+def test_only_the_worker_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: int
+) -> None:
+    monkeypatch.delenv("MEKIKI_WORKER_NICE")
+    if given is not None:
+        monkeypatch.setenv("MEKIKI_WORKER_NICE", given)
     with socket.socket() as listener:
         web = children.web(tmp_path, {}, listener)
     others = [web, *(make(tmp_path, {}) for make in (children.search, children.beat, children.sweeper))]
-    assert children.worker(tmp_path, {}).nice > 0 and [one.nice for one in others] == [0] * 4
+    assert children.worker(tmp_path, {}).nice == expected and [one.nice for one in others] == [0] * 4
 
 
 def test_process_and_its_children_have_the_priority(tmp_path: Path) -> None:

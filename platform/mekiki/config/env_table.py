@@ -136,6 +136,15 @@ VARIABLES: dict[str, Variable] = {
             "Number of processes of the Celery worker (1 and solo on a GPU).",
             checks.whole_number(1, 256),
         ),
+        Variable(
+            "MEKIKI_WORKER_NICE",
+            "10",
+            (
+                "By how much the priority of the Celery worker is below that of the web server, 0 to 19. "
+                "With 0, training and imports slow down people who review."
+            ),
+            checks.whole_number(0, 19),
+        ),
         Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …", checks.device),
         Variable(
             "MEKIKI_MODEL_FOLDERS",

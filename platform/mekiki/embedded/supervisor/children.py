@@ -15,9 +15,6 @@ from mekiki.embedded.process import Process
 WORKER_GRACE = 20.0
 # When memory runs out, the kernel should kill workers, not the web server or the database.
 WORKER_OOM_SCORE = 500
-# A training or an import computes for minutes on all cores. The web server, the database and the search
-# worker, for which somebody waits, come before it. On an idle machine the value has no effect.
-WORKER_NICE = 10
 
 
 class Server(Protocol):
@@ -106,7 +103,9 @@ def web(home: Path, environment: dict[str, str], listener: socket.socket) -> Pro
 def worker(home: Path, environment: dict[str, str]) -> Process:
     """Return the Celery worker.
 
-    On a GPU the worker is one process without a pool, because CUDA does not survive a fork.
+    A training or an import computes for minutes on all cores. The web server, the database and the search
+    worker, for which somebody waits, come before it (MEKIKI_WORKER_NICE, docs/decisions/0056). On a GPU the
+    worker is one process without a pool, because CUDA does not survive a fork.
     """
     solo = env.visible_gpu()
     pool = ["--pool", "solo"] if solo else ["--pool", "prefork"]
@@ -120,7 +119,7 @@ def worker(home: Path, environment: dict[str, str]) -> Process:
     # SIGTERM lets running tasks finish. After the supervisor was killed that is useless, because the database
     # ends too.
     options = {"death_signal": signal.SIGQUIT, "stop_grace": WORKER_GRACE, "oom_score": WORKER_OOM_SCORE}
-    return _child(home, "worker", command, environment, **options, nice=WORKER_NICE)
+    return _child(home, "worker", command, environment, **options, nice=env.number("MEKIKI_WORKER_NICE"))
 
 
 def search(home: Path, environment: dict[str, str]) -> Process:
