@@ -149,9 +149,11 @@ class TestOverviewPage:
     def test_unreadable_images_and_failed_jobs_are_listed(self):
         user = UserFactory()
         dataset = DatasetFactory(admin=user)
-        EncodingProblem.objects.create(
-            encoder=EncoderFactory(), image=ImageFactory(dataset=dataset), reason="truncated"
-        )
+        image, other = ImageFactory(dataset=dataset), ImageFactory(dataset=dataset)
+        # An image counts once, and an image without its local detail alone does not count.
+        for encoder in (EncoderFactory(), EncoderFactory(), EncoderFactory(kind="detail")):
+            EncodingProblem.objects.create(encoder=encoder, image=image, reason="truncated")
+        EncodingProblem.objects.create(encoder=EncoderFactory(kind="detail"), image=other, reason="truncated")
         JobFactory(
             dataset=dataset,
             kind=Kind.TRAIN,

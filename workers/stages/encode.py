@@ -28,7 +28,7 @@ from mekiki.jobs.payloads import EncodePayload
 from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
-from mekiki.learning.selectors import embedded_count, encoding_problems
+from mekiki.learning.selectors import embedded_count, unreadable_by
 from workers.encoders import EncodedChunk, EncoderError, stream_detail
 from workers.runner import Report
 from workers.steps.detail import detail_row, is_detail_computed
@@ -308,8 +308,8 @@ class _Progress:
         return {"embedded": embedded, "unreadable": unreadable}
 
     def _count(self) -> tuple[int, int]:
-        problems = encoding_problems(self._dataset).filter(encoder=self._row).order_by().count()
-        return embedded_count(encoder=self._row, dataset=self._dataset), problems
+        embedded = embedded_count(encoder=self._row, dataset=self._dataset)
+        return embedded, unreadable_by(self._dataset, self._row)
 
     def _ask_for_help(self) -> None:
         if self._row.kind == models.Encoder.Kind.DETAIL:

@@ -139,8 +139,12 @@ def schedule_name(dataset: Dataset) -> str:
 
 
 def encoding_problems(dataset: Dataset) -> QuerySet[EncodingProblem]:
-    """Return the images of the dataset that an encoder could not read, with the reasons."""
-    return EncodingProblem.objects.filter(image__dataset=dataset).select_related("image").order_by("image_id")
+    """Return the images of the dataset that an encoder could not read, with the reasons.
+
+    A missing local detail is no such problem: the head then reads the embedding alone.
+    """
+    rows = EncodingProblem.objects.filter(image__dataset=dataset, encoder__kind=Encoder.Kind.IMAGE_TEXT)
+    return rows.select_related("image").order_by("image_id")
 
 
 def heads_by_label(label_ids: list[int]) -> dict[int, int]:

@@ -10,8 +10,8 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.payloads import ImportImagesPayload
-from mekiki.learning.models import EncoderChange, EncodingProblem
-from mekiki.learning.selectors import has_champion, long_prompts_in_use, open_change
+from mekiki.learning.models import EncoderChange
+from mekiki.learning.selectors import encoding_problems, has_champion, long_prompts_in_use, open_change
 from mekiki.web.messages import NOTICES
 
 
@@ -114,7 +114,7 @@ def _prepared_encoder(dataset: Dataset) -> list[Problem]:
 
 
 def _unreadable(dataset: Dataset) -> list[Problem]:
-    n = EncodingProblem.objects.filter(image__dataset=dataset).count()
+    n = encoding_problems(dataset).order_by().values("image").distinct().count()
     return [_problem("unreadable", "warn", "models", n=n)] if n else []
 
 
