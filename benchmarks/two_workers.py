@@ -194,7 +194,7 @@ class Phase:
         from mekiki.learning.models import Embedding
 
         counts = [worker.chunks(self.dataset.pk) for worker in logs]
-        rows = Embedding.objects.filter(image__dataset=self.dataset).count()
+        rows = Embedding.objects.filter(image__dataset=self.dataset, encoder__kind="image_text").count()
         if rows != self.images:
             raise SystemExit(f"{rows} of {self.images} images are embedded.")
         return sum(again for _n, again in counts) + max(0, sum(n for n, _again in counts) - self.images)

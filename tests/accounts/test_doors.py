@@ -54,7 +54,7 @@ ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
     "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
-    "gold-images", "gold-mark", "gold-mark-known", "gold-end",
+    "gold-images", "gold-mark", "gold-mark-known", "gold-end", "gallery-gold",
     "review-queue-act", "reference-add", "reference-remove",
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",

@@ -21,6 +21,7 @@ from mekiki.learning.models import EmbeddingRemoval
 from mekiki.quality.models import (
     CertificateAudit,
     CertificateCheck,
+    CertificateForecast,
     CertificateImage,
     StreamAudit,
     StreamImage,
@@ -58,6 +59,7 @@ EVIDENCE = {
     "learning_headtraininglabel": "what it was trained on",
     "quality_certificateaudit": "which images were drawn to test a certificate",
     "quality_certificatecheck": "what the test of a certificate stated",
+    "quality_certificateforecast": "what was forecast before a certificate",
     "quality_certificateimage": "the frozen predictions of a certificate",
     "quality_streamimage": "the frozen predictions of the later images of a certificate",
     "quality_studyanswer": "what people answered in a study",
@@ -70,6 +72,7 @@ EVIDENCE = {
 KEPT = {
     "exports_labelset": "fixed once it is frozen",
     "quality_certificate": "its protocol is fixed from the start",
+    "quality_certificateplan": "its statement is fixed; the forecast is added once",
     "quality_certificatestream": "its seed and share are fixed; the state of its audits moves",
     "quality_streamaudit": "which later images were drawn; the order in which they ended is added",
     "quality_study": "its state moves; its design is fixed when it starts",
@@ -186,6 +189,11 @@ def rows(signing_key: Any) -> None:
     CertificateCheck.objects.create(
         certificate=certificate, audits=1, errors=0, unresolved=0, regions=[1], region_audits=[1],
         region_errors=[0], p_values=[0.5], certified=0,
+    )  # fmt: skip
+    plan = factories.CertificatePlanFactory(dataset=judged.dataset)
+    CertificateForecast.objects.create(
+        plan=plan, alpha=0.05, limit=10, levels=[1.0], images=[1, 1, 1], audits=[1, 1, 1], answers=1,
+        granted=1, minutes=1,
     )  # fmt: skip
     factories.CertificateStreamFactory(certificate=certificate)
     StreamImage.objects.create(

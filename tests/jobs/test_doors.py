@@ -190,7 +190,7 @@ def change_a_window(world: World) -> None:
 
 
 def freeze(world: World) -> None:
-    world.post("exports", note="")
+    world.post("exports", labels="people", note="")
 
 
 def freeze_again(world: World) -> None:

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from mekiki.audit.models import Event
 from mekiki.labeling.services import add_label, archive_label, restore_label, save_prompts, update_label
 from mekiki.learning.services import promote
-from mekiki.quality.certificates import LabelCounts, label_counts, machine_label_count, machine_labelled_ids
+from mekiki.quality.certificates import LabelCounts, label_counts, machine_labelled_ids
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.quality.services.certificates import (
     accept,
@@ -105,7 +105,6 @@ def test_change_while_labels_are_set_leaves_no_part_of_them(change: Any, reason:
     assert set_machine_labels(certificate=world.certificate, first=21, last=40) == 0
     assert mark_accepted(certificate=world.certificate, accepted=40) is None
     assert MachineLabel.objects.exists() and machine_labelled_ids(world.dataset) == set()
-    assert machine_label_count(world.dataset) == 0
 
 
 @pytest.mark.parametrize(("change", "reason"), SCHEMA)

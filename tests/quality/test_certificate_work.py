@@ -12,9 +12,9 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import cancel as cancel_job
 from mekiki.jobs.services import claim, fail, succeed
 from mekiki.quality.certificate_work import stopped_work
-from mekiki.quality.models import Certificate
-from mekiki.quality.services.certificates import accept, continue_work, draw_next, start
-from mekiki.review.models import Lease
+from mekiki.quality.models import Certificate, CertificateAudit
+from mekiki.quality.services.certificates import accept, continue_work, draw_audits, draw_next, start
+from mekiki.review.models import Lease, QueueItem
 from mekiki.review.services.leases import ENDED_LEASES_KEPT, release, release_expired_leases
 from tests.quality.test_certificate_pages import browser, page_of
 from tests.quality_setup import CertifiedPool, certified, make_protocol
@@ -145,3 +145,14 @@ def test_opened_audit_counts_as_opened_after_its_lease_is_old() -> None:
     release_expired_leases()
     assert before.audits.state.count(OPEN) == 1
     assert world.state == before
+
+
+def test_audits_stay_before_other_images_however_many_are_drawn() -> None:
+    world = CertifiedPool(size=90, limit=90)
+    other = world.item()
+    world.freeze()
+    for _ in range(80):
+        draw_audits(certificate=world.certificate, count=1, within=90)
+    waiting = QueueItem.objects.filter(dataset=world.dataset, state="waiting").order_by("position", "pk")
+    drawn = CertificateAudit.objects.filter(certificate=world.certificate).order_by("number")
+    assert [item.pk for item in waiting] == [*drawn.values_list("item", flat=True), other.pk]

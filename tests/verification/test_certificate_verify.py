@@ -258,14 +258,14 @@ def test_image_outside_the_scope_is_named() -> None:
     protocol = replace(record.protocol, scope={"label": "good", "metadata": "line=3"})
     digest = pool_digest(protocol, record.critical_labels, record.pool)
     found = verify_certificate(replace(record, protocol=protocol, pool_digest=digest))
-    assert found is not None and found.code == "scope" and found.detail["label"] != "good"
+    assert found is not None and found.code == "certificate_scope" and found.detail["label"] != "good"
 
 
 def test_changed_scope_does_not_fit_the_frozen_protocol() -> None:
     record = make_record()
     changed = replace(record, protocol=replace(record.protocol, scope={"metadata": "line=3"}))
     found = verify_certificate(changed)
-    assert found is not None and found.code == "pool"
+    assert found is not None and found.code == "certificate_pool"
     again = CertificateRecord.from_json(json.loads(json.dumps(changed.as_json())))
     assert again.protocol.scope == {"metadata": "line=3"}
 

@@ -24,6 +24,13 @@ pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
+@pytest.fixture(autouse=True)
+def dataset_uses_detail(coloured: Any) -> None:
+    """Switch the local detail on."""
+    type(coloured).objects.filter(pk=coloured.pk).update(use_detail=True)
+    coloured.refresh_from_db()
+
+
 @pytest.fixture
 def strong_detail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let heads read the detail whatever cross-validation says: these colours are told by the embedding."""

@@ -183,5 +183,5 @@ def test_every_stage_and_unit_is_registered_for_translation() -> None:
 
     root = Path(workers.__file__).parent
     sources = "".join(path.read_text() for path in root.rglob("*.py") if "pocket" not in path.parts)
-    assert set(re.findall(r'\bstage="([^"]+)"', sources)) == set(STAGES)
+    assert set(re.findall(r'\bstage(?:: str = |=)"([^"]+)"', sources)) == set(STAGES)
     assert set(re.findall(r'\bunit="([^"]+)"', sources)) == set(UNITS)

@@ -184,7 +184,7 @@ def no_calibrated_head() -> "_StrPromise":
     )
 
 
-def _accuracy(dataset: Dataset, head: Head | None, *, certified: bool) -> dict[str, Any]:
+def _accuracy(dataset: Dataset, head: Head | None, *, certified: bool = False) -> dict[str, Any]:
     """Return the accuracy statement: the newest estimate of the head on the audit stream, and its meaning."""
     newest = Evaluation.objects.filter(head=head).order_by("-id").first() if head is not None else None
     now = audit_counts(dataset)

@@ -175,6 +175,8 @@ def retrain(**options: Any) -> None:
     help=_("A stricter share for one label; may be repeated."),
 )
 @click.option("--import", "batch", type=Count, metavar="NUMBER", help=_("Only the images of this import."))
+@click.option("--only-label", default="", metavar="NAME", help=_("Only images with this predicted label."))
+@click.option("--only-metadata", default="", metavar="KEY=VALUE", help=_("Only images with this metadata."))
 @click.option("--words", default="", help=_("Public words for the audit order, such as a lottery draw."))
 @click.option("--note", default="", help=_("A note."))
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='dataset',
             name='use_detail',
-            field=models.BooleanField(db_default=True, default=True, verbose_name='use the local detail of images'),
+            field=models.BooleanField(db_default=False, default=False, verbose_name='use the local detail of images'),
         ),
     ]

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, Max, Min, OuterRef, QuerySet
+from django.db.models import Exists, F, Max, Min, OuterRef, QuerySet
 
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
@@ -58,18 +58,24 @@ def queue_certificate_audits(
 
 
 def _positions_before_others(dataset: Dataset, count: int) -> list[float]:
-    """Return ascending positions after the waiting items of the audit and before all other waiting items."""
+    """Return ascending positions after the waiting items of the audit and before all other waiting items.
+
+    The waiting items of the audit are moved forward where there is no room. Fractions would not do: each draw
+    would halve the room, and it has 53 bits.
+    """
     waiting = QueueItem.objects.filter(dataset=dataset, state=_State.WAITING)
-    after = waiting.filter(stream=Stream.CERTIFY).aggregate(last=Max("position"))["last"]
+    audits = waiting.filter(stream=Stream.CERTIFY)
+    after = audits.aggregate(last=Max("position"))["last"]
     others = waiting.exclude(stream=Stream.CERTIFY)
     if after is not None:
         others = others.filter(position__gt=after)
     before = others.aggregate(first=Min("position"))["first"]
     if after is None:
         after = (before or 0.0) - count - 1
-    if before is None:
-        before = after + count + 1
-    return [after + (before - after) * place / (count + 1) for place in range(1, count + 1)]
+    missing = 0.0 if before is None else max(0.0, count + 1 - (before - after))
+    if missing:
+        audits.update(position=F("position") - missing)
+    return [after - missing + place for place in range(1, count + 1)]
 
 
 @transaction.atomic
