@@ -197,7 +197,10 @@ TAMPERINGS: dict[str, tuple[Callable[[Contents], Contents], str]] = {
     "an answer not counted": (lambda c: with_audit(c, uncount), "certificate_uncounted"),
     "an answer that was not blind": (lambda c: with_audit(c, show_the_prediction), "certificate_answer"),
     "an image moved into the region": (partial(with_pool, digest=False), "certificate_pool"),
-    "an image moved in, with a new hash": (partial(with_pool, digest=True), "certificate_outside certificate_left_out"),
+    "an image moved in, with a new hash": (
+        partial(with_pool, digest=True),
+        "certificate_outside certificate_left_out",
+    ),
     "the order shuffled": (lambda c: with_audit(c, shuffle), "certificate_order"),
     "a machine label changed": (lambda c: with_edited_rows(c, relabel), "certificate_label"),
     "a confidence changed": (lambda c: with_edited_rows(c, raise_confidence), "certificate_label"),

@@ -157,7 +157,7 @@ def test_right_answers_give_no_alarm() -> None:
 
 def test_wrong_answers_suspend_the_certificate_and_its_doubtful_labels() -> None:
     pool = StreamedPool(share=0.5)
-    pool.bring_in(60)
+    pool.bring_in(80)
     pool.answer(6)
     good = pool.refresh().checked_to
     assert good >= 6

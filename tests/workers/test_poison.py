@@ -117,7 +117,7 @@ def test_a_file_that_kills_the_import_is_refused_by_name(tmp_path: Path, memory:
 
 
 def test_an_image_that_kills_the_encoder_is_set_aside(tiny_encoder: str, monkeypatch: Any) -> None:
-    dataset = DatasetFactory(admin=UserFactory(), encoder_name=tiny_encoder)
+    dataset = DatasetFactory(admin=UserFactory(), encoder_name=tiny_encoder, use_detail=True)
     for number in range(6):
         content = picture(list(COLOURS.values())[number % 3], number)
         add_image(dataset, content + (POISON if number == 3 else b""), f"{number}.png", 0.5)

@@ -83,8 +83,8 @@ def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:
     y = np.array([(real.label_ids.index(label) + 1) % len(labels) for _i, label, _d in rows])
     X = np.asarray(mirror.vectors[at], np.float32)
     found = training_detail(dataset, mirror, at)
-    assert found is not None
-    return trained_bytes(setting, X, y, detail=found[0], seed=real.seed, log=ignore_step)[0]
+    detail = found[0] if found is not None else None
+    return trained_bytes(setting, X, y, detail=detail, seed=real.seed, log=ignore_step)[0]
 
 
 def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any, Any], work: Work) -> None:
