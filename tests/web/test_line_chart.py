@@ -1,4 +1,4 @@
-"""The chart of several lines: right for its numbers, told apart without colours, well-formed, safe."""
+"""The chart of several lines: correct positions, different strokes, well-formed and safe markup."""
 
 import xml.etree.ElementTree as ET
 

@@ -33,7 +33,7 @@ def dataset_uses_detail(coloured: Any) -> None:
 
 @pytest.fixture
 def strong_detail(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let heads read the detail whatever cross-validation says: these colours are told by the embedding."""
+    """Let heads read the detail always. Cross-validation would not choose it for plain colours."""
     usual = joint.GAMMA_GRID.index(joint.USUAL_GAMMA)
     monkeypatch.setattr(joint, "_chosen", lambda losses, v: usual)
 

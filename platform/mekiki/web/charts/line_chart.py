@@ -1,4 +1,4 @@
-"""A chart of several lines, told apart by their strokes, with the names of the lines above it."""
+"""A chart of several lines with different strokes, and the names of the lines above it."""
 
 from collections.abc import Sequence
 from typing import Protocol
