@@ -1,11 +1,13 @@
 """A dataset with an accepted certificate, whose audit follows the order of the seed."""
 
+import hashlib
 import io
 import json
 from typing import Any
 
 import numpy as np
 
+from mekiki.datasets.models import Image
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
 from mekiki.exports.writing import write_label_set
@@ -19,7 +21,7 @@ from mekiki.quality.services.certificates import (
 )
 from mekiki.review.models import Stream
 from tests.exports.helpers import ignore_progress
-from tests.factories import ChampionFactory, EvaluationFactory
+from tests.factories import ChampionFactory, EvaluationFactory, ImageFactory
 from tests.quality_setup import SEED, CertifiedPool
 from verification.certificates.order import audit_order, order_key
 from verification.label_set import format as form
@@ -40,6 +42,11 @@ class AcceptedPool(CertifiedPool):
         assert self.certificate.state == Certificate.State.PASSED
         if accepted:
             self.accept()
+
+    def make_image(self) -> Image:
+        """Create an image whose hash, and so its place in the audit, is the same in each run."""
+        number = Image.objects.filter(dataset=self.dataset).count()
+        return ImageFactory(dataset=self.dataset, sha256=hashlib.sha256(b"certified %d" % number).hexdigest())
 
     def pool(self, **values: Any) -> FrozenPool:
         """Return the frozen pool with the audit order of the seed."""

@@ -199,7 +199,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Contents], Contents], str]] = {
     "an image moved into the region": (partial(with_pool, digest=False), "certificate_pool"),
     "an image moved in, with a new hash": (
         partial(with_pool, digest=True),
-        "certificate_outside certificate_left_out",
+        "certificate_left_out",
     ),
     "the order shuffled": (lambda c: with_audit(c, shuffle), "certificate_order"),
     "a machine label changed": (lambda c: with_edited_rows(c, relabel), "certificate_label"),
@@ -211,7 +211,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Contents], Contents], str]] = {
     "a promise changed": (lambda c: with_book(c, set_promise), "certificate_bound"),
     "a larger region": (lambda c: with_book(c, partial(set_claim, "size", 6)), "certificate_event"),
     "a softer alpha": (lambda c: with_book(c, set_alpha), "certificate_event"),
-    "a person's label not counted": (hide_person, "certificate_bound certificate_uncounted_label"),
+    "a person's label not counted": (hide_person, "certificate_bound"),
     "the certificate removed": (without_file, "manifest"),
 }
 
@@ -231,8 +231,7 @@ def test_tampering_is_named_first(genuine: Contents, tmp_path: Path, name: str) 
     report = verify(pack(forged, tmp_path / "forged.zip"))
     assert not report.ok
     first = report.problems[0]
-    # Which of two discrepancies comes first depends on the audit order, that is on the hashes of the images.
-    assert first.code in expected.split(), [str(p) for p in report.problems]
+    assert first.code == expected, [str(p) for p in report.problems]
     for language in ("en", "ja"):
         with override(language):
             assert PROBLEMS.render(first.code, first.detail).endswith((".", "。"))

@@ -1,6 +1,7 @@
 // The station of a study: shows an image, takes one label, and sends the answer behind it. It has no prediction, no
 // earlier answers and no undo.
 
+import { returnFocus } from "../focus.js";
 import { Choices } from "../review/choices.js";
 import { newClientKey } from "../review/client-key.js";
 import { Finder } from "../review/finder.js";
@@ -193,7 +194,7 @@ function answer(label) {
 }
 
 const guide = new Guide(dialog("guide"), () => {
-  toStage();
+  returnFocus(stage);
   sight.again();
 });
 

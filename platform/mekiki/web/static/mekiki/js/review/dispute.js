@@ -1,6 +1,7 @@
 // The page of one disputed image: choose a label by key or finder, write the reason, rule. After the ruling, keys press
 // the buttons that name them.
 
+import { returnFocus } from "../focus.js";
 import { Guide } from "./guide.js";
 import { drawKeys } from "./key-hints.js";
 import { composing, KeyMap, printable } from "./key-map.js";
@@ -23,7 +24,7 @@ const find = part("find");
 const note = part("note");
 const stage = part("stage");
 const viewer = new Viewer(stage, part("canvas"));
-const guide = new Guide(document.querySelector("[data-guide-dialog]"), () => stage.focus());
+const guide = new Guide(document.querySelector("[data-guide-dialog]"), () => returnFocus(stage));
 const picture = part("canvas").querySelector("img");
 const list = form ? new LabelList(form, labels, choose) : null;
 let chosen = null;

@@ -1,5 +1,6 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
+import { returnFocus } from "../focus.js";
 import { createStationWhy } from "../why/station.js";
 import { Choices } from "./choices.js";
 import { newClientKey } from "./client-key.js";
@@ -227,14 +228,14 @@ const skipMenu = new SkipMenu(dialog("skip"), {
     else status.notice(say("skip_lost"));
   },
   closed(skipped) {
-    if (!finder.is(document.activeElement)) toStage();
+    returnFocus(stage);
     if (!skipped) sight.again();
   },
 });
 
 const flagDialog = new FlagDialog(dialog("flag"), {
   cancelled: () => sight.again(),
-  closed: toStage,
+  closed: () => returnFocus(stage),
   send(item, note, reason) {
     if (supply.current && supply.current.item === item.item) answer("flag", null, note, reason);
     else status.notice(say("flag_lost"));
@@ -256,7 +257,7 @@ dialog("help").addEventListener("close", () => sight.again());
 
 /** A dialog is gone: the image is looked at again. */
 function uncovered() {
-  toStage();
+  returnFocus(stage);
   sight.again();
 }
 
