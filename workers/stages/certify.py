@@ -26,12 +26,12 @@ from mekiki.quality.services.certificates import (
 )
 from mekiki.quality.services.certificates.labels import BLOCK
 from mekiki.quality.streams import active_stream
-from verification.certificates.order import SEED_BYTES, audit_order, commitment, order_key
-from verification.certificates.regions import candidate_order, is_candidate
+from verification.certificates.order import SEED_BYTES, commitment, order_key
 from workers.errors import StageError
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
+from workers.steps.certificate_order import audit_positions, rank_candidates
 from workers.steps.certificate_pool import read_pool, read_stream
 from workers.steps.vectors import load_vectors
 
@@ -73,22 +73,14 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
         pool = read_pool(certificate, row, load_head(bytes(row.weights)), mirror, report)
         protocol = protocol_of(certificate)
         report(stage="drawing the audit order")
-        digests = [digest.tobytes().hex() for digest in pool.digests]
-        candidate = [
-            is_candidate(bool(critical), float(risk), protocol.critical_bound)
-            for critical, risk in zip(pool.is_critical, pool.critical_probability, strict=True)
-        ]
-        rank = np.zeros(len(digests), np.int64)
-        order = candidate_order(pool.confidence.tolist(), digests, candidate)
-        rank[order] = np.arange(1, len(order) + 1)
+        rank = rank_candidates(
+            pool.confidence, pool.is_critical, pool.critical_probability, protocol.critical_bound
+        )
         # The seed is drawn after the scores and regions are known, and is stored in the same transaction.
         seed = secrets.token_bytes(SEED_BYTES)
-        position = np.zeros(len(digests), np.int64)
-        position[audit_order(order_key(seed, certificate.public_words), digests)] = np.arange(
-            1, len(digests) + 1
-        )
-        critical_label = int(pool.is_critical.sum())
-        report(stage="storing the pool", unit="images", total=len(digests))
+        position = audit_positions(order_key(seed, certificate.public_words), pool.digests)
+        critical_label, images = int(pool.is_critical.sum()), len(pool.image_ids)
+        report(stage="storing the pool", unit="images", total=images)
         record_freeze(
             certificate=certificate,
             head=row,
@@ -101,7 +93,7 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
                 rank=rank,
                 audit_position=position,
                 critical_label=critical_label,
-                critical_risk=len(digests) - len(order) - critical_label,
+                critical_risk=images - int(np.count_nonzero(rank)) - critical_label,
                 not_embedded=pool.not_embedded,
                 critical_label_ids=pool.critical_label_ids,
             ),

@@ -51,22 +51,18 @@ def padded_keys(key: bytes) -> tuple[bytes, bytes]:
     return bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block)
 
 
-def audit_keys(key: bytes, digests: Iterable[str]) -> list[bytes]:
-    """Return HMAC-SHA-256(key, digest) of each image; digests are hexadecimal SHA-256 texts.
+def audit_keys(key: bytes, digests: Iterable[str | bytes]) -> list[bytes]:
+    """Return HMAC-SHA-256(key, digest) of each image; digests are SHA-256 as hexadecimal texts or as bytes.
 
     ValueError: the key has not 32 bytes, or a digest has not 32 bytes.
     """
-    inner_key, outer_key = padded_keys(key)
-    inner, outer = sha256(inner_key), sha256(outer_key)
+    inner, outer = padded_keys(key)
     keys = []
     for digest in digests:
-        content = bytes.fromhex(digest)
+        content = bytes.fromhex(digest) if isinstance(digest, str) else digest
         if len(content) != 32:
             raise ValueError(f"not a SHA-256 digest: {digest!r}")
-        first, second = inner.copy(), outer.copy()
-        first.update(content)
-        second.update(first.digest())
-        keys.append(second.digest())
+        keys.append(sha256(outer + sha256(inner + content).digest()).digest())
     return keys
 
 
