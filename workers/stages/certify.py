@@ -114,10 +114,10 @@ def _audit(certificate: Certificate, report: Report) -> Certificate:
 
 
 def _set_labels(certificate: Certificate, report: Report) -> Certificate:
-    report(stage="setting labels", done=0, total=certificate.region, unit="images")
-    for first in range(1, certificate.region + 1, BLOCK):
+    report(stage="setting labels", done=0, total=certificate.pool, unit="images")
+    for first in range(1, certificate.pool + 1, BLOCK):
         set_machine_labels(certificate=certificate, first=first, last=first + BLOCK - 1)
-        report(done=min(first + BLOCK - 1, certificate.region))
+        report(done=min(first + BLOCK - 1, certificate.pool))
     labels = MachineLabel.objects.filter(certificate=certificate).count()
     return mark_accepted(certificate=certificate, accepted=labels) or _read_again(certificate)
 

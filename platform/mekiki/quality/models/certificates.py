@@ -141,7 +141,7 @@ class CertificateImage(models.Model):
 
     pk = models.CompositePrimaryKey("certificate_id", "image_id")
     certificate = models.ForeignKey(
-        Certificate, on_delete=models.CASCADE, related_name="images", db_index=False
+        Certificate, on_delete=models.CASCADE, related_name="images", db_constraint=False, db_index=False
     )
     image = models.ForeignKey(
         Image, on_delete=models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
@@ -158,7 +158,6 @@ class CertificateImage(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["certificate", "audit_position"], name="certificate_audit_order"),
-            models.Index(fields=["certificate", "rank"], name="certificate_rank"),
         ]
         triggers = append_only()
 

@@ -15,7 +15,8 @@ INSERT INTO quality_machinelabel (certificate_id, image_id, dataset_id, label_id
 SELECT c.certificate_id, c.image_id, %(dataset)s, c.label_id, c.confidence, 0
 FROM quality_certificateimage c
 JOIN labeling_label l ON l.id = c.label_id AND NOT l.critical AND l.archived_at IS NULL
-WHERE c.certificate_id = %(certificate)s AND c.rank BETWEEN %(first)s AND %(last)s
+WHERE c.certificate_id = %(certificate)s AND c.audit_position BETWEEN %(first)s AND %(last)s
+  AND c.rank BETWEEN 1 AND %(region)s
   AND NOT EXISTS (SELECT FROM review_confirmedlabel p WHERE p.image_id = c.image_id)
   AND NOT EXISTS (
     SELECT FROM quality_certificateaudit a WHERE a.certificate_id = c.certificate_id
@@ -28,7 +29,7 @@ ON CONFLICT (certificate_id, image_id) DO NOTHING
 
 @transaction.atomic
 def set_machine_labels(*, certificate: Certificate, first: int, last: int) -> int:
-    """Set the labels of the images with rank first … last of a certificate; return how many were added.
+    """Set the labels of the region at places first … last of the audit order; return how many were added.
 
     Labels that are set already stay, so a repeated call adds nothing. Images with a label of a person are
     left out, and so are images whose predicted label is critical or archived now. Returns 0 if the
@@ -45,7 +46,8 @@ def set_machine_labels(*, certificate: Certificate, first: int, last: int) -> in
                 "dataset": held.dataset_id,
                 "certificate": held.pk,
                 "first": first,
-                "last": min(last, held.region),
+                "last": last,
+                "region": held.region,
             },
         )
         return int(cursor.rowcount)
