@@ -1,7 +1,6 @@
 """Accuracy by labels per class, with and without the detail descriptor, on several kinds of images.
 
-    python benchmarks/adaptation.py [--textile FOLDER] [--photos FOLDER] [--cache FOLDER] [--draws N]
-                                    [--quick] [--json PATH]
+    python benchmarks/adaptation.py [--textile FOLDER] [--photos FOLDER] [--draws N] [--quick] [--json PATH]
 
 FOLDER has one folder per class. Textile: `conformal_clip/data/textile_images` of the PyPI package
 conformal-clip-data (arXiv 2501.12596). A set whose folder is not given is left out. Digits (8 × 8 pixels,

@@ -15,7 +15,7 @@ from mekiki.learning.selectors import embedded_counts
 from mekiki.learning.services import store_embeddings
 from tests.workers.conftest import COLOURS, add_image, picture
 from workers.encoders import detail_vector
-from workers.heads import joint
+from workers.heads import averaging
 from workers.heads.serial import load_head
 from workers.steps.detail import detail_row
 from workers.steps.vectors import head_inputs, load_vectors
@@ -34,8 +34,7 @@ def dataset_uses_detail(coloured: Any) -> None:
 @pytest.fixture
 def strong_detail(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let heads read the detail always. Cross-validation would not choose it for plain colours."""
-    usual = joint.GAMMA_GRID.index(joint.USUAL_GAMMA)
-    monkeypatch.setattr(joint, "_chosen", lambda losses, v: usual)
+    monkeypatch.setattr(averaging, "model_weights", lambda losses, v, seed: np.array([0.5, 0.0, 0.5]))
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def trained(
     answer_queue(coloured)
     work(coloured, "train")
     head = champion(coloured)
-    assert head.detail is not None and head.metrics.detail_gamma == joint.USUAL_GAMMA
+    assert head.detail is not None and len(head.metrics.detail_strengths) == 2
     Job.objects.filter(state=State.QUEUED).delete()
     return coloured, head
 
@@ -140,7 +139,7 @@ def test_training_waits_for_no_detail_but_leaves_out_what_cannot_be_computed(
     Embedding.objects.filter(encoder=head.detail, image_id=missing).delete()
     work(dataset, "train")
     without = Head.objects.order_by("-version").first()
-    assert without is not None and without.detail is None and without.metrics.detail_gamma is None
+    assert without is not None and without.detail is None and not without.metrics.detail_strengths
     EncodingProblem.objects.create(encoder=head.detail, image_id=missing, reason="damaged")
     work(dataset, "train")
     again = Head.objects.order_by("-version").first()

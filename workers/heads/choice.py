@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from workers.heads.averaging import DetailAverage
 from workers.heads.calibration import Calibration, fit_calibration
 from workers.heads.estimator import HeadEstimator, LabelledData
 from workers.heads.gaussian import GaussianDiscriminant
-from workers.heads.head import check_vectors
-from workers.heads.joint import DetailBlock, check_detail, choose_block, pad_text
+from workers.heads.joint import DetailBlock, check_detail
 from workers.heads.logistic import LogisticTextPriorHead
 from workers.heads.objective import F8
 from workers.heads.plain import PlainLogistic
@@ -53,7 +53,8 @@ class Choice:
     model: HeadEstimator
     calibration: Calibration | None  # None: too few labels to calibrate
     candidates: tuple[Candidate, ...] = ()
-    block: DetailBlock | None = None  # None: the head is one of the embedding alone
+    strengths: tuple[tuple[float, float], ...] = ()  # (γ, weight) of each head that is averaged
+    block: DetailBlock | None = None  # of the heaviest of them; None: the head is one of the embedding alone
 
     def facts(self) -> list[dict[str, Any]]:
         """Return the candidates as JSON values."""
@@ -85,49 +86,52 @@ def choose_head(
 
     Below two labels a class no kinds can be compared: the default is chosen, uncalibrated.
 
-    detail: (n, k) detail descriptors. The relative strength γ of the detail is chosen first, with the default
-    kind. Unless γ is 0, all kinds are then fitted on the joined vectors, and the chosen head is a linear map
-    of (n, d + k) [embedding ; detail].
+    detail: (n, k) detail descriptors. The default is then an average of heads with different strengths γ of
+    the detail, and the other kinds are fitted with the γ of its heaviest head. The chosen head is a linear
+    map of (n, d + k) [embedding ; detail], or of the embedding alone if no averaged head reads the detail.
 
     Raises:
         ValueError: an unknown kind, or `kinds` without the default. Others as `HeadEstimator.fit`.
     """
     if DEFAULT not in kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"kinds must hold {DEFAULT!r} and be among {', '.join(KINDS)}")
-    default = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
-    data = default.prepare(X, y, sample_weight)
-    subset = data.subset
-    default.choose_parameters(subset)
-    block = None
-    if detail is not None:
-        values = check_detail(detail, len(data))
-        block = choose_block(default, data, values)
-        if block is not None:
-            class_embeddings = pad_text(check_vectors(class_embeddings), values.shape[1])
-            default = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
-            data = replace(data, vectors=block.join(data.vectors, values))
-            subset = data.subset
-            default.choose_parameters(subset)
+    default: HeadEstimator
+    default = lead = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
+    data = read = lead.prepare(X, y, sample_weight)
+    block: DetailBlock | None = None
+    strengths: tuple[tuple[float, float], ...] = ()
+    if detail is None:
+        lead.choose_parameters(data.subset)
+    else:
+        average, joined = _average(lead, data, check_detail(detail, len(data)))
+        default = lead = average.lead_.model
+        strengths = average.strengths_
+        if average.reads_detail_:
+            default, data, block = average, joined, average.lead_.block
+            read = average.joined(data)
     default.cross_validate(data)
     if default.oof_logits_ is None:
-        return Choice("few_labels", _fitted(default, data, block), None, block=block)
-    models: dict[str, HeadEstimator] = {DEFAULT: default}
+        return Choice("few_labels", default.refit(data), None, (), strengths, block)
+    models: dict[str, tuple[HeadEstimator, LabelledData]] = {DEFAULT: (default, data)}
     if "gaussian" in kinds:
-        gaussian = GaussianDiscriminant(class_embeddings, logit_scale=logit_scale, seed=seed)
-        models["gaussian"] = gaussian.choose_parameters(subset)
+        gaussian = GaussianDiscriminant(lead.class_embeddings, logit_scale=logit_scale, seed=seed)
+        models["gaussian"] = gaussian.choose_parameters(read.subset), read
     if "plain" in kinds:
         # The metric is the default head's: to choose it again would double the training time.
         plain = PlainLogistic(
-            class_embeddings,
+            lead.class_embeddings,
             logit_scale=logit_scale,
-            whitening_power=default.whitening_power_,
+            whitening_power=lead.whitening_power_,
             seed=seed,
-            start_from=default,
+            start_from=lead,
         )
-        models["plain"] = plain.choose_parameters(subset)
+        models["plain"] = plain.choose_parameters(read.subset), read
     # Kinds are compared on all labels: prompts can help with 2,000 labels and harm with 20,000.
     candidates = add_gaps(
-        [_candidate(kind, model.cross_validate(data), data.Y, data.v) for kind, model in models.items()],
+        [
+            _candidate(kind, model.cross_validate(vectors), data.Y, data.v)
+            for kind, (model, vectors) in models.items()
+        ],
         data.v,
     )
     best = min(candidates, key=lambda candidate: candidate.log_loss)
@@ -135,16 +139,23 @@ def choose_head(
     keep_default = usual.gap <= MIN_LEAD * usual.gap_error
     chosen = usual if keep_default else best
     code = "best" if chosen is best else "simpler"
-    model = _fitted(chosen.model, data, block)
-    return Choice(code, model, chosen.calibration, tuple(candidates), block)
+    model, vectors = models[chosen.kind]
+    model.refit(vectors)
+    if block is not None and model is not default:
+        model.coef_, model.intercept_ = block.unfold(model.coef_, model.intercept_, logit_scale)
+    return Choice(code, model, chosen.calibration, tuple(candidates), strengths, block)
 
 
-def _fitted(model: HeadEstimator, data: LabelledData, block: DetailBlock | None) -> HeadEstimator:
-    """Return the model fitted on all labels, as one of [embedding ; raw detail] where there is a block."""
-    model.refit(data)
-    if block is not None:
-        block.unfold(model)
-    return model
+def _average(
+    usual: LogisticTextPriorHead, data: LabelledData, detail: F8
+) -> tuple[DetailAverage, LabelledData]:
+    """Return the average of heads with the detail (n, k), with its parameters, and the data that it reads."""
+    average = DetailAverage(
+        usual.class_embeddings, detail_dim=detail.shape[1], logit_scale=usual.logit_scale, seed=usual.seed
+    )
+    joined = replace(data, vectors=np.concatenate([data.vectors, detail], axis=1))
+    average.choose_parameters(joined.subset)
+    return average, joined
 
 
 def _candidate(kind: str, model: HeadEstimator, Y: F8, v: F8) -> Candidate:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from workers.heads.averaging import DetailAverage
 from workers.heads.calibration import Calibration, expected_calibration_error, reliability
 from workers.heads.choice import KINDS, Choice, choose_head
 from workers.heads.estimator import HeadEstimator
@@ -58,7 +59,8 @@ def train_head(
         log: receives each step as a code with values; `workers.heads.log.in_english(print)` prints sentences.
         sample_weight: (n,). kinds: as in `choose_head`.
         detail: (n, k) detail descriptors, or None. The head is one of (n, d + k) [embedding ; detail], or of
-            the embedding alone if cross-validation prefers that; ``details["detail"]`` tells.
+            the embedding alone if cross-validation prefers that. ``details["detail"]`` names the strengths of
+            the heads that were averaged; the other parameters are those of the heaviest of them.
 
     Raises:
         ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
@@ -87,21 +89,22 @@ def train_head(
     model, calibration = choice.model, choice.calibration or Calibration()
     parameters = fitted_parameters(model)
     block = choice.block
-    described = {} if block is None else {"detail": {"gamma": block.gamma, "centre": block.centre.tolist()}}
+    strengths = [{"gamma": gamma, "weight": round(weight, 6)} for gamma, weight in choice.strengths]
+    described = {} if block is None else {"detail": {"strengths": strengths, "centre": block.centre.tolist()}}
     metrics: dict[str, Any] = {
         "n": n,
         "labels_per_class": [int(count) for count in counts],
         "choice": {"code": choice.code},
         "candidates": choice.facts(),
         **parameters,
-        "detail_gamma": None if detail is None else block.gamma if block is not None else 0.0,
+        "detail_strengths": strengths,
         "cross_validated_on_reviewed_labels": None,
     }
     _log_choice(choice, log)
     if "text_scale" in parameters:
         log("text_scale", scale=parameters["text_scale"])
-    if detail is not None:
-        log("detail_gamma", gamma=metrics["detail_gamma"])
+    if strengths:
+        log("detail", weight=sum(weight for gamma, weight in choice.strengths if gamma))
     oof = model.oof_logits_
     if oof is not None and choice.calibration is not None:
         zero_shot = (check_vectors(X) @ T.T).argmax(axis=1)
@@ -172,6 +175,8 @@ def fitted_parameters(model: HeadEstimator) -> dict[str, Any]:
         return {"gamma": model.gamma_, "text_scale": model.text_scale_}
     if isinstance(model, PlainLogistic):
         return {"lambda0": model.lambda0_, "whitening_power": model.whitening_power_}
+    if isinstance(model, DetailAverage):
+        model = model.lead_.model
     assert isinstance(model, LogisticTextPriorHead)
     parameters: dict[str, Any] = {
         "lambda0": model.lambda0_,

@@ -193,7 +193,7 @@ def _repeats_head_in_use(
         head.label_ids,
         head.decisions_digest,
         head.code_version,
-        head.metrics.detail_gamma is not None,
+        bool(head.metrics.detail_strengths),
     ) == (
         True,
         setting.row.pk,

@@ -278,7 +278,7 @@ def best_head(
         .order_by("-version")
     )
     with_detail = detail is not None
-    same = (head for head in stored if (head.metrics.detail_gamma is not None) == with_detail)
+    same = (head for head in stored if bool(head.metrics.detail_strengths) == with_detail)
     trained = next(same, None)
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)

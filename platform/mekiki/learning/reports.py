@@ -111,6 +111,14 @@ class CrossValidation:
 
 
 @dataclass(frozen=True)
+class DetailStrength:
+    """One of the heads that are averaged: the relative strength γ of the local detail, and its weight."""
+
+    gamma: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class HeadMetrics(Stored):
     """What the training of a head found out. A head of the prompts alone has only `long_prompts`."""
 
@@ -122,7 +130,7 @@ class HeadMetrics(Stored):
     cross_validated_on_reviewed_labels: CrossValidation | None = None
     lambda0: float | None = None
     text_scale: float | None = None
-    detail_gamma: float | None = None  # relative strength of the detail; None: trained without detail
+    detail_strengths: tuple[DetailStrength, ...] = ()  # of the averaged heads; empty: trained without detail
     whitening_power: float | None = None
     gamma: float | None = None
     trust_in_text: tuple[float, ...] = ()  # (L,), mean 1

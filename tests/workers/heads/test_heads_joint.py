@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from workers.heads import averaging
 from workers.heads.choice import choose_head
 from workers.heads.head import NonFiniteVectors
 from workers.heads.scoring import score
@@ -49,12 +50,34 @@ def test_the_joint_head_is_near_the_better_block(n: int) -> None:
         assert accuracy(X, D, y, T, n) > max(alone, of_detail) - 0.06, (embedding, detail, alone, of_detail)
 
 
-def test_useless_detail_is_left_out_and_the_head_is_that_of_the_embedding() -> None:
-    X, D, y, T = create_data(embedding=3.0, detail=0.0)
+@pytest.mark.parametrize("n", [8, 24, 40, 300])
+def test_useless_detail_does_no_harm(n: int) -> None:
+    """Classes that the embedding separates with ease, and a detail that is noise."""
+    X, D, y, T = create_data(embedding=12.0, detail=0.0)
+    assert accuracy(X, D, y, T, n) >= accuracy(X, None, y, T, n) - 0.005
+    X, D, y, T = create_data(embedding=4.0, detail=0.0)
+    assert accuracy(X, D, y, T, n) >= accuracy(X, None, y, T, n) - 0.03
+
+
+def test_head_that_weighs_no_detail_is_that_of_the_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(averaging, "model_weights", lambda losses, v, seed: np.array([0.99, 0.01, 0.0]))
+    X, D, y, T = create_data(embedding=3.0, detail=0.0, n=90)
     with_detail = train_head(X, y, class_embeddings=T, logit_scale=20.0, detail=D)
     without = train_head(X, y, class_embeddings=T, logit_scale=20.0)
-    assert with_detail.metrics["detail_gamma"] == 0.0 and without.metrics["detail_gamma"] is None
+    assert with_detail.metrics["detail_strengths"] == [{"gamma": 0.0, "weight": 1.0}]
+    assert without.metrics["detail_strengths"] == []
     assert dump_head(with_detail.head) == dump_head(without.head)
+
+
+def test_weights_follow_the_losses() -> None:
+    losses = np.array([[0.1] * 40, [0.4] * 40, [0.1] * 20 + [0.12] * 20])
+    weights = averaging.model_weights(losses, np.ones(40), 0)
+    assert weights.sum() == pytest.approx(1) and weights[0] > weights[2] > weights[1]
+    assert weights[1] < 1e-4
+    # Labels without weight say nothing; the same labels and seed give the same weights.
+    v = np.r_[np.ones(20), np.zeros(20)]
+    assert averaging.model_weights(losses, v, 0)[[0, 2]] == pytest.approx(weights[0] * 0 + 0.5, abs=0.01)
+    assert (averaging.model_weights(losses, v, 3) == averaging.model_weights(losses, v, 3)).all()
 
 
 def test_the_head_is_linear_in_the_raw_detail_and_its_form_is_kept() -> None:

@@ -115,11 +115,12 @@ TRAINING_LOG.add(
     scale=lambda value: decimal(value, 2),
 )
 TRAINING_LOG.add(
-    "detail_gamma",
+    "detail",
     gettext_noop(
-        "Strength of the local detail beside the embedding: %(gamma)s (0 leaves the local detail out)."
+        "Heads with different strengths of the local detail are averaged. Heads that use the local detail"
+        " have %(weight)s of the weight."
     ),
-    gamma=lambda value: decimal(value, 1),
+    weight=percent,
 )
 TRAINING_LOG.add(
     "cross_validated",
