@@ -17,7 +17,7 @@ import pytest
 
 from mekiki.embedded import endpoints, state
 from mekiki.embedded.supervisor import Platform, PlatformError
-from tests.embedded.conftest import EMBEDDED, processes_of
+from tests.embedded.conftest import DEFAULT_PROCESSES, EMBEDDED, processes_of
 from tests.roles import superuser_url
 from tests.waiting import until
 
@@ -42,7 +42,9 @@ def open_page(platform: Platform) -> int:
 @pytest.mark.slow
 def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     """One platform for checks that would each need a start."""
-    platform = new_platform("目利き's home, with spaces", first_start=True)
+    platform = new_platform(
+        "目利き's home, with spaces", first_start=True, env={**EMBEDDED, **DEFAULT_PROCESSES}
+    )
     platform.start()
     home = platform.home
 

@@ -9,9 +9,9 @@ class DatasetsConfig(AppConfig):
 
     def ready(self) -> None:
         """Set the limits of the decoder in every process, and register the sealed table."""
-        from mekiki.audit.sealed_tables import register_sealed_table
         from imaging.limits import set_pixel_limit
         from imaging.memory import budget as memory_budget
+        from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.datasets.sealing import AUDIT_SHARE_CHANGES
 
         register_sealed_table(AUDIT_SHARE_CHANGES)
