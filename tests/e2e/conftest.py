@@ -52,8 +52,7 @@ def live_server() -> Iterator[LiveServer]:
     requests a hundred files again for every page.
     """
     with pytest.MonkeyPatch.context() as patch:
-        if not os.environ.get("OLDSTATIC"):
-            patch.setattr(handlers, "StaticFilesHandler", lambda application: application)
+        patch.setattr(handlers, "StaticFilesHandler", lambda application: application)
         server = LiveServer("localhost")
     yield server
     server.stop()
