@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mekiki.embedded import places
+from tests import prepared_homes
+
 pytestmark = pytest.mark.slow
 
 
@@ -59,9 +62,16 @@ def replay(*arguments):
     )
 
 
-def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path):
+@pytest.fixture
+def home(tmp_path, django_db_setup):
+    yield prepared_homes.prepare(tmp_path / "home")
+    places.delete_database(tmp_path / "home" / "postgres")
+
+
+def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path, home):
     out = tmp_path / "figures" / "replay.json"
-    process = replay(folder, "--budget", 36, "--batch", 18, "--certify", "0.3,0.1", "--json", out)
+    options = ("--budget", 36, "--batch", 18, "--certify", "0.3,0.1", "--home", home, "--json", out)
+    process = replay(folder, *options)
     assert process.returncode == 0, process.stdout + process.stderr
     for message in (
         "Read as the parts of a split, not as labels: test, train.",
