@@ -40,6 +40,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            # The pages of a context share a process, which starts once (ContextPool).
+            "--process-per-site",
         ],
     }
 
@@ -86,7 +88,7 @@ class ContextPool:
         """Return an empty page in a context with these options that no other test uses now."""
         key = json.dumps(options, sort_keys=True)
         free = self._free[key]
-        context = free.pop() if free else self._browser.new_context(**options)
+        context = free.pop() if free else self._new_context(**options)
         self._taken.append((key, context))
         page = context.new_page()
         session = context.new_cdp_session(page)
@@ -95,10 +97,16 @@ class ContextPool:
         session.detach()
         return page
 
+    def _new_context(self, **options: Any) -> BrowserContext:
+        """Return a context with one page, which keeps its process for the pages to come."""
+        context = self._browser.new_context(**options)
+        context.new_page().goto(f"{self._url}/healthz")
+        return context
+
     def give_back(self) -> None:
         """Close the pages of the test, and keep its contexts for the next."""
         for key, context in self._taken:
-            for page in context.pages:
+            for page in context.pages[1:]:
                 page.close()
             context.clear_cookies()
             context.clear_permissions()
