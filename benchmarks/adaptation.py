@@ -210,7 +210,7 @@ def main() -> None:
         for name, folder in (("textile", given.textile), ("photos", given.photos))
         if folder is not None
     ]
-    sets += [digits(250 if given.quick else None), pictures(12 if given.quick else DRAWN_PER_LABEL)]
+    sets += [digits(150 if given.quick else None), pictures(12 if given.quick else DRAWN_PER_LABEL)]
     pocket = load_encoder("pocket", device="cpu")
     encoders = {"pocket": pocket, "untrained": untrained(pocket)}
     sizes, draws = ((10,), 1) if given.quick else (PER_CLASS, given.draws)

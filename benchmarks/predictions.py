@@ -21,10 +21,13 @@ import argparse
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +39,69 @@ from benchmarks.million import SLUG, fill, percentile, what_it_says  # noqa: E40
 
 
 class Watch:
-    """Two processes that read and import until the block ends; `figures` holds their waits."""
+    """Two processes that read and import while a block `during` runs; `figures` holds their waits.
 
-    def __init__(self, name: str) -> None:
-        self.name, self.figures = name, dict[str, Any]()
+    The processes start before the first block. Between the blocks they wait.
+    """
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Any] = {}
+        self.processes: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> "Watch":
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, __file__, "--watch", what], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
-            for what in ("read", "import")
-        ]
-        for process in self.processes:
-            assert process.stdout is not None
-            process.stdout.readline()  # it has begun
         return self
 
+    def _start(self) -> None:
+        self.processes = {
+            what: subprocess.Popen(
+                [sys.executable, __file__, "--watch", what],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for what in ("read", "import")
+        }
+        for what in self.processes:
+            self._line(what)  # it is ready
+
     def __exit__(self, *_error: object) -> None:
-        for what, process in zip(("read", "import"), self.processes, strict=True):
-            times = json.loads(process.communicate(b"stop")[0])
+        for process in self.processes.values():
+            process.communicate()  # the end of its input ends it
+
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """Let both processes work while the block runs."""
+        if not self.processes:
+            self._start()
+        for what in self.processes:
+            self._write(what, "begin")
+            self._line(what)  # it has begun
+        yield
+        for what in self.processes:
+            self._write(what, "stop")
+        for what in self.processes:
+            times = json.loads(self._line(what))
             self.figures |= {
-                f"{what}_{self.name}_p99_ms": percentile(times, 0.99),
-                f"{what}_{self.name}_max_ms": percentile(times, 1.0),
+                f"{what}_{name}_p99_ms": percentile(times, 0.99),
+                f"{what}_{name}_max_ms": percentile(times, 1.0),
             }
+
+    def _write(self, what: str, line: str) -> None:
+        pipe = self.processes[what].stdin
+        assert pipe is not None
+        print(line, file=pipe, flush=True)
+
+    def _line(self, what: str) -> str:
+        pipe = self.processes[what].stdout
+        assert pipe is not None
+        return pipe.readline()
 
 
 def watch(what: str) -> None:
-    """Read predictions of the champion, or import images, until the input ends; print the seconds as JSON."""
+    """Read predictions of the champion, or import images, between the lines "begin" and "stop" of the input.
+
+    Prints the seconds of each act as JSON. The end of the input ends the process.
+    """
     connect(Path(os.environ["MEKIKI_HOME"]), os.environ["DATABASE_URL"])
     import numpy as np
 
@@ -76,9 +114,7 @@ def watch(what: str) -> None:
         Image.objects.filter(dataset=dataset).order_by(order).values_list("pk", flat=True)[0]
         for order in ("pk", "-pk")
     )
-    dice, stop = np.random.default_rng(0), threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(1), stop.set()), daemon=True).start()
-    times: list[float] = []
+    dice = np.random.default_rng(0)
 
     def read() -> None:
         predicted = _predicted(dataset, dice.integers(first, last + 1, 3).tolist())
@@ -92,13 +128,16 @@ def watch(what: str) -> None:
 
     act, pause = (read, 0.005) if what == "read" else (bring_in, 0.01)
     act()
-    print("begun", flush=True)
-    while not stop.is_set():
-        begun = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - begun)
-        time.sleep(pause)
-    json.dump(times, sys.stdout)
+    print("ready", flush=True)
+    while sys.stdin.readline().strip() == "begin":
+        times: list[float] = []
+        print("begun", flush=True)
+        while not select.select([sys.stdin], [], [], pause)[0]:
+            begun = time.perf_counter()
+            act()
+            times.append(time.perf_counter() - begun)
+        sys.stdin.readline()  # "stop"
+        print(json.dumps(times), flush=True)
 
 
 def floor(head: Any) -> float:
@@ -139,7 +178,7 @@ def long_read(head: Any, seconds: float, begun: threading.Event) -> None:
     connection.close()
 
 
-def measure(images: int) -> dict[str, Any]:
+def measure(images: int, watching: Watch) -> dict[str, Any]:
     from django.db import connection
     from django.test import Client
 
@@ -171,15 +210,14 @@ def measure(images: int) -> dict[str, Any]:
     address, query = f"/d/{SLUG}/images/", {"label": label, "sort": "sure"}
     client.get(address, query)
     figures: dict[str, Any] = {"images": images}
-    with Watch("idle") as idle:
+    with watching.during("idle"):
         time.sleep(1 if images < 100_000 else 5)
-    figures |= idle.figures
 
     scores, mirror = what_it_says(dataset, new)
     rows = [n for n in range(len(scores)) if scores.label[n] == 0]
     best = max(rows, key=lambda n: (scores.confidence[n], n))
     wal = ask("SELECT pg_current_wal_insert_lsn()")
-    with Watch("storing") as storing:
+    with watching.during("storing"):
         begun = time.perf_counter()
         stored = store_missing_predictions(new, scores, mirror, quiet)
         figures["store_s"] = round(time.perf_counter() - begun, 2)
@@ -190,7 +228,6 @@ def measure(images: int) -> dict[str, Any]:
     surest = Image.objects.get(pk=int(mirror.ids[best])).sha256
     first = re.search(r'gallery__item" href="([^"]+)"', page.content.decode())
     assert first and surest in first[1], "the first on the page is the one the new head is surest of"
-    figures |= storing.figures
     figures["wal_mb"] = round(
         float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6
     )
@@ -199,13 +236,12 @@ def measure(images: int) -> dict[str, Any]:
     figures["indexes_mb"] = round(ask("SELECT pg_indexes_size(%s)", name) / 1e6)
     figures["floor_s"] = round(floor(new), 2)
     say("stored and seen")
-    with Watch("dropping") as dropping:
+    with watching.during("dropping"):
         time.sleep(0.5)
         begun = time.perf_counter()
         assert drop_replaced_predictions(dataset) == 1
         figures["drop_s"] = round(time.perf_counter() - begun, 3)
         time.sleep(0.5)
-    figures |= dropping.figures
     assert not Prediction.objects.exclude(head=new).exists()
 
     scores, mirror = what_it_says(dataset, next_one)
@@ -213,14 +249,14 @@ def measure(images: int) -> dict[str, Any]:
     promote(head=next_one, reason={"code": "better_than_prompts"})
     reading = threading.Event()
     reader = threading.Thread(target=long_read, args=(new, 2.0, reading))
-    with Watch("long_read") as waited:
+    with watching.during("long_read"):
         reader.start()
         reading.wait()
         begun = time.perf_counter()
         assert drop_replaced_predictions(dataset) == 1
         figures["long_read_drop_s"] = round(time.perf_counter() - begun, 2)
     reader.join()
-    return figures | waited.figures
+    return figures | watching.figures
 
 
 def main() -> None:
@@ -233,8 +269,8 @@ def main() -> None:
     if options.watch:
         watch(options.watch)
         return
-    with fresh_platform():
-        figures = measure(options.images or (20_000 if options.quick else 1_000_000))
+    with fresh_platform(), Watch() as watching:
+        figures = measure(options.images or (20_000 if options.quick else 1_000_000), watching)
     report(figures, options.json)
 
 

@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="20,000 images at most, 10 and 20 labels, one repeat, small peers",
+        help="6,000 images at most, 10 and 20 labels, one repeat, small peers",
     )
     parser.add_argument("--json", type=Path)
     parser.add_argument("--folder", type=Path, help="where pools are kept between runs (2 GB)")
@@ -202,7 +202,7 @@ def main() -> None:
     if given.docs and not given.json:
         parser.error("the page is written from a file of figures: give --json PATH")
     repeats = 1 if given.quick else given.repeats
-    n = 20_000 if given.quick else 1_000_000
+    n = 6_000 if given.quick else 1_000_000
     few, many = (100, 300) if given.quick else (1000, 20_000)
     more = 20 if given.quick else 100  # labels
     batch = 300 if given.quick else BATCH

@@ -264,7 +264,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="2,000 images instead of 20,000")
     parser.add_argument(
-        "--images", type=int, default=0, help="how many (at least 1,100: fewer are not shared)"
+        "--images", type=int, default=0, help="how many (at least four chunks: fewer are not shared)"
     )
     parser.add_argument("--only-kill", action="store_true", help="only the phase in which a worker is killed")
     parser.add_argument("--json", type=Path, help="write the figures here")

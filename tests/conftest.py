@@ -39,6 +39,9 @@ for name in [n for n in os.environ if n.startswith("MEKIKI_") and not n.startswi
     del os.environ[name]
 # Other tests compute all the time. A worker of a lower priority would get hardly any processor time.
 os.environ["MEKIKI_WORKER_NICE"] = "0"
+# Every process of a worker imports torch, which takes some seconds of a processor. test_up.py and
+# test_journey.py run the platform with its default number of processes.
+os.environ.update(MEKIKI_WORKER_CONCURRENCY="1", MEKIKI_WEB_WORKERS="1")
 
 PREFIX = "mekiki-tests-"
 _session: dict[str, object] = {}

@@ -214,7 +214,10 @@ class PredictionFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class: type[Prediction], *args: Any, **kwargs: Any) -> Prediction:
-        open_predictions(head=kwargs["head"])
+        head = kwargs["head"]
+        if not hasattr(head, "has_partition"):
+            open_predictions(head=head)
+            head.has_partition = True
         return super()._create(model_class, *args, **kwargs)
 
     head = factory.SubFactory(HeadFactory)

@@ -45,7 +45,7 @@ def create() -> None:
             _run("pg_dump", "--file", str(draft), database=connection.settings_dict["NAME"])
             draft.rename(file)
             return
-    _load(file)
+    _load()
 
 
 def dump() -> Path:
@@ -53,14 +53,19 @@ def dump() -> Path:
     return FOLDER / f"{digest()}.sql"
 
 
-def _load(dump: Path) -> None:
+def load_into(database: str) -> None:
+    """Load the dump into an empty database of the test server."""
+    _run("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(dump()), database=database)
+
+
+def _load() -> None:
     from django.conf import settings
     from django.db import connection
 
     name = connection.creation._get_test_db_name()
     with connection.creation._nodb_cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{name}"')
-    _run("psql", "--quiet", "--set=ON_ERROR_STOP=1", "--file", str(dump), database=name)
+    load_into(name)
     connection.close()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
 

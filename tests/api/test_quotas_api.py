@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemathesis
 from django.conf import settings as django_settings
 from django.core import signals
 from django.core.wsgi import get_wsgi_application
@@ -99,6 +98,8 @@ def open_connection() -> Iterator[None]:
 @pytest.mark.usefixtures("open_connection")
 def test_every_response_conforms_to_the_api_description(dataset: Dataset) -> None:
     """schemathesis sends values that the description allows and values that it forbids."""
+    import schemathesis  # takes a second, and every process of a parallel run imports this module
+
     client = client_of(UserFactory(is_superuser=True))
     token = _get_new_csrf_string()
     cookies = {

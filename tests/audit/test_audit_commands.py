@@ -13,7 +13,7 @@ from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
-from tests.config.test_command_line import files_in, run_commands, run_mekiki
+from tests.config.test_command_line import files_in, run_commands
 from tests.roles import as_owner, test_database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,11 +89,10 @@ def test_commands_without_key_or_seal_name_the_next_step(run: Run) -> None:
 
 
 def test_commands_without_a_platform_name_the_command_to_start_it(tmp_path: Path) -> None:
-    for arguments in (["audit", "verify"], ["audit", "head"], ["key", "list"], ["key", "make"]):
-        process = run_mekiki(
-            *arguments, cwd=tmp_path, MEKIKI_HOME=str(tmp_path / "none"), MEKIKI_LANGUAGE="en"
-        )
-        assert process.returncode == 1 and "mekiki up" in process.stderr and "Traceback" not in process.stderr
+    commands = [["audit", "verify"], ["audit", "head"], ["key", "list"], ["key", "make"]]
+    variables = {"MEKIKI_HOME": str(tmp_path / "none"), "MEKIKI_LANGUAGE": "en"}
+    for status, output in run_commands(commands, tmp_path, **variables):
+        assert status == 1 and "mekiki up" in output and "Traceback" not in output
     assert files_in(tmp_path) == []
 
 

@@ -9,9 +9,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_benchmark(name: str, out: Path) -> dict[str, Any]:
+def run_benchmark(name: str, out: Path, *options: str) -> dict[str, Any]:
     process = subprocess.run(
-        [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", out],
+        [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", out, *options],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
@@ -29,7 +29,7 @@ def test_predictions_benchmark_writes_plausible_figures(tmp_path: Path) -> None:
 
 
 def test_gallery_benchmark_writes_plausible_figures(tmp_path: Path) -> None:
-    measured = run_benchmark("gallery", tmp_path / "out.json")
+    measured = run_benchmark("gallery", tmp_path / "out.json", "--pages", "1")
     assert measured["images"] == 20_000
     assert 0 < measured["page_p50_ms"] <= measured["page_p95_ms"]
     assert measured["label_old_p95_ms"] > 0

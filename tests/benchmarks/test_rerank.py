@@ -27,7 +27,7 @@ def test_rerank_benchmark_writes_the_figures_of_the_design(tmp_path: Path) -> No
     }  # fmt: skip
     rerank_rows = [row for row in rows if row["kind"] == "rerank"]
     assert all(expected_names <= set(row) for row in rerank_rows)
-    assert {row["images"] for row in rerank_rows} == {2_000, 6_000, 20_000}
+    assert {row["images"] for row in rerank_rows} == {600, 1_800, 6_000}
     assert {(row["labels"], row["confirmed"]) for row in rerank_rows} == {
         (10, 100),
         (10, 300),

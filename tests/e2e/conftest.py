@@ -1,14 +1,18 @@
 """Fixtures for the tests marked e2e: a real Chromium."""
 
+import json
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles import handlers
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 # Playwright's synchronous interface runs an event loop in this thread, in which Django refuses the ORM.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -36,8 +40,24 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            # The pages of a context share a process, which starts once (ContextPool).
+            "--process-per-site",
         ],
     }
+
+
+@pytest.fixture(scope="session")
+def live_server() -> Iterator[LiveServer]:
+    """Run the site in this process, with its own middleware for static files.
+
+    pytest-django's fixture serves them by Django's view for development, without lifetimes. A browser then
+    requests a hundred files again for every page.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handlers, "StaticFilesHandler", lambda application: application)
+        server = LiveServer("localhost")
+    yield server
+    server.stop()
 
 
 def press_as_a_person(page: Page) -> None:
@@ -52,21 +72,75 @@ def press_as_a_person(page: Page) -> None:
     page.keyboard.press = press_and_pause  # type: ignore[method-assign]
 
 
+class ContextPool:
+    """Browser contexts that tests use one after another.
+
+    A new context has an empty cache, and the first page in it requests a hundred style sheets and scripts.
+    Those are the same for all tests. Everything else that a page leaves is deleted before the next test.
+    """
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser, self._url = browser, url
+        self._free: dict[str, list[BrowserContext]] = defaultdict(list)
+        self._taken: list[tuple[str, BrowserContext]] = []
+
+    def new_page(self, **options: Any) -> Page:
+        """Return an empty page in a context with these options that no other test uses now."""
+        key = json.dumps(options, sort_keys=True)
+        free = self._free[key]
+        context = free.pop() if free else self._new_context(**options)
+        self._taken.append((key, context))
+        page = context.new_page()
+        session = context.new_cdp_session(page)
+        # Local storage and databases of the site, not the cache of the network.
+        session.send("Storage.clearDataForOrigin", {"origin": self._url, "storageTypes": "all"})
+        session.detach()
+        return page
+
+    def _new_context(self, **options: Any) -> BrowserContext:
+        """Return a context with one page, which keeps its process for the pages to come."""
+        context = self._browser.new_context(**options)
+        context.new_page().goto(f"{self._url}/healthz")
+        return context
+
+    def give_back(self) -> None:
+        """Close the pages of the test, and keep its contexts for the next."""
+        for key, context in self._taken:
+            for page in context.pages[1:]:
+                page.close()
+            context.clear_cookies()
+            context.clear_permissions()
+            context.set_offline(False)
+            self._free[key].append(context)
+        self._taken.clear()
+
+
+@pytest.fixture(scope="session")
+def context_pool(browser: Browser, live_server: LiveServer) -> ContextPool:
+    return ContextPool(browser, live_server.url)
+
+
 @pytest.fixture
-def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
-    """Return a function that opens the station as a user in a new browser context."""
-    contexts: list[BrowserContext] = []
+def page(context_pool: ContextPool, browser_context_args: dict[str, Any]) -> Iterator[Page]:
+    """Return an empty page in a browser context of its own."""
+    yield context_pool.new_page(**browser_context_args)
+    context_pool.give_back()
+
+
+@pytest.fixture
+def enter(context_pool: ContextPool, live_server: LiveServer) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens the station as a user in a browser context of its own."""
 
     def open_station(station: Any, user: Any, language: str = "en", **options: Any) -> Page:
         client = Client()
         client.force_login(user)
         # An animation, for example of a progress bar, would be painted all the time.
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
-        contexts.append(context)
+        page = context_pool.new_page(**{"reduced_motion": "reduce", **options})
         cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
         cookies = {settings.SESSION_COOKIE_NAME: cookie, settings.LANGUAGE_COOKIE_NAME: language}
-        context.add_cookies([{"name": k, "value": v, "url": live_server.url} for k, v in cookies.items()])
-        page = context.new_page()
+        page.context.add_cookies(
+            [{"name": k, "value": v, "url": live_server.url} for k, v in cookies.items()]
+        )
         press_as_a_person(page)
         page.problems = []  # type: ignore[attr-defined]
         page.on("pageerror", lambda error: page.problems.append(str(error)))  # type: ignore[attr-defined]
@@ -74,5 +148,4 @@ def enter(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_station
-    for context in contexts:
-        context.close()
+    context_pool.give_back()

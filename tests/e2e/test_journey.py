@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 from mekiki.embedded.supervisor import Platform
 from tests import prepared_homes
 from tests.e2e import screenshots
+from tests.embedded.conftest import DEFAULT_PROCESSES, EMBEDDED
 from tests.photographs import KINDS, photographs
 from tests.waiting import PATIENCE
 
@@ -46,7 +47,8 @@ ANSWERS = 30
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Iterator[Platform]:
     variables = {
-        **{"DATABASE_URL": "", "BROKER_URL": ""},
+        **EMBEDDED,
+        **DEFAULT_PROCESSES,
         **{"MEKIKI_ADMIN_NAME": "aiko", "MEKIKI_ADMIN_PASSWORD": PASSWORD},
     }
     home = prepared_homes.prepare(tmp_path_factory.mktemp("journey") / "home")

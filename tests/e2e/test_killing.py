@@ -24,44 +24,58 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
-PER_CLASS = 70
 LEASE_SECONDS = 12
 # These tests do not use the session's own servers.
-SETTINGS = {"DATABASE_URL": "", "BROKER_URL": "", "MEKIKI_LEASE_SECONDS": str(LEASE_SECONDS)}
+SETTINGS = {
+    "DATABASE_URL": "",
+    "BROKER_URL": "",
+    "MEKIKI_LEASE_SECONDS": str(LEASE_SECONDS),
+    "MEKIKI_EMBEDDING_CHUNK": "16",
+}
 
 
-@pytest.fixture(scope="module")
-def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return 420 photographs, which are two chunks of embeddings."""
-    folder = tmp_path_factory.mktemp("photographs")
-    for of_class in sorted(path for path in photographs.iterdir() if path.is_dir()):
-        for file in sorted(of_class.iterdir())[:PER_CLASS]:
+def copy_photographs(source: Path, folder: Path, per_class: int) -> Path:
+    """Copy photographs of six classes to `folder` and return it."""
+    for of_class in sorted(path for path in source.iterdir() if path.is_dir()):
+        for file in sorted(of_class.iterdir())[:per_class]:
             shutil.copy(file, folder / file.name)
     return folder
 
 
-@pytest.fixture(scope="module")
-def images(photos: Path) -> int:
+def count_different(photos: Path) -> int:
     """Return the number of different photographs. The collection contains a few twice."""
     return len({hashlib.sha256(file.read_bytes()).digest() for file in photos.iterdir()})
 
 
 @pytest.fixture(scope="module")
+def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return 210 photographs, which are many chunks of embeddings."""
+    return copy_photographs(photographs, tmp_path_factory.mktemp("photographs"), 35)
+
+
+@pytest.fixture(scope="module")
+def images(photos: Path) -> int:
+    return count_different(photos)
+
+
+@pytest.fixture(scope="module")
 def site(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, photos: Path, images: int
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, photographs: Path
 ) -> Iterator[Site]:
     """Start one platform for all tests.
 
-    The dataset "answers" is predicted and waits for reviewers. The other datasets are empty.
+    The dataset "answers" is predicted and waits for reviewers, with more images than they can answer. The
+    other datasets are empty.
     """
+    many = copy_photographs(photographs, tmp_path_factory.mktemp("many"), 70)
     home = prepared_homes.prepare(tmp_path_factory.mktemp("killing") / "home")
     platform = Platform(home, quiet=True, env=SETTINGS)
     try:
         platform.start()
         site = Site(platform, ["answers", "main", "broker", "database", "child", "all"])
-        site.bring_in("answers", photos)
+        site.bring_in("answers", many)
         until(lambda: site.finished("answers"), "the first dataset is predicted")
-        site.check_complete("answers", images)
+        site.check_complete("answers", count_different(many))
         yield site
         site.close()
     finally:

@@ -140,25 +140,29 @@ def language(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def context_options(language: str) -> dict[str, Any]:
+    """Return the size and colours in which axe reads the pages of this language."""
+    size, colours = {"en": ("wide", "light"), "ja": ("phone", "dark")}[language]
+    width, height = SIZES[size]
+    return {
+        "viewport": {"width": width, "height": height},
+        "locale": {"en": "en-GB", "ja": "ja-JP"}[language],
+        "color_scheme": colours,
+        "reduced_motion": "reduce",
+    }
+
+
 @contextmanager
 def open_page(browser: Browser, language: str) -> Iterator[Page]:
     """Open an empty page in the size and colours in which axe reads the pages of this language."""
-    size, colours = {"en": ("wide", "light"), "ja": ("phone", "dark")}[language]
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        locale={"en": "en-GB", "ja": "ja-JP"}[language],
-        color_scheme=colours,
-        reduced_motion="reduce",
-    )
+    context = browser.new_context(**context_options(language))
     yield context.new_page()
     context.close()
 
 
 @pytest.fixture
-def page(browser: Browser, language: str) -> Iterator[Page]:
-    with open_page(browser, language) as page:
-        yield page
+def browser_context_args(language: str) -> dict[str, Any]:
+    return context_options(language)
 
 
 def log_in(page: Page, live_server: Any, user: Any, language: str) -> None:

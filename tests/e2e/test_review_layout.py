@@ -84,9 +84,16 @@ def is_cut(page: Page) -> bool:
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en", "ja"])
-@pytest.mark.parametrize(("width", "height", "labels"), [(1280, 800, 12), (1920, 1080, 30)])
+@pytest.mark.parametrize(
+    ("width", "height", "labels", "language", "theme"),
+    [
+        # Every pair of a size, a language and a theme.
+        (1280, 800, 12, "en", "light"),
+        (1280, 800, 12, "ja", "dark"),
+        (1920, 1080, 30, "en", "dark"),
+        (1920, 1080, 30, "ja", "light"),
+    ],
+)
 def test_all_that_an_answer_needs_is_on_the_screen(
     enter: Callable[..., Page], width: int, height: int, labels: int, language: str, theme: str
 ):

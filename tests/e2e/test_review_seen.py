@@ -43,24 +43,32 @@ CONFIRM = 'click:[data-act="confirm"]'
 LABEL = "click:[data-labels-list] li:nth-child(2) button"
 
 
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [("Enter", "Enter"), ("2", "2"), ("Enter", "s"), ("Enter", "f"), (CONFIRM, CONFIRM), (LABEL, LABEL)],
-)
-def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page], first: str, second: str):
-    station = station_with(4)
-    page = enter(station, station.reviewer())
-    item = item_of(page)
-    page.evaluate(TWICE, [first, second, 10])
-    expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
-    expect(page.locator("[data-said]")).to_contain_text("look at it, then answer")
-    expect(page.locator("dialog[open]")).to_have_count(0)
-    expect_item(page, station.items[1].pk)
-    expect_saved(page)
-    assert [d.item_id for d in Decision.objects.all()] == [item]
-    press_and_wait(page, "Enter")  # The image has been seen by now.
-    expect_saved(page)
-    assert Decision.objects.count() == 2
+def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page]):
+    presses = (
+        *(("Enter", "Enter"), ("2", "2"), ("Enter", "s"), ("Enter", "f")),
+        *((CONFIRM, CONFIRM), (LABEL, LABEL)),
+    )
+    station = station_with(2 * len(presses) + 1)
+    user = station.reviewer()
+    items = [item.pk for item in station.items]
+    page = enter(station, user)
+    for number, (first, second) in enumerate(presses):
+        item, following, next_but_one = items[2 * number : 2 * number + 3]
+        expect_item(page, item)
+        item_of(page)
+        page.evaluate(TWICE, [first, second, 10])
+        expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded")
+        expect(page.locator("[data-said]")).to_contain_text("look at it, then answer")
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        expect_item(page, following)
+        expect_saved(page)
+        answered = list(Decision.objects.order_by("pk").values_list("item", flat=True))
+        assert answered == items[: 2 * number + 1], (first, second)
+        press_and_wait(page, "Enter")  # The image has been seen by now.
+        expect_saved(page)
+        assert Decision.objects.count() == 2 * number + 2
+        expect_item(page, next_but_one)
+        page.reload()
     assert all((d.milliseconds or 0) >= DEFAULT_DISPLAY_MS for d in Decision.objects.all())
 
 
@@ -99,11 +107,25 @@ def test_undo_key_pressed_twice_undoes_one_answer(
     assert Decision.objects.filter(kind="confirm").count() == 3
 
 
-@pytest.mark.parametrize("key", ["Enter", "2", "s"])
-def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callable[..., Page], key: str):
-    station = station_with(3)
+def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callable[..., Page]):
+    station = station_with(4)
     page = enter(station, station.reviewer())
-    item = item_of(page)
+    for answers, key in enumerate(("Enter", "2", "s")):
+        item = item_of(page)
+        press_after_a_dialog_and_an_absence(page, key)
+        page.wait_for_timeout(300)
+        assert item_of(page) == item, key
+        assert Decision.objects.count() == answers, key
+        expect(page.locator("dialog[open]")).to_have_count(0)
+        if key == "s":
+            page.keyboard.press(key)  # Opens the menu; the second press skips.
+        press_and_wait(page, key)
+        expect_saved(page)
+        assert Decision.objects.count() == answers + 1, key
+
+
+def press_after_a_dialog_and_an_absence(page: Page, key: str) -> None:
+    """Press a key at the end of a dialog, when the window is shown again, and when the page is restored."""
     page.evaluate(
         """(key) => new Promise((done) => {
           const press = () => document.querySelector("[data-stage]").dispatchEvent(
@@ -124,15 +146,6 @@ def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callabl
         })""",
         key,
     )
-    page.wait_for_timeout(300)
-    assert item_of(page) == item
-    assert Decision.objects.count() == 0
-    expect(page.locator("dialog[open]")).to_have_count(0)
-    if key == "s":
-        page.keyboard.press(key)  # Opens the menu; the second press skips.
-    press_and_wait(page, key)
-    expect_saved(page)
-    assert Decision.objects.count() == 1
 
 
 def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]):

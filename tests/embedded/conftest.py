@@ -11,6 +11,8 @@ from tests import prepared_homes
 
 # These tests do not use the session's own servers.
 EMBEDDED = {"DATABASE_URL": "", "BROKER_URL": ""}
+# The default, which tests/conftest.py replaces by one process each.
+DEFAULT_PROCESSES = {"MEKIKI_WORKER_CONCURRENCY": "", "MEKIKI_WEB_WORKERS": ""}
 
 
 @pytest.fixture

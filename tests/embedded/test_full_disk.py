@@ -105,10 +105,7 @@ class PlatformOnSmallDisk:
             self.database.mkdir(mode=0o700)
         prepared_homes.copy_cluster(self.database)
         # The database's log grows by 16 MB, so the ballast must hold at least two steps.
-        one_process_each = {"MEKIKI_WEB_WORKERS": "1", "MEKIKI_WORKER_CONCURRENCY": "1"}
-        self.platform = Platform(
-            home, quiet=True, env={**EMBEDDED, **one_process_each, "MEKIKI_RESERVE_MB": "160"}
-        )
+        self.platform = Platform(home, quiet=True, env={**EMBEDDED, "MEKIKI_RESERVE_MB": "160"})
         self.platform.start()
         self.site = Site(self.platform, ["parts", "more"])
         for slug, first in (("parts", 0), ("more", 50)):

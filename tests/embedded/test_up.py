@@ -17,7 +17,8 @@ import pytest
 
 from mekiki.embedded import endpoints, state
 from mekiki.embedded.supervisor import Platform, PlatformError
-from tests.embedded.conftest import EMBEDDED, processes_of
+from tests import migrated_database
+from tests.embedded.conftest import DEFAULT_PROCESSES, EMBEDDED, processes_of
 from tests.roles import superuser_url
 from tests.waiting import until
 
@@ -42,7 +43,9 @@ def open_page(platform: Platform) -> int:
 @pytest.mark.slow
 def test_platform_serves_restarts_and_stops(new_platform: NewPlatform) -> None:
     """One platform for checks that would each need a start."""
-    platform = new_platform("目利き's home, with spaces", first_start=True)
+    platform = new_platform(
+        "目利き's home, with spaces", first_start=True, env={**EMBEDDED, **DEFAULT_PROCESSES}
+    )
     platform.start()
     home = platform.home
 
@@ -130,6 +133,8 @@ def test_external_servers_replace_the_embedded_servers(new_platform: NewPlatform
     external_url = superuser_url("theirs")
     with psycopg.connect(superuser_url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE theirs")
+    # Migrations on another server: test_roles.py, at the first start: above.
+    migrated_database.load_into("theirs")
     platform = new_platform(
         first_start=True,
         env={"DATABASE_URL": external_url, "BROKER_URL": _valkey},

@@ -1,7 +1,8 @@
 """Label sets with labels that a certificate set: what they hold, and when such labels are not offered."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management import call_command
 from django.test import Client
 
+from mekiki.audit.private_key import settle_key
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import check_download, freeze
 from mekiki.exports.writing import write_label_set
@@ -27,14 +29,24 @@ from tests.exports.helpers import Judged, ignore_progress, path_of
 from tests.exports.test_verify import contents_of
 from tests.factories import ImageFactory, set_fixed
 from tests.offline import run_from_source
+from tests.shared_rows import rows_of_module
 from verification.label_set import format as form
 from verification.label_set.problems import VerifyReport
 from verification.label_set.verify import verify
 
 
+@pytest.fixture(scope="module")
+def accepted_pool(django_db_setup: None, django_db_blocker: Any) -> Iterator[AcceptedPool]:
+    """Create one pool for all tests of the module."""
+    with rows_of_module(django_db_blocker):
+        settle_key()
+        yield AcceptedPool()
+
+
 @pytest.fixture
-def world(db: None) -> AcceptedPool:
-    return AcceptedPool()
+def world(accepted_pool: AcceptedPool, db: None) -> AcceptedPool:
+    """Return the pool with objects that a test may change."""
+    return deepcopy(accepted_pool)
 
 
 def checked(label_set: LabelSet) -> tuple[dict[str, bytes], VerifyReport]:

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mekiki.embedded import places
+from tests import prepared_homes
+from tests.config.test_command_line import run_commands
+
 pytestmark = pytest.mark.slow
 
 
@@ -59,9 +63,16 @@ def replay(*arguments):
     )
 
 
-def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path):
+@pytest.fixture
+def home(tmp_path, django_db_setup):
+    yield prepared_homes.prepare(tmp_path / "home")
+    places.delete_database(tmp_path / "home" / "postgres")
+
+
+def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_path, home):
     out = tmp_path / "figures" / "replay.json"
-    process = replay(folder, "--budget", 36, "--batch", 18, "--certify", "0.3,0.1", "--json", out)
+    options = ("--budget", 36, "--batch", 18, "--certify", "0.3,0.1", "--home", home, "--json", out)
+    process = replay(folder, *options)
     assert process.returncode == 0, process.stdout + process.stderr
     for message in (
         "Read as the parts of a split, not as labels: test, train.",
@@ -96,13 +107,11 @@ def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_pat
     assert "Answers to a finished pool" in process.stdout
 
 
-@pytest.mark.parametrize("bounds", ["0.02", "0.02,x", "2,5", "0.02,0"])
-def test_certificate_without_two_shares_is_refused_before_anything_starts(folder, bounds):
-    process = replay(folder, "--certify", bounds)
-    assert process.returncode == 1 and "needs two shares" in process.stderr
-
-
-def test_folder_without_labels_is_refused_before_anything_starts(tmp_path):
-    process = replay(tmp_path)
-    assert process.returncode != 0
-    assert "at least two folders" in process.stderr
+def test_wrong_arguments_are_refused_before_anything_starts(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    certify = [[str(folder), "--certify", bounds] for bounds in ("0.02", "0.02,x", "2,5", "0.02,0")]
+    commands = [["replay", *arguments] for arguments in [*certify, [str(tmp_path / "empty")]]]
+    *without_two_shares, without_labels = run_commands(commands, tmp_path)
+    assert [status for status, _output in without_two_shares] == [1] * 4
+    assert all("needs two shares" in output for _status, output in without_two_shares)
+    assert without_labels[0] != 0 and "at least two folders" in without_labels[1]

@@ -12,9 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mekiki.learning.models import Embedding, TextEmbedding
+from mekiki.datasets.models import Image
+from mekiki.learning.models import Embedding, Prediction, TextEmbedding
 from mekiki.learning.search import texts
-from mekiki.learning.services import store_embeddings
+from mekiki.learning.services import open_predictions, store_embeddings
 from mekiki.review.models import Lease
 from mekiki.web.gallery import load_page_of_hits
 from tests.factories import (
@@ -48,13 +49,18 @@ class Fan:
         self.encoder = EncoderFactory(dim=2)
         self.head = HeadFactory(dataset=self.dataset, encoder=self.encoder)
         ChampionFactory(head=self.head)
-        self.images = [
-            ImageFactory(dataset=self.dataset, name=f"part-{i:03}.png", metadata={"line": str(i % 2)})
+        self.images = Image.objects.bulk_create(
+            ImageFactory.build(dataset=self.dataset, name=f"part-{i:03}.png", metadata={"line": str(i % 2)})
             for i in range(n)
-        ]
+        )
         self.embed(self.images, [direction_at(i / 2) for i in range(n)])
-        for i, image in enumerate(self.images):
-            PredictionFactory(head=self.head, image=image, label=self.labels[i % 2], confidence=0.5 + i / 250)
+        open_predictions(head=self.head)
+        Prediction.objects.bulk_create(
+            PredictionFactory.build(
+                head=self.head, image=image, label=self.labels[i % 2], confidence=0.5 + i / 250
+            )
+            for i, image in enumerate(self.images)
+        )
         self.client = Client(headers={"accept-language": "en"})
         self.client.force_login(self.user)
         self.add_text("scratch", direction_at(0))

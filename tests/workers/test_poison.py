@@ -1,16 +1,11 @@
 """Images that kill the worker are found and set aside. The worker of these tests is really killed."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.db import connection
 
 from mekiki.datasets.models import Image, ImportProblem
 from mekiki.datasets.services import import_folder
@@ -23,67 +18,23 @@ from tests.factories import DatasetFactory, UserFactory
 from tests.jobs.watch import Watch
 from tests.memory_limit import MemoryLimit, limited
 from tests.workers.conftest import COLOURS, add_image, picture
+from tests.workers.dying import POISON, do_job_and_die_of_poison
+from tests.workers.forked import run_in_worker
 from workers.encoders import Encoder
 from workers.runner import run_job
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-POISON = b"a decoder dies of this"
-# A process that does one job. It is killed when it decodes the poison, as by the system without free memory.
-WORKER = f"""
-import os, signal, sys
-from pathlib import Path
-import django
-django.setup()
-from mekiki.datasets.importing import pictures
-
-def deadly(function, content_of):
-    def call(*args, **options):
-        if {POISON!r} in content_of(args):
-            if sys.argv[3] == "killed":
-                os.kill(os.getpid(), signal.SIGKILL)
-            held = []
-            while True:
-                held.append(b"x" * 2**24)
-        return function(*args, **options)
-    return call
-
-pictures.read_picture = deadly(pictures.read_picture, lambda args: args[0])
-if sys.argv[2] == "encode":
-    from workers.encoders.encoder import Encoder
-    def content_of(args):  # the probe's pictures come as pictures, not as files
-        return Path(args[1]).read_bytes() if isinstance(args[1], (str, Path)) else b""
-    Encoder.prepared_with_detail = deadly(Encoder.prepared_with_detail, content_of)
-from workers.runner import run_job
-print(run_job(sys.argv[1]))
-"""
-
 
 def run_worker(job: Job, kind: str, memory: MemoryLimit | None = None) -> int:
     """Do a job in a separate process and return its exit status.
 
-    With `memory` the kernel kills the process at that limit.
+    It is killed when it decodes the poison, as by the system without free memory. With `memory` the kernel
+    kills the process at that limit.
     """
-    database = connection.settings_dict
-    host = database["OPTIONS"].get("host") or database["HOST"]
-    person = f"{database['USER']}:{quote(database['PASSWORD'], safe='')}"
-    url = f"postgresql://{person}@/{database['NAME']}?host={quote(host, safe='')}"
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-        "OMP_NUM_THREADS": "1",
-    }
-    death = "killed" if memory is None else "memory"
-    process = subprocess.run(
-        [sys.executable, "-c", WORKER, str(job.pk), kind, death],
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=None if memory is None else memory.join,
-    )
-    assert process.returncode in (0, -signal.SIGKILL), process.stderr
-    return process.returncode
+    status = run_in_worker(do_job_and_die_of_poison, str(job.pk), kind, memory)
+    assert status in (0, -signal.SIGKILL)
+    return status
 
 
 @pytest.fixture(params=["killed", "out of memory"])

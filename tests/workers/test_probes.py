@@ -1,8 +1,5 @@
 """A worker whose vectors differ from the record embeds nothing, and another worker takes the job."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -30,8 +27,10 @@ from mekiki.learning.search.texts import text_digest
 from mekiki.learning.services import request_change
 from tests.factories import DatasetFactory
 from tests.jobs.watch import Watch
-from tests.roles import as_owner, test_database_url
+from tests.roles import as_owner
 from tests.workers.conftest import COLOURS, PROMPTS, add_image, picture
+from tests.workers.dying import do_job_with_noise
+from tests.workers.forked import run_in_worker
 from workers import runner
 from workers.encoders import VectorMismatchError, load_encoder
 from workers.encoders.probing import PROBE_VERSION, probe_texts
@@ -232,45 +231,16 @@ def test_search_worker_that_differs_embeds_no_text(tiny_encoder: str, deviating_
     assert embed_text("green").vector is not None
 
 
-WORKER = """
-import os, sys
-import django; django.setup()
-from django.db import connection
-from workers import runner
-from workers.encoders.encoder import Encoder
-from workers.steps import probing
-import numpy
-host, noise, job = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-runner.host = probing.host = lambda: host
-real = Encoder.embed_pixels
-def disturbed(self, pixels):
-    vectors = real(self, pixels)
-    vectors = vectors + numpy.random.default_rng(5).normal(0, noise, vectors.shape).astype("f4")
-    return vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True)
-if noise:
-    Encoder.embed_pixels = disturbed
-print("outcome", runner.run_job(job))
-connection.close()
-"""
-
-
-def test_worker_declines_for_different_vectors_but_not_for_similar_ones(dataset: Dataset) -> None:
+def test_worker_declines_for_different_vectors_but_not_for_similar_ones(
+    dataset: Dataset, tmp_path: Path
+) -> None:
     """Real processes: with unchanged vectors, with vectors off by two per cent, and off by a millionth."""
-    root = Path(__file__).resolve().parents[2]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(root / "platform"), str(root)]),
-        "DATABASE_URL": test_database_url(),
-    }
+    outcome = tmp_path / "outcome"
 
     def run_worker(host: str, noise: float) -> str:
         job = enqueue(kind=Kind.ENCODE, dataset=dataset)
-        process = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", WORKER, host, str(noise), str(job.pk)],
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-        return process.stdout.rpartition("outcome ")[2].strip() or process.stderr
+        assert run_in_worker(do_job_with_noise, str(job.pk), host, noise, outcome) == 0
+        return outcome.read_text()
 
     assert run_worker("first", 0) == "succeeded"
     embedded = Embedding.objects.filter(encoder__kind="image_text")

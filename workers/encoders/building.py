@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import EncoderError
+from .importing import import_transformers
 from .sources import Source, invalid_config_error
 
 _LIMITS = {"layers": 200, "vocab_size": 4_000_000, "image_size": 4096, "context_length": 16_384}
@@ -89,6 +90,8 @@ def build(source: Source, *, name: str, device: str) -> tuple[Any, dict[str, Any
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
     config = validated_config(source)
+    if "hf_model_name" in config["text_cfg"]:
+        import_transformers()
     custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
     kind: Any = CLIP
     if custom:

@@ -1,8 +1,10 @@
 """Import of open_clip in half of the processor time that a plain import takes.
 
-Two things are left out (docs/decisions/0050). torch's compiler (torch._dynamo) takes longer to import than
+Three things are left out (docs/decisions/0050). torch's compiler (torch._dynamo) takes longer to import than
 open_clip. torchvision and timm refer to it when they are imported: torchvision for one function of
-`roi_align`, @@"""
+`roi_align`, timm for a mark on functions that must not be compiled. The package transformers is imported when
+a text tower needs it. Garbage is not collected during the imports.
+"""
 
 import contextlib
 import gc
@@ -76,13 +78,40 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def _without_transformers() -> Iterator[None]:
+    """Run the block, which imports open_clip, as if transformers were not installed."""
+    is_missing = "transformers" not in sys.modules
+    if is_missing:
+        sys.modules["transformers"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_missing:
+            del sys.modules["transformers"]
+
+
 def import_open_clip() -> types.ModuleType:
     """Import torch, torchvision and open_clip, if they are not imported yet, and return open_clip.
 
     Raises ImportError if a package is not installed or does not load.
     """
     if "open_clip" not in sys.modules:
-        with _collection_paused(), compiler_on_demand():
+        with _collection_paused(), compiler_on_demand(), _without_transformers():
             ensure_torchvision()
             importlib.import_module("open_clip")
     return sys.modules["open_clip"]
+
+
+def import_transformers() -> None:
+    """Import transformers, and let open_clip build text towers with it.
+
+    Raises ImportError if the package is not installed or does not load.
+    """
+    import_open_clip()
+    hf_model = importlib.import_module("open_clip.hf_model")
+    if hf_model.transformers is None:
+        with _collection_paused(), compiler_on_demand():
+            importlib.import_module("transformers")
+            importlib.reload(hf_model)
+        importlib.import_module("open_clip.model").HFTextEncoder = hf_model.HFTextEncoder

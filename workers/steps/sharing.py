@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Exists, OuterRef
 from numpy.typing import NDArray
@@ -30,7 +31,8 @@ from workers.steps.encoders import images_without_embedding
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 256  # ids per chunk: the maximum number of images that are embedded again after a kill
+# Ids per chunk: the maximum number of images that are embedded again after a kill.
+CHUNK: int = settings.EMBEDDING_CHUNK
 # A worker without activity this long on the connection that locks a chunk is stalled. Another worker embeds
 # its chunk without the lock.
 STALLED_AFTER = 300.0  # seconds

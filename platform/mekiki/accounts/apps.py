@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from django.apps import AppConfig
 
 
@@ -8,12 +10,18 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Connect the signals of logins and logouts, and register the chores that send waiting mails."""
-        from mekiki.accounts import (
-            logins,  # noqa: F401
-            mail_reset,
-            outbox,
-        )
+        from mekiki.accounts import logins  # noqa: F401
         from mekiki.jobs.chores import PeriodicTask, register
 
-        register(PeriodicTask("send links for lost passwords", 10.0, lambda: mail_reset.send_waiting_resets))
-        register(PeriodicTask("send mails", 10.0, lambda: outbox.send_waiting_mails))
+        def prepare_resets() -> Callable[[], object]:
+            from mekiki.accounts.mail_reset import send_waiting_resets
+
+            return send_waiting_resets
+
+        def prepare_mails() -> Callable[[], object]:
+            from mekiki.accounts.outbox import send_waiting_mails
+
+            return send_waiting_mails
+
+        register(PeriodicTask("send links for lost passwords", 10.0, prepare_resets))
+        register(PeriodicTask("send mails", 10.0, prepare_mails))

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.apps import AppConfig
@@ -22,10 +23,14 @@ class AuditConfig(AppConfig):
         from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
 
         register_sealed_table(EVENTS)
-        from mekiki.audit.head_mail import mail_due_head
         from mekiki.jobs.chores import PeriodicTask, register
 
-        register(PeriodicTask("mail the head of the seals", 1800.0, lambda: mail_due_head))
+        def prepare_head_mail() -> Callable[[], object]:
+            from mekiki.audit.head_mail import mail_due_head
+
+            return mail_due_head
+
+        register(PeriodicTask("mail the head of the seals", 1800.0, prepare_head_mail))
         post_migrate.connect(disable_pgtrigger_ignore, sender=self)
 
 

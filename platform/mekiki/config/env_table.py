@@ -145,6 +145,15 @@ VARIABLES: dict[str, Variable] = {
             ),
             checks.whole_number(0, 19),
         ),
+        Variable(
+            "MEKIKI_EMBEDDING_CHUNK",
+            "256",
+            (
+                "Number of images that a worker embeds and stores at a time: what is embedded again after "
+                "a kill. Smaller for slow encoders. The same for all workers."
+            ),
+            checks.whole_number(8, 4096),
+        ),
         Variable("MEKIKI_DEVICE", "auto", "Device of the encoders: auto, cpu, cuda, cuda:1 …", checks.device),
         Variable(
             "MEKIKI_MODEL_FOLDERS",

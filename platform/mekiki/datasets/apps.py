@@ -1,8 +1,6 @@
 from django.apps import AppConfig
 from django.conf import settings
 
-import imaging
-
 
 class DatasetsConfig(AppConfig):
     name = "mekiki.datasets"
@@ -11,9 +9,11 @@ class DatasetsConfig(AppConfig):
 
     def ready(self) -> None:
         """Set the limits of the decoder in every process, and register the sealed table."""
+        from imaging.limits import set_pixel_limit
+        from imaging.memory import budget as memory_budget
         from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.datasets.sealing import AUDIT_SHARE_CHANGES
 
         register_sealed_table(AUDIT_SHARE_CHANGES)
-        imaging.set_pixel_limit(settings.MAX_PIXELS)
-        imaging.memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)
+        set_pixel_limit(settings.MAX_PIXELS)
+        memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from django.apps import AppConfig
 
 
@@ -9,11 +11,28 @@ class JobsConfig(AppConfig):
     def ready(self) -> None:
         """Register the chores that sweep and send jobs, and that request seals and seal checks."""
         from mekiki.jobs.chores import PeriodicTask, register
-        from mekiki.jobs.seals import enqueue_scheduled_check, enqueue_scheduled_seal
-        from mekiki.jobs.sweeping import Sweeper
-        from mekiki.jobs.waiting import SpaceWatch
 
-        register(PeriodicTask("sweep jobs", 5.0, lambda: Sweeper().sweep))
-        register(PeriodicTask("send what waited for room", 5.0, lambda: SpaceWatch().check))
-        register(PeriodicTask("ask for seals", 600.0, lambda: enqueue_scheduled_seal))
-        register(PeriodicTask("ask for a check of the seals", 3600.0, lambda: enqueue_scheduled_check))
+        def prepare_sweep() -> Callable[[], object]:
+            from mekiki.jobs.sweeping import Sweeper
+
+            return Sweeper().sweep
+
+        def prepare_space_watch() -> Callable[[], object]:
+            from mekiki.jobs.waiting import SpaceWatch
+
+            return SpaceWatch().check
+
+        def prepare_seals() -> Callable[[], object]:
+            from mekiki.jobs.seals import enqueue_scheduled_seal
+
+            return enqueue_scheduled_seal
+
+        def prepare_seal_checks() -> Callable[[], object]:
+            from mekiki.jobs.seals import enqueue_scheduled_check
+
+            return enqueue_scheduled_check
+
+        register(PeriodicTask("sweep jobs", 5.0, prepare_sweep))
+        register(PeriodicTask("send what waited for room", 5.0, prepare_space_watch))
+        register(PeriodicTask("ask for seals", 600.0, prepare_seals))
+        register(PeriodicTask("ask for a check of the seals", 3600.0, prepare_seal_checks))

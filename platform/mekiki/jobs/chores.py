@@ -20,7 +20,8 @@ class PeriodicTask:
     """A function that the sweeper calls every few seconds.
 
     `prepare` is called in the thread of the chore, until it succeeds once. The function that it returns is
-    called at each run.
+    called at each run. `prepare` also imports what the chore needs: every process registers chores, and only
+    the sweeper runs them.
     """
 
     name: str

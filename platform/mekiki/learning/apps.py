@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from django.apps import AppConfig
 
 
@@ -10,13 +12,29 @@ class LearningConfig(AppConfig):
         """Register the periodic chores and the count of heads that is shown before a label is archived."""
         from mekiki.jobs.chores import PeriodicTask, register
         from mekiki.labeling import effects
-        from mekiki.learning.explaining import delete_unused_heat_maps
-        from mekiki.learning.search import maintain_search
-        from mekiki.learning.selectors import heads_by_label
-        from mekiki.learning.services import record_all_lost_jobs
 
-        effects.register_counter("heads", heads_by_label)
+        def count_heads(label_ids: list[int]) -> dict[int, int]:
+            from mekiki.learning.selectors import heads_by_label
+
+            return heads_by_label(label_ids)
+
+        def prepare_lost_jobs() -> Callable[[], object]:
+            from mekiki.learning.services import record_all_lost_jobs
+
+            return record_all_lost_jobs
+
+        def prepare_search() -> Callable[[], object]:
+            from mekiki.learning.search import maintain_search
+
+            return maintain_search
+
+        def prepare_heat_maps() -> Callable[[], object]:
+            from mekiki.learning.explaining import delete_unused_heat_maps
+
+            return delete_unused_heat_maps
+
+        effects.register_counter("heads", count_heads)
         # Encoder changes whose job ended without recording an outcome.
-        register(PeriodicTask("settle changes of encoders", 10.0, lambda: record_all_lost_jobs))
-        register(PeriodicTask("tend search indexes", 60.0, lambda: maintain_search))
-        register(PeriodicTask("delete unused heat maps", 600.0, lambda: delete_unused_heat_maps))
+        register(PeriodicTask("settle changes of encoders", 10.0, prepare_lost_jobs))
+        register(PeriodicTask("tend search indexes", 60.0, prepare_search))
+        register(PeriodicTask("delete unused heat maps", 600.0, prepare_heat_maps))

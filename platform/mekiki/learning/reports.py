@@ -5,11 +5,13 @@ They are stored as JSON. Rows without a version were written before versions exi
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
-from pydantic import TypeAdapter
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class Stored:
         return record
 
 
-_adapters: dict[type, TypeAdapter[Any]] = {}
+_adapters: "dict[type, TypeAdapter[Any]]" = {}
 
 
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: type) -> "TypeAdapter[Any]":
     if kind not in _adapters:
+        # Imported here, because every process loads the models, and few of them read a record.
+        from pydantic import TypeAdapter
+
         _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
 

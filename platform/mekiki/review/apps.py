@@ -1,4 +1,10 @@
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from mekiki.labeling.models import Label
 
 
 class ReviewConfig(AppConfig):
@@ -13,13 +19,26 @@ class ReviewConfig(AppConfig):
         from mekiki.labeling import effects
         from mekiki.review.sealing import AUDIT_RETIREMENTS, DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
-        from mekiki.review.services import delete_old_panels, release_expired_leases
-        from mekiki.review.services.confirmed import update_images_of_restored_label
+
+        def after_restoring(label: "Label") -> None:
+            from mekiki.review.services.confirmed import update_images_of_restored_label
+
+            update_images_of_restored_label(label)
+
+        def prepare_leases() -> Callable[[], object]:
+            from mekiki.review.services import release_expired_leases
+
+            return release_expired_leases
+
+        def prepare_panels() -> Callable[[], object]:
+            from mekiki.review.services import delete_old_panels
+
+            return delete_old_panels
 
         effects.register_counter("answers", answers_by_label)
         effects.register_counter("audited", audited_by_label)
-        effects.register_restore_hook(update_images_of_restored_label)
+        effects.register_restore_hook(after_restoring)
         register_sealed_table(DECISIONS)
         register_sealed_table(AUDIT_RETIREMENTS)
-        register(PeriodicTask("end holds that ran out", 30.0, lambda: release_expired_leases))
-        register(PeriodicTask("delete old panels of reasons", 3600.0, lambda: delete_old_panels))
+        register(PeriodicTask("end holds that ran out", 30.0, prepare_leases))
+        register(PeriodicTask("delete old panels of reasons", 3600.0, prepare_panels))

@@ -1,4 +1,4 @@
-"""open_clip is imported without torch's compiler, and code that needs the compiler gets it."""
+"""open_clip is imported without torch's compiler and transformers, and code that needs them gets them."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import gc, sys
 from workers.encoders import load_encoder
 
 load_encoder("pocket", device="cpu")
-assert "torch._dynamo" not in sys.modules
+assert not {"torch._dynamo", "transformers"} & set(sys.modules)
 assert gc.isenabled()
 
 import torch

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.wsgi import get_wsgi_application
 
 from mekiki.config import env
-from mekiki.config.start import set_up_django
+from mekiki.config.start import collection_paused, set_up_django
 
 env.use_settings()
 set_up_django()
@@ -18,6 +18,7 @@ wsgi = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402
 from django.http import FileResponse, HttpResponseBase  # noqa: E402
+from django.urls import get_resolver  # noqa: E402
 
 from mekiki.config.server import limits, refusals  # noqa: E402
 from mekiki.config.server.answers import ResponseWriter, Send, send_file, send_stream  # noqa: E402
@@ -25,6 +26,11 @@ from mekiki.config.server.bodies import Body, Disconnected, Receive, RequestBody
 from mekiki.config.server.environ import environ_of, headers_of  # noqa: E402
 
 log = logging.getLogger("mekiki.server")
+
+# Import all pages now. The worker processes are copies of this process and then need no import at their first
+# request.
+with collection_paused():
+    _ = get_resolver().url_patterns
 
 # Thread pools for pages, for requests whose files still arrive, for streaming responses, and for reading
 # files. A thread that waits for a client is never a thread of PAGES.
