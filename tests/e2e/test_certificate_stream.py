@@ -13,12 +13,14 @@ from mekiki.quality.services.certificates import (
     check_stream,
     label_stream,
     mark_accepted,
+    request_plan,
     set_machine_labels,
 )
 from mekiki.review.models import QueueItem, Stream
 from tests.e2e.station_setup import image_with_files
 from tests.e2e.test_certificates import FilePool
 from tests.e2e.test_pages import check_page, log_in, open_page
+from tests.quality_setup import make_protocol
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 WORDS = {
@@ -91,12 +93,20 @@ def test_certificate_is_extended_suspended_and_its_images_reviewed(
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_failed_job_is_continued(browser: Browser, live_server: Any, language: str) -> None:
     world = FilePool()
+    protocol = make_protocol(alpha_by_label={str(world.labels[1].pk): 0.4})
+    request_plan(dataset=world.dataset, user=world.admin, protocol=protocol)
     Job.objects.update(state=State.FAILED, error="The disk is full.")
-    address = f"{live_server.url}/d/{world.dataset.slug}/quality/certificates/1/"
+    quality = f"{live_server.url}/d/{world.dataset.slug}/quality/"
+    address = f"{quality}certificates/1/"
     with open_page(browser, language) as page:
         log_in(page, live_server, world.admin, language)
-        assert check_page(page, address, "certificate-stopped", language) == []
-        expect(page.locator("main")).to_contain_text("The disk is full.")
+        for shown, name in (
+            (f"{quality}certificates/plans/1/", "certificate-2-stopped"),
+            (quality, "quality-stopped"),
+            (address, "certificate-stopped"),
+        ):
+            assert check_page(page, shown, name, language) == []
+            expect(page.locator("main")).to_contain_text("The disk is full.")
         page.get_by_role("button", name=WORDS[language][4], exact=True).click()
         expect(page.locator("main")).not_to_contain_text("The disk is full.")
         assert Job.objects.filter(state=State.QUEUED).exists()

@@ -91,12 +91,15 @@ def test_labels_of_later_images_are_left_out_and_counted(world: AcceptedPool) ->
     later = [world.make_image() for _ in range(3)]
     candidates = [StreamCandidate(one.pk, one.sha256, world.labels[0].pk, 0.9, 0.0) for one in later]
     assert label_stream(certificate=world.certificate, candidates=candidates) == 3
-    sentence = "The 3 labels that certificate 1 set for later images are left out"
+    sentence = "Left out: 3 labels that certificate 1 set for images that were imported after its freeze."
     browser = Client()
     browser.force_login(world.admin)
-    assert sentence in browser.get(f"/d/{world.dataset.slug}/exports/").content.decode()
+    in_japanese = "認定 1 が、凍結の後に取り込んだ画像に付けた 3 件"
+    for language, words in (("en", sentence), ("ja", in_japanese)):
+        page = browser.get(f"/d/{world.dataset.slug}/exports/", headers={"accept-language": language})
+        assert words in page.content.decode()
     contents, _report = checked(world.label_set())
-    assert sentence in contents[form.README].decode()
+    assert sentence in contents[form.README].decode() and in_japanese in contents[form.README].decode()
     assert json.loads(contents[form.MANIFEST])["machine_labels"]["later_labels_left_out"] == 3
     assert not {one.sha256 for one in later} & {row["image_sha256"] for row in rows_of(contents)}
 

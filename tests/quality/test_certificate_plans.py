@@ -228,6 +228,32 @@ def test_no_head_in_use_sends_to_the_labels() -> None:
     assert not CertificatePlan.objects.exists()
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled", "lost"])
+def test_plan_whose_job_stopped_says_why_and_offers_to_plan_again(end: str) -> None:
+    world = Planner()
+    plan = world.plan()
+    address = f"plans/{plan.number}/"
+    assert "is being computed" in world.page(address) and "Plan again" not in world.page(address)
+    if end == "lost":
+        Job.objects.all().delete()
+    else:
+        Job.objects.update(state=end, error="The disk is full." if end == "failed" else "")
+    reason = {"failed": "The disk is full.", "cancelled": "was cancelled", "lost": "No job continues"}[end]
+    text = world.page(address)
+    assert "is being computed" not in text and reason in text and "Nothing was frozen" in text
+    api = f"/api/v1/datasets/{world.dataset.slug}/certificate-plans/{plan.number}"
+    assert reason in world.client.get(api).json()["stopped"]
+    world.client.post(f"{world.base}{address}again/")
+    assert "is being computed" in world.page("plans/2/")
+
+
+def test_plan_with_limits_of_single_labels_says_what_the_forecast_assumes() -> None:
+    world = Planner()
+    plan = world.plan(**{f"alpha_of_{world.labels[1].pk}": "1.5"})
+    world.compute(plan)
+    assert "It includes the limits of single labels" in world.page(f"plans/{plan.number}/")
+
+
 def test_plan_again_is_a_new_plan_of_the_same_statement() -> None:
     world = Planner()
     plan = world.plan(note="lot 7")

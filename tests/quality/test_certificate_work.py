@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.core.management import call_command
 
 from mekiki.audit.models import Event
 from mekiki.config import clock
@@ -64,7 +65,9 @@ STATES = [
     (auditing, "answers are stored"),
     (accepting, "none of them is valid"),
 ]
-ENDS = [(fail_job, "The disk is full."), (stop_job, "was cancelled"), (lose_job, "has no job")]
+# What a page says while the job runs, and not after it stopped.
+RUNNING_WORDS = ("are being frozen", "The labels are being set")
+ENDS = [(fail_job, "The disk is full."), (stop_job, "was cancelled"), (lose_job, "No job continues")]
 
 
 @pytest.mark.parametrize(("begin", "kept"), STATES)
@@ -76,6 +79,7 @@ def test_page_says_why_it_stopped_and_what_was_kept(begin: Any, kept: str, end: 
     for user, may_act in ((world.admin, True), (world.people[0], False)):
         text = page_of(world, user, "certificates/1/")
         assert reason in text and kept in text
+        assert not any(words in text for words in RUNNING_WORDS)
         assert ('value="continue"' in text) is may_act
     state = world.certificate.state
     answer = browser(world.admin).post(
@@ -86,6 +90,18 @@ def test_page_says_why_it_stopped_and_what_was_kept(begin: Any, kept: str, end: 
     assert world.certificate.state == state and stopped_work(world.certificate) is None
     assert Event.objects.filter(kind="certificate.continued").count() == 1
     assert reason not in page_of(world, world.admin, "certificates/1/")
+
+
+def test_list_command_and_api_say_why_the_freeze_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    world = freezing()
+    assert "are being frozen" in page_of(world, world.admin, "")
+    fail_job(world)
+    text = page_of(world, world.admin, "")
+    assert "The disk is full." in text and "are being frozen" not in text
+    call_command("certify", world.dataset.slug, "--state")
+    assert "The disk is full. Nothing was frozen" in capsys.readouterr().out
+    body = browser(world.admin).get(f"/api/v1/datasets/{world.dataset.slug}/certificates/1").json()
+    assert "The disk is full." in body["stopped"]
 
 
 @pytest.mark.parametrize(("begin", "kept"), STATES)

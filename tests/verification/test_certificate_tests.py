@@ -10,9 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, decide, decide_whole_pool
+from verification.certificates.decision import (
+    OPEN,
+    RIGHT,
+    WRONG,
+    Audits,
+    LabelGroups,
+    decide,
+    decide_whole_pool,
+)
 from verification.certificates.protocol import PLANNED, Protocol
 from verification.certificates.regions import allowed_errors
+from verification.certificates.spending import Numbers, target_size
 from verification.certificates.tails import lower_tail, p_value, planned_audits, upper_bound
 from verification.certificates.watched import (
     boundary,
@@ -256,11 +265,40 @@ def test_a_label_with_an_alpha_of_its_own_holds_the_region_back() -> None:
     audits = Audits(order, [RIGHT if t < 120 else None for t in range(1000)])
     assert decide(Protocol(0.05, 0.05, 120, (1.0,)), 1000, audits).certified
     strict = Protocol(0.05, 0.05, 120, (1.0,), alpha_by_label={"scratch": 0.05})
-    result = decide(strict, 1000, audits, predicted)
+    result = decide(strict, 1000, audits, LabelGroups.of(strict, predicted))
     assert result.certified is None
     assert result.regions[0].by_label["scratch"].size == 300
     with pytest.raises(ValueError, match="predicted"):
         decide(strict, 1000, audits)
+
+
+def label_groups(protocol: Protocol) -> LabelGroups:
+    return LabelGroups.of(protocol, ["good", "scratch"] * 200)
+
+
+@pytest.mark.parametrize("alpha_by_label", [{}, {"scratch": 0.05}])
+def test_an_audit_ends_at_its_limit(alpha_by_label: dict[str, float]) -> None:
+    """Whatever is certified: without a further answer nothing can change."""
+    protocol = Protocol(0.05, 0.05, 150, (0.5, 1.0), alpha_by_label=alpha_by_label)
+    numbers = Numbers(protocol, 400)
+    order = np.random.default_rng(1).permutation(400).tolist()
+    for wrong in range(0, 20):
+        states = [(WRONG if t % 7 == 0 and t < 7 * wrong else RIGHT) if t < 150 else None for t in range(400)]
+        result = decide(protocol, 400, Audits(order, states), label_groups(protocol))
+        assert result.decided == 150 and target_size(numbers, result) == 0
+
+
+def test_an_audit_that_a_label_cannot_pass_ends_early() -> None:
+    protocol = Protocol(0.2, 0.05, 120, (1.0,), alpha_by_label={"scratch": 0.2})
+    numbers, groups = Numbers(protocol, 400), label_groups(protocol)
+    order = np.random.default_rng(1).permutation(400).tolist()
+
+    def after(wrong: int) -> int:
+        scratched = [t for t in range(40) if order[t] % 2]
+        states = [(WRONG if t in scratched[:wrong] else RIGHT) if t < 40 else None for t in range(400)]
+        return target_size(numbers, decide(protocol, 400, Audits(order, states), groups))
+
+    assert [after(0), after(10)] == [400, 0]
 
 
 def test_missed_critical_images_are_bounded() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from mekiki.learning.models import Head
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (50, 60, 200)}
+# Change it to see whether a test of a certificate depends on which audits are drawn.
+SEED = os.environ.get("MEKIKI_TEST_SEED", "1").encode()
 PROMPTS = {name: [f"a photo of {name}", f"{name}の写真"] for name in COLOURS}
 
 
@@ -128,6 +132,17 @@ def coloured(db: None, tiny_encoder: str) -> Dataset:
         user=admin,
     )
     return dataset
+
+
+@pytest.fixture
+def fixed_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the same audits in each run: the seed of a certificate must not be random here."""
+    from mekiki.quality.services.certificates import streaming
+    from workers.stages import certify
+
+    source = SimpleNamespace(token_bytes=lambda count: hashlib.sha256(SEED).digest()[:count])
+    monkeypatch.setattr(certify, "secrets", source)
+    monkeypatch.setattr(streaming, "secrets", source)
 
 
 @pytest.fixture

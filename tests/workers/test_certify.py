@@ -33,7 +33,7 @@ from tests.workers.conftest import COLOURS, add_image, picture
 from verification.certificates.order import audit_order, commitment, order_key
 from verification.certificates.stream import stream_audits
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fixed_seed")]
 Work = Callable[..., dict[str, Any]]
 State = Certificate.State
 IMAGES = 260

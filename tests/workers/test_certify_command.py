@@ -18,7 +18,7 @@ from tests.workers.conftest import COLOURS, add_image, picture
 from tests.workers.test_certify import answer_audits
 from workers.stages import plan_certificate
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fixed_seed")]
 Work = Callable[..., dict[str, Any]]
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
+from mekiki.jobs.models import Job
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Head, Prediction
 from mekiki.learning.pool_figure import PoolFigure
 from mekiki.quality.models import Certificate, MachineLabel
-from mekiki.review.models import ConfirmedLabel
+from mekiki.quality.outdated_figures import remark_on_age
+from mekiki.quality.services.certificates import revoke
+from mekiki.review.models import ConfirmedLabel, Decision
+from mekiki.review.services import undo
 from tests.factories import CertificateFactory, HeadFactory, UserFactory
 from tests.workers.test_auditing import Work, add_later_images, create_import, newest
 
@@ -111,3 +117,41 @@ def test_certified_labels_of_another_head_that_differ_are_counted(reviewed: Any,
     after = figure(reviewed)
     assert (after.differing, after.machine, after.people) == (1, before.machine, before.people)
     assert after.low is not None and before.low is not None and after.low < before.low
+
+
+def test_revocation_changes_the_figure_at_once(reviewed: Any, work: Work) -> None:
+    head = Head.objects.get(champion__dataset=reviewed)
+    image = unlabelled(reviewed)[0]
+    predicted = Prediction.objects.get(head=head, image=image).label_id
+    old = HeadFactory(dataset=reviewed, encoder=head.encoder, prompt_set=head.prompt_set)
+    certify(reviewed, image, next(pk for pk in head.label_ids if pk != predicted), old)
+    work(reviewed, "refill")
+    assert figure(reviewed).differing == 1 and remark_on_age(newest(reviewed)) == ""
+    admin = reviewed.memberships.get(role="admin").user
+    revoke(certificate=Certificate.objects.get(), user=admin)
+    # The job that computes the figure again is requested; until it has ended, all pages say so.
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(admin)
+    pages = ("/", f"/d/{reviewed.slug}/", f"/d/{reviewed.slug}/quality/", f"/d/{reviewed.slug}/models/")
+    for page in pages:
+        assert "It is being computed again" in client.get(page).content.decode()
+    assert client.get(f"/api/v1/datasets/{reviewed.slug}/accuracy").json()["right_labels"]["outdated"]
+    assert Job.objects.filter(dataset=reviewed, kind="refill", state="queued").count() == 1
+    work(reviewed, "refill")
+    assert figure(reviewed).differing == 0
+    for page in pages:
+        assert "It is being computed again" not in client.get(page).content.decode()
+
+
+def test_undone_answer_is_not_counted_before_the_next_computation(
+    reviewed: Any, work: Work, answer_queue: Callable[..., int]
+) -> None:
+    assert answer_queue(reviewed, limit=1)
+    work(reviewed, "refill")
+    assert remark_on_age(newest(reviewed)) == ""
+    decision = Decision.objects.filter(dataset=reviewed).latest("pk")
+    people = figure(reviewed).people
+    undo(dataset=reviewed, user=decision.user, client_key=uuid.uuid4())
+    assert "not counted in this share yet" in remark_on_age(newest(reviewed))
+    work(reviewed, "refill")
+    assert figure(reviewed).people == people - 1 and remark_on_age(newest(reviewed)) == ""

@@ -15,6 +15,8 @@ from mekiki.quality.certificates import protocol_of
 from mekiki.quality.models import Certificate, MachineLabel
 from mekiki.quality.services.certificates import (
     FrozenPool,
+    analyze_labels,
+    analyze_pools,
     check_stream,
     draw_next,
     end_audit,
@@ -100,6 +102,7 @@ def _freeze(certificate: Certificate, report: Report) -> Certificate:
             seed=seed,
             commitment=commitment(seed).hex(),
         )
+        analyze_pools()
     return _read_again(certificate)
 
 
@@ -118,6 +121,7 @@ def _set_labels(certificate: Certificate, report: Report) -> Certificate:
     for first in range(1, certificate.pool + 1, BLOCK):
         set_machine_labels(certificate=certificate, first=first, last=first + BLOCK - 1)
         report(done=min(first + BLOCK - 1, certificate.pool))
+    analyze_labels()  # before the labels are valid, because pages read them from then on
     labels = MachineLabel.objects.filter(certificate=certificate).count()
     return mark_accepted(certificate=certificate, accepted=labels) or _read_again(certificate)
 

@@ -13,7 +13,7 @@ from mekiki.quality.pace import blind_pace
 from mekiki.quality.services.certificates import Forecast, PlannedPool, record_forecasts
 from workers.errors import StageError
 from workers.evaluation.certificates import make_plan
-from workers.evaluation.certificates.plan import LIMITS, RUNS, PlannedCertificate
+from workers.evaluation.certificates.plan import LIMITS, LIMITS_BY_LABEL, RUNS, PlannedCertificate
 from workers.heads.serial import load_head
 from workers.locks import learning_lock
 from workers.runner import Report
@@ -80,7 +80,8 @@ def _simulate(
     if not candidates or not len(inputs.audited_right):
         return [], 0.0
     alphas = sorted({*ALPHAS, plan.alpha})
-    limits = [limit for limit in LIMITS if limit <= candidates] or [candidates]
+    offered = LIMITS + LIMITS_BY_LABEL if plan.alpha_by_label else LIMITS
+    limits = [limit for limit in offered if limit <= candidates] or [candidates]
     report(stage="simulating audits", done=0, total=RUNS * len(alphas), unit="simulations")
     planned: list[PlannedCertificate] = []
     expected = 0.0
@@ -95,6 +96,8 @@ def _simulate(
             runs=RUNS,
             seconds=seconds * plan.overlap,
             test=plan.test,
+            alpha_by_label=plan.alpha_by_label,
+            predicted_as={label: inputs.label_ids == int(label) for label in plan.alpha_by_label},
         )
         expected = made.expected_errors
         planned += made.curve

@@ -20,12 +20,13 @@ from workers.steps.vectors import head_inputs
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """Confidences of the m candidates, and the n images of the audit sample that the machine could label.
+    """Scores of the m candidates, and the n images of the audit sample that the machine could label.
 
     An audited image with a critical or probably critical prediction is left out, as it is no candidate.
     """
 
     confidence: NDArray[np.float64]  # (m,)
+    label_ids: NDArray[np.int64]  # (m,) the predicted labels
     audited_confidence: NDArray[np.float64]  # (n,)
     audited_right: NDArray[np.bool_]  # (n,) whether the first blind label is the prediction
     pool: int
@@ -57,6 +58,7 @@ def read_plan_inputs(
     critical_label = int(pool.is_critical.sum())
     return PlanInputs(
         confidence=pool.confidence[candidate],
+        label_ids=pool.label_ids[candidate],
         audited_confidence=confidence,
         audited_right=right,
         pool=len(pool.image_ids),

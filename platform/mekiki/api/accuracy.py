@@ -14,6 +14,7 @@ from mekiki.learning.models import Evaluation
 from mekiki.learning.pool_figure import PoolFigure, audit_estimate_sentence
 from mekiki.learning.selectors import latest_evaluation
 from mekiki.quality.label_sources import label_sources_of
+from mekiki.quality.outdated_figures import remark_on_age
 from mekiki.review.audit_counts import audit_counts
 
 router = Router(tags=["accuracy"])
@@ -48,10 +49,12 @@ class RightLabelsOut(Schema):
     `value`, `low` and `high` (95 % interval) are in [0, 1]. `by_people`: images with a label of a person,
     which counts as right. `by_machine`: images with a certified label or only a prediction; `differing` of
     them have a certified label that the head in use does not predict. `not_covered`: images that the figure
-    does not cover. Images that left the audit sample: see the audit estimate, which has the same sample.
+    does not cover. `outdated`: why the figure is not up to date, or empty. Images that left the audit sample:
+    see the audit estimate, which has the same sample.
     """
 
     about: str
+    outdated: str
     value: float
     low: float
     high: float
@@ -95,9 +98,10 @@ def _audit_estimate(evaluation: Evaluation, notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _right_labels(pool: PoolFigure) -> dict[str, Any]:
+def _right_labels(pool: PoolFigure, evaluation: Evaluation) -> dict[str, Any]:
     return {
         "about": pool.sentence,
+        "outdated": remark_on_age(evaluation),
         "value": pool.share,
         "low": pool.low,
         "high": pool.high,
@@ -126,7 +130,7 @@ def accuracy(request: HttpRequest, slug: str) -> dict[str, Any]:
         estimate = _audit_estimate(evaluation, all_notes(evaluation, audit_counts(dataset)))
     return {
         "audit_estimate": estimate,
-        "right_labels": _right_labels(pool) if pool is not None else None,
+        "right_labels": _right_labels(pool, evaluation) if pool and evaluation else None,
         "labels": {
             "images": sources.images,
             "by_people": sources.people,

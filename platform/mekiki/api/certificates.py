@@ -67,6 +67,7 @@ class CertificateOut(StatementOut, PoolOut):
 
     While the audit runs, `judged`, `by_machine`, `most_wrong`, `whole_pool` and `regions` change in steps of
     several answers, so that nobody can tell from them which answer was wrong. `seed` is empty until the end.
+    `stopped`: why nothing works on the certificate, or empty.
     """
 
     version: int
@@ -77,6 +78,7 @@ class CertificateOut(StatementOut, PoolOut):
     commitment: str
     seed: str
     stop_reason: str
+    stopped: str
     progress: ProgressOut
     judged: int
     by_machine: int
@@ -118,11 +120,15 @@ class ProposalOut(Schema):
 
 
 class CertificatePlanOut(StatementOut, PoolOut):
-    """A plan of a certificate: a forecast and no promise. `computed` is false while the worker simulates."""
+    """A plan of a certificate: a forecast and no promise. `computed` is false while the worker simulates.
+
+    `stopped`: why nothing computes the forecast, or empty.
+    """
 
     number: int
     computed: bool
     error: str
+    stopped: str
     head: int | None
     certificate: int | None
     audited: int

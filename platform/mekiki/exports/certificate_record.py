@@ -22,7 +22,7 @@ from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.models import LABELLING_KINDS, TEST_STREAMS, Decision
 from mekiki.review.sealing import DECISIONS as SEALED_DECISIONS
 from mekiki.review.services.certificate_audits import BlindAnswer, blind_answers
-from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, RegionResult, decide
+from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, LabelGroups, RegionResult, decide
 from verification.certificates.record import pool_header, pool_line
 from verification.label_set import format as form
 from verification.label_set.archive import Writer
@@ -205,10 +205,10 @@ def _region(
             state.append(RIGHT if labels[image_id] == predicted else WRONG)
     is_critical = [labels.get(image_id) in critical for image_id, _predicted, _rank in ordered]
     audits = Audits([rank - 1 for *_, rank in ordered], state, is_critical if critical else (), others)
-    predicted_by_rank = None
-    if certificate.alpha_by_label:
-        predicted_by_rank = list(map(str, candidates.order_by("rank").values_list("label_id", flat=True)))
-    result = decide(protocol_of(certificate), certificate.candidates, audits, predicted_by_rank)
+    groups = LabelGroups(
+        certificate.label_sizes, {rank - 1: str(predicted) for _image, predicted, rank in ordered}
+    )
+    result = decide(protocol_of(certificate), certificate.candidates, audits, groups)
     for region in result.regions:
         if region.certified and region.size == certificate.region:
             return region

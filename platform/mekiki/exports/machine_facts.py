@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.utils.translation import get_language, override
+from django.utils.translation import get_language, ngettext, override
 from django.utils.translation import gettext as _
 
 from mekiki.config.messages import join_sentences
@@ -79,10 +79,13 @@ def _certified(shown: int, record: dict[str, Any]) -> str:
 
 
 def _later_left_out(number: int, labels: int) -> str:
-    return _(
-        "The %(labels)s labels that certificate %(number)s set for later images are left out: the test in a "
-        "label set is about the frozen images."
-    ) % {"number": number, "labels": count(labels)}
+    return ngettext(
+        "Left out: %(labels)s label that certificate %(number)s set for an image that was imported after its "
+        "freeze. A label set holds only labels of images that the test of the certificate covers.",
+        "Left out: %(labels)s labels that certificate %(number)s set for images that were imported after its "
+        "freeze. A label set holds only labels of images that the test of the certificate covers.",
+        labels,
+    ) % {"labels": count(labels), "number": number}
 
 
 def _uncertified(label_set: LabelSet) -> str:

@@ -15,6 +15,7 @@ from verification.certificates.decision import (
     RIGHT,
     WRONG,
     Audits,
+    LabelGroups,
     RegionResult,
     Result,
     TestResult,
@@ -123,17 +124,14 @@ def read_audit_state(certificate: Certificate) -> AuditState:
     protocol = protocol_of(certificate)
     drawn = dict(CertificateAudit.objects.filter(certificate=certificate).values_list("image_id", "item_id"))
     opened = _opened_items(list(drawn.values()))
-    audits = _audits(certificate, drawn, opened)
-    predicted = None
-    if protocol.alpha_by_label:
-        candidates = CertificateImage.objects.filter(certificate=certificate, rank__gte=1).order_by("rank")
-        predicted = [str(label) for label in candidates.values_list("label_id", flat=True)]
+    audits, predicted = _audits(certificate, drawn, opened)
+    groups = LabelGroups(certificate.label_sizes, predicted)
     return AuditState(
         protocol=protocol,
         candidates=certificate.candidates,
         pool=certificate.pool,
         audits=audits,
-        result=decide(protocol, certificate.candidates, audits, predicted),
+        result=decide(protocol, certificate.candidates, audits, groups),
         drawn=len(drawn),
         waiting=len(drawn) - len(opened),
     )
@@ -146,8 +144,13 @@ def _opened_items(items: list[int]) -> set[int]:
     return {item for item in {*decided, *leased} if item is not None}
 
 
-def _audits(certificate: Certificate, drawn: dict[int, int], opened: set[int]) -> Audits:
-    """Return the candidates in audit order up to the last drawn one. `drawn`: image id → item id."""
+def _audits(
+    certificate: Certificate, drawn: dict[int, int], opened: set[int]
+) -> tuple[Audits, dict[int, str]]:
+    """Return the candidates in audit order up to the last drawn one, and rank → predicted label of these.
+
+    drawn: image id → item id.
+    """
     labels = blind_labels(drawn.values())
     critical = set(
         Label.objects.filter(dataset=certificate.dataset_id, critical=True).values_list("pk", flat=True)
@@ -157,11 +160,13 @@ def _audits(certificate: Certificate, drawn: dict[int, int], opened: set[int]) -
     rank: list[int] = []
     state: list[int | None] = []
     is_critical: list[bool] = []
+    predicted: dict[int, str] = {}
     rows = candidates.filter(audit_position__lte=last).order_by("audit_position")
     for image_id, label_id, place in rows.values_list("image_id", "label_id", "rank"):
         item = drawn.get(image_id)
         given = labels.get(item) if item is not None else None
         rank.append(place - 1)
+        predicted[place - 1] = str(label_id)
         is_critical.append(given in critical)
         if given is not None:
             state.append(RIGHT if given == label_id else WRONG)
@@ -169,7 +174,7 @@ def _audits(certificate: Certificate, drawn: dict[int, int], opened: set[int]) -
             state.append(OPEN if item in opened else None)
     asked = [image_id for image_id, item in drawn.items() if item in opened]
     others = _labelled_otherwise(certificate, asked)
-    return Audits(rank, state, is_critical if critical else (), others)
+    return Audits(rank, state, is_critical if critical else (), others), predicted
 
 
 def _labelled_otherwise(certificate: Certificate, asked: list[int]) -> list[int]:

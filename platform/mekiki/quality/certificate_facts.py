@@ -176,6 +176,8 @@ def next_step(certificate: Certificate, facts: AuditFacts | None) -> str:
             "The %(size)s most confident images are certified after %(n)s more answers, if all are right.",
             row.more,
         )
+    if row.more is not None and certificate.alpha_by_label:
+        text += " " + _("The limits of single labels can need more answers.")
     if facts.by_machine:
         text = _("%(now)s labels by machine are certified already.") + " " + text
     text += " " + _("The audit ends by itself when further answers cost more than they save.")

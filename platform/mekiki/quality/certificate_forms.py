@@ -11,15 +11,11 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.quality.certificate_scope import ScopeFields
 from mekiki.quality.models import Certificate, CertificatePlan
+from mekiki.quality.percent_field import PercentField
 from mekiki.quality.services.certificates.starting import MAX_AUDITS, MAX_NOTE, MAX_PUBLIC_WORDS
 from verification.certificates.protocol import PLAN_LEVELS, Protocol
 
 _LABEL = "alpha_of_"  # + label id: the field of a label's own share of wrong labels
-
-
-def in_percent(share: float | None) -> float | None:
-    """Return a share as a percentage for an input, without the noise of binary fractions."""
-    return None if share is None else round(share * 100, 6)
 
 
 class ImportChoiceField(forms.ModelChoiceField):
@@ -33,23 +29,20 @@ class ImportChoiceField(forms.ModelChoiceField):
 class StatementForm(ScopeFields):
     """Step 1: the statement of a certificate, and how it is tested. Shares are entered in percent."""
 
-    alpha = forms.FloatField(
+    alpha = PercentField(
         label=_("Largest share of wrong labels set by machine (%)"),
-        initial=2,
-        min_value=0,
-        max_value=50,
-        widget=forms.NumberInput(attrs={"step": "any"}),
+        initial=0.02,
+        most=50,
         help_text=_(
             "With 2 %, at most 2 of 100 labels set by machine are wrong. A smaller share needs more audited "
             "images."
         ),
     )
-    delta = forms.FloatField(
+    delta = PercentField(
         label=_("Risk that the statement is false (%)"),
-        initial=5,
-        min_value=0.0001,
-        max_value=50,
-        widget=forms.NumberInput(attrs={"step": "any"}),
+        initial=0.05,
+        least=0.0001,
+        most=50,
         help_text=_(
             "With 5 %, at most 5 of 100 certificates are granted although the share of wrong labels is "
             "larger."
@@ -62,12 +55,9 @@ class StatementForm(ScopeFields):
         empty_label=_("all images of the dataset"),
         help_text=_("The certificate is about the images that no person has labelled yet."),
     )
-    critical_bound = forms.FloatField(
+    critical_bound = PercentField(
         label=_("Leave an image to people if the probability of a critical label is above this value (%)"),
-        initial=5,
-        min_value=0,
-        max_value=100,
-        widget=forms.NumberInput(attrs={"step": "any"}),
+        initial=0.05,
         help_text=_("Critical labels are never set by machine. This bound also excludes doubtful images."),
     )
     test = forms.ChoiceField(
@@ -92,8 +82,8 @@ class StatementForm(ScopeFields):
         required=False,
         max_length=MAX_PUBLIC_WORDS,
         help_text=_(
-            "For example dice or the result of a lottery draw. The audit order depends on them, so that "
-            "nobody can choose the order."
+            "For example dice or the result of a lottery draw. The audit order depends on them, so nobody "
+            "can prepare an order before they are known."
         ),
     )
     note = forms.CharField(label=_("Note"), required=False, max_length=MAX_NOTE)
@@ -114,13 +104,7 @@ class StatementForm(ScopeFields):
         # A machine never sets a critical label, so a share of its own would have no image.
         self.labels: list[Label] = list(active_labels(dataset).filter(critical=False))
         for label in self.labels:
-            self.fields[f"{_LABEL}{label.pk}"] = forms.FloatField(
-                label=label.name,
-                required=False,
-                min_value=0,
-                max_value=50,
-                widget=forms.NumberInput(attrs={"step": "any"}),
-            )
+            self.fields[f"{_LABEL}{label.pk}"] = PercentField(label=label.name, required=False, most=50)
 
     @property
     def main_fields(self) -> list[BoundField]:
@@ -157,16 +141,15 @@ class StatementForm(ScopeFields):
         values = super().clean() or self.cleaned_data
         if self.errors:
             return values
-        bound = values.get("critical_bound")
         own = {str(label.pk): values.get(f"{_LABEL}{label.pk}") for label in self.labels}
         try:
             values["protocol"] = Protocol(
-                alpha=values["alpha"] / 100,
-                delta=values["delta"] / 100,
+                alpha=values["alpha"],
+                delta=values["delta"],
                 limit=1,  # the plan proposes it
                 test=values["test"],
-                critical_bound=None if bound is None else bound / 100,
-                alpha_by_label={key: share / 100 for key, share in own.items() if share is not None},
+                critical_bound=values.get("critical_bound"),
+                alpha_by_label={key: share for key, share in own.items() if share is not None},
                 scope=self.scope_of(values),
             )
         except ValueError as error:
@@ -179,9 +162,9 @@ class StatementForm(ScopeFields):
 def values_of(plan: CertificatePlan) -> dict[str, Any]:
     """Return the values of the form from which a plan was made."""
     return {
-        "alpha": in_percent(plan.alpha),
-        "delta": in_percent(plan.delta),
-        "critical_bound": in_percent(plan.critical_bound),
+        "alpha": plan.alpha,
+        "delta": plan.delta,
+        "critical_bound": plan.critical_bound,
         "test": plan.test,
         "overlap": plan.overlap,
         "batch": plan.batch_id,
@@ -189,7 +172,7 @@ def values_of(plan: CertificatePlan) -> dict[str, Any]:
         "scope_metadata": plan.scope.get("metadata", ""),
         "public_words": plan.public_words,
         "note": plan.note,
-        **{f"{_LABEL}{key}": in_percent(share) for key, share in plan.alpha_by_label.items()},
+        **{f"{_LABEL}{key}": share for key, share in plan.alpha_by_label.items()},
     }
 
 

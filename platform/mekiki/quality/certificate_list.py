@@ -10,7 +10,13 @@ from django.utils.translation import ngettext
 from mekiki.datasets.models import Dataset
 from mekiki.learning.figures import count
 from mekiki.quality.certificate_facts import percent
-from mekiki.quality.certificates import LABEL_STATES, newest_certificates, valid_machine_labels
+from mekiki.quality.certificate_work import StoppedWork, stopped_work
+from mekiki.quality.certificates import (
+    LABEL_STATES,
+    RUNNING_STATES,
+    newest_certificates,
+    valid_machine_labels,
+)
 from mekiki.quality.models import Certificate
 from mekiki.quality.stop_reasons import StopReason
 
@@ -19,10 +25,14 @@ _State = Certificate.State
 
 @dataclass(frozen=True)
 class CertificateRow:
-    """One certificate in the list. valid: how many of its labels are valid now."""
+    """One certificate in the list.
+
+    valid: how many of its labels are valid now. stopped_work: why nothing works on it, or None.
+    """
 
     certificate: Certificate
     valid: int
+    stopped_work: StoppedWork | None = None
 
     @property
     def statement(self) -> str:
@@ -36,6 +46,8 @@ class CertificateRow:
     def covers(self) -> str:
         """Return which images the certificate covers now."""
         certificate = self.certificate
+        if certificate.state == _State.FREEZING and self.stopped_work is not None:
+            return _("No image")
         if certificate.state == _State.FREEZING:
             return _("No image yet: the predictions are being frozen")
         if certificate.state == _State.AUDITING:
@@ -76,10 +88,20 @@ class CertificateRow:
 
 
 def certificate_rows(dataset: Dataset) -> list[CertificateRow]:
-    """Return the newest certificates of a dataset, newest first, with at most two queries."""
+    """Return the newest certificates of a dataset, newest first.
+
+    It takes at most two queries, and three more for the one that runs.
+    """
     certificates = newest_certificates(dataset)
     valid: dict[int, int] = {}
     if any(certificate.state in LABEL_STATES for certificate in certificates):
         labels = valid_machine_labels(dataset).order_by().values_list("certificate_id")
         valid = dict(labels.annotate(n=Count("image_id")))
-    return [CertificateRow(certificate, valid.get(certificate.pk, 0)) for certificate in certificates]
+    return [
+        CertificateRow(
+            certificate,
+            valid.get(certificate.pk, 0),
+            stopped_work(certificate) if certificate.state in RUNNING_STATES else None,
+        )
+        for certificate in certificates
+    ]

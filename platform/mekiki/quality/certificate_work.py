@@ -1,4 +1,4 @@
-"""The job of a certificate: the active one, and why the work stopped if there is none."""
+"""The job of a certificate or of a plan: the active one, and why the work stopped if there is none."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.learning.figures import count
-from mekiki.quality.models import Certificate
+from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.quality.streams import active_stream
 
 _State = Certificate.State
@@ -51,13 +51,26 @@ def stopped_work(certificate: Certificate) -> StoppedWork | None:
     # The job may have ended between the two reads, and then the certificate is in another state.
     if not Certificate.objects.filter(pk=certificate.pk, state=certificate.state).exists():
         return None
+    return StoppedWork(_reason(job), kept)
+
+
+def stopped_plan(plan: CertificatePlan) -> StoppedWork | None:
+    """Return why nothing computes a plan without a forecast, or None if a job does or it has one."""
+    if plan.computed_at is not None or (plan.job is not None and plan.job.state in ACTIVE_STATES):
+        return None
+    # The job may have ended between the two reads.
+    if CertificatePlan.objects.filter(pk=plan.pk, computed_at__isnull=False).exists():
+        return None
+    return StoppedWork(_reason(plan.job), _("The statement of this plan is stored. Nothing was frozen."))
+
+
+def _reason(job: Job | None) -> str:
+    """Return why the work stopped. job: the newest one, which is not active."""
     if job is None or job.state == State.SUCCEEDED:
-        reason = _("The certificate has no job that continues it.")
-    elif job.state == State.CANCELLED:
-        reason = _("The job of this certificate was cancelled.")
-    else:
-        reason = _("The job of this certificate failed: %(error)s") % {"error": job.error_for_reader}
-    return StoppedWork(reason, kept)
+        return _("No job continues this work.")
+    if job.state == State.CANCELLED:
+        return _("The job of this work was cancelled.")
+    return _("The job of this work failed: %(error)s") % {"error": job.error_for_reader}
 
 
 def _kept(certificate: Certificate) -> str:

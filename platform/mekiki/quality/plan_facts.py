@@ -134,12 +134,18 @@ def plan_facts(plan: CertificatePlan, head_in_use: Head | None) -> PlanFacts:
 def _basis(plan: CertificatePlan) -> str:
     if not plan.audited:
         return ""
-    return ngettext(
+    text = ngettext(
         "The forecast follows from %(n)s image of the audit sample, of which %(right)s was predicted right.",
         "The forecast follows from %(n)s images of the audit sample, of which %(right)s were predicted "
         "right.",
         plan.audited,
     ) % {"n": count(plan.audited), "right": count(plan.audited_right)}
+    if plan.alpha_by_label:
+        text += " " + _(
+            "It includes the limits of single labels, and assumes that predictions of these labels are wrong "
+            "as often as other predictions of the same confidence."
+        )
+    return text
 
 
 def _pace(plan: CertificatePlan) -> str:
@@ -220,7 +226,17 @@ def _notices(
                 _("Heads"),
             )
         )
-    if proposal is not None and proposal.images[1] == 0:
+    if proposal is not None and proposal.images[1] == 0 and plan.alpha_by_label:
+        notices.append(
+            Notice(
+                _(
+                    "This certificate probably fails: fewer than half of the simulated audits certified "
+                    "anything. Each limit of a single label needs about 150 audited images with this "
+                    "prediction or more. Leave these limits out, or choose larger ones."
+                )
+            )
+        )
+    elif proposal is not None and proposal.images[1] == 0:
         notices.append(
             Notice(
                 _(
@@ -234,15 +250,6 @@ def _notices(
         )
     if plan.head is not None and (head_in_use is None or head_in_use.pk != plan.head_id):
         notices.append(Notice(_("Another head is in use since this plan was made. Plan again.")))
-    if plan.alpha_by_label:
-        notices.append(
-            Notice(
-                _(
-                    "The forecast leaves out the shares of single labels. Each of them needs more audited "
-                    "images, so expect fewer labels by machine."
-                )
-            )
-        )
     if plan.batch_id is not None:
         notices.append(
             Notice(

@@ -17,6 +17,7 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import percent
 from mekiki.quality.certificate_forms import NumbersForm, StatementForm
 from mekiki.quality.certificate_scope import scope_text
+from mekiki.quality.certificate_work import stopped_plan
 from mekiki.quality.certificates import running_certificate
 from mekiki.quality.models import CertificatePlan
 from mekiki.quality.plan_facts import coverage_marks, plan_facts
@@ -73,9 +74,11 @@ def _show_plan(
         context["facts"] = facts
         context["marks"] = coverage_marks()
         context["form"] = form or NumbersForm(initial={"limit": facts.limit, "first": str(facts.first)})
-    elif shown.job is not None:
-        shown.job.dataset = shown.dataset
-        context["job"] = job_status(shown.job, shown.dataset.role)
+    else:
+        context["stopped_work"] = stopped_plan(shown)
+        if shown.job is not None:
+            shown.job.dataset = shown.dataset
+            context["job"] = job_status(shown.job, shown.dataset.role)
     return render(request, "quality/certificate_plan.html", context, status=status)
 
 

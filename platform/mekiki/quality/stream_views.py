@@ -14,6 +14,7 @@ from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
 from mekiki.config.keyset import page_by
 from mekiki.quality.certificates import certificate_for
+from mekiki.quality.percent_field import PercentField
 from mekiki.quality.services import certificates
 from mekiki.quality.stream_facts import stream_facts
 from mekiki.quality.streams import doubtful_images
@@ -25,12 +26,10 @@ PAGE_SIZE = 48
 class StreamForm(forms.Form):
     """The share of later images that reviewers audit."""
 
-    share = forms.FloatField(
+    share = PercentField(
         label=gettext_lazy("Share of the later images that reviewers audit (%)"),
-        initial=2,
-        min_value=0.01,
-        max_value=100,
-        widget=forms.NumberInput(attrs={"step": "any"}),
+        initial=0.02,
+        least=0.01,
         help_text=gettext_lazy(
             "A larger share finds a change sooner and costs more answers. The images are drawn at random."
         ),
@@ -76,8 +75,7 @@ def act(request: HttpRequest, slug: str, version: int) -> HttpResponse:
             form = StreamForm(request.POST)
             if not form.is_valid():
                 raise ValidationError([text for texts in form.errors.values() for text in texts])
-            share = form.cleaned_data["share"] / 100
-            certificates.extend_to_stream(certificate=shown, user=user, share=share)
+            certificates.extend_to_stream(certificate=shown, user=user, share=form.cleaned_data["share"])
             done = _("Extended. The labels of later images are set after their prediction.")
         elif asked == "end":
             certificates.end_stream(certificate=shown, user=user)

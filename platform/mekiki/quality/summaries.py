@@ -8,6 +8,7 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import audit_facts
 from mekiki.quality.certificate_progress import audit_progress
 from mekiki.quality.certificate_scope import scope_text
+from mekiki.quality.certificate_work import stopped_plan, stopped_work
 from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.quality.plan_facts import PlanFacts, plan_facts
 
@@ -33,6 +34,7 @@ def plan_summary(plan: CertificatePlan) -> dict[str, Any]:
         **_statement(plan),
         "computed": facts is not None,
         "error": plan.job.error if facts is None and plan.job is not None else "",
+        "stopped": stopped.reason if (stopped := stopped_plan(plan)) is not None else "",
         "head": plan.head.version if plan.head is not None else None,
         "certificate": plan.certificate.version if plan.certificate is not None else None,
         **{name: getattr(plan, name) for name in _POOL},
@@ -74,6 +76,7 @@ def certificate_summary(certificate: Certificate) -> dict[str, Any]:
         "commitment": certificate.commitment,
         "seed": bytes(certificate.seed).hex() if certificate.seed and over else "",
         "stop_reason": certificate.stop_reason,
+        "stopped": stopped.reason if (stopped := stopped_work(certificate)) is not None else "",
         "progress": {**asdict(progress), "people": dict(progress.people)},
         "judged": facts.answered if facts is not None else 0,
         "by_machine": facts.by_machine if facts is not None else 0,

@@ -20,6 +20,7 @@ from mekiki.jobs.progress import JobStatus, job_statuses
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.learning.models import Champion, Evaluation, Head, Prediction
 from mekiki.quality.label_sources import LabelSources, certified_counts
+from mekiki.quality.outdated_figures import outdated_figures
 from mekiki.review.audit_counts import audit_counts_of
 from mekiki.review.daily_goals import DailyGoal, own_goals
 from mekiki.review.models import ConfirmedLabel, QueueItem
@@ -43,6 +44,7 @@ class DatasetSummary:
     head_version: int | None = None
     head_kind: str = ""
     evaluation: Evaluation | None = None
+    outdated: bool = False  # the share of right labels still counts revoked labels
     # The current counts, to compare with the estimate.
     audit: AuditCounts = field(default_factory=AuditCounts)
     last_activity: datetime | None = None
@@ -115,6 +117,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
         .distinct("head_id")
     }
     audits = audit_counts_of(dataset for pk, dataset in by_id.items() if pk in evaluations)
+    outdated = outdated_figures(evaluations)
     activity = dict(
         Event.objects.filter(dataset_id__in=ids).order_by().values_list("dataset_id").annotate(at=Max("at"))
     )
@@ -141,6 +144,7 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
                 head_version=version,
                 head_kind=kind,
                 evaluation=evaluations.get(pk),
+                outdated=pk in outdated,
                 audit=audits.get(pk) or AuditCounts(),
                 last_activity=activity.get(pk, dataset.created_at),
                 jobs=job_statuses(jobs.get(pk, []), dataset),

@@ -12,8 +12,9 @@ docs/explanation/certificates.md proves that P(the certified region has more tha
 
 import math
 from bisect import bisect_left
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from verification.certificates.protocol import PLANNED, Protocol
 from verification.certificates.regions import allowed_errors, region_sizes
@@ -52,6 +53,29 @@ class Audits:
 
 
 @dataclass(frozen=True)
+class LabelGroups:
+    """The candidates that are predicted as each label with an alpha of its own.
+
+    sizes: label → images of each region, smallest region first. predicted: rank → predicted label, of the
+    audited images at least.
+    """
+
+    sizes: Mapping[str, Sequence[int]]
+    predicted: Mapping[int, str]
+
+    @classmethod
+    def of(cls, protocol: Protocol, predicted: Sequence[str]) -> Self:
+        """Return the groups of candidates whose labels are given by rank."""
+        sizes = region_sizes(len(predicted), protocol.levels)
+        ranks = {
+            label: [rank for rank, name in enumerate(predicted) if name == label]
+            for label in protocol.alpha_by_label
+        }
+        counts = {label: [bisect_left(mine, size) for size in sizes] for label, mine in ranks.items()}
+        return cls(counts, dict(enumerate(predicted)))
+
+
+@dataclass(frozen=True)
 class TestResult:
     """The test of one group of images: a region, or the images of one predicted label in it.
 
@@ -86,7 +110,7 @@ class RegionResult:
     step: TestResult
     certified: bool
     promised: int
-    by_label: dict[Hashable, TestResult] = field(default_factory=dict)
+    by_label: dict[str, TestResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,35 +127,34 @@ class Result:
     over_limit: bool = False
 
 
-def decide(
-    protocol: Protocol, candidates: int, audits: Audits, predicted: Sequence[Hashable] | None = None
-) -> Result:
+def decide(protocol: Protocol, candidates: int, audits: Audits, groups: LabelGroups | None = None) -> Result:
     """Return the result of a certificate from its audits.
 
     A planned test reads the first `limit` candidates of the largest region and certifies nothing before all
-    of them were asked. predicted: (candidates,) predicted label by rank; needed for `alpha_by_label`.
-    ValueError: sequences of different lengths, a rank that occurs twice or is no candidate.
+    of them were asked. groups: needed for `alpha_by_label`. ValueError: sequences of different lengths, a
+    rank that occurs twice or is no candidate, groups of other labels or regions.
     """
-    if protocol.alpha_by_label and (predicted is None or len(predicted) != candidates):
-        raise ValueError("alpha_by_label needs the predicted label of each candidate")
     _check(candidates, audits)
     sizes = region_sizes(candidates, protocol.levels)
+    groups = groups or LabelGroups({}, {})
+    if any(len(groups.sizes.get(label, ())) != len(sizes) for label in protocol.alpha_by_label):
+        raise ValueError("alpha_by_label needs the predicted label of each candidate")
     decided = sum(state is not None for state in audits.state) + len(audits.others)
     complete = True
     if protocol.test == PLANNED and sizes:
         audits, complete = _first(audits, sizes[-1], protocol.limit)
     over_limit = decided > protocol.limit
-    ranks_of = {label: _ranks(predicted or (), label) for label in protocol.alpha_by_label}
     regions, unbroken = [], complete and not over_limit
-    for size in sizes:
+    for place, size in enumerate(sizes):
         members = [rank < size for rank in audits.rank]
         allowed = allowed_errors(size, protocol.alpha, protocol.limit)
         step = _test(protocol, size, allowed, protocol.alpha, audits, members)
-        by_label: dict[Hashable, TestResult] = {}
+        by_label: dict[str, TestResult] = {}
         for label, alpha in protocol.alpha_by_label.items():
-            group = bisect_left(ranks_of[label], size)
-            if group and predicted is not None:
-                inside = [m and predicted[r] == label for m, r in zip(members, audits.rank, strict=True)]
+            group = groups.sizes[label][place]
+            if group:
+                of_label = [groups.predicted.get(rank) == label for rank in audits.rank]
+                inside = [m and mine for m, mine in zip(members, of_label, strict=True)]
                 allowed = allowed_errors(group, alpha, protocol.limit)
                 by_label[label] = _test(protocol, group, allowed, alpha, audits, inside)
         labels_hold = all(test.refuted for test in by_label.values())
@@ -234,10 +257,6 @@ def _missed_critical(
     settled = sum(critical and state == WRONG for state, critical in audits.of(members))
     second = _upper_bound(protocol, size, missed, protocol.delta_critical / regions) - settled
     return min(bound, max(0, second))
-
-
-def _ranks(predicted: Sequence[Hashable], label: Hashable) -> list[int]:
-    return [rank for rank, name in enumerate(predicted) if name == label]
 
 
 def _check(candidates: int, audits: Audits) -> None:

@@ -4,10 +4,12 @@ Nothing here affects validity: the evidence of a region bounds the error at ever
 whatever decides where the audits stop.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from verification.certificates.decision import Audits, RegionResult, Result
+from verification.certificates.decision import Audits, RegionResult, Result, TestResult
 from verification.certificates.protocol import PLANNED, Protocol
 from verification.certificates.regions import allowed_errors, region_sizes
 from verification.certificates.watched import boundary, boundary_of_labels_left
@@ -49,10 +51,21 @@ class Numbers:
             for size in self.sizes
         ]
 
-    def is_worth_going_on(self, region: int, audits: int, wrong: int) -> bool:
+    def of_label(self, label: str, size: int) -> Sequence[int]:
+        """Audits of a label with its own alpha at which it holds, for 0, 1, 2 … wrong answers.
+
+        size: the images of the region that are predicted as this label.
+        """
+        p = self.protocol
+        return _audits_of_label(size, p.alpha_by_label[label], p.delta_errors, p.limit)
+
+    def is_worth_going_on(
+        self, region: int, audits: int, wrong: int, label_shares: Sequence[float] = ()
+    ) -> bool:
         """Return whether a region beyond the certified one gains more images than it costs audits.
 
         audits, wrong: counts in the certified region. The cost assumes that all further answers are right.
+        label_shares: for each region, the largest share of a label's images that its own alpha needs.
         """
         size = self.sizes[region]
         highest = 0.0  # audits in the whole order for the steps so far, as a share of the candidates
@@ -61,6 +74,8 @@ class Numbers:
             if wrong >= len(step) or wrong >= len(left):
                 return False
             highest = max(highest, step[wrong] / self.sizes[beyond - 1])
+            if label_shares:
+                highest = max(highest, label_shares[beyond])
             cost = max(left[wrong], highest * larger) - audits
             if cost < larger - size and audits + cost <= self.protocol.limit:
                 return True
@@ -70,11 +85,18 @@ class Numbers:
         return allowed_errors(size, self.protocol.alpha) + 1
 
 
+@lru_cache(maxsize=4096)
+def _audits_of_label(size: int, alpha: float, delta: float, limit: int) -> tuple[int, ...]:
+    allowed, reference = allowed_errors(size, alpha, limit), allowed_errors(size, alpha) + 1
+    return tuple(boundary(size, allowed, delta, limit, reference))
+
+
 def target_size(numbers: Numbers, result: Result) -> int:
     """Return the size of the region to audit now; 0 if the certificate should end.
 
     A planned test audits the largest region. A watched test audits the first region that is not refuted,
-    until it is certified, and goes on while that is worth its price.
+    until it is certified, and goes on while that is worth its price. It ends when people have decided as many
+    images as the limit allows, or all images of the region.
     """
     protocol = numbers.protocol
     if not result.regions or result.over_limit:
@@ -88,16 +110,15 @@ def target_size(numbers: Numbers, result: Result) -> int:
     first = next((j for j, r in enumerate(result.regions) if not _may_go_on(r)), None)
     if first is None:
         return 0
-    tested = result.regions[first].step
-    if first != certified and not protocol.alpha_by_label:
-        needed = numbers.left[first]
-        if tested.wrong >= len(needed):
-            return 0
-        if needed[tested.wrong] - tested.audited > protocol.limit - result.decided:
-            return 0
+    tested = result.regions[first]
+    if result.decided >= protocol.limit or tested.left == 0:
+        return 0
+    if first != certified and not _is_possible(numbers, tested, protocol.limit - result.decided):
+        return 0
     if certified >= 0:
         step = result.regions[certified].step
-        if not numbers.is_worth_going_on(certified, step.audited, step.wrong):
+        shares = _label_shares(numbers, result, certified)
+        if not numbers.is_worth_going_on(certified, step.audited, step.wrong, shares):
             return 0
     return result.regions[first].size
 
@@ -119,6 +140,39 @@ def next_audits(numbers: Numbers, result: Result, audits: Audits, count: int) ->
         if rank < size and audits.state[position] is None and rank not in others:
             chosen.append(position)
     return chosen
+
+
+def _is_possible(numbers: Numbers, region: RegionResult, most: int) -> bool:
+    """Return whether `most` further audits certify a region if all their answers are right."""
+    if region.most_wrong > region.promised:
+        needed = numbers.left[numbers.sizes.index(region.size)]
+        if not _is_reachable(needed, region.step, most):
+            return False
+    return all(
+        test.refuted or _is_reachable(numbers.of_label(label, test.size), test, most)
+        for label, test in region.by_label.items()
+    )
+
+
+def _is_reachable(needed: Sequence[int], test: TestResult, most: int) -> bool:
+    return test.wrong < len(needed) and needed[test.wrong] - test.audited <= most
+
+
+def _label_shares(numbers: Numbers, result: Result, certified: int) -> list[float]:
+    """Return the largest share of a label's images that must be audited, by region; inf: above the limit.
+
+    It assumes the wrong answers in the certified region.
+    """
+    here = result.regions[certified].by_label
+    shares = []
+    for region in result.regions if here else ():
+        share = 0.0
+        for label, test in region.by_label.items():
+            needed = numbers.of_label(label, test.size)
+            wrong = here[label].wrong if label in here else 0
+            share = max(share, needed[wrong] / test.size if wrong < len(needed) else math.inf)
+        shares.append(share)
+    return shares
 
 
 def _may_go_on(region: RegionResult) -> bool:

@@ -6,12 +6,13 @@ checked elsewhere (`verification.label_set`).
 """
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice, pairwise
 
-from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, RegionResult, decide
+from verification.certificates.decision import OPEN, RIGHT, WRONG, Audits, LabelGroups, RegionResult, decide
 from verification.certificates.messages import PROBLEMS
 from verification.certificates.order import audit_keys, order_key
 from verification.certificates.ranks import RankCheck
@@ -23,7 +24,7 @@ from verification.certificates.record import (
     pool_header,
     pool_line,
 )
-from verification.certificates.regions import is_candidate
+from verification.certificates.regions import is_candidate, region_sizes
 from verification.sentences import fill
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -76,7 +77,8 @@ def check_certificate(record: CertificateRecord, pool: Iterable[PoolImage]) -> C
     """Check everything except the labels set by machine, and return the certified region.
 
     pool: the images by ascending digest; `record.pool` is not used. Raises DiscrepancyError for the first
-    discrepancy. Memory grows with the number of audited images, not with the pool.
+    discrepancy. Memory grows with the number of audited images, not with the pool, except for 8 bytes of each
+    candidate that is predicted as a label with an alpha of its own.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", record.seed):
         raise DiscrepancyError("certificate_seed")
@@ -99,7 +101,7 @@ class _Known:
 
     named: dict[str, PoolImage]  # of audited images and of `others`
     before: list[tuple[bytes, PoolImage]]  # candidates up to the last audited one, by audit key
-    predicted: dict[int, str]  # rank → label; empty without an alpha by label
+    ranks: "dict[str, array[int]]"  # label with an alpha of its own → ranks of its candidates
     candidates: int
 
 
@@ -111,7 +113,7 @@ def _read_pool(record: CertificateRecord, pool: Iterable[PoolImage]) -> _Known:
     last = max(audit_keys(key, asked), default=b"")
     critical, bound = set(record.critical_labels), record.protocol.critical_bound
     in_scope = record.protocol.scope.get("label")
-    known = _Known({}, [], {}, 0)
+    known = _Known({}, [], {label: array("L") for label in record.protocol.alpha_by_label}, 0)
     hashed = sha256(pool_header(record.protocol, record.critical_labels))
     with RankCheck() as ranks:
         for images in _blocks(pool):
@@ -125,8 +127,8 @@ def _read_pool(record: CertificateRecord, pool: Iterable[PoolImage]) -> _Known:
                 digest = bytes.fromhex(image.digest)
                 if fits != (image.rank > 0) or (fits and not ranks.put(image.rank, image.confidence, digest)):
                     raise DiscrepancyError("certificate_candidate", image=image.digest)
-                if fits and record.protocol.alpha_by_label:
-                    known.predicted[image.rank] = image.predicted
+                if fits and image.predicted in known.ranks:
+                    known.ranks[image.predicted].append(image.rank)
             candidates = [image for image in images if image.rank]
             keys = audit_keys(key, [image.digest for image in candidates])
             known.before += [(k, image) for k, image in zip(keys, candidates, strict=True) if k <= last]
@@ -178,9 +180,8 @@ def _check_result(record: CertificateRecord, known: _Known) -> RegionResult:
         [i.digest in audited and audited[i.digest].label in critical for i in ordered] if critical else (),
         others,
     )
-    by_rank = [known.predicted[rank] for rank in range(1, known.candidates + 1)] if known.predicted else None
     try:
-        result = decide(record.protocol, known.candidates, audits, by_rank)
+        result = decide(record.protocol, known.candidates, audits, _label_groups(record, known))
     except ValueError:
         raise DiscrepancyError("certificate_audits") from None
     gap = _gap(record.claim, ordered, audited)
@@ -203,6 +204,14 @@ def _check_result(record: CertificateRecord, known: _Known) -> RegionResult:
             computed=f"{claim.most_wrong} / {claim.left}",
         )
     return stated
+
+
+def _label_groups(record: CertificateRecord, known: _Known) -> LabelGroups:
+    sizes = region_sizes(known.candidates, record.protocol.levels)
+    counts = {
+        label: [sum(rank <= size for rank in ranks) for size in sizes] for label, ranks in known.ranks.items()
+    }
+    return LabelGroups(counts, {image.rank - 1: image.predicted for _key, image in known.before})
 
 
 def _state(asked: AuditedImage | None, image: PoolImage) -> int | None:

@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.certificates.decision import Audits, decide
-from verification.certificates.protocol import PLANNED, Protocol
+from verification.certificates.decision import Audits, LabelGroups, decide
+from verification.certificates.protocol import PLANNED, WATCHED, Protocol
 from verification.certificates.spending import Numbers, next_audits
 from workers.evaluation.certificates import StreamMonitor, make_plan, pool_accuracy, run_planned, run_watched
+from workers.evaluation.certificates.label_tests import OwnAlphas
 
 
-def run_stepwise(order: list[int], wrong: np.ndarray, numbers: Numbers) -> tuple[int, int, int, int]:
+def run_stepwise(
+    order: list[int], wrong: np.ndarray, numbers: Numbers, groups: LabelGroups | None = None
+) -> tuple[int, int, int, int]:
     """Ask one image after another as the product does; return size, audits, left and wrong labels left."""
     state: list[int | None] = [None] * len(order)
     while True:
         audits = Audits(order, state)
-        result = decide(numbers.protocol, len(wrong), audits)
+        result = decide(numbers.protocol, len(wrong), audits, groups)
         chosen = next_audits(numbers, result, audits, 1)
         if not chosen:
             break
@@ -56,6 +59,31 @@ def test_the_planned_simulation_follows_the_rules_of_the_product(seed: int, rate
     assert (run.size, run.audits, run.left, run.wrong_left) == run_stepwise(order.tolist(), wrong, numbers)
 
 
+@settings(max_examples=16)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([0.0, 0.03, 0.1]),
+    st.sampled_from([60, 120]),
+    st.sampled_from([WATCHED, PLANNED]),
+)
+def test_the_simulation_follows_the_rules_for_single_labels(
+    seed: int, rate: float, limit: int, test: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(250) < rate * np.linspace(0, 2, 250)
+    order = rng.permutation(250)
+    predicted = rng.choice(["a", "b", "c"], 250, p=[0.5, 0.3, 0.2])
+    predicted[:100] = np.where(predicted[:100] == "c", "a", predicted[:100])  # c is in no small region
+    own = {"b": 0.2, "c": 0.3}
+    protocol = Protocol(0.1, 0.1, limit, (0.4, 0.6, 0.8, 1.0), test, alpha_by_label=own)
+    masks = {label: predicted == label for label in own}
+    run_test = run_planned if test == PLANNED else run_watched
+    run = run_test(order, wrong, Numbers(protocol, 250), OwnAlphas.of(masks))
+    groups = LabelGroups.of(protocol, predicted.tolist())
+    stepwise = run_stepwise(order.tolist(), wrong, Numbers(protocol, 250), groups)
+    assert (run.size, run.audits, run.left, run.wrong_left) == stepwise
+
+
 @pytest.mark.parametrize("kind", ["watched", PLANNED])
 @pytest.mark.parametrize("errors", [0.1, 0.13, 0.2])
 def test_pools_on_the_edge_are_wrongly_certified_in_delta_at_most(kind: str, errors: float) -> None:
@@ -89,6 +117,23 @@ def test_a_plan_knows_its_price() -> None:
     bad = make_plan(confidence, audited, np.arange(60) % 4 > 0, alphas=(0.02,), limits=(200,), runs=15)
     assert bad.expected_errors > 5 * plan.expected_errors
     assert bad.best(0.02).answers > plan.best(0.02).answers
+
+
+def test_a_plan_counts_the_alphas_of_single_labels() -> None:
+    confidence = np.linspace(0.9, 1, 1500)
+    third = np.arange(1500) % 3 == 0
+    audited = [0.5] * 40, [True] * 40  # the head is right more often than it says
+    given = {"alphas": (0.2,), "limits": (50, 200), "runs": 15, "grid": (1.0,)}
+    for test in (WATCHED, PLANNED):
+        plain = make_plan(confidence, *audited, **given, test=test)
+        strict = make_plan(
+            confidence, *audited, **given, test=test, alpha_by_label={"b": 0.1}, predicted_as={"b": third}
+        )
+        # 50 audits hold 17 images of the label, which show too little at 10 %.
+        granted = [(one.protocol.limit, one.granted > 0.5) for plan in (plain, strict) for one in plan.curve]
+        assert granted == [(50, True), (200, True), (50, False), (200, True)]
+        assert strict.best(0.2).answers > plain.best(0.2).answers
+        assert strict.best(0.2).protocol.alpha_by_label == {"b": 0.1}
 
 
 def test_a_plan_without_candidates_or_audits() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from verification.certificates.protocol import PLAN_LEVELS, PLANNED, WATCHED, Protocol
 from verification.certificates.spending import Numbers
+from workers.evaluation.certificates.label_tests import OwnAlphas
 from workers.evaluation.certificates.simulation import Run, run_planned, run_watched
 
 LIMITS = (100, 150, 200, 300, 400, 600, 800)
+LIMITS_BY_LABEL = (1200, 1600)  # further ones if labels have an alpha of their own
 RUNS = 200
 SECONDS = 4.0  # of a blind decision, if the dataset has none to measure
 # A calibrated confidence of 1 still is wrong now and then: labels are ambiguous, reviewers make mistakes.
@@ -58,6 +60,8 @@ def make_plan(
     seconds: float = SECONDS,
     seed: int = 0,
     test: str = WATCHED,
+    alpha_by_label: Mapping[str, float] | None = None,
+    predicted_as: Mapping[str, ArrayLike] | None = None,
 ) -> Plan:
     """Simulate certificates from the current audit sample and return what they cover and cost.
 
@@ -70,9 +74,16 @@ def make_plan(
     Args:
         confidence: (m,) of all candidates, in any order. audited_confidence, audited_right: (n,) of the
             audit sample. limits: numbers of audits for the curve. seconds: of one blind decision.
-        test: the test of the certificate; a planned one always audits its limit.
+        test: the test of the certificate; a planned one always audits its limit. alpha_by_label: labels with
+            an alpha of their own. predicted_as: for each of them, (m,) whether a candidate is predicted so.
+            Their candidates are wrong by the same model as all others.
     """
-    ranked = np.sort(np.asarray(confidence, np.float64))[::-1]
+    scores = np.asarray(confidence, np.float64)
+    by_rank = np.argsort(-scores, kind="stable")
+    ranked = scores[by_rank]
+    own_alphas = dict(alpha_by_label or {})
+    masks = {label: np.asarray((predicted_as or {})[label], bool)[by_rank] for label in own_alphas}
+    own = OwnAlphas.of(masks)
     before = np.asarray(audited_confidence, np.float64)
     right = np.asarray(audited_right, bool)
     if before.shape != right.shape or before.ndim != 1:
@@ -97,7 +108,11 @@ def make_plan(
         for limit in limits:
             options = [
                 _simulate(
-                    Protocol(alpha, delta, limit, tuple(grid[first:]), test), worlds, len(ranked), seconds
+                    Protocol(alpha, delta, limit, tuple(grid[first:]), test, alpha_by_label=own_alphas),
+                    worlds,
+                    len(ranked),
+                    seconds,
+                    own,
                 )
                 for first in range(len(grid))
             ]
@@ -110,10 +125,11 @@ def _simulate(
     worlds: list[tuple[NDArray[np.int64], NDArray[np.bool_]]],
     candidates: int,
     seconds: float,
+    own: OwnAlphas,
 ) -> PlannedCertificate:
     numbers = Numbers(protocol, candidates)
     run_test = run_planned if protocol.test == PLANNED else run_watched
-    runs: list[Run] = [run_test(order, wrong, numbers) for order, wrong in worlds]
+    runs: list[Run] = [run_test(order, wrong, numbers, own) for order, wrong in worlds]
     left = np.array([run.left for run in runs])
     audits = np.array([run.audits for run in runs])
     images = np.quantile(left, _QUANTILES).round().astype(int).tolist()

@@ -17,6 +17,15 @@ from verification.certificates.regions import allowed_errors
 from verification.certificates.spending import Numbers
 from verification.certificates.tails import p_value, upper_bound
 from verification.certificates.watched import log_evidence
+from workers.evaluation.certificates.label_tests import (
+    OwnAlphas,
+    first_refuted,
+    label_passes,
+    label_shares,
+    label_tests,
+)
+
+NO_ALPHAS = OwnAlphas({}, {})
 
 
 @dataclass(frozen=True)
@@ -35,46 +44,67 @@ class Run:
     wrong_left: int
 
 
-def run_watched(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers) -> Run:
+def run_watched(
+    order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers, own: OwnAlphas = NO_ALPHAS
+) -> Run:
     """Run the watched test with the rules of `verification.certificates.spending`.
 
     Args:
         order: (T,) ranks of candidates in audit order; a first part is enough if it holds `limit` members of
-            every region. wrong: (m,) by rank: whether the machine's label is wrong.
+            every region. wrong: (m,) by rank: whether the machine's label is wrong. own: the labels that
+            have an alpha of their own.
     """
     limit, sizes = numbers.protocol.limit, numbers.sizes
     audited = np.zeros(len(order), bool)
     spent, certified = 0, -1
-    counts_below = (0, 0)
+    counts_below: tuple[int, int, dict[str, int]] = (0, 0, {})
     for region, size in enumerate(sizes):
         members = np.flatnonzero(order < size)
         errors = np.flatnonzero(wrong[order[members]]).tolist()
+        groups = label_tests(numbers, own, order[members], wrong, size)
         waiting = np.flatnonzero(~audited[members])
         n = int(waiting[0]) if len(waiting) else len(members)
         k = bisect_left(errors, n)
         step, left = numbers.step[region], numbers.left[region]
         while True:
-            refuted = _first_refuted(step, errors, n) is not None
-            here = refuted or _is_certified(numbers, region, errors, n, k, audited[members])
+            asked = audited[members]
+            counts = [group.counts(asked) for group in groups]
+            pending = [
+                (group, count)
+                for group, count in zip(groups, counts, strict=True)
+                if first_refuted(group.needed, group.errors, count[0]) is None
+            ]
+            refuted = first_refuted(step, errors, n) is not None
+            holds = refuted or _is_certified(numbers, region, errors, n, k, asked)
+            here = holds and not pending
             if here:
                 certified = region
-            at, (audits, errors_there) = (region, (n, k)) if here else (region - 1, counts_below)
-            if refuted:
-                counts_below = (n, k)
+            label_errors = {group.label: count[1] for group, count in zip(groups, counts, strict=True)}
+            at, (audits, errors_there, label_errors_there) = (
+                (region, (n, k, label_errors)) if here else (region - 1, counts_below)
+            )
+            if refuted and not pending:
+                counts_below = (n, k, label_errors)
                 break
             # The next number of audits at which something changes, if no answer is wrong.
-            if not here:
+            goals = []
+            if not holds:
                 if k >= len(left) or left[k] - n > limit - spent:
                     break
-                goal = left[k] if left[k] > n else n + 1
-            else:
-                goal = step[k] if k < len(step) and step[k] > n else n + 1
-            if certified >= 0 and not numbers.is_worth_going_on(at, audits, errors_there):
+                goals.append(left[k] if left[k] > n else n + 1)
+            elif not refuted and not pending:
+                goals.append(step[k] if k < len(step) and step[k] > n else n + 1)
+            if any(not group.is_reachable(*count, limit - spent) for group, count in pending):
                 break
+            if certified >= 0:
+                shares = label_shares(numbers, own, label_errors_there)
+                if not numbers.is_worth_going_on(at, audits, errors_there, shares):
+                    break
+            goals += [group.next_event(asked, n, *count, limit - spent) for group, count in pending]
             if k < len(errors):
-                goal = min(goal, errors[k] + 1)
-            goal = min(goal, len(members))
-            price = np.cumsum(~audited[members[n:goal]])
+                goals.append(errors[k] + 1)
+            goal = min(*goals, len(members)) if goals else len(members)
+            price = np.cumsum(~asked[n:goal])
             if not len(price) or spent >= limit:
                 break
             taken = int(np.searchsorted(price, limit - spent, side="right"))
@@ -83,19 +113,9 @@ def run_watched(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Num
             waiting = np.flatnonzero(~audited[members])
             n = int(waiting[0]) if len(waiting) else len(members)
             k = bisect_left(errors, n)
-        if not refuted:
+        if not refuted or pending:
             break
     return _run(order, wrong, sizes, certified + 1, audited)
-
-
-def _first_refuted(needed: Sequence[int], errors: list[int], n: int) -> int | None:
-    """Return the first number of audits up to n that meets `needed`, or None."""
-    for k, audits in enumerate(needed):
-        if audits > n:
-            return None
-        if k >= len(errors) or audits <= errors[k]:
-            return audits
-    return None
 
 
 def _is_certified(
@@ -114,7 +134,9 @@ def _is_certified(
     )
 
 
-def run_planned(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers) -> Run:
+def run_planned(
+    order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Numbers, own: OwnAlphas = NO_ALPHAS
+) -> Run:
     """Run the planned test: audit `limit` images of the largest region, then test all regions."""
     protocol, sizes = numbers.protocol, numbers.sizes
     at = np.flatnonzero(order < sizes[-1])[: protocol.limit]
@@ -124,6 +146,11 @@ def run_planned(order: NDArray[np.int64], wrong: NDArray[np.bool_], numbers: Num
     for region, size in enumerate(sizes):
         inside = order[at][order[at] < size]
         n, k = len(inside), int(wrong[inside].sum())
+        if not all(
+            label_passes(protocol, label, own.size(label, size), inside[mask[inside]], wrong)
+            for label, mask in own.masks.items()
+        ):
+            break
         bound = upper_bound(size, n, k, protocol.delta_errors)
         if bound - k <= allowed_errors(size - n, protocol.alpha):
             certified = region + 1

@@ -70,6 +70,8 @@ class Certificate(models.Model):
     critical_label = models.PositiveIntegerField(default=0)  # left out: the predicted label is critical
     critical_risk = models.PositiveIntegerField(default=0)  # left out: above critical_bound
     not_embedded = models.PositiveIntegerField(default=0)  # left out: no embedding
+    # Label id, as text → candidates predicted as this label in each region. Only labels with their own alpha.
+    label_sizes = models.JSONField(default=dict, blank=True)
     frozen_at = models.DateTimeField(null=True)
     # The result.
     region = models.PositiveIntegerField(default=0)  # images of the largest certified region

@@ -13,6 +13,7 @@ from mekiki.learning.figures import count
 from mekiki.learning.models import Evaluation
 from mekiki.learning.pool_figure import PoolFigure, audit_estimate_sentence
 from mekiki.quality.label_sources import LabelSources
+from mekiki.quality.outdated_figures import remark_on_age, revocation_sentence
 from mekiki.review.audit_counts import audit_counts
 from mekiki.web.charts.label_bar import LabelShare, label_bar
 
@@ -44,17 +45,28 @@ def _notes(evaluation: Evaluation | None, now: AuditCounts | None) -> list[str]:
 
 @register.inclusion_tag("components/accuracy_figures.html")
 def accuracy_figures(
-    evaluation: Evaluation | None, now: AuditCounts | None = None, *, small: bool = False
+    evaluation: Evaluation | None,
+    now: AuditCounts | None = None,
+    *,
+    small: bool = False,
+    outdated: bool | None = None,
 ) -> dict[str, object]:
     """Return the audit estimate and the share of right labels of all images, with what they leave out.
 
-    `now`: the dataset's counts, read here if they are not given.
+    `now`: the dataset's counts. `outdated`: whether the share counts revoked labels. Both are read here if
+    they are not given.
     """
     notes = _notes(evaluation, now)
     pool = PoolFigure.of(evaluation)
     pool_notes = list(pool.notes) if pool is not None else []
     if pool is not None and notes:
         pool_notes.append(_("The images that the audit estimate does not count are missing here too."))
+    if pool is not None and evaluation is not None:
+        if outdated is None:
+            age = remark_on_age(evaluation)
+        else:
+            age = revocation_sentence() if outdated else ""
+        pool_notes = [age, *pool_notes] if age else pool_notes
     return {
         "notes": notes,
         "pool_notes": pool_notes,

@@ -24,6 +24,13 @@ def scroll_table(content: str, *, labelledby: str = "", label: str = "", compact
 
 
 @register.simple_block_tag
+def page_header(content: str, title: str, *, back: str = "", back_url: str = "") -> SafeString:
+    """Return the header of a page: a link to the page above, the title, and `content` as introduction."""
+    given = {"content": content, "title": title, "back": back, "back_url": back_url}
+    return render_to_string("components/page_header.html", given)
+
+
+@register.simple_block_tag
 def chart(content: str, *, svg: str, caption: str = "", narrow: bool = False) -> SafeString:
     """Return a chart with its caption. `content` is the same as a table, which opens below it."""
     given = {"content": content, "svg": svg, "caption": caption, "narrow": narrow}

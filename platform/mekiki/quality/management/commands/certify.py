@@ -19,6 +19,7 @@ from mekiki.learning.figures import count
 from mekiki.learning.selectors import champion
 from mekiki.quality.certificate_facts import audit_facts, next_step, statement
 from mekiki.quality.certificate_progress import audit_progress
+from mekiki.quality.certificate_work import stopped_plan, stopped_work
 from mekiki.quality.models import Certificate, CertificatePlan
 from mekiki.quality.plan_facts import plan_facts
 from mekiki.quality.plans import plan_numbered
@@ -150,7 +151,8 @@ class Command(BaseCommand):
         self._wait(plan.job)
         computed = plan_numbered(dataset, plan.number)
         if computed is None or computed.computed_at is None:
-            why = computed.job.error if computed is not None and computed.job is not None else ""
+            stopped = stopped_plan(computed) if computed is not None else None
+            why = stopped.reason if stopped is not None else ""
             raise CommandError(_("The plan was not computed. %(why)s") % {"why": why})
         return computed
 
@@ -213,7 +215,9 @@ class Command(BaseCommand):
         self.stdout.write(statement(certificate))
         if certificate.commitment:
             self.stdout.write(_("Commitment: %(hash)s") % {"hash": certificate.commitment})
-        if certificate.state == Certificate.State.AUDITING:
+        if (stopped := stopped_work(certificate)) is not None:
+            self.stdout.write(f"{stopped.reason} {stopped.kept}")
+        elif certificate.state == Certificate.State.AUDITING:
             self.stdout.write(next_step(certificate, facts))
         self.stdout.write(
             _("Judged images: %(labelled)s of %(drawn)s drawn; not resolved: %(unresolved)s")

@@ -12,7 +12,7 @@ from mekiki.quality.services.certificates.ending import (
     suspend_for_other_head,
 )
 from mekiki.quality.services.certificates.freezing import FrozenPool, record_freeze
-from mekiki.quality.services.certificates.labels import set_machine_labels
+from mekiki.quality.services.certificates.labels import analyze_labels, analyze_pools, set_machine_labels
 from mekiki.quality.services.certificates.planning import (
     Forecast,
     PlannedPool,
@@ -37,6 +37,8 @@ __all__ = [
     "PlannedPool",
     "StreamCandidate",
     "accept",
+    "analyze_labels",
+    "analyze_pools",
     "cancel",
     "check_stream",
     "continue_work",

@@ -9,7 +9,10 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
+from mekiki.jobs.models import Kind
+from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head
+from mekiki.learning.selectors import has_champion
 from mekiki.quality.audit_state import read_audit_state
 from mekiki.quality.models import Certificate
 from mekiki.quality.services.certificates.auditing import record_check
@@ -243,6 +246,9 @@ def _stop(certificate: Certificate, state: str, reason: StopReason, user: User |
     certificate.stop_reason = reason
     certificate.save(update_fields=["state", "stopped_at", "stop_reason"])
     close_stream(certificate)
+    if state == _State.REVOKED and certificate.accepted_at and has_champion(certificate.dataset):
+        # The job computes the share of right labels again, without the revoked labels.
+        enqueue(kind=Kind.REFILL, dataset=certificate.dataset, user=user)
     data = {"version": certificate.version, "reason": str(reason)}
     if state == _State.SUSPENDED:
         record(

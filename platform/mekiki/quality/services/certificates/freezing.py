@@ -18,6 +18,7 @@ from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.services.certificate_audits import withdraw_candidates
 from verification.certificates.protocol import Protocol
 from verification.certificates.record import pool_header, pool_line
+from verification.certificates.regions import region_sizes
 
 _BLOCK = 10_000  # images whose lines are hashed at once
 _COLUMNS: dict[str, np.dtype] = {
@@ -50,6 +51,15 @@ class FrozenPool:
     not_embedded: int  # images left out because they have no embedding
 
     critical_label_ids: tuple[int, ...] = ()  # the labels that were critical when the pool was read
+
+    def label_sizes(self, protocol: Protocol) -> dict[str, list[int]]:
+        """Return label id → candidates predicted so in each region, for labels with an alpha of their own."""
+        regions = region_sizes(int(np.count_nonzero(self.rank)), protocol.levels)
+        sizes = {}
+        for label in protocol.alpha_by_label:
+            ranks = np.sort(self.rank[(self.label_ids == int(label)) & (self.rank > 0)])
+            sizes[label] = np.searchsorted(ranks, regions, side="right").tolist()
+        return sizes
 
     def digest(self, protocol: Protocol) -> str:
         """Return the SHA-256 of the pool's text (verification.certificates.record): all that is frozen."""
@@ -94,6 +104,7 @@ def record_freeze(
     certificate.head = head
     certificate.seed = seed
     certificate.commitment = commitment
+    certificate.label_sizes = pool.label_sizes(protocol_of(certificate))
     certificate.pool = len(pool.image_ids)
     certificate.candidates = int(np.count_nonzero(pool.rank))
     certificate.critical_label, certificate.critical_risk = pool.critical_label, pool.critical_risk

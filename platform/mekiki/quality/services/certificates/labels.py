@@ -51,3 +51,21 @@ def set_machine_labels(*, certificate: Certificate, first: int, last: int) -> in
             },
         )
         return int(cursor.rowcount)
+
+
+def analyze_labels() -> None:
+    """Update PostgreSQL's statistics of the labels set by machine, after a job has set many of them.
+
+    With old statistics the first pages of the gallery's filter take seconds or minutes.
+    """
+    _analyze("quality_analyze_labels")
+
+
+def analyze_pools() -> None:
+    """Update PostgreSQL's statistics of the frozen pools, after a freeze."""
+    _analyze("quality_analyze_pools")
+
+
+def _analyze(function: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.callproc(function)

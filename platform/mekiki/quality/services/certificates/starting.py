@@ -50,9 +50,10 @@ def start(
     no head is in use, or if another certificate is running.
     """
     require_role(user, dataset, Role.ADMIN)
-    check_statement(dataset, protocol, overlap, batch, public_words, note)
-    # The lock ensures that each version number is used once, and that only one certificate runs.
+    # The lock ensures that each version number is used once, that only one certificate runs, and that no
+    # label changes between the check and the start.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    check_statement(dataset, protocol, overlap, batch, public_words, note)
     if champion(dataset) is None:
         raise ValidationError(
             _("There are no predictions yet, so no certificate can start. Write labels and prompts first.")

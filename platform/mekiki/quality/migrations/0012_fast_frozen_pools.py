@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('quality', '0009_plan_scope'),
+        ('quality', '0011_analyze_labels'),
     ]
 
     operations = [
