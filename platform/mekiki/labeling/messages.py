@@ -1,4 +1,4 @@
-"""Messages about labels: the effects of archiving one."""
+"""Messages about labels and prompts: the effects of archiving a label, and warnings about prompts."""
 
 from mekiki.config.messages import Messages, gettext_noop, ngettext_noop, when
 
@@ -23,4 +23,59 @@ EFFECTS.add(
     answers=ngettext_noop("%(n)d answer", "%(n)d answers"),
     prompts=ngettext_noop("%(n)d prompt", "%(n)d prompts"),
     heads=ngettext_noop("%(n)d head", "%(n)d heads"),
+)
+
+
+WARNINGS = Messages("warnings about prompts")
+WARNINGS.add(
+    "negation",
+    gettext_noop(
+        "“%(prompt)s” contains a negation. The encoder reads “no scratch” almost like “scratch”. Describe "
+        "what "
+        "is visible instead, for example “a smooth, even surface”."
+    ),
+)
+WARNINGS.add(
+    "same_prompt",
+    gettext_noop(
+        "“%(prompt)s” is a prompt of %(label)s and of %(other)s. It says nothing about the difference. "
+        "Remove it "
+        "from one of the labels."
+    ),
+)
+WARNINGS.add(
+    "repeated",
+    gettext_noop("“%(prompt)s” is written twice. It counts once."),
+)
+WARNINGS.add(
+    "bare_word",
+    gettext_noop(
+        "“%(prompt)s” is only a word. Name the thing on which it is seen too, for example “a photo of a "
+        "metal "
+        "surface with …”."
+    ),
+)
+WARNINGS.add(
+    "too_long",
+    gettext_noop(
+        "“%(prompt)s” has %(tokens)s tokens; the encoder reads the first %(most)s. Shorten it, or write two "
+        "prompts."
+    ),
+)
+WARNINGS.add(
+    "nearly_same",
+    gettext_noop(
+        "%(label)s and %(other)s are nearly the same to this encoder. Describe how the two look different, "
+        "or "
+        "merge the labels."
+    ),
+)
+WARNINGS.add(
+    "attracts",
+    gettext_noop(
+        "“%(prompt)s” is the nearest prompt of %(share)s of all images. If %(label)s is not that frequent, "
+        "it "
+        "attracts images of the other labels. Make it more specific."
+    ),
+    share=lambda value: f"{float(value):.0%}",
 )

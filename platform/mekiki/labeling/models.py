@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
 from mekiki.datasets.models import MOST_REVIEWERS, Dataset
-from mekiki.labeling.text import MAX_CODE
+from mekiki.labeling.text import MAX_CODE, MAX_SET_NAME
 from mekiki.labeling.triggers import refuse_new_prompts, write_guideline_version
 
 
@@ -90,7 +90,10 @@ class PromptSet(models.Model):
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="prompt_sets")
     version = models.PositiveIntegerField()
+    name = models.CharField(_("name"), max_length=MAX_SET_NAME, blank=True, default="", db_default="")
     digest = models.CharField(max_length=64)  # SHA-256 of the canonical JSON of its prompts
+    # The version whose prompts were taken again. Null: the prompts were written.
+    taken_from = models.ForeignKey("self", null=True, on_delete=models.RESTRICT, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -122,3 +125,24 @@ class Prompt(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class PromptDraft(models.Model):
+    """Prompts that a user tries in the workbench. They have no effect until they are saved as a version.
+
+    `texts` maps a label id (as a string) to the content of its field, one prompt per line.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="prompt_drafts")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    base = models.ForeignKey(PromptSet, null=True, on_delete=models.SET_NULL, related_name="+")
+    texts = models.JSONField(default=dict)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "user"], name="one_prompt_draft_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id}: {self.user_id}"

@@ -12,6 +12,7 @@ MAX_CODE = 8  # characters of a short code
 MAX_PROMPT = 500
 MAX_PROMPTS = 50
 MAX_GUIDELINE = 20_000
+MAX_SET_NAME = 80  # characters of the name of a prompt set
 
 # Templates on the labels page. {label} becomes the label's name. The first template is the default prompt.
 # The encoder reads them in their own language, so the pages show them without translation.
@@ -128,6 +129,18 @@ def checked_guideline(text: str, label: str) -> str:
             code="guideline_too_long",
         )
     return text
+
+
+def checked_set_name(name: str) -> str:
+    """Return the name of a prompt set, cleaned; "" without one. Raises ValidationError if it is too long."""
+    name = clean(name)
+    if len(name) > MAX_SET_NAME:
+        raise ValidationError(
+            _("The name of the prompt set has %(length)d characters; at most %(most)d fit.")
+            % {"length": len(name), "most": MAX_SET_NAME},
+            code="set_name_too_long",
+        )
+    return name
 
 
 def refuse_duplicates(names: list[str]) -> None:

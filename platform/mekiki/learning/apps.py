@@ -11,6 +11,7 @@ class LearningConfig(AppConfig):
         from mekiki.jobs.chores import PeriodicTask, register
         from mekiki.labeling import effects
         from mekiki.learning.explaining import delete_unused_heat_maps
+        from mekiki.learning.prompt_trials import delete_unused_trials
         from mekiki.learning.search import maintain_search
         from mekiki.learning.selectors import heads_by_label
         from mekiki.learning.services import record_all_lost_jobs
@@ -20,3 +21,4 @@ class LearningConfig(AppConfig):
         register(PeriodicTask("settle changes of encoders", 10.0, lambda: record_all_lost_jobs))
         register(PeriodicTask("tend search indexes", 60.0, lambda: maintain_search))
         register(PeriodicTask("delete unused heat maps", 600.0, lambda: delete_unused_heat_maps))
+        register(PeriodicTask("delete unused prompt trials", 600.0, lambda: delete_unused_trials))
