@@ -89,7 +89,7 @@ def test_result_counts_all_images_and_shows_none_of_the_audit_sample(pool: dict[
     assert result["changed"] == sum(flip[2] for flip in result["flips"])
     assert len(result["best"][str(good)]) == 15 and set(result["best"][str(good)]) <= set(ids[10:])
     assert [effect["best"] for effect in result["prompts"][str(good)]] == [10, 10]
-    assert result["prompts"][str(good)][0]["brought"] == 10 and result["context"] == 64
+    assert 0 < result["prompts"][str(good)][0]["brought"] < 10 and result["context"] == 64
     assert result["accuracy"]["now"]["k"] == 2 and result["accuracy"]["now"]["n"] == 2
     assert 0 < result["accuracy"]["now"]["low"] < 1 == result["accuracy"]["now"]["high"]
     assert result["reviewed"]["n"] == 1 and result["reviewed"]["now"] == 0

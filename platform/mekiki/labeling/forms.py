@@ -48,6 +48,16 @@ class LabelForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
     )
+    guideline_en = forms.CharField(
+        label=_("Guideline for readers of English"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "lang": "en"}),
+    )
+    guideline_ja = forms.CharField(
+        label=_("Guideline for readers of Japanese"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "lang": "ja"}),
+    )
     remove = forms.BooleanField(label=_("Archive this label"), required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -69,10 +79,11 @@ class LabelForm(forms.Form):
             values["code"] = checked_code(values.get("code", ""), name)
         except ValidationError as error:
             self.add_error("code", error)
-        try:
-            values["guideline"] = checked_guideline(values.get("guideline", ""), name)
-        except ValidationError as error:
-            self.add_error("guideline", error)
+        for field in ("guideline", "guideline_en", "guideline_ja"):
+            try:
+                values[field] = checked_guideline(values.get(field, ""), name)
+            except ValidationError as error:
+                self.add_error(field, error)
         return values
 
     def is_blank(self) -> bool:
@@ -89,6 +100,11 @@ class LabelForm(forms.Form):
             "prompts": values["lines"],
             "critical": values["critical"],
             "guideline": values["guideline"],
+            "guideline_texts": {
+                language: values[f"guideline_{language}"]
+                for language in ("en", "ja")
+                if values[f"guideline_{language}"]
+            },
             "is_none": values["is_none"],
             "code": values["code"],
             "position": values.get("position") or None,
@@ -139,6 +155,8 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
             "prompts": "\n".join(prompts.get(label.pk, [])),
             "critical": label.critical,
             "guideline": label.guideline,
+            "guideline_en": label.guideline_texts.get("en", ""),
+            "guideline_ja": label.guideline_texts.get("ja", ""),
             "is_none": label.is_none,
             "code": label.code,
         }

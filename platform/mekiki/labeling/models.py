@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Lower, Now
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import append_only
@@ -21,6 +22,10 @@ class Label(models.Model):
     position = models.PositiveIntegerField()  # 1, 2, 3 …: the key on the keyboard
     critical = models.BooleanField(_("critical"), default=False)
     guideline = models.TextField(_("guideline"), blank=True, default="")
+    # The guideline for readers of one language ("en", "ja") who shall read another text.
+    guideline_texts = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     # The label for images that none of the other labels fits. The station shows it last.
     is_none = models.BooleanField(_("none of these"), default=False, db_default=False)
     # The least overlap of images whose prediction or answer is this label (review.overlap).
@@ -62,6 +67,12 @@ class Label(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def shown_guideline(self) -> str:
+        """Return the guideline in the reader's language, or the common text."""
+        language = (get_language() or "").split("-")[0]
+        return str(self.guideline_texts.get(language) or self.guideline)
+
 
 class GuidelineVersion(models.Model):
     """A text of a label's guideline, valid from its time until the next version.
@@ -72,6 +83,7 @@ class GuidelineVersion(models.Model):
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="guideline_versions")
     version = models.PositiveIntegerField()
     text = models.TextField(blank=True)
+    texts = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))  # by language
     # Null if the author is unknown: the text is older than versions, or another program wrote it.
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

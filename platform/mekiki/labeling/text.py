@@ -1,7 +1,9 @@
 """Checks of texts that people write (label names, guidelines, prompts), and prompt templates."""
 
 import unicodedata
+from collections.abc import Mapping
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -129,6 +131,22 @@ def checked_guideline(text: str, label: str) -> str:
             code="guideline_too_long",
         )
     return text
+
+
+def checked_guideline_texts(texts: Mapping[str, str], label: str) -> dict[str, str]:
+    """Return guidelines by language, cleaned, without empty ones.
+
+    Raises ValidationError if one is too long, or for a language in which the pages do not exist.
+    """
+    known = {code for code, _name in settings.LANGUAGES}
+    if unknown := sorted(set(texts) - known):
+        raise ValidationError(
+            _("The label “%(label)s” has a guideline in “%(language)s”. The languages are %(known)s.")
+            % {"label": label, "language": unknown[0], "known": ", ".join(sorted(known))},
+            code="unknown_language",
+        )
+    cleaned = {language: checked_guideline(text, label) for language, text in sorted(texts.items())}
+    return {language: text for language, text in cleaned.items() if text}
 
 
 def checked_set_name(name: str) -> str:

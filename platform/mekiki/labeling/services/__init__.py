@@ -4,10 +4,12 @@ from mekiki.labeling.services.drafts import discard_draft, save_draft, save_draf
 from mekiki.labeling.services.labels import add_label, archive_label, restore_label, update_label
 from mekiki.labeling.services.prompts import prompts_digest, prompts_taken_from, save_prompts, use_prompt_set
 from mekiki.labeling.services.schema import LabelSpec, set_schema
+from mekiki.labeling.services.starting import apply_starter
 
 __all__ = [
     "LabelSpec",
     "add_label",
+    "apply_starter",
     "archive_label",
     "discard_draft",
     "prompts_digest",

@@ -54,7 +54,14 @@ def refuse_too_many(count: int) -> None:
         )
 
 
-def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, user: User) -> Label:
+def create_label(
+    dataset: Dataset,
+    name: str,
+    critical: bool,
+    guideline: str,
+    user: User,
+    guideline_texts: dict[str, str] | None = None,
+) -> Label:
     """Create a label at the end of the schema, with its event. The caller has checked the values."""
     _set_guideline_author(user)
     label = Label.objects.create(
@@ -63,6 +70,7 @@ def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, us
         critical=critical,
         critical_since=clock.now() if critical else None,
         guideline=guideline,
+        guideline_texts=guideline_texts or {},
         position=last_position(dataset) + 1,
     )
     record(
@@ -70,7 +78,9 @@ def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, us
         actor=user,
         dataset=dataset,
         target=label,
-        data={"name": name, "critical": critical} | ({"guideline": guideline} if guideline else {}),
+        data={"name": name, "critical": critical}
+        | ({"guideline": guideline} if guideline else {})
+        | ({"guideline_texts": guideline_texts} if guideline_texts else {}),
     )
     run_schema_hooks(label, "added")
     return label
@@ -89,7 +99,7 @@ def change_label(label: Label, user: User, **fields: Any) -> Label:
         moments = {"critical_since" if label.critical else "critical_until": clock.now()}
         for k, moment in moments.items():
             setattr(label, k, moment)
-    if "guideline" in changed:
+    if {"guideline", "guideline_texts"} & set(changed):
         _set_guideline_author(user)
     label.save(update_fields=[*changed, *moments])
     record(
