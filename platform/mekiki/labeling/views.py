@@ -145,7 +145,7 @@ def _has_errors(formset: Any) -> bool:
 
 def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """Return the newest prompt sets, and the set that ?version=N selects."""
-    sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
+    sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by", "taken_from")
     asked = parse_number(request.GET.get("version", ""))
     opened = sets.filter(version=asked).first() if asked is not None else None
     by_label: dict[str, list[str]] = {}

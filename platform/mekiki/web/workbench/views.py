@@ -133,7 +133,14 @@ def _page(request: HttpRequest, dataset: Dataset, errors: list[str] | None = Non
 
 
 def _context(dataset: Dataset, draft: Draft, selected: Label) -> dict[str, Any]:
-    return {"dataset": dataset, "draft": draft, "selected": selected}
+    address = reverse("workbench", args=[dataset.slug])
+    return {
+        "dataset": dataset,
+        "draft": draft,
+        "selected": selected,
+        "label_url": f"{address}?label=",
+        "results_url": f"{address}results/?label={selected.pk}",
+    }
 
 
 def _words(selected: Label, draft: Draft) -> dict[str, Any]:
