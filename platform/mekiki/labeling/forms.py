@@ -16,6 +16,7 @@ from mekiki.labeling.text import (
     checked_guideline,
     checked_name,
     checked_prompts,
+    name_key,
     refuse_ambiguous_codes,
     refuse_duplicates,
     refuse_two_none_of_these,
@@ -164,3 +165,37 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
     ]
     blanks = 1 if rows else 3
     return rows + [{"position": last + 1 + number} for number in range(blanks)]
+
+
+def rows_of_file(entries: list[dict[str, Any]], labels: list[Label], last: int) -> list[dict[str, Any]]:
+    """Return the initial rows of the form for the labels of a file (labeling.yaml_file).
+
+    A label of the dataset with the same name is changed; the others are marked to be archived. A new label
+    without a key gets one after the last.
+    """
+    by_name = {name_key(label.name): label for label in labels}
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        label = by_name.pop(name_key(entry["name"]), None)
+        last = last + 1 if label is None and not entry["key"] else last
+        rows.append(
+            {
+                "id": label.pk if label is not None else None,
+                "position": entry["key"] or (label.position if label is not None else last),
+                "name": entry["name"],
+                "prompts": "\n".join(entry["prompts"]),
+                "critical": entry["critical"],
+                "is_none": entry["none_of_these"],
+                "code": entry["code"],
+                "guideline": entry["guideline"],
+                **{
+                    f"guideline_{language}": entry["guidelines"].get(language, "")
+                    for language in ("en", "ja")
+                },
+            }
+        )
+    kept = [
+        {"id": label.pk, "position": label.position, "name": label.name, "remove": True}
+        for label in by_name.values()
+    ]
+    return rows + kept

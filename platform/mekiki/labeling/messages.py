@@ -19,12 +19,66 @@ EFFECTS.add(
         ),
         n="audited",
     ),
+    when(
+        "gold",
+        ngettext_noop(
+            "%(n)d gold image has this label and measures nobody any more.",
+            "%(n)d gold images have this label and measure nobody any more.",
+            "gold",
+        ),
+        n="gold",
+    ),
+    when(
+        "waiting",
+        ngettext_noop(
+            "%(n)d image waits in the queue with this prediction and gets another one.",
+            "%(n)d images wait in the queue with this prediction and get another one.",
+            "waiting",
+        ),
+        n="waiting",
+    ),
+    when(
+        "certificates",
+        ngettext_noop(
+            "%(n)d certificate stops, because it is about the present labels.",
+            "%(n)d certificates stop, because they are about the present labels.",
+            "certificates",
+        ),
+        n="certificates",
+    ),
     gettext_noop("The label can be restored with its answers at any time."),
     answers=ngettext_noop("%(n)d answer", "%(n)d answers"),
     prompts=ngettext_noop("%(n)d prompt", "%(n)d prompts"),
     heads=ngettext_noop("%(n)d head", "%(n)d heads"),
 )
 
+
+EFFECTS.add(
+    "restore",
+    gettext_noop(
+        "“%(label)s” is predicted again. It returns with %(answers)s, its last prompts and its key, if the "
+        "key is free. A head is trained on the answers again."
+    ),
+    when(
+        "audited",
+        ngettext_noop(
+            "%(n)d image of the audit sample counts with this label again.",
+            "%(n)d images of the audit sample count with this label again.",
+            "audited",
+        ),
+        n="audited",
+    ),
+    when(
+        "certificates",
+        ngettext_noop(
+            "%(n)d certificate stops, because it is about the present labels.",
+            "%(n)d certificates stop, because they are about the present labels.",
+            "certificates",
+        ),
+        n="certificates",
+    ),
+    answers=ngettext_noop("%(n)d answer", "%(n)d answers"),
+)
 
 WARNINGS = Messages("warnings about prompts")
 WARNINGS.add(

@@ -158,3 +158,26 @@ class PromptDraft(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset_id}: {self.user_id}"
+
+
+class SchemaVersion(models.Model):
+    """The labels in use from its time until the next version. Every act that changes labels adds one.
+
+    `labels` holds for each label its id, name, code, position, critical and is_none, in the order of the
+    keys. A label set names its version.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="schema_versions")
+    version = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)  # SHA-256 of the canonical JSON of `labels`
+    labels = models.JSONField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-version"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "version"], name="one_schema_per_version")]
+        triggers = append_only(dated="created_at")
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id} v{self.version}"

@@ -8,7 +8,7 @@ class QualityConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what follows an answer to an audit, and what suspends a certificate."""
-        from mekiki.labeling.effects import register_prompts_hook, register_schema_hook
+        from mekiki.labeling.effects import register_counter, register_prompts_hook, register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
         from mekiki.quality import certificates, following, label_sources
         from mekiki.review.hooks import (
@@ -22,5 +22,6 @@ class QualityConfig(AppConfig):
         register_settled_images(certificates.settled_image_ids)
         register_label_sources(label_sources.label_source_choices, label_sources.images_with_label_set_by)
         register_promotion_hook(following.after_promotion)
+        register_counter("certificates", following.certificates_by_label)
         register_schema_hook(following.after_schema_change)
         register_prompts_hook(following.after_new_prompts)

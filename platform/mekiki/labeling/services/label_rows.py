@@ -1,5 +1,7 @@
 """Parts of the acts on labels: the lock, checks across labels, and the writes of one row with its event."""
 
+import hashlib
+import json
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,8 +13,8 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.effects import effects_of, labels_with_effects, run_restore_hooks, run_schema_hooks
-from mekiki.labeling.models import Label
-from mekiki.labeling.selectors import archived_by_name, last_position
+from mekiki.labeling.models import Label, SchemaVersion
+from mekiki.labeling.selectors import active_labels, archived_by_name, current_schema, last_position
 from mekiki.labeling.text import MAX_LABELS, name_key
 
 
@@ -151,6 +153,24 @@ def store_restoring(label: Label, user: User, position: int) -> None:
         dataset=label.dataset,
         target=label,
         data=_archiving_event_data(label),
+    )
+
+
+def store_schema_version(dataset: Dataset, user: User) -> SchemaVersion:
+    """Return the version of the labels as they are now. It is a new one if they changed."""
+    fields = ("id", "name", "code", "position", "critical", "is_none")
+    labels = list(active_labels(dataset).values(*fields))
+    canonical = json.dumps(labels, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    last = current_schema(dataset)
+    if last is not None and last.digest == digest:
+        return last
+    return SchemaVersion.objects.create(
+        dataset=dataset,
+        version=(last.version if last is not None else 0) + 1,
+        digest=digest,
+        labels=labels,
+        created_by=user,
     )
 
 

@@ -29,6 +29,7 @@ from mekiki.labeling.services.label_rows import (
     refuse_too_many,
     store_archiving,
     store_restoring,
+    store_schema_version,
 )
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
 from mekiki.labeling.text import (
@@ -155,6 +156,7 @@ def set_schema(
             guideline_texts=plan.guideline_texts,
         )
         texts[label.pk] = plan.prompts
+    store_schema_version(dataset, user)
     prompt_set = create_prompt_set(dataset, texts, user)
     enqueue_prediction(dataset, user)
     return prompt_set

@@ -20,6 +20,7 @@ from mekiki.labeling.models import Label
 from mekiki.labeling.services import discard_draft, save_draft, save_draft_as_version
 from mekiki.labeling.words import concepts, fill_phrases, find_concepts
 from mekiki.labeling.words.glossary import GROUPS
+from mekiki.quality.following import certificates_by_label
 from mekiki.web.workbench.content import Draft, load_content, load_draft
 
 # Seconds that a page waits for the search worker before it shows that the trial is running.
@@ -127,6 +128,7 @@ def _page(request: HttpRequest, dataset: Dataset, errors: list[str] | None = Non
         "errors": errors or [],
         "text": draft.texts[selected.pk],
         "newer": draft.current if newer else None,
+        "certificates": certificates_by_label([selected.pk]).get(selected.pk, 0),
         **_words(selected, draft),
     }
     return render(request, "web/workbench/workbench.html", context, status=422 if errors else 200)
