@@ -120,8 +120,7 @@ WARNINGS.add(
     "nearly_same",
     gettext_noop(
         "%(label)s and %(other)s are nearly the same to this encoder. Describe how the two look different, "
-        "or "
-        "merge the labels."
+        "or use one label for both."
     ),
 )
 WARNINGS.add(
