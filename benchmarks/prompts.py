@@ -145,9 +145,9 @@ def folder_case(name: str, folder: Path, words: dict[str, Any], encoder: Any, mo
     dice = np.random.default_rng(0)
     files, truth = [], []
     for number, label in enumerate(words):
-        found = sorted(file for file in (folder / label).iterdir() if file.is_file())
-        chosen = dice.permutation(len(found))[:most]
-        files += [found[i] for i in sorted(chosen)]
+        pictures = sorted(file for file in (folder / label).iterdir() if file.is_file())
+        chosen = dice.permutation(len(pictures))[:most]
+        files += [pictures[i] for i in sorted(chosen)]
         truth += [number] * len(chosen)
     vectors = encoder.encode_images(files).vectors
     columns = list(zip(*words.values(), strict=True))
@@ -201,12 +201,12 @@ def by_sentences(case: Case, encoder: Any, sentences: list[list[str]]) -> np.nda
 def weightings(case: Case, pool: np.ndarray, scale: float) -> dict[str, np.ndarray]:
     """Return method → scores (n, L) of a shared pool (p, L, d) of templates."""
     logits = scale * np.einsum("nd,pld->pnl", case.images, pool)  # (p, n, L)
-    found = {"mean": case.images @ unit(pool.mean(0)).T * scale}
+    scores = {"mean": case.images @ unit(pool.mean(0)).T * scale}
     centred = logits - logits.mean(axis=1, keepdims=True)
     score = centred.max(axis=2).mean(axis=1)  # (p,)
     weight = np.exp(score - score.max())
     weight /= weight.sum()
-    found["zpe"] = case.images @ unit(np.einsum("p,pld->ld", weight, pool)).T * scale
+    scores["zpe"] = case.images @ unit(np.einsum("p,pld->ld", weight, pool)).T * scale
     chosen = logits.argmax(axis=2)  # (p, n)
     top = logits.max(axis=2)
     classes = np.full(pool.shape[:2], -np.inf)
@@ -219,8 +219,8 @@ def weightings(case: Case, pool: np.ndarray, scale: float) -> dict[str, np.ndarr
     )
     by_class = np.exp(classes - classes.max(axis=0))
     by_class /= by_class.sum(axis=0)
-    found["carprt"] = case.images @ unit(np.einsum("pl,pld->ld", by_class, pool)).T * scale
-    base = found["mean"]
+    scores["carprt"] = case.images @ unit(np.einsum("pl,pld->ld", by_class, pool)).T * scale
+    base = scores["mean"]
     # Frolic: images of a class are Gaussian around its embedding, with the covariance of the images.
     mean = unit(pool.mean(0))
     covariance = np.cov(case.images.T) + 1e-2 * np.trace(np.cov(case.images.T)) / pool.shape[2] * np.eye(
@@ -229,7 +229,7 @@ def weightings(case: Case, pool: np.ndarray, scale: float) -> dict[str, np.ndarr
     directions = np.linalg.solve(covariance, mean.T)  # (d, L)
     gaussian = case.images @ directions - 0.5 * np.einsum("ld,dl->l", mean, directions)
     gaussian *= base.std() / gaussian.std()
-    found["frolic_gauss"] = base + gaussian
+    scores["frolic_gauss"] = base + gaussian
     # The bias between classes: each class gets the same mean probability over the pool.
     for source, name in ((base, "bias"), (base + gaussian, "frolic")):
         shifted = source.copy()
@@ -237,10 +237,10 @@ def weightings(case: Case, pool: np.ndarray, scale: float) -> dict[str, np.ndarr
             p = np.exp(shifted - shifted.max(1, keepdims=True))
             p /= p.sum(1, keepdims=True)
             shifted = shifted - np.log(p.mean(0) * p.shape[1] + 1e-9)
-        found[name] = shifted
+        scores[name] = shifted
     # Half of the correction, for pools whose classes are not equally frequent.
-    found["bias_half"] = base - 0.5 * (base - base.mean(1, keepdims=True)).mean(0)
-    return found
+    scores["bias_half"] = base - 0.5 * (base - base.mean(1, keepdims=True)).mean(0)
+    return scores
 
 
 def measure(case: Case, encoder: Any) -> dict[str, float]:

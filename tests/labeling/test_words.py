@@ -56,7 +56,7 @@ def test_phrases_come_in_the_language_of_the_reader_first() -> None:
 
 
 def test_templates_of_datasets_have_sound_labels_in_both_languages() -> None:
-    assert len(starters()) == 7
+    assert len(starters()) == 8
     for one in starters():
         assert one.title.en and is_japanese(one.title.ja) and one.description.en and one.description.ja
         for label in one.labels:

@@ -103,23 +103,23 @@ def embed_texts(
         _known[encoder.pk, text] = (np.asarray(vector, np.float32), count, reply["most"])
     for text in wanted:
         _known.move_to_end((encoder.pk, text))
-    found = {text: _known[encoder.pk, text] for text in wanted}
+    vectors = {text: _known[encoder.pk, text] for text in wanted}
     while len(_known) > KNOWN_TEXTS:
         _known.popitem(last=False)
-    return found
+    return vectors
 
 
 def _class_embeddings(
     row: models.PromptTrial, labels: list[Label], known: dict[str, tuple[NDArray[np.float32], int, int]]
 ) -> NDArray[np.float32] | None:
     """Return the class embeddings (L, d) of the prompts to compare with; NaN for a label without prompts."""
-    found = np.full((len(labels), row.encoder.dim), np.nan, np.float32)
+    classes = np.full((len(labels), row.encoder.dim), np.nan, np.float32)
     for place, label in enumerate(labels):
         texts = row.before.get(str(label.pk), [])
         if texts:
             vectors = np.stack([known[text][0] for text in texts])
-            found[place] = TrialPrompts(vectors, np.zeros(len(texts), np.int64), 1).class_embeddings[0]
-    return None if np.isnan(found).all() else found
+            classes[place] = TrialPrompts(vectors, np.zeros(len(texts), np.int64), 1).class_embeddings[0]
+    return None if np.isnan(classes).all() else classes
 
 
 def _shown(dataset: Dataset, mirror: Mirror) -> NDArray[np.bool_]:

@@ -64,7 +64,7 @@ def text_warnings(
 
     texts: label id → prompts without repetitions. written: label id → lines as they were written.
     """
-    found: list[PromptWarning] = []
+    warnings: list[PromptWarning] = []
     owner: dict[str, int] = {}
     for label, prompts in texts.items():
         lines = [name_key(line) for line in written.get(label, [])]
@@ -73,35 +73,35 @@ def text_warnings(
             other = owner.setdefault(key, label)
             if other != label:
                 values = {"prompt": prompt, "label": names[other], "other": names[label]}
-                found.append(PromptWarning("same_prompt", (other, label), values))
+                warnings.append(PromptWarning("same_prompt", (other, label), values))
             if lines.count(key) > 1:
-                found.append(PromptWarning("repeated", (label,), {"prompt": prompt}))
+                warnings.append(PromptWarning("repeated", (label,), {"prompt": prompt}))
             if has_negation(prompt):
-                found.append(PromptWarning("negation", (label,), {"prompt": prompt}))
+                warnings.append(PromptWarning("negation", (label,), {"prompt": prompt}))
             elif is_bare_word(prompt):
-                found.append(PromptWarning("bare_word", (label,), {"prompt": prompt}))
-    return found
+                warnings.append(PromptWarning("bare_word", (label,), {"prompt": prompt}))
+    return warnings
 
 
 def trial_warnings(
     result: Mapping[str, Any], texts: Mapping[int, Sequence[str]], names: Mapping[int, str]
 ) -> list[PromptWarning]:
     """Return the warnings that follow from the result of a trial of these prompts."""
-    found = []
+    warnings = []
     n_labels = len(result["labels"])
     for label, other, _cosine, _between, spread in result["pairs"]:
         if spread < NEARLY_SAME and label in names and other in names:
             values = {"label": names[label], "other": names[other]}
-            found.append(PromptWarning("nearly_same", (label, other), values))
+            warnings.append(PromptWarning("nearly_same", (label, other), values))
     limit = MOST_OF_TWO if n_labels == 2 else MOST_OF_ALL
     for label, prompts in texts.items():
         effects = result["prompts"].get(str(label), [])
         for prompt, effect in zip(prompts, effects, strict=False):
             if effect["tokens"] > result["context"]:
                 values = {"prompt": prompt, "tokens": effect["tokens"], "most": result["context"]}
-                found.append(PromptWarning("too_long", (label,), values))
+                warnings.append(PromptWarning("too_long", (label,), values))
             if n_labels > 1 and effect["best"] > limit * result["images"]:
                 share = effect["best"] / result["images"]
                 values = {"prompt": prompt, "share": round(share, 4), "label": names[label]}
-                found.append(PromptWarning("attracts", (label,), values))
-    return found
+                warnings.append(PromptWarning("attracts", (label,), values))
+    return warnings

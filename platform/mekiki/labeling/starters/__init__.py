@@ -8,7 +8,7 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 # The order in which pages offer them.
-ORDER = ("surface", "casting", "weld", "assembly", "label", "pcb", "textile")
+ORDER = ("surface", "steel", "casting", "weld", "assembly", "label", "pcb", "textile")
 LANGUAGES = ("en", "ja")
 
 

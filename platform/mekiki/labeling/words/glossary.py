@@ -79,23 +79,23 @@ def concepts() -> tuple[Concept, ...]:
     """Return all concepts, in the order of the file. Raises ValueError for a malformed line."""
     with FILE.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    found = []
+    known = []
     for line, row in enumerate(rows, start=2):
         en, ja = (tuple(filter(None, (row[name] or "").split("|"))) for name in ("en", "ja"))
         if not row["key"] or row["group"] not in CONTEXTS or not en or not ja:
             raise ValueError(f"{FILE.name}, line {line}: a concept needs a key, a group, and both languages")
-        found.append(Concept(row["key"], row["group"], en, ja))
-    return tuple(found)
+        known.append(Concept(row["key"], row["group"], en, ja))
+    return tuple(known)
 
 
 @lru_cache(maxsize=1)
 def _by_wording() -> dict[str, Concept]:
     """Return key of a wording → concept. The key ignores case, width and articles."""
-    found: dict[str, Concept] = {}
+    known: dict[str, Concept] = {}
     for concept in concepts():
         for wording in (*concept.en, *concept.ja, concept.key.replace("_", " ")):
-            found.setdefault(_key(wording), concept)
-    return found
+            known.setdefault(_key(wording), concept)
+    return known
 
 
 def _key(text: str) -> str:

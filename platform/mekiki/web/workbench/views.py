@@ -160,5 +160,5 @@ def _words(selected: Label, draft: Draft) -> dict[str, Any]:
     return {
         "phrases": fill_phrases(selected.name, language),
         "suggested": suggested,
-        "glossary": [(GROUPS[group], found) for group, found in glossary.items()],
+        "glossary": [(GROUPS[group], entries) for group, entries in glossary.items()],
     }
