@@ -55,7 +55,18 @@ class Setting:
         good, scratch = (label.pk for label in self.labels)
         ids = [image.pk for image in self.images]
         prompts = {
-            key: [{"best": 2, "brought": 1, "driven": None, "tokens": 99} for _ in texts]
+            key: [
+                {
+                    "best": 2,
+                    "brought": 1,
+                    "driven": None,
+                    "tokens": 99,
+                    "helped": 0,
+                    "hurt": 4,
+                    "hurt_folds": 4,
+                }
+                for _ in texts
+            ]
             for key, texts in row.prompts.items()
         }
         figure = {"k": 1, "n": 2, "low": 0.1, "high": 0.9, "value": 0.5, "trials": 2}
@@ -103,7 +114,7 @@ def test_workbench_follows_the_draft_until_it_is_saved(setting: Setting) -> None
     assert shown == [setting.images[0], *setting.images[2:]]
     for code in ("negation", "too_long", "nearly_same"):
         assert f'data-warning="{code}"' in parts, code
-    assert "50.0" in parts and "3 of 5" in parts
+    assert "50.0" in parts and "3 of 5" in parts and "better without" in parts
     # Without htmx the same form leads back to the page.
     plain = setting.client.post(setting.url("workbench-draft"), {"label": good.pk, "prompts": "a good part"})
     assert plain.status_code == 302 and plain.url.endswith(f"label={good.pk}")

@@ -75,8 +75,8 @@ def test_result_counts_all_images_and_shows_none_of_the_audit_sample(pool: dict[
             dataset=pool["dataset"], image=Image.objects.get(pk=ids[at]), label=pool["labels"][label],
             stream="audit", in_training=False,
         )  # fmt: skip
-    image = Image.objects.get(pk=ids[1])
-    ConfirmedLabelFactory(dataset=pool["dataset"], image=image, label=pool["labels"][1])
+    for image in Image.objects.filter(pk__in=ids[20:32]):
+        ConfirmedLabelFactory(dataset=pool["dataset"], image=image, label=pool["labels"][1])
     reader = Reader(pool["encoder"])
     row = trial(pool, [["text 0", "text 1"], ["text 2", "text 3"]], [["text 0"], ["text 1"]])
     assert try_requested_prompts(row.pk, reader) == "found"
@@ -92,7 +92,8 @@ def test_result_counts_all_images_and_shows_none_of_the_audit_sample(pool: dict[
     assert 0 < result["prompts"][str(good)][0]["brought"] < 10 and result["context"] == 64
     assert result["accuracy"]["now"]["k"] == 2 and result["accuracy"]["now"]["n"] == 2
     assert 0 < result["accuracy"]["now"]["low"] < 1 == result["accuracy"]["now"]["high"]
-    assert result["reviewed"]["n"] == 1 and result["reviewed"]["now"] == 0
+    assert result["reviewed"]["n"] == 12 and result["reviewed"]["now"] == 6
+    assert result["prompts"][str(scratch)][0]["helped"] + result["prompts"][str(scratch)][1]["helped"] > 0
     # The next draft embeds its new sentence only; a message that arrives twice does nothing.
     assert try_requested_prompts(row.pk, reader) == ""
     again = trial(pool, [["text 0", "text 4"], ["text 2", "text 3"]], [["text 0"], ["text 1"]])

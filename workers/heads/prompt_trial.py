@@ -5,7 +5,7 @@ All labels here are zero-shot labels: the label whose class embedding is nearest
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from workers.heads.zero_shot import make_class_embeddings
 
 BLOCK = 8192  # images whose scores are in memory at one time
+FOLDS = 5
 
 F4 = NDArray[np.float32]
 I8 = NDArray[np.int64]
@@ -37,12 +38,19 @@ class PromptEffect:
     """The effect of one prompt. `best` counts the images to which it is nearer than all other prompts.
 
     `brought`: images that get the prompt's label only because of this prompt. `driven`: images that lose the
-    label because of it. Both are None for the only prompt of a label, which cannot be left out.
+    label because of it. They are None for the only prompt of a label, which cannot be left out.
+
+    Of the images with a known label: `helped` are labelled right only because of the prompt, `hurt` are
+    labelled wrong because of it. `hurt_folds` counts the parts of these images (FOLDS, at random) in which
+    more are hurt than helped: an effect in all parts is likely an effect on other images too.
     """
 
     best: int
     brought: int | None
     driven: int | None
+    helped: int | None = None
+    hurt: int | None = None
+    hurt_folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ def run_trial(
     *,
     logit_scale: float,
     shown: NDArray[np.bool_] | None = None,
+    truth: I8 | None = None,
     n_best: int = 9,
     block: int = BLOCK,
 ) -> PromptTrial:
@@ -95,6 +104,7 @@ def run_trial(
             without present prompts.
         logit_scale: factor from cosines to logits.
         shown: (n,) images that may be among the best; all by default.
+        truth: (n,) the known label of an image, or −1. It changes only the effects of the prompts.
         n_best: the number of best images of each label.
 
     Raises:
@@ -119,6 +129,8 @@ def run_trial(
     moment, total = np.zeros((n_labels, n_labels)), np.zeros(n_labels)
     best = np.zeros(len(units), np.int64)
     brought, driven = np.zeros(len(units), np.int64), np.zeros(len(units), np.int64)
+    helped, hurt = np.zeros((2, len(units), FOLDS), np.int64)
+    fold = _folds(truth) if truth is not None else np.zeros(n, np.int64)
     candidates = _Best(n_labels, n_best)
     columns = np.concatenate([units, classes, old]).astype(np.float32).T  # (d, p + L + k)
     for start in range(0, n, block):
@@ -151,20 +163,40 @@ def run_trial(
             has, had = first == c, without > rival
             brought[j] += np.count_nonzero(has & ~had)
             driven[j] += np.count_nonzero(~has & had)
+            if truth is not None:
+                known = truth[start:stop]
+                right = (known >= 0) & (first == known)
+                alone = np.where(had, c, np.where(has, second, first))  # the label without this prompt
+                was_right = (known >= 0) & (alone == known)
+                part = fold[start:stop]
+                helped[j] += np.bincount(part[right & ~was_right], minlength=FOLDS)
+                hurt[j] += np.bincount(part[was_right & ~right], minlength=FOLDS)
         margins = by_label - np.where(first[:, None] == np.arange(n_labels), runner[:, None], top[:, None])
         if shown is not None:
             margins[~shown[start:stop]] = -np.inf
         candidates.add(margins, start)
-    effects = [
-        PromptEffect(int(best[j]), int(brought[j]), int(driven[j]))
-        if removable[j]
-        else PromptEffect(int(best[j]), None, None)
-        for j in range(len(units))
-    ]
+    effects = [PromptEffect(int(count), None, None) for count in best]
+    for j in np.flatnonzero(removable):
+        effects[j] = PromptEffect(int(best[j]), int(brought[j]), int(driven[j]))
+        if truth is not None:
+            effects[j] = replace(
+                effects[j],
+                helped=int(helped[j].sum()),
+                hurt=int(hurt[j].sum()),
+                hurt_folds=int(np.count_nonzero(hurt[j] > helped[j])),
+            )
     return PromptTrial(
         label, earlier, lead, effects, (classes @ classes.T).astype(np.float32), between + between.T,
         _spread(moment, total, n), candidates.rows,
     )  # fmt: skip
+
+
+def _folds(truth: I8) -> I8:
+    """Return the part (n,) in [0, FOLDS) of each image. Images with a known label are split at random."""
+    fold = np.zeros(len(truth), np.int64)
+    known = np.flatnonzero(truth >= 0)
+    fold[np.random.default_rng(0).permutation(known)] = np.arange(len(known)) % FOLDS
+    return fold
 
 
 def _present(before: ArrayLike | None, dim: int) -> tuple[F4, I8]:

@@ -33,6 +33,9 @@ KNOWN_TEXTS = 4000  # vectors kept in this process, about 2 kB each
 # Images of a label and of a change. Some are hidden when a page shows them, so there are more than shown.
 BEST, FLIPS, PAIRS = 15, 18, 200
 SIMILAR_PAIRS = 12
+SHOWN = ("brought", "driven")  # effects that are stored also if there are none
+# Fewer images with a known label say nothing about single prompts.
+LEAST_KNOWN = 10
 
 _known: OrderedDict[tuple[int, str], tuple[NDArray[np.float32], int, int]] = OrderedDict()
 
@@ -77,15 +80,18 @@ def compute(
         raise ValueError("no image is embedded")
     prompts = TrialPrompts(np.stack([known[text][0] for text in texts]), owner, len(labels))
     shown = _shown(row.dataset, mirror)
+    truth = _known_labels(row.dataset, mirror, labels)
     trial = run_trial(
         mirror.vectors,
         prompts,
         _class_embeddings(row, labels, known),
         logit_scale=row.encoder.logit_scale,
         shown=shown,
+        truth=truth,
         n_best=BEST,
     )
-    return _as_json(row, labels, mirror, trial, shown, [known[text][1:] for text in texts])
+    result = _as_json(row, labels, mirror, trial, shown, [known[text][1:] for text in texts])
+    return result | {"reviewed": _reviewed(trial, truth)}
 
 
 def embed_texts(
@@ -149,7 +155,8 @@ def _as_json(
     frequent = [(int(a), int(b)) for a, b in np.argwhere(flips) if flips[a, b]]
     frequent.sort(key=lambda pair: -flips[pair])
     effects = [
-        {"best": effect.best, "brought": effect.brought, "driven": effect.driven, "tokens": count}
+        {name: value for name, value in asdict(effect).items() if value is not None or name in SHOWN}
+        | {"tokens": count}
         for effect, (count, _most) in zip(trial.effects, tokens, strict=True)
     ]
     of_prompts: dict[str, list[dict[str, Any]]] = {}
@@ -179,7 +186,6 @@ def _as_json(
             for a, b in [*upper[:SIMILAR_PAIRS], *blurred]
         ],
         "accuracy": _accuracy(row.dataset, mirror, trial, ids, compared),
-        "reviewed": _reviewed(row.dataset, mirror, trial, ids, compared),
     }  # fmt: skip
 
 
@@ -207,20 +213,30 @@ def _accuracy(
     }
 
 
-def _reviewed(
-    dataset: Dataset, mirror: Mirror, trial: PromptTrial, ids: list[int], compared: bool
-) -> dict[str, Any] | None:
-    """Return the number of training images, and of those that the prompts label the same; or None."""
-    place = {pk: c for c, pk in enumerate(ids)}
-    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__in=ids)
+def _known_labels(dataset: Dataset, mirror: Mirror, labels: list[Label]) -> NDArray[np.int64] | None:
+    """Return the label (n,) of training images as a place in `labels`, else −1; None with too few of them.
+
+    Images of the audit sample are not among them.
+    """
+    place = {label.pk: c for c, label in enumerate(labels)}
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__in=place)
     pairs = list(rows.values_list("image_id", "label_id"))
     at, there = mirror.rows_of([image for image, _label in pairs])
-    truth = np.array([place[label] for _image, label in pairs], np.int64)[there]
-    at = at[there]
-    if not len(at):
+    if np.count_nonzero(there) < LEAST_KNOWN:
         return None
+    truth = np.full(len(mirror), -1, np.int64)
+    truth[at[there]] = np.array([place[label] for _image, label in pairs], np.int64)[there]
+    return truth
+
+
+def _reviewed(trial: PromptTrial, truth: NDArray[np.int64] | None) -> dict[str, Any] | None:
+    """Return the number of training images, and of those that the prompts label the same; or None."""
+    if truth is None:
+        return None
+    known = truth >= 0
+    compared = bool((trial.before >= 0).any())
     return {
-        "n": len(at),
-        "now": int(np.count_nonzero(trial.label[at] == truth)),
-        "before": int(np.count_nonzero(trial.before[at] == truth)) if compared else None,
+        "n": int(np.count_nonzero(known)),
+        "now": int(np.count_nonzero(trial.label[known] == truth[known])),
+        "before": int(np.count_nonzero(trial.before[known] == truth[known])) if compared else None,
     }

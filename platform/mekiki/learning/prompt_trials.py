@@ -10,7 +10,8 @@ The result of a trial has these parts. Images and labels are ids.
   prompts to compare with (null without them).
 - changed: the number of images whose label changes. flips: [label before, label now, number, images].
 - best: label → the images that show it best.
-- prompts: label → for each prompt: best, brought, driven (workers.heads.prompt_trial), tokens.
+- prompts: label → for each prompt: tokens, best, brought, driven and, with enough training images,
+  helped, hurt and hurt_folds (workers.heads.prompt_trial).
 - pairs: [label, label, cosine, images between them, spread]; the most similar first.
 - accuracy: on the audit sample, or null. reviewed: agreement with the labels of training images, or null.
 """
@@ -41,7 +42,7 @@ from mekiki.learning.selectors import embedded_count
 
 TASK = "workers.tasks.try_prompts"
 # Increase it when the worker would compute another result for the same prompts.
-RECIPE = 1
+RECIPE = 2
 # A result is used again for this time. Audit answers that come later are in the next result.
 FRESH = timedelta(minutes=5)
 KEEP = 500

@@ -59,6 +59,13 @@ def test_effect_of_a_prompt_is_the_change_without_it(parts: tuple) -> None:
         has, had = trial.label == c, without.argmax(1) == c
         assert trial.effects[j].brought == (has & ~had).sum()
         assert trial.effects[j].driven == (~has & had).sum()
+    truth = np.where(np.arange(500) % 3 == 0, np.arange(500) % 7 % 3, -1)
+    judged = run_trial(images, prompts, None, logit_scale=SCALE, truth=truth, block=64).effects[4]
+    rest = np.delete(np.arange(6), 4)
+    without = images.astype(np.float32) @ make_class_embeddings(prompts.vectors[rest], OWNER[rest], 3).T
+    right, was_right = trial.label == truth, without.argmax(1) == truth
+    assert (judged.helped, judged.hurt) == ((right & ~was_right).sum(), (~right & was_right).sum())
+    assert judged.hurt_folds is not None and 0 <= judged.hurt_folds <= 5
     nearest = (images.astype(np.float32) @ prompts.vectors.T).argmax(1)
     assert [effect.best for effect in trial.effects] == np.bincount(nearest, minlength=6).tolist()
 

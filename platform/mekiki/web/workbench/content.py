@@ -18,6 +18,7 @@ from mekiki.learning.search.serving import serving_encoder
 from mekiki.review import blinding
 
 BEST, FLIPS, PAIRS = 9, 9, 6
+HARMFUL_FOLDS = 4  # of 5 parts
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ class PromptLine:
     best: int
     brought: int | None
     driven: int | None
+    helped: int | None = None
+    hurt: int | None = None
+    hurt_folds: int = 0
+
+    @property
+    def is_harmful(self) -> bool:
+        """Return whether the prompt hurts in nearly all parts of the reviewed images."""
+        return self.hurt_folds >= HARMFUL_FOLDS
 
 
 @dataclass(frozen=True)
@@ -217,7 +226,15 @@ def _result(dataset: Dataset, user: User, draft: Draft, selected: Label, result:
         flips=shown,
         other_changes=result["changed"] - sum(flip.number for flip in shown),
         prompts=[
-            PromptLine(text, effect["best"], effect["brought"], effect["driven"])
+            PromptLine(
+                text,
+                effect["best"],
+                effect["brought"],
+                effect["driven"],
+                effect.get("helped"),
+                effect.get("hurt"),
+                effect.get("hurt_folds", 0),
+            )
             for text, effect in zip(draft.prompts[selected.pk], effects, strict=False)
         ],
         pairs=pairs,
