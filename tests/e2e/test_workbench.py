@@ -27,11 +27,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PER_KIND = 20
 # The names of the template's labels for the kinds of defect.
 NAMES = dict(zip(KINDS, ("網目割れ", "介在物", "斑点", "ピット", "圧延スケール", "傷"), strict=True))
-# What the manager writes after a look at the images that change.
-SENTENCES = {
-    "介在物": ["金属表面の細長い黒い筋"],
-    "傷": ["金属表面の引っかき傷"],
-    "良品": ["均一な灰色の金属表面"],
+# What the manager leaves and writes after a look at the images: good parts and inclusions attracted others.
+FIELDS = {
+    "良品": ["きれいで均一な鋼板の写真"],
+    "介在物": ["介在物がある鋼板の写真", "a photo of a steel strip with an inclusion"],
+    "斑点": ["斑点がある鋼板の写真", "a photo of a steel strip with patches", "斑点の写真"],
+    "圧延スケール": ["圧延スケールがある鋼板の写真", "ざらざらした粗い鋼板の写真"],
 }
 
 
@@ -102,7 +103,7 @@ def test_manager_improves_the_prompts_of_a_template_by_looking_at_flips(
     page.get_by_role("button", name="次の版として保存").click()
     page.wait_for_selector(".notice--good")
     after = truth.accuracy(page, slug)
-    assert after > before + 0.03, (before, after)
+    assert after > before + 0.08, (before, after)
     cookie = {"name": settings.LANGUAGE_COOKIE_NAME, "value": "en", "url": url}
     page.context.add_cookies([cookie])  # type: ignore[list-item]
     wrong += check_pages(page, url, slug)
@@ -111,14 +112,14 @@ def test_manager_improves_the_prompts_of_a_template_by_looking_at_flips(
 
 
 def improve(page: Page) -> None:
-    """Change prompts as a manager would: write sentences, insert a term by keyboard, look at what changes."""
+    """Change prompts as a manager would, and insert a term of the glossary by keyboard."""
     field = page.locator("[data-workbench-text]")
-    for name, sentences in SENTENCES.items():
+    for name, sentences in FIELDS.items():
         page.locator("#workbench-labels a", has_text=re.compile(f"^\\s*{name}\\s")).click()
         expect(page.get_by_label(re.compile(f"「{name}」はどのように"))).to_be_visible()
-        for sentence in sentences:
-            field.fill(f"{field.input_value()}\n{sentence}")
-            expect(page.locator("#workbench-results")).to_contain_text(sentence)
+        field.fill("\n".join(sentences))
+        rows = page.locator("#workbench-results table").first.locator("tbody tr")
+        expect(rows).to_have_count(len(sentences))
     expect(page.locator("#workbench-status")).to_contain_text("ラベルが変わります")
     # A term of the glossary, by keyboard alone.
     term = page.locator("[data-insert]").first

@@ -77,6 +77,11 @@ class TrialState:
         return self.result is None and self.problem is None
 
     @property
+    def is_temporary(self) -> bool:
+        """Return whether the problem may end without a change of the prompts, so that a page asks again."""
+        return self.problem is not None and self.problem not in (Problem.NO_PROMPTS, Problem.FAILED)
+
+    @property
     def sentence(self) -> str:
         """Return what happened and what to do, or "" if there is no problem."""
         return TRIALS.render(self.problem, self.detail) if self.problem else ""

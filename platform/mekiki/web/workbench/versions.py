@@ -35,7 +35,7 @@ def compare(request: HttpRequest, slug: str) -> HttpResponse:
     )
     if getattr(request, "htmx", False):
         response = render(request, "web/workbench/_fragment.html", context | {"fragment": True})
-        if context["content"].state.waiting:
+        if context["content"].state.waiting or context["content"].state.problem:
             response["HX-Reswap"] = "none"
         return response
     return render(request, "web/workbench/compare.html", context | {"section": "labels"})

@@ -63,7 +63,7 @@ def _results(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     content = load_content(dataset, user_of(request), draft, selected, wait=WAIT_SECONDS)
     context = _context(dataset, draft, selected) | {"content": content, "fragment": True}
     response = render(request, "web/workbench/_fragment.html", context)
-    if content.state.waiting:
+    if content.state.waiting or content.state.problem:
         # The last result stays on the page until the next one is there.
         response["HX-Reswap"] = "none"
     return response

@@ -40,3 +40,15 @@ find.addEventListener("input", () => {
 find.addEventListener("keydown", event => {
   if (event.key === "Enter" && !event.isComposing) event.preventDefault();
 });
+
+// A change that htmx has not sent yet, because the page is left within the pause after the last key.
+let sent = text.value;
+let submitted = false;
+
+text.addEventListener("htmx:configRequest", event => {
+  if (event.target === text) sent = text.value;
+});
+form.addEventListener("submit", () => (submitted = true));
+window.addEventListener("pagehide", () => {
+  if (!submitted && text.value !== sent) navigator.sendBeacon(text.getAttribute("hx-post"), new FormData(form));
+});
