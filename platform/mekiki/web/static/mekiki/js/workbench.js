@@ -45,10 +45,9 @@ find.addEventListener("keydown", event => {
 let sent = text.value;
 let submitted = false;
 
-text.addEventListener("htmx:configRequest", event => {
-  if (event.target === text) sent = text.value;
-});
+text.addEventListener("htmx:configRequest", () => (sent = text.value));
 form.addEventListener("submit", () => (submitted = true));
 window.addEventListener("pagehide", () => {
-  if (!submitted && text.value !== sent) navigator.sendBeacon(text.getAttribute("hx-post"), new FormData(form));
+  if (!submitted && text.value !== sent)
+    navigator.sendBeacon(text.getAttribute("hx-post"), new FormData(form));
 });
