@@ -3,6 +3,7 @@
 from mekiki.labeling.services.drafts import discard_draft, save_draft, save_draft_as_version
 from mekiki.labeling.services.labels import add_label, archive_label, restore_label, update_label
 from mekiki.labeling.services.prompts import prompts_digest, prompts_taken_from, save_prompts, use_prompt_set
+from mekiki.labeling.services.reorganising import merge_label, split_label
 from mekiki.labeling.services.schema import LabelSpec, set_schema
 from mekiki.labeling.services.starting import apply_starter
 
@@ -12,6 +13,7 @@ __all__ = [
     "apply_starter",
     "archive_label",
     "discard_draft",
+    "merge_label",
     "prompts_digest",
     "prompts_taken_from",
     "restore_label",
@@ -19,6 +21,7 @@ __all__ = [
     "save_draft_as_version",
     "save_prompts",
     "set_schema",
+    "split_label",
     "update_label",
     "use_prompt_set",
 ]
