@@ -8,7 +8,7 @@ from django.utils import translation
 from mekiki.labeling.prompt_warnings import has_negation, is_bare_word, text_warnings, trial_warnings
 from mekiki.labeling.starters import starters
 from mekiki.labeling.text import MAX_PROMPT, checked_guideline, checked_name, checked_prompts
-from mekiki.labeling.words import PHRASES, concepts, fill_phrases, find_concepts
+from mekiki.labeling.words import PHRASES, concepts, fill_phrases, find_concepts, names_of
 from mekiki.labeling.words.glossary import CONTEXTS, GROUPS
 
 
@@ -51,8 +51,16 @@ def test_terms_are_found_by_the_name_or_the_prompts_of_a_label(
 def test_phrases_come_in_the_language_of_the_reader_first() -> None:
     for group in PHRASES:
         assert all(text.isascii() for text in group.en) and all(map(is_japanese, group.ja))
-    filled = {group.key: texts for group, texts in fill_phrases("傷", "ja")}
-    assert filled["material"][0] == "傷がある金属表面の写真" and len(filled["material"]) == 10
+    names = names_of("打痕")
+    assert names == {"en": "a dent", "ja": "打痕"} and names_of("dents")["ja"] == "打痕"
+    assert names_of("NG-1") == {"en": "NG-1"}
+    filled = {group.key: texts for group, texts in fill_phrases(names, "ja")}
+    assert filled["material"][0] == "打痕がある金属表面の写真"
+    assert filled["material"][5] == "a photo of a metal surface with a dent"
+    alone = {group.key: texts for group, texts in fill_phrases({"en": "NG-1"}, "ja")}
+    assert "滑らかで均一な表面" in alone["contrast"] and not any("{" in t for t in alone["material"])
+    assert find_concepts("圧延スケール", [])[0].key == "rolled_in_scale"
+    assert "thin_paint" not in {concept.key for concept in find_concepts("圧延スケール", [])}
 
 
 def test_templates_of_datasets_have_sound_labels_in_both_languages() -> None:

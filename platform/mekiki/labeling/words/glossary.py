@@ -5,6 +5,7 @@ first. English wordings have an article where the language needs one, so that th
 """
 
 import csv
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.labeling.text import name_key
+
+_KATAKANA = "[\u30a0-\u30ff]"
 
 FILE = Path(__file__).with_name("glossary.tsv")
 
@@ -130,9 +133,22 @@ def find_concepts(name: str, prompts: list[str], most: int = 4) -> list[Concept]
     return [concept for _rank, _length, concept in sorted(ranked.values(), key=lambda one: one[:2])[:most]]
 
 
+def names_of(name: str) -> dict[str, str]:
+    """Return a label's name in `en` and `ja`, as far as it is known.
+
+    The language that the name is not written in comes from the concept with this wording.
+    """
+    concept = _by_wording().get(_key(name)) or _by_wording().get(_key(name).removesuffix("s"))
+    known = {"en": concept.en[0], "ja": concept.ja[0]} if concept is not None else {}
+    return known | {"en" if name.isascii() else "ja": name}
+
+
 def _mentions(text: str, wording: str) -> bool:
     """Return whether a text contains a wording: whole words, or at least two Japanese characters."""
     if wording.isascii():
         padded = f" {text} "
         return len(wording) > 2 and (f" {wording} " in padded or f" {wording}s " in padded)
+    # A word in katakana is no part of a longer word: スケ is not mentioned by スケール.
+    if re.fullmatch(f"{_KATAKANA}+", wording):
+        return bool(re.search(f"(?<!{_KATAKANA}){wording}(?!{_KATAKANA})", text))
     return len(wording) >= 2 and wording in text

@@ -1,5 +1,6 @@
 """Phrases that are inserted into a prompt by one click: viewpoint, material, kind and contrast."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
@@ -18,10 +19,6 @@ class PhraseGroup:
     why: str | Promise
     en: tuple[str, ...]
     ja: tuple[str, ...]
-
-    def templates(self, language: str) -> tuple[str, ...]:
-        """Return the templates, those of the language first."""
-        return (*self.ja, *self.en) if language == "ja" else (*self.en, *self.ja)
 
 
 PHRASES = (
@@ -96,9 +93,21 @@ PHRASES = (
 )
 
 
-def fill_phrases(label: str, language: str) -> list[tuple[PhraseGroup, list[str]]]:
-    """Return the phrases of each group for a label's name, those of the language first."""
+def fill_phrases(names: Mapping[str, str], language: str) -> list[tuple[PhraseGroup, list[str]]]:
+    """Return the phrases of each group for a label, those of the language first.
+
+    names: the label's name in `en` and `ja`. In a language without a name, only phrases without it are used.
+    """
+    languages = ("ja", "en") if language == "ja" else ("en", "ja")
     return [
-        (group, [template.replace("{label}", label) for template in group.templates(language)])
+        (
+            group,
+            [
+                template.replace("{label}", names.get(one, ""))
+                for one in languages
+                for template in (group.ja if one == "ja" else group.en)
+                if names.get(one) or "{label}" not in template
+            ],
+        )
         for group in PHRASES
     ]

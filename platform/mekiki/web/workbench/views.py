@@ -18,7 +18,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.labeling.drafts import stored_draft
 from mekiki.labeling.models import Label
 from mekiki.labeling.services import discard_draft, save_draft, save_draft_as_version
-from mekiki.labeling.words import concepts, fill_phrases, find_concepts
+from mekiki.labeling.words import concepts, fill_phrases, find_concepts, names_of
 from mekiki.labeling.words.glossary import GROUPS
 from mekiki.quality.following import certificates_by_label
 from mekiki.web.workbench.content import Draft, load_content, load_draft
@@ -158,7 +158,7 @@ def _words(selected: Label, draft: Draft) -> dict[str, Any]:
         pairs = [concept.sentences(one)[0] for one in languages]
         glossary.setdefault(concept.group, []).append((concept, pairs))
     return {
-        "phrases": fill_phrases(selected.name, language),
+        "phrases": fill_phrases(names_of(selected.name), language),
         "suggested": suggested,
         "glossary": [(GROUPS[group], entries) for group, entries in glossary.items()],
     }
