@@ -137,6 +137,28 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "processor seconds (decisions 13 and 14). `fit` and `kmeans` are those calls alone, `refit` and "
         "`choose` the whole steps.",
     ),
+    "workbench": (
+        "The prompt workbench",
+        "python benchmarks/workbench.py --json benchmarks/results/workbench.json",
+        "Budget: 2 s at 20,000 images. `refresh_*` is a whole request after a change of one sentence: the "
+        "draft "
+        "is stored, the search worker embeds the sentence and computes the trial, and the page is rendered. "
+        "`first_s` includes loading the encoder and copying the embeddings from the database.",
+    ),
+    "prompts": (
+        "Wordings and weightings of prompts",
+        "python benchmarks/prompts.py --neu FOLDER --textile WHEEL --json benchmarks/results/prompts.json",
+        "Zero-shot accuracy of `pocket`, and the mean recall of the classes (`_balanced`). NEU: 1,800 "
+        "photographs, six classes. Textile: 900 pictures of `conformal-clip-data`, three classes. Drawn: "
+        "1,800 "
+        "generated pictures of eight classes, half of them good. `pool_*` combine twelve shared templates, "
+        "some "
+        "of them unsuitable on purpose: the mean, ZPE (arXiv 2302.06235), CARPRT, and parts of Frolic (arXiv "
+        "2410.19294). No weighting helps on all sets, so the product takes the mean. All wordings were "
+        "written "
+        "once and not tuned. A label of the textile set looks like chance: `pocket` does not see its "
+        "defects.",
+    ),
     "search": (
         "Search in the gallery",
         "python benchmarks/search.py --table --json benchmarks/results/search.json",

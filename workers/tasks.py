@@ -56,6 +56,14 @@ def draw_heat_map(heat_map_id: int) -> str:
     return draw_requested_heat_map(heat_map_id)
 
 
+@app.task(name="workers.tasks.try_prompts")
+def try_prompts(trial_id: int) -> str:
+    """Compute what a draft of prompts would change."""
+    from workers.steps.prompt_trial import try_requested_prompts
+
+    return try_requested_prompts(trial_id)
+
+
 @app.task(name="workers.tasks.prepare_encoder")
 def prepare_encoder(encoder_id: int) -> str:
     """Load an encoder in the search worker, so that a heat map that may be asked for does not wait."""

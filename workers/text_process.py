@@ -5,8 +5,8 @@ has one encoder; ending the process frees all its memory. It does not use Django
 of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. An input line is one of these:
 
 - a text. The answer is {"vector"}, or {"count", "most"} if the text does not fit the context.
-- a list of texts. The answer is {"vectors"}; a text that does not fit is read to the end of the context, as
-  for a class embedding.
+- a list of texts. The answer is {"vectors", "counts", "most"}: the vectors, the numbers of tokens, and the
+  number that fits. A text that does not fit is read to the end of the context, as for a class embedding.
 - {"heat_map": {"file", "direction", "seconds"}}: the path of an image, the direction of the lead (d numbers)
   and the budget. While it is computed, lines {"done", "total"} may come. After each line the process waits:
   the parent can send texts, which are answered at once, and then sends null, so that the map goes on. The
@@ -69,7 +69,11 @@ def _answer(encoder: "Encoder", request: Any, write: Write) -> dict[str, Any]:
     if isinstance(request, dict):
         return _heat_map(encoder, request["heat_map"], write)
     if isinstance(request, list):
-        return {"vectors": encoder.encode_texts(request).tolist()}
+        return {
+            "vectors": encoder.encode_texts(request).tolist() if request else [],
+            "counts": encoder.count_tokens(request),
+            "most": encoder.context_length,
+        }
     (count,) = encoder.count_tokens([request])
     if count > encoder.context_length:
         return {"count": count, "most": encoder.context_length}

@@ -54,7 +54,7 @@ EXCEPTIONS = {
     },
     "jobs/services/enqueueing.py": {"enqueue": PART},
     "labeling/services/label_rows.py": dict.fromkeys(
-        ("change_label", "create_label", "store_archiving", "store_restoring"), PART
+        ("change_label", "create_label", "store_archiving", "store_restoring", "store_schema_version"), PART
     ),
     "labeling/services/prompts.py": dict.fromkeys(("create_prompt_set", "enqueue_prediction"), PART),
     "learning/services/embeddings.py": {"request_encoding": OF_A_JOB},

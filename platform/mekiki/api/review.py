@@ -211,7 +211,7 @@ def guides(request: HttpRequest, slug: str) -> dict[str, Any]:
                 "id": guide.label.pk,
                 "name": guide.label.name,
                 "key": key_of(guide.label.position),
-                "guideline": guide.label.guideline,
+                "guideline": guide.label.shown_guideline,
                 "references": [
                     {
                         "url": reverse("image-display", args=[dataset.slug, row.image.sha256]),

@@ -239,6 +239,12 @@ def schema_book(label_set: LabelSet, heads: list[Head]) -> dict[str, Any]:
     return {
         "dataset": label_set.snapshot["dataset"],
         "labels": label_set.snapshot["labels"],
+        # Sets that were frozen before labels had versions have none.
+        **{
+            name: label_set.snapshot[name]
+            for name in ("schema_version", "schema_digest")
+            if name in label_set.snapshot
+        },
         "prompt_sets": [
             {
                 "version": prompt_set.version,

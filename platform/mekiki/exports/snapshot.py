@@ -14,6 +14,7 @@ from mekiki.exports.machine_facts import machine_facts, not_accepted
 from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
 from mekiki.labeling.models import Label
+from mekiki.labeling.selectors import current_schema
 from mekiki.learning.accuracy import (
     COUNT_COLUMNS,
     AuditCounts,
@@ -129,6 +130,7 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
             "by": label_set.created_by.get_username() if label_set.created_by else "",
             "dataset": {"name": label_set.dataset.name, "slug": label_set.dataset.slug},
             "decision_horizon": horizon,
+            **_schema_version(label_set.dataset),
             "labels": [
                 {
                     "id": label.pk,
@@ -136,6 +138,7 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
                     "position": label.position,
                     "critical": label.critical,
                     "guideline": label.guideline,
+                    **({"guideline_texts": label.guideline_texts} if label.guideline_texts else {}),
                     "archived": label.archived_at is not None,
                 }
                 for label in sorted(labels, key=lambda x: (x.position, x.pk))
@@ -155,6 +158,14 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
         label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
         label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
+
+
+def _schema_version(dataset: Dataset) -> dict[str, Any]:
+    """Return the version of the labels; nothing for a dataset whose labels are older than versions."""
+    version = current_schema(dataset)
+    if version is None:
+        return {}
+    return {"schema_version": version.version, "schema_digest": version.digest}
 
 
 def _accepted(label_set: LabelSet) -> Certificate | None:

@@ -30,15 +30,18 @@ class ArchivingEffects:
     answers: int
     audited: int
     heads: int
+    gold: int = 0  # gold images whose known label it is
+    waiting: int = 0  # images that wait in the queue with this prediction
+    certificates: int = 0  # certificates of the dataset that any change of the labels stops
 
     @property
     def needs_asking(self) -> bool:
-        """Whether archiving the label affects decisions of people or a stated accuracy."""
-        return bool(self.answers or self.audited)
+        """Whether archiving the label affects decisions of people, a stated accuracy or a certificate."""
+        return bool(self.answers or self.audited or self.gold or self.certificates)
 
 
 def register_counter(what: str, counter: Counter) -> None:
-    """Register how `answers`, `audited` or `heads` are counted. Called by an app when it is ready."""
+    """Register how a field of ArchivingEffects is counted. Called by an app when it is ready."""
     _COUNTERS[what] = counter
 
 
@@ -95,7 +98,11 @@ def effects_of(labels: Iterable[Label]) -> list[ArchivingEffects]:
         return counts.get(what, {}).get(label.pk, 0)
 
     return [
-        ArchivingEffects(label, of("answers", label), of("audited", label), of("heads", label))
+        ArchivingEffects(
+            label,
+            **{what: of(what, label) for what in ("answers", "audited", "heads")},
+            **{what: of(what, label) for what in ("gold", "waiting", "certificates")},
+        )
         for label in wanted
     ]
 
@@ -108,7 +115,14 @@ def labels_with_effects(labels: Iterable[Label]) -> set[int]:
 def effects_sentence(effects: ArchivingEffects, prompts: int) -> str:
     """Return a text that tells a person what archiving the label changes."""
     counts = {"answers": effects.answers, "prompts": prompts, "heads": effects.heads}
+    counts |= {"gold": effects.gold, "waiting": effects.waiting, "certificates": effects.certificates}
     return EFFECTS.render("archive", {"label": effects.label.name, "audited": effects.audited, **counts})
+
+
+def restoring_sentence(effects: ArchivingEffects) -> str:
+    """Return a text that tells a person what restoring the label changes."""
+    values = {"label": effects.label.name, "answers": effects.answers, "audited": effects.audited}
+    return EFFECTS.render("restore", {**values, "certificates": effects.certificates})
 
 
 def refuse_unconfirmed(

@@ -16,6 +16,7 @@ from mekiki.labeling.text import (
     checked_guideline,
     checked_name,
     checked_prompts,
+    name_key,
     refuse_ambiguous_codes,
     refuse_duplicates,
     refuse_two_none_of_these,
@@ -48,6 +49,16 @@ class LabelForm(forms.Form):
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
     )
+    guideline_en = forms.CharField(
+        label=_("Guideline for readers of English"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "lang": "en"}),
+    )
+    guideline_ja = forms.CharField(
+        label=_("Guideline for readers of Japanese"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "lang": "ja"}),
+    )
     remove = forms.BooleanField(label=_("Archive this label"), required=False)
 
     def clean(self) -> dict[str, Any]:
@@ -69,10 +80,11 @@ class LabelForm(forms.Form):
             values["code"] = checked_code(values.get("code", ""), name)
         except ValidationError as error:
             self.add_error("code", error)
-        try:
-            values["guideline"] = checked_guideline(values.get("guideline", ""), name)
-        except ValidationError as error:
-            self.add_error("guideline", error)
+        for field in ("guideline", "guideline_en", "guideline_ja"):
+            try:
+                values[field] = checked_guideline(values.get(field, ""), name)
+            except ValidationError as error:
+                self.add_error(field, error)
         return values
 
     def is_blank(self) -> bool:
@@ -89,6 +101,11 @@ class LabelForm(forms.Form):
             "prompts": values["lines"],
             "critical": values["critical"],
             "guideline": values["guideline"],
+            "guideline_texts": {
+                language: values[f"guideline_{language}"]
+                for language in ("en", "ja")
+                if values[f"guideline_{language}"]
+            },
             "is_none": values["is_none"],
             "code": values["code"],
             "position": values.get("position") or None,
@@ -139,6 +156,8 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
             "prompts": "\n".join(prompts.get(label.pk, [])),
             "critical": label.critical,
             "guideline": label.guideline,
+            "guideline_en": label.guideline_texts.get("en", ""),
+            "guideline_ja": label.guideline_texts.get("ja", ""),
             "is_none": label.is_none,
             "code": label.code,
         }
@@ -146,3 +165,37 @@ def initial_rows(labels: list[Label], prompts: dict[int, list[str]], last: int =
     ]
     blanks = 1 if rows else 3
     return rows + [{"position": last + 1 + number} for number in range(blanks)]
+
+
+def rows_of_file(entries: list[dict[str, Any]], labels: list[Label], last: int) -> list[dict[str, Any]]:
+    """Return the initial rows of the form for the labels of a file (labeling.yaml_file).
+
+    A label of the dataset with the same name is changed; the others are marked to be archived. A new label
+    without a key gets one after the last.
+    """
+    by_name = {name_key(label.name): label for label in labels}
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        label = by_name.pop(name_key(entry["name"]), None)
+        last = last + 1 if label is None and not entry["key"] else last
+        rows.append(
+            {
+                "id": label.pk if label is not None else None,
+                "position": entry["key"] or (label.position if label is not None else last),
+                "name": entry["name"],
+                "prompts": "\n".join(entry["prompts"]),
+                "critical": entry["critical"],
+                "is_none": entry["none_of_these"],
+                "code": entry["code"],
+                "guideline": entry["guideline"],
+                **{
+                    f"guideline_{language}": entry["guidelines"].get(language, "")
+                    for language in ("en", "ja")
+                },
+            }
+        )
+    kept = [
+        {"id": label.pk, "position": label.position, "name": label.name, "remove": True}
+        for label in by_name.values()
+    ]
+    return rows + kept

@@ -6,7 +6,7 @@ from django.db.models import Max, QuerySet
 
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.effects import effects_of
-from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet
+from mekiki.labeling.models import GuidelineVersion, Label, Prompt, PromptSet, SchemaVersion
 from mekiki.labeling.text import name_key
 
 
@@ -38,6 +38,11 @@ def last_prompts(label: Label) -> list[str]:
     """Return the label's prompts in the newest prompt set that has any, or an empty list."""
     newest = PromptSet.objects.filter(prompts__label=label).order_by("-version").first()
     return prompts_of(newest).get(label.pk, [])
+
+
+def current_schema(dataset: Dataset) -> SchemaVersion | None:
+    """Return the newest version of the labels, or None before the first one was recorded."""
+    return SchemaVersion.objects.filter(dataset=dataset).order_by("-version").first()
 
 
 def last_position(dataset: Dataset) -> int:

@@ -1,7 +1,9 @@
 """Checks of texts that people write (label names, guidelines, prompts), and prompt templates."""
 
 import unicodedata
+from collections.abc import Mapping
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -12,6 +14,7 @@ MAX_CODE = 8  # characters of a short code
 MAX_PROMPT = 500
 MAX_PROMPTS = 50
 MAX_GUIDELINE = 20_000
+MAX_SET_NAME = 80  # characters of the name of a prompt set
 
 # Templates on the labels page. {label} becomes the label's name. The first template is the default prompt.
 # The encoder reads them in their own language, so the pages show them without translation.
@@ -128,6 +131,34 @@ def checked_guideline(text: str, label: str) -> str:
             code="guideline_too_long",
         )
     return text
+
+
+def checked_guideline_texts(texts: Mapping[str, str], label: str) -> dict[str, str]:
+    """Return guidelines by language, cleaned, without empty ones.
+
+    Raises ValidationError if one is too long, or for a language in which the pages do not exist.
+    """
+    known = {code for code, _name in settings.LANGUAGES}
+    if unknown := sorted(set(texts) - known):
+        raise ValidationError(
+            _("The label “%(label)s” has a guideline in “%(language)s”. The languages are %(known)s.")
+            % {"label": label, "language": unknown[0], "known": ", ".join(sorted(known))},
+            code="unknown_language",
+        )
+    cleaned = {language: checked_guideline(text, label) for language, text in sorted(texts.items())}
+    return {language: text for language, text in cleaned.items() if text}
+
+
+def checked_set_name(name: str) -> str:
+    """Return the name of a prompt set, cleaned; "" without one. Raises ValidationError if it is too long."""
+    name = clean(name)
+    if len(name) > MAX_SET_NAME:
+        raise ValidationError(
+            _("The name of the prompt set has %(length)d characters; at most %(most)d fit.")
+            % {"length": len(name), "most": MAX_SET_NAME},
+            code="set_name_too_long",
+        )
+    return name
 
 
 def refuse_duplicates(names: list[str]) -> None:

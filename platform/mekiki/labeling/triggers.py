@@ -8,12 +8,14 @@ import pgtrigger
 # Each new text of a guideline becomes a version. labeling.services sets mekiki.user for the transaction.
 KEEP_GUIDELINE = """
 IF TG_OP = 'UPDATE' THEN
-    IF NEW.guideline = OLD.guideline THEN RETURN NULL; END IF;
-ELSIF NEW.guideline = '' THEN
+    IF NEW.guideline = OLD.guideline AND NEW.guideline_texts = OLD.guideline_texts THEN
+        RETURN NULL;
+    END IF;
+ELSIF NEW.guideline = '' AND NEW.guideline_texts = '{}' THEN
     RETURN NULL;
 END IF;
-INSERT INTO labeling_guidelineversion (label_id, version, text, created_by_id)
-SELECT NEW.id, coalesce(max(version), 0) + 1, NEW.guideline,
+INSERT INTO labeling_guidelineversion (label_id, version, text, texts, created_by_id)
+SELECT NEW.id, coalesce(max(version), 0) + 1, NEW.guideline, NEW.guideline_texts,
        nullif(current_setting('mekiki.user', true), '')::bigint
 FROM labeling_guidelineversion WHERE label_id = NEW.id;
 RETURN NULL;
@@ -44,7 +46,7 @@ def write_guideline_version() -> pgtrigger.Trigger:
     return pgtrigger.Trigger(
         name="keep_guideline",
         when=pgtrigger.After,
-        operation=pgtrigger.Insert | pgtrigger.UpdateOf("guideline"),
+        operation=pgtrigger.Insert | pgtrigger.UpdateOf("guideline", "guideline_texts"),
         func=KEEP_GUIDELINE,
     )
 

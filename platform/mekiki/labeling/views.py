@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from mekiki.accounts.access import includes_role
 from mekiki.accounts.http import parse_number, user_of
@@ -18,8 +18,8 @@ from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import progress
 from mekiki.jobs.models import Job, Kind, State
-from mekiki.labeling.effects import effects_of
-from mekiki.labeling.forms import LabelFormSet, initial_rows
+from mekiki.labeling.effects import effects_of, restoring_sentence
+from mekiki.labeling.forms import LabelFormSet, initial_rows, rows_of_file
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.labeling.questions import Question, confirmation_questions, confirmed_labels
 from mekiki.labeling.selectors import (
@@ -31,6 +31,7 @@ from mekiki.labeling.selectors import (
 )
 from mekiki.labeling.services import restore_label, set_schema
 from mekiki.labeling.text import DEFAULT_TEMPLATE, TEMPLATES, name_key
+from mekiki.labeling.yaml_file import MAX_BYTES, read_schema, write_schema
 
 VERSIONS = 20
 
@@ -83,6 +84,38 @@ def _message_restored_labels(request: HttpRequest, labels: list[Label]) -> None:
         messages.success(request, text % {"label": held.label.name, "n": held.answers})
 
 
+@require_safe
+def download(request: HttpRequest, slug: str) -> HttpResponse:
+    """Download the labels in use as YAML."""
+    dataset = dataset_for(user_of(request), slug)
+    response = HttpResponse(write_schema(dataset), content_type="application/yaml; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="labels-{dataset.slug}.yaml"'
+    return response
+
+
+@require_POST
+def read_file(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the labels of a YAML file in the form. Nothing is saved until the admin saves the form."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    file = request.FILES.get("file")
+    try:
+        if file is None:
+            raise ValidationError(_("No file was chosen. Choose a YAML file of labels first."))
+        entries = read_schema(file.read(MAX_BYTES + 1))
+    except ValidationError as error:
+        return _page(request, dataset, errors=error.messages)
+    rows = rows_of_file(entries, list(active_labels(dataset)), last_position(dataset))
+    formset = LabelFormSet(initial=rows, prefix="labels")
+    messages.info(
+        request,
+        _(
+            "The form shows the labels of the file. Nothing is saved yet: look at them, then save. Labels "
+            "that are not in the file are marked to be archived."
+        ),
+    )
+    return _page(request, dataset, formset)
+
+
 @require_POST
 def restore(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Restore an archived label."""
@@ -119,7 +152,11 @@ def _page(
         "errors": errors or [],
         "asked": asked or [],
         "archived": [
-            (held, name_key(held.label.name) in {name_key(label.name) for label in shown})
+            (
+                held,
+                name_key(held.label.name) in {name_key(label.name) for label in shown},
+                restoring_sentence(held),
+            )
             for held in effects_of(archived_labels(dataset))
         ],
         "rows": [(label, prompts.get(label.pk, [])) for label in shown],
@@ -145,7 +182,7 @@ def _has_errors(formset: Any) -> bool:
 
 def _versions(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """Return the newest prompt sets, and the set that ?version=N selects."""
-    sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by")
+    sets = PromptSet.objects.filter(dataset=dataset).select_related("created_by", "taken_from")
     asked = parse_number(request.GET.get("version", ""))
     opened = sets.filter(version=asked).first() if asked is not None else None
     by_label: dict[str, list[str]] = {}

@@ -33,8 +33,14 @@ class LearningConfig(AppConfig):
 
             return delete_unused_heat_maps
 
+        def prepare_trials() -> Callable[[], object]:
+            from mekiki.learning.prompt_trials import delete_unused_trials
+
+            return delete_unused_trials
+
         effects.register_counter("heads", count_heads)
         # Encoder changes whose job ended without recording an outcome.
         register(PeriodicTask("settle changes of encoders", 10.0, prepare_lost_jobs))
         register(PeriodicTask("tend search indexes", 60.0, prepare_search))
         register(PeriodicTask("delete unused heat maps", 600.0, prepare_heat_maps))
+        register(PeriodicTask("delete unused prompt trials", 600.0, prepare_trials))

@@ -111,6 +111,12 @@ CATALOGUE: tuple[Recommendation, ...] = (
 )
 
 
+def prompt_languages(name: str) -> tuple[str, ...]:
+    """Return the prompt languages of an encoder, best first; English for an encoder outside the catalogue."""
+    known = next((item for item in CATALOGUE if name in (item.name, *item.variant_names)), None)
+    return known.languages if known is not None else ("en",)
+
+
 def recommended(device: str = CPU, language: str = "en") -> list[Recommendation]:
     """Return the catalogue, best first, for a device (`cpu`; `cuda…` or `gpu`) and a prompt language.
 

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.models import Prompt
 from mekiki.labeling.selectors import current_prompt_set
+from mekiki.labeling.starters import starters
 from mekiki.learning.encoder_catalogue import CATALOGUE, CPU, GPU, Recommendation, recommended
 from mekiki.learning.encoder_names import checked_encoder, folder_names
 from mekiki.learning.selectors import worker_reports
@@ -49,6 +50,17 @@ def encoder_title(name: str) -> str:
         return _("folder %(path)s") % {"path": name.removeprefix("local-dir:")}
     known = next((item for item in CATALOGUE if item.name == name), None)
     return f"{name} ({known.licence}, {size_in_words(known)})" if known else name
+
+
+def template_choices(language: str) -> list[tuple[str, str]]:
+    """Return the keys of the templates for datasets, with title and labels in a language."""
+    return [
+        (
+            one.key,
+            f"{one.title.text(language)} ({', '.join(label.name.text(language) for label in one.labels)})",
+        )
+        for one in starters()
+    ]
 
 
 class EncoderNameField(forms.CharField):
@@ -107,6 +119,15 @@ class NewDatasetForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text=gettext_lazy("What is judged, and what the judgement is for."),
     )
+    template = forms.ChoiceField(
+        label=gettext_lazy("Begin with"),
+        required=False,
+        widget=forms.RadioSelect,
+        help_text=gettext_lazy(
+            "A template brings labels, prompts and guidelines in English and Japanese. You can change all of "
+            "them."
+        ),
+    )
     encoder_name = forms.ChoiceField(
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
@@ -120,6 +141,9 @@ class NewDatasetForm(forms.Form):
         super().__init__(*args, **kwargs)
         names = [item.name for item in recommended(reported_device(), language)]
         names = ["pocket", *(name for name in names if name != "pocket"), *folder_names()]
+        template = self.fields["template"]
+        assert isinstance(template, forms.ChoiceField)
+        template.choices = [("", _("Nothing: I write the labels")), *template_choices(language)]
         field = self.fields["encoder_name"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [

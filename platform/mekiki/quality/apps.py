@@ -17,7 +17,7 @@ class QualityConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what follows an answer to an audit, and what suspends a certificate."""
-        from mekiki.labeling.effects import register_prompts_hook, register_schema_hook
+        from mekiki.labeling.effects import register_counter, register_prompts_hook, register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
         from mekiki.quality import certificates, label_sources
         from mekiki.review.hooks import (
@@ -47,9 +47,15 @@ class QualityConfig(AppConfig):
 
             following.after_new_prompts(dataset)
 
+        def count_certificates(label_ids: list[int]) -> dict[int, int]:
+            from mekiki.quality import following
+
+            return following.certificates_by_label(label_ids)
+
         register_answer_hook(Stream.CERTIFY, after_answer)
         register_settled_images(certificates.settled_image_ids)
         register_label_sources(label_sources.label_source_choices, label_sources.images_with_label_set_by)
         register_promotion_hook(after_promotion)
         register_schema_hook(after_schema_change)
         register_prompts_hook(after_new_prompts)
+        register_counter("certificates", count_certificates)

@@ -1,6 +1,6 @@
 """What certificates do after an answer to an audit, a promotion of a head, or a change of the labels."""
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
@@ -43,6 +43,21 @@ def after_promotion(head: Head) -> None:
 def after_schema_change(label: Label, change: str) -> None:
     """Stop certificates after a label was added, archived, restored or marked as critical."""
     stop_for_other_labels(dataset=label.dataset, reason=_REASONS[change])
+
+
+def certificates_by_label(label_ids: list[int]) -> dict[int, int]:
+    """Return label id → number of certificates of its dataset that a change of the labels stops."""
+    labels = Label.objects.filter(pk__in=label_ids).order_by()
+    by_dataset: dict[int, list[int]] = {}
+    for pk, dataset in labels.values_list("pk", "dataset_id"):
+        by_dataset.setdefault(dataset, []).append(pk)
+    state = Certificate.State
+    held = Certificate.objects.filter(
+        dataset__in=by_dataset,
+        state__in=[state.FREEZING, state.AUDITING, state.PASSED, state.ACCEPTING, state.ACCEPTED],
+    )
+    counts = held.order_by().values_list("dataset_id").annotate(n=Count("pk"))
+    return {pk: n for dataset, n in counts for pk in by_dataset[dataset]}
 
 
 def after_new_prompts(dataset: Dataset) -> None:

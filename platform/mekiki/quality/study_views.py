@@ -207,7 +207,7 @@ def station(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             "name": row.label.name,
             "critical": row.critical,
             "none": row.label.is_none,
-            "guideline": row.label.guideline,
+            "guideline": row.label.shown_guideline,
             "key": key_of(row.position),
         }
         for row in sorted(rows, key=lambda row: row.label.is_none)

@@ -17,6 +17,7 @@ class ReviewConfig(AppConfig):
         from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.jobs.chores import PeriodicTask, register
         from mekiki.labeling import effects
+        from mekiki.review.label_counts import gold_by_label, waiting_by_label
         from mekiki.review.sealing import AUDIT_RETIREMENTS, DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
 
@@ -37,6 +38,8 @@ class ReviewConfig(AppConfig):
 
         effects.register_counter("answers", answers_by_label)
         effects.register_counter("audited", audited_by_label)
+        effects.register_counter("gold", gold_by_label)
+        effects.register_counter("waiting", waiting_by_label)
         effects.register_restore_hook(after_restoring)
         register_sealed_table(DECISIONS)
         register_sealed_table(AUDIT_RETIREMENTS)

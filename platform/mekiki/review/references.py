@@ -41,7 +41,10 @@ def references_of(image: Image) -> list[ReferenceImage]:
 def has_guides(dataset: Dataset) -> bool:
     """Return whether any label in use has a guideline or a reference image."""
     labels = active_labels(dataset)
-    return labels.exclude(guideline="").exists() or ReferenceImage.objects.filter(label__in=labels).exists()
+    return (
+        labels.exclude(guideline="", guideline_texts={}).exists()
+        or ReferenceImage.objects.filter(label__in=labels).exists()
+    )
 
 
 def guides_of(dataset: Dataset) -> list[Guide]:

@@ -62,7 +62,7 @@ def _labels_of(dataset: Dataset) -> list[dict[str, Any]]:
             "code": label.code,
             "critical": label.critical,
             "none": label.is_none,
-            "guideline": label.guideline,
+            "guideline": label.shown_guideline,
             "key": key_of(label.position),
         }
         # The label “none of these” is last. The sort keeps the order of the others.

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from mekiki.web import gallery, heads, reviewers, views
+from mekiki.web import gallery, heads, reviewers, views, workbench
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -30,6 +30,13 @@ urlpatterns = [
     path("models/<int:version>/", heads.head, name="head"),
     path("models/<int:version>/training-labels.csv", heads.training_labels, name="head-training-labels"),
     path("models/<int:version>/confusion.csv", heads.confusions, name="head-confusion"),
+    path("labels/workbench/", workbench.workbench, name="workbench"),
+    path("labels/workbench/draft/", workbench.change_draft, name="workbench-draft"),
+    path("labels/workbench/results/", workbench.results, name="workbench-results"),
+    path("labels/workbench/save/", workbench.save, name="workbench-save"),
+    path("labels/workbench/discard/", workbench.discard, name="workbench-discard"),
+    path("labels/versions/", workbench.compare, name="prompt-versions"),
+    path("labels/versions/<int:version>/use/", workbench.use, name="prompt-version-use"),
     path("images/", gallery.images, name="images"),
     path("images/gold/", gallery.mark_selection, name="gallery-gold"),
     path("images/<str:sha256>/", gallery.image, name="image"),

@@ -1,5 +1,7 @@
 """Parts of the acts on labels: the lock, checks across labels, and the writes of one row with its event."""
 
+import hashlib
+import json
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -11,8 +13,8 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.labeling.effects import effects_of, labels_with_effects, run_restore_hooks, run_schema_hooks
-from mekiki.labeling.models import Label
-from mekiki.labeling.selectors import archived_by_name, last_position
+from mekiki.labeling.models import Label, SchemaVersion
+from mekiki.labeling.selectors import active_labels, archived_by_name, current_schema, last_position
 from mekiki.labeling.text import MAX_LABELS, name_key
 
 
@@ -54,7 +56,14 @@ def refuse_too_many(count: int) -> None:
         )
 
 
-def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, user: User) -> Label:
+def create_label(
+    dataset: Dataset,
+    name: str,
+    critical: bool,
+    guideline: str,
+    user: User,
+    guideline_texts: dict[str, str] | None = None,
+) -> Label:
     """Create a label at the end of the schema, with its event. The caller has checked the values."""
     _set_guideline_author(user)
     label = Label.objects.create(
@@ -63,6 +72,7 @@ def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, us
         critical=critical,
         critical_since=clock.now() if critical else None,
         guideline=guideline,
+        guideline_texts=guideline_texts or {},
         position=last_position(dataset) + 1,
     )
     record(
@@ -70,7 +80,9 @@ def create_label(dataset: Dataset, name: str, critical: bool, guideline: str, us
         actor=user,
         dataset=dataset,
         target=label,
-        data={"name": name, "critical": critical} | ({"guideline": guideline} if guideline else {}),
+        data={"name": name, "critical": critical}
+        | ({"guideline": guideline} if guideline else {})
+        | ({"guideline_texts": guideline_texts} if guideline_texts else {}),
     )
     run_schema_hooks(label, "added")
     return label
@@ -89,7 +101,7 @@ def change_label(label: Label, user: User, **fields: Any) -> Label:
         moments = {"critical_since" if label.critical else "critical_until": clock.now()}
         for k, moment in moments.items():
             setattr(label, k, moment)
-    if "guideline" in changed:
+    if {"guideline", "guideline_texts"} & set(changed):
         _set_guideline_author(user)
     label.save(update_fields=[*changed, *moments])
     record(
@@ -141,6 +153,24 @@ def store_restoring(label: Label, user: User, position: int) -> None:
         dataset=label.dataset,
         target=label,
         data=_archiving_event_data(label),
+    )
+
+
+def store_schema_version(dataset: Dataset, user: User) -> SchemaVersion:
+    """Return the version of the labels as they are now. It is a new one if they changed."""
+    fields = ("id", "name", "code", "position", "critical", "is_none")
+    labels = list(active_labels(dataset).values(*fields))
+    canonical = json.dumps(labels, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(canonical.encode()).hexdigest()
+    last = current_schema(dataset)
+    if last is not None and last.digest == digest:
+        return last
+    return SchemaVersion.objects.create(
+        dataset=dataset,
+        version=(last.version if last is not None else 0) + 1,
+        digest=digest,
+        labels=labels,
+        created_by=user,
     )
 
 

@@ -25,6 +25,7 @@ from mekiki.labeling.services.label_rows import (
     refuse_too_many,
     store_archiving,
     store_restoring,
+    store_schema_version,
 )
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
 from mekiki.labeling.text import (
@@ -58,14 +59,18 @@ def add_label(
     guideline = checked_guideline(guideline, name)
     archived = archived_by_name(dataset).get(name_key(name))
     if archived is None:
-        return create_label(dataset, name, critical, guideline, user)
+        made = create_label(dataset, name, critical, guideline, user)
+        store_schema_version(dataset, user)
+        return made
     taken = set(active_labels(dataset).values_list("position", flat=True))
     store_restoring(
         archived, user, archived.position if archived.position not in taken else last_position(dataset) + 1
     )
-    return change_label(
+    restored = change_label(
         archived, user, name=name, critical=critical or archived.critical, guideline=guideline or None
     )
+    store_schema_version(dataset, user)
+    return restored
 
 
 @transaction.atomic
@@ -104,9 +109,11 @@ def update_label(
         rest = active_labels(label.dataset).exclude(pk=label.pk).values_list("name", "code")
         own = (label.name if name is None else name, label.code if code is None else code)
         refuse_ambiguous_codes([*rest, own])
-    return change_label(
+    changed = change_label(
         label, user, name=name, critical=critical, guideline=guideline, is_none=is_none, code=code
     )
+    store_schema_version(label.dataset, user)
+    return changed
 
 
 @transaction.atomic
@@ -127,6 +134,7 @@ def archive_label(*, label: Label, user: User, confirmed: bool = False) -> None:
     prompts = prompts_of(current_prompt_set(label.dataset))
     refuse_unconfirmed([label], prompts, {label.pk} if confirmed else set())
     store_archiving(label, user)
+    store_schema_version(label.dataset, user)
     enqueue_prediction(label.dataset, user)
 
 
@@ -149,6 +157,7 @@ def restore_label(*, label: Label, user: User) -> Label:
     taken = {other.position for other in present}
     position = label.position if label.position not in taken else last_position(dataset) + 1
     store_restoring(label, user, position)
+    store_schema_version(dataset, user)
     texts = prompts_of(current_prompt_set(dataset))
     texts = {other.pk: texts[other.pk] for other in present if other.pk in texts}
     if len(texts) == len(present):

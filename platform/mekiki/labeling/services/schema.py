@@ -29,11 +29,13 @@ from mekiki.labeling.services.label_rows import (
     refuse_too_many,
     store_archiving,
     store_restoring,
+    store_schema_version,
 )
 from mekiki.labeling.services.prompts import create_prompt_set, enqueue_prediction
 from mekiki.labeling.text import (
     checked_code,
     checked_guideline,
+    checked_guideline_texts,
     checked_name,
     checked_prompts,
     name_key,
@@ -50,6 +52,7 @@ class LabelSpec(TypedDict):
     prompts: list[str]
     critical: NotRequired[bool]
     guideline: NotRequired[str]
+    guideline_texts: NotRequired[dict[str, str]]  # by language; if missing, a label keeps its texts
     is_none: NotRequired[bool]  # if missing, a label keeps its mark
     code: NotRequired[str]  # if missing, a label keeps its short code
     id: NotRequired[int | None]
@@ -68,6 +71,7 @@ class _PlannedLabel:
     position: int | None
     is_none: bool | None = None
     code: str | None = None
+    guideline_texts: dict[str, str] | None = None
     label: Label | None = None
     present_position: int | None = None
 
@@ -135,7 +139,9 @@ def set_schema(
     # The label “none of these” comes last, so that the mark is removed from one label before another gets it.
     ordered = sorted(zip(positions, planned, strict=True), key=lambda pair: bool(pair[1].is_none))
     for position, plan in ordered:
-        label = plan.label or create_label(dataset, plan.name, plan.critical, plan.guideline, user)
+        label = plan.label or create_label(
+            dataset, plan.name, plan.critical, plan.guideline, user, plan.guideline_texts
+        )
         if label.archived_at is not None:
             store_restoring(label, user, position)
         change_label(
@@ -147,8 +153,10 @@ def set_schema(
             position=position,
             is_none=plan.is_none,
             code=plan.code,
+            guideline_texts=plan.guideline_texts,
         )
         texts[label.pk] = plan.prompts
+    store_schema_version(dataset, user)
     prompt_set = create_prompt_set(dataset, texts, user)
     enqueue_prediction(dataset, user)
     return prompt_set
@@ -165,6 +173,9 @@ def _checked_spec(spec: LabelSpec) -> _PlannedLabel:
         position=spec.get("position"),
         is_none=spec.get("is_none"),
         code=checked_code(spec["code"], name) if "code" in spec else None,
+        guideline_texts=(
+            checked_guideline_texts(spec["guideline_texts"], name) if "guideline_texts" in spec else None
+        ),
     )
 
 

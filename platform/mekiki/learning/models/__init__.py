@@ -25,6 +25,7 @@ from mekiki.learning.models.heads import (
     TrainingRun,
     confidence_of_runner_up,
 )
+from mekiki.learning.models.prompt_trials import PromptTrial
 
 __all__ = [
     "Champion",
@@ -42,6 +43,7 @@ __all__ = [
     "LongPrompt",
     "Prediction",
     "PromptEmbedding",
+    "PromptTrial",
     "TextEmbedding",
     "TrainingRun",
     "WorkerDifference",

@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
@@ -14,13 +15,17 @@ from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
 from mekiki.datasets.access import dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
+from mekiki.labeling.services import apply_starter
+from mekiki.labeling.starters import starter
 from mekiki.learning.accuracy import headline, support_sentence
+from mekiki.learning.encoder_catalogue import prompt_languages
 from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
 from mekiki.learning.selectors import learning_curve
 from mekiki.web import charts
+from mekiki.web.first_steps import first_steps
 from mekiki.web.next_step import choose_next_step, facts_of
-from mekiki.web.numbers import DatasetSummary, dataset_summaries
+from mekiki.web.numbers import DatasetSummary, add_mosaics, dataset_summaries
 from mekiki.web.problems import problems_of
 from mekiki.web.templatetags.shell import count
 
@@ -28,8 +33,10 @@ from mekiki.web.templatetags.shell import count
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show the datasets a user may see, those that need people first."""
+    summaries = dataset_summaries(visible_datasets(user_of(request)), user_of(request))
+    add_mosaics(summaries)
     context = {
-        "standings": dataset_summaries(visible_datasets(user_of(request)), user_of(request)),
+        "standings": summaries,
         "may_create": user_of(request).may_create_datasets or user_of(request).is_superuser,
     }
     return render(request, "web/home.html", context)
@@ -37,20 +44,35 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def create_dataset(request: HttpRequest) -> HttpResponse:
-    """Create a dataset, then continue to its labels.
+    """Create a dataset, then continue to its labels, or to the images if a template brought the labels.
 
     Raises PermissionDenied (403) for users who may not create datasets.
     """
     require_may_create_datasets(user_of(request))
+    language = (get_language() or "en").split("-")[0]
     form = NewDatasetForm(
-        request.POST or None, initial={"encoder_name": "pocket"}, language=get_language() or "en"
+        request.POST or None, initial={"encoder_name": "pocket", "template": ""}, language=language
     )
     if request.method == "POST" and form.is_valid():
+        template = starter(form.cleaned_data.pop("template"))
         try:
-            dataset = services.create_dataset(user=user_of(request), **form.cleaned_data)
+            with transaction.atomic():
+                dataset = services.create_dataset(user=user_of(request), **form.cleaned_data)
+                if template is not None:
+                    reads = prompt_languages(dataset.encoder_name)
+                    apply_starter(
+                        dataset=dataset,
+                        starter=template,
+                        language=language,
+                        reads=reads,
+                        user=user_of(request),
+                    )
         except ValidationError as error:
             form.add_error(None, error)
         else:
+            if template is not None:
+                messages.success(request, _("The dataset was created with its labels. Next, add the images."))
+                return redirect("import", dataset.slug)
             messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
             return redirect("labels", dataset.slug)
     return render(request, "datasets/create.html", {"form": form})
@@ -81,6 +103,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "standing": standing,
         "jobs": standing.jobs,
         "step": step,
+        "first_steps": first_steps(dataset, standing),
         "problems": problems_of(dataset),
         "stations": stations,
         "loop": charts.loop(
