@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -10,10 +12,19 @@ class DatasetsConfig(AppConfig):
     verbose_name = "Datasets"
 
     def ready(self) -> None:
-        """Set the limits of the decoder in every process, and register the sealed table."""
+        """Set the limits of the decoder in every process, and register the sealed table and the chore."""
         from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.datasets.sealing import AUDIT_SHARE_CHANGES
+        from mekiki.jobs.chores import PeriodicTask, register
 
         register_sealed_table(AUDIT_SHARE_CHANGES)
+        register(PeriodicTask("purge deleted datasets", 3600.0, _prepare_purges))
         imaging.set_pixel_limit(settings.MAX_PIXELS)
         imaging.memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)
+
+
+def _prepare_purges() -> Callable[[], object]:
+    """Return the chore, imported only by the sweeper."""
+    from mekiki.datasets.services import request_due_purges
+
+    return request_due_purges

@@ -2,6 +2,7 @@
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.safestring import SafeString
@@ -12,8 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from mekiki.accounts.access import require_may_create_datasets
 from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
-from mekiki.datasets.access import dataset_for, visible_datasets
+from mekiki.datasets.access import archived_datasets, dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
+from mekiki.labeling.services import copy_schema
 from mekiki.learning.accuracy import headline, support_sentence
 from mekiki.learning.encoder_forms import NewDatasetForm
 from mekiki.learning.models import Evaluation
@@ -31,6 +33,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "standings": dataset_summaries(visible_datasets(user_of(request)), user_of(request)),
         "may_create": user_of(request).may_create_datasets or user_of(request).is_superuser,
+        "has_archived": archived_datasets(user_of(request)).exists(),
     }
     return render(request, "web/home.html", context)
 
@@ -42,16 +45,34 @@ def create_dataset(request: HttpRequest) -> HttpResponse:
     Raises PermissionDenied (403) for users who may not create datasets.
     """
     require_may_create_datasets(user_of(request))
+    sources = visible_datasets(user_of(request)).filter(
+        labels__archived_at__isnull=True, labels__isnull=False
+    )
     form = NewDatasetForm(
-        request.POST or None, initial={"encoder_name": "pocket"}, language=get_language() or "en"
+        request.POST or None,
+        initial={"encoder_name": "pocket", "copy_from": request.GET.get("copy_from", "")},
+        language=get_language() or "en",
+        sources=list(sources.distinct().order_by("name", "pk")),
     )
     if request.method == "POST" and form.is_valid():
+        values = form.cleaned_data
+        source = values.pop("copy_from", "")
         try:
-            dataset = services.create_dataset(user=user_of(request), **form.cleaned_data)
+            with transaction.atomic():
+                dataset = services.create_dataset(user=user_of(request), **values)
+                if source:
+                    copy_schema(
+                        dataset=dataset, source=dataset_for(user_of(request), source), user=user_of(request)
+                    )
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
+            if source:
+                messages.success(
+                    request, _("The dataset was created with the labels and prompts of the other dataset.")
+                )
+            else:
+                messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
             return redirect("labels", dataset.slug)
     return render(request, "datasets/create.html", {"form": form})
 
