@@ -107,6 +107,27 @@ def test_selected_images_are_sent_to_review_without_blind_ones() -> None:
     assert "no such act" in world.act("explode", image=world.ids(2))
 
 
+def test_number_of_sent_images_does_not_tell_which_images_are_tests() -> None:
+    """A test is withdrawn, and an image of the audit sample is judged blind again."""
+    world = Selection()
+    for number in (4, 5):
+        decide(world, number, world.labels[0])
+    ConfirmedLabel.objects.filter(image=world.images[5]).update(stream=Stream.AUDIT, in_training=False)
+    test = wait(world, 4, "gold")
+    QueueItem.objects.filter(pk=wait(world, 6, "uncertain").pk).update(state=QueueItem.State.SET_ASIDE)
+    text = world.act("queue", image=world.ids(4, 5, 6, 7))
+    assert "3 images wait first in the queue now" in text and "For 1 image nothing changed" in text
+    test.refresh_from_db()
+    assert test.state == QueueItem.State.WITHDRAWN
+    waiting = QueueItem.objects.filter(state=QueueItem.State.WAITING).exclude(image=world.images[8])
+    waiting = waiting.order_by("position")
+    assert [(int(item.image.sha256, 16), item.stream) for item in waiting] == [
+        (4, "recheck"),
+        (5, "audit"),
+        (7, "recheck"),
+    ]
+
+
 def test_selected_labels_are_corrected_with_a_decision_for_each_image() -> None:
     world = Selection()
     good, scratch = world.labels

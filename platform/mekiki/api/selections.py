@@ -19,14 +19,14 @@ router = Router(tags=["images"])
 ERRORS = dict.fromkeys((401, 403, 404, 409, 422), ErrorOut)
 
 
-class ViewIn(Schema):
+class SavedViewIn(Schema):
     """A saved view: a name, and the query string of the gallery."""
 
     name: str = Field(max_length=200)
     query: str = Field(max_length=20_000, description="Filters of the gallery, as in its address.")
 
 
-class ViewOut(Schema):
+class SavedViewOut(Schema):
     """A saved view of the gallery."""
 
     id: int
@@ -68,7 +68,10 @@ def _act_out(act: BulkAct) -> dict[str, Any]:
 
 
 @router.get(
-    "/{slug:slug}/views", response={200: list[ViewOut], **ERRORS}, url_name="views", summary="Saved views"
+    "/{slug:slug}/views",
+    response={200: list[SavedViewOut], **ERRORS},
+    url_name="views",
+    summary="Saved views",
 )
 def list_views(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
     """For members of the dataset."""
@@ -76,8 +79,13 @@ def list_views(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
     return [_view_out(view, slug) for view in SavedView.objects.filter(dataset=dataset)]
 
 
-@router.post("/{slug:slug}/views", response={201: ViewOut, **ERRORS}, url_name="views", summary="Save a view")
-def add_view(request: HttpRequest, slug: str, body: ViewIn) -> Status:
+@router.post(
+    "/{slug:slug}/views",
+    response={201: SavedViewOut, **ERRORS},
+    url_name="views",
+    summary="Save a view",
+)
+def add_view(request: HttpRequest, slug: str, body: SavedViewIn) -> Status[Any]:
     """For reviewers. Order and page are left out."""
     user = user_of(request)
     view = services.save_view(
@@ -89,7 +97,7 @@ def add_view(request: HttpRequest, slug: str, body: ViewIn) -> Status:
 @router.delete(
     "/{slug:slug}/views/{int:pk}", response={204: None, **ERRORS}, url_name="view", summary="Delete a view"
 )
-def remove_view(request: HttpRequest, slug: str, pk: int) -> Status:
+def remove_view(request: HttpRequest, slug: str, pk: int) -> Status[Any]:
     """For admins, and for the user who saved the view. Its images stay."""
     view = view_for(user_of(request), slug, pk, Role.REVIEWER)
     services.delete_view(dataset=view.dataset, user=user_of(request), view=view)

@@ -28,7 +28,7 @@ from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
 # Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "tag", "q")
+_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "batch", "tag", "q")
 # The most pairs of key and value in one filter.
 MOST_PAIRS = 20
 MOST_PAIR_CHARACTERS = 410
@@ -261,7 +261,7 @@ def metadata_condition(pairs: Iterable[tuple[str, str]]) -> Q:
     return condition
 
 
-def _imported_between(images: QuerySet[Image], dataset: Dataset, since: Any, until: Any) -> QuerySet[Image]:
+def _imported_between(images: QuerySet[Any], dataset: Dataset, since: Any, until: Any) -> QuerySet[Any]:
     """Return the images that were imported from one day to another, in the site's time zone."""
     zone = timezone.get_current_timezone()
     dates: dict[str, datetime] = {}

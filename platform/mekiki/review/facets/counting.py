@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.models import Dataset
 from mekiki.datasets.quotas import dataset_usage
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_condition
@@ -42,7 +42,7 @@ class Count:
 class Base:
     """The images that match some filters, or a random sample of them."""
 
-    def __init__(self, images: QuerySet[Image], factor: float) -> None:
+    def __init__(self, images: QuerySet[Any], factor: float) -> None:
         self.images, self.factor = images, factor
 
     def count(self, n: int) -> Count:

@@ -229,7 +229,7 @@ class _FacetCounter:
         return Facet("since", _("Imported on"), values, more=len(spans) > MOST_VALUES)
 
     def _batch(self) -> Facet:
-        base = self.counter.base(self._without("batch"), visible=False)
+        base = self.counter.base(self._without("batch"), visible=True)
         counts = self._groups(base, "batch")
         newest = sorted(counts, reverse=True)
         shown = dict(ImportBatch.objects.filter(pk__in=newest[:MOST_VALUES]).values_list("pk", "created_at"))

@@ -24,7 +24,7 @@ from mekiki.review.blinding import hidden_condition, hidden_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError
 from mekiki.review.finding import filter_images, filters_of_query, query_of_filters
 from mekiki.review.models import BulkAct, ImageTag, SavedView, Tag
-from mekiki.review.services.rechecking import queue_rechecks
+from mekiki.review.services.rechecking import queue_for_review
 from mekiki.review.services.saved_views import check_name
 
 # An act on more images than this is a job.
@@ -162,7 +162,7 @@ def _do_step(act_id: int) -> BulkAct:
 
 
 def _queue(act: BulkAct, ids: list[int]) -> int:
-    return queue_rechecks(dataset=act.dataset, image_ids=ids)
+    return queue_for_review(dataset=act.dataset, image_ids=ids)
 
 
 def _add_tag(act: BulkAct, ids: list[int]) -> int:
