@@ -195,6 +195,15 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "first. `rare` is a range of confidence with few images. `most_rows_read` is the largest number of "
         "rows the database read for one page.",
     ),
+    "gallery_facets": (
+        "Pages of the gallery with two facets",
+        "python benchmarks/gallery_facets.py --json benchmarks/results/gallery_facets.json",
+        "Budget at a million images: p95 of a page with any two facets under 100 ms. Whole pages for every "
+        "pair of two kinds of facets, with frequent, rare and old values; `page_*` over all pairs. `slowest` "
+        "is the pair with the highest p95. `plain_*` are pages without a filter. `counts_*` are the numbers "
+        "of images of all facets, which the page loads afterwards: without a filter, with one facet and with "
+        "two.",
+    ),
     "import_images": (
         "Import",
         "python benchmarks/import_images.py --json …",

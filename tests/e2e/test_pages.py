@@ -22,6 +22,7 @@ from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.selectors import verification_key
+from mekiki.review.services import save_view
 from mekiki.web.messages import EVENTS
 from tests.e2e import screenshots
 from tests.e2e.axe import violations_of
@@ -100,6 +101,10 @@ def create_full_dataset() -> tuple[Any, Any]:
         finished_at=running.started_at,
     )
     DatasetFactory(slug="empty", name="空のデータセット", admin=admin)
+    DatasetFactory(slug="old", name="Line 1 · 2025", admin=admin, archived_at=running.started_at)
+    deleted = {"archived_at": running.started_at, "deleted_at": running.started_at}
+    DatasetFactory(slug="trial", name="試験", admin=admin, **deleted)
+    save_view(dataset=dataset, user=admin, name="不確かな画像", query="high=70")
     return admin, dataset
 
 
@@ -116,6 +121,7 @@ def addresses(slug: str) -> dict[str, str]:
         "users",
         "dataset-create",
         "site-storage",
+        "archived-datasets",
     ]
     for name in names:
         addresses[name] = _reverse(name)
@@ -125,6 +131,8 @@ def addresses(slug: str) -> dict[str, str]:
     for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
+    images = _reverse("images", slug)
+    addresses["images-selection"] = f"{images}?confirmed=none&metadata=line%3D1&select=images"
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
 
 
@@ -196,8 +204,9 @@ def check_page(page: Page, url: str, name: str, language: str, expected: int = 2
     assert response is not None
     if response.status != expected:
         wrong.append(f"status {response.status}")
-    # The review station requests its image after the page. On other pages the pictures are part of the page.
-    if name.startswith("review"):
+    # The review station requests its image after the page, and the gallery its facets. Other pages are
+    # complete.
+    if name.startswith(("review", "images")):
         page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(image => image.complete || image.loading === 'lazy')")
     for violation in violations_of(page):

@@ -329,6 +329,7 @@ def test_every_file_that_requests_work_is_listed() -> None:
     assert files == {
         "datasets/services/datasets.py",  # change_the_settings
         "datasets/services/imports.py",  # finish_an_import
+        "datasets/services/lifecycle.py",  # the sweeper
         "datasets/services/uploads.py",  # import_by_browser, import_by_command
         "datasets/services/windows.py",  # make_pictures_again, change_a_window
         "exports/services.py",  # freeze, freeze_again

@@ -129,6 +129,34 @@ def test_search_by_an_image_excludes_the_image_itself(fan: Fan) -> None:
     assert fan.numbers(text="scratch", like=fan.images[50].sha256)[:3] == [0, 1, 2]  # the typed text is used
 
 
+def test_examples_turn_the_direction_of_a_search(fan: Fan) -> None:
+    hashes = [image.sha256 for image in fan.images]
+    # Between 25 and 45 degrees. The examples themselves are left out.
+    between = fan.numbers(like=hashes[50], more=[hashes[90]])
+    assert set(between[:5]) <= set(range(66, 75)) and not {50, 90} & set(between) and len(between) == 98
+    # Away from 0 degrees, by an image and by a text: to about 46 degrees.
+    for query in ({"less": [hashes[0]]}, {"less_text": "scratch"}):
+        away = fan.numbers(like=hashes[50], **query)
+        assert set(away[:5]) <= set(range(88, 98)), query
+    both = fan.page(text="scratch", more=[hashes[98]], less=[hashes[1]], less_text="scratch")
+    text = both.content.decode()
+    assert text.count('class="examples__one"') == 2 and "not “scratch”" in text
+    assert f"text=scratch&amp;less={hashes[1]}&amp;less_text=scratch" in text  # removes the positive example
+    # The page of an image keeps the examples.
+    image = fan.client.get(f"/d/fan/images/{hashes[70]}/", {"like": hashes[50], "more": hashes[90]})
+    assert f"more={hashes[90]}" in image.content.decode() and "of 98" in image.content.decode()
+    reply = fan.client.get(
+        "/api/v1/datasets/fan/images/search", {"like": hashes[50], "more": hashes[90], "limit": 3}
+    )
+    assert {int(hit["name"][5:8]) for hit in reply.json()["hits"]} <= set(range(66, 75))
+    # An example of another dataset does not exist, and a blind one is refused.
+    other = ImageFactory(dataset=DatasetFactory(slug="other"))
+    assert fan.client.get("/d/fan/images/", {"like": hashes[50], "less": other.sha256}).status_code == 404
+    QueueItemFactory(dataset=fan.dataset, image=fan.images[90], head=fan.head, stream="audit")
+    assert "has not been judged yet" in fan.page(like=hashes[50], more=[hashes[90]]).content.decode()
+    assert fan.numbers(like=hashes[50], more=[hashes[90]]) == []
+
+
 def test_filters_restrict_the_results_of_a_search(fan: Fan) -> None:
     scratch = str(fan.labels[1].pk)
     assert fan.numbers(text="scratch", label=scratch) == list(range(1, 100, 2))

@@ -23,6 +23,7 @@ from mekiki.api.review_grid import router as review_grid
 from mekiki.api.review_history import router as review_history
 from mekiki.api.review_preferences import router as review_preferences
 from mekiki.api.reviewers import router as reviewers
+from mekiki.api.selections import router as selections
 from mekiki.api.studies import router as studies
 from mekiki.api.why import router as why
 
@@ -62,6 +63,7 @@ api.add_router("/datasets", review_history)
 api.add_router("/review", review_preferences)
 api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
+api.add_router("/datasets", selections)
 api.add_router("/datasets", imports)
 api.add_router("/datasets", of_dataset)
 api.add_router("/quota", of_platform)

@@ -1,4 +1,4 @@
-"""Image search by text or by image, for programs. It is the search of the gallery."""
+"""Search of images by text or by image, and the facets of the gallery, for programs."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,14 +9,15 @@ from ninja import Field, Query, Router, Schema
 from mekiki.accounts.http import user_of
 from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for, image_for
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.search import MAX_HITS, Problem
 from mekiki.learning.selectors import champion
 from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import InvalidAnswerError, ReviewError
+from mekiki.review.facets import Facets, facets_of
 from mekiki.review.finding import FilterForm
-from mekiki.review.searching import search
+from mekiki.review.searching import MOST_EXAMPLES, Examples, search
 
 router = Router(tags=["images"])
 
@@ -33,13 +34,9 @@ class ServiceUnavailableError(ReviewError):
     status = 503
 
 
-class SearchIn(Schema):
-    """What to search for, and the filters of the gallery. \
-One of `text` and `like` is needed; `text` goes first."""
+class FiltersIn(Schema):
+    """The filters of the gallery."""
 
-    text: str = Field("", max_length=10_000, description="Any language the encoder reads.")
-    like: str = Field("", max_length=64, description="SHA-256 of an image of the dataset.")
-    limit: int = Field(50, ge=1, le=MAX_HITS)
     label: str = Field("", max_length=20, description="Id of the predicted label.")
     confirmed: str = Field("", max_length=20, description="none, some, or the id of a confirmed label.")
     set_by: str = Field(
@@ -48,8 +45,26 @@ One of `text` and `like` is needed; `text` goes first."""
     waiting: str = Field("", max_length=20, description="waiting, or a stream.")
     low: str = Field("", max_length=20, description="Confidence from, in percent.")
     high: str = Field("", max_length=20, description="Confidence to, in percent.")
-    metadata: str = Field("", max_length=410, description="key=value")
+    reviewer: str = Field(
+        "", max_length=20, description="Id of the reviewer who gave the label. Only admins may name others."
+    )
+    since: str = Field("", max_length=10, description="Imported on this day or later, YYYY-MM-DD.")
+    until: str = Field("", max_length=10, description="Imported on this day or earlier, YYYY-MM-DD.")
+    batch: str = Field("", max_length=20, description="Number of an import. Only for admins.")
+    metadata: list[str] = Field([], max_length=20, description="key=value, several times for several keys")
     q: str = Field("", max_length=200, description="Part of the name.")
+
+
+class SearchIn(FiltersIn):
+    """What to search for, and the filters of the gallery. \
+One of `text` and `like` is needed; `text` goes first."""
+
+    text: str = Field("", max_length=10_000, description="Any language the encoder reads.")
+    like: str = Field("", max_length=64, description="SHA-256 of an image of the dataset.")
+    more: list[str] = Field([], max_length=MOST_EXAMPLES, description="SHA-256 of further images like it.")
+    less: list[str] = Field([], max_length=MOST_EXAMPLES, description="SHA-256 of images unlike it.")
+    less_text: str = Field("", max_length=10_000, description="What the images must not show.")
+    limit: int = Field(50, ge=1, le=MAX_HITS)
 
 
 class HitOut(Schema):
@@ -61,6 +76,41 @@ class HitOut(Schema):
     name: str
     url: str
     thumb_url: str
+
+
+class CountOut(Schema):
+    """A number of images. `exact` is false for an estimate from a random sample. \
+`few`: the sample has too few of them for an estimate, and `n` is 0."""
+
+    n: int
+    exact: bool
+    few: bool
+
+
+class FacetValueOut(Schema):
+    """One value of a facet. `filters` are the parameters that select it."""
+
+    filters: dict[str, str]
+    name: str
+    count: CountOut
+
+
+class FacetOut(Schema):
+    """A filter with its values. `more`: further values exist. `too_slow`: counting took too long."""
+
+    code: str
+    title: str
+    values: list[FacetValueOut]
+    more: bool
+    too_slow: bool
+
+
+class FacetsOut(Schema):
+    """The facets within the filters. `histogram`: images in twenty equal ranges of confidence."""
+
+    matches: CountOut
+    facets: list[FacetOut]
+    histogram: list[CountOut]
 
 
 class SearchOut(Schema):
@@ -75,6 +125,29 @@ class SearchOut(Schema):
     left_out: int
 
 
+def _valid_form(query: FiltersIn, dataset: Dataset) -> FilterForm:
+    """Return the form with the filters. Raises InvalidAnswerError if one is not valid."""
+    form = FilterForm(query.dict(), list(active_labels(dataset)), dataset)
+    if not form.is_valid():
+        raise InvalidAnswerError(
+            "filter", " ".join(str(line) for lines in form.errors.values() for line in lines)
+        )
+    return form
+
+
+@router.get(
+    "/{slug:slug}/images/facets",
+    response={200: FacetsOut, **ERRORS},
+    url_name="image-facet-counts",
+    summary="Values of the filters of the gallery, with numbers of images",
+)
+def count_facets(request: HttpRequest, slug: str, query: Annotated[FiltersIn, Query()]) -> Facets:
+    """For members of the dataset. A facet counts within all other filters. \
+In a large dataset the numbers are estimates, and marked so."""
+    dataset = dataset_for(user_of(request), slug)
+    return facets_of(dataset, champion(dataset), _valid_form(query, dataset))
+
+
 @router.get(
     "/{slug:slug}/images/search",
     response={200: SearchOut, **ERRORS},
@@ -86,17 +159,12 @@ def search_images(request: HttpRequest, slug: str, query: Annotated[SearchIn, Qu
 Images of the audit reserve that were not judged yet take no part (`left_out`)."""
     user = user_of(request)
     dataset = dataset_for(user, slug)
-    given = query.dict()
-    form = FilterForm(given, list(active_labels(dataset)), dataset)
-    if not form.is_valid():
-        raise InvalidAnswerError(
-            "filter", " ".join(str(line) for lines in form.errors.values() for line in lines)
-        )
+    form = _valid_form(query, dataset)
     text = query.text.strip()
     like = image_for(user, slug, query.like) if query.like and not text else None
     if not text and like is None:
         raise InvalidAnswerError(Problem.EMPTY, Problem.EMPTY.sentence())
-    filters = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
+    filters = form.asked
     result = search(
         dataset=dataset,
         head=champion(dataset),
@@ -104,6 +172,11 @@ Images of the audit reserve that were not judged yet take no part (`left_out`)."
         user=user,
         text=text,
         like=like,
+        examples=Examples(
+            [image_for(user, slug, sha256) for sha256 in query.more],
+            [image_for(user, slug, sha256) for sha256 in query.less],
+            query.less_text.strip(),
+        ),
         wait=SEARCH_TIMEOUT,
         limit=query.limit,
     )

@@ -39,6 +39,23 @@ def visible_datasets(user: User) -> QuerySet[Dataset]:
     return datasets if user.is_superuser else datasets.filter(memberships__user=user)
 
 
+def archived_datasets(user: User) -> QuerySet[Dataset]:
+    """Return the archived and deleted datasets that the user may restore, without purged ones."""
+    datasets = Dataset.objects.filter(archived_at__isnull=False, purged_at__isnull=True)
+    if user.is_superuser:
+        return datasets
+    return datasets.filter(memberships__user=user, memberships__role=Role.ADMIN)
+
+
+def archived_dataset_for(user: User, slug: str) -> Dataset:
+    """Return an archived or deleted dataset for its admin. Raises Http404 for everybody else."""
+    dataset = _first(archived_datasets(user), slug=slug)
+    if dataset is None or not user.is_active:
+        raise Http404
+    dataset.role, dataset.role_of = Role.ADMIN, user.pk
+    return dataset
+
+
 def _first(rows: QuerySet[Row], **named: str) -> Row | None:
     """Return the row that an address names, or None.
 

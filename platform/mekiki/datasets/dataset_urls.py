@@ -21,4 +21,5 @@ urlpatterns = [
     path("settings/address/", views.address, name="dataset-address"),
     path("settings/limits/", views.dataset_limits, name="dataset-limits"),
     path("settings/archive/", views.archive, name="dataset-archive"),
+    path("settings/delete/", views.delete, name="dataset-delete"),
 ]

@@ -23,3 +23,5 @@ class Kind(models.TextChoices):
     CERTIFY = "certify", _("Certify labels set by machine")
     PLAN_CERTIFICATE = "plan_certificate", _("Plan a certificate")
     AGREEMENT = "agreement", _("Compute the agreement of a study")
+    PURGE = "purge", _("Delete the files of a dataset")
+    BULK_ACT = "bulk_act", _("Act on many images")

@@ -35,6 +35,8 @@ for _stage in (
     gettext_noop("checking the seals"),
     gettext_noop("comparing the answers of the study"),
     gettext_noop("writing the report"),
+    gettext_noop("deleting files"),
+    gettext_noop("acting on images"),
 ):
     STAGES.add(_stage, _stage)
 

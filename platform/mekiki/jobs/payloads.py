@@ -122,6 +122,13 @@ class RebuildPicturesPayload(Payload):
 
 
 @dataclass(frozen=True)
+class BulkActPayload(Payload):
+    """`act`: the id of the act on many images."""
+
+    act: int
+
+
+@dataclass(frozen=True)
 class AgreementPayload(Payload):
     """`study`: the id of the study whose report is computed."""
 

@@ -128,6 +128,11 @@ class NewDatasetForm(forms.Form):
             "them."
         ),
     )
+    copy_from = forms.ChoiceField(
+        label=gettext_lazy("Copy labels and prompts from"),
+        required=False,
+        help_text=gettext_lazy("Guidelines are copied too. You can change everything afterwards."),
+    )
     encoder_name = forms.ChoiceField(
         label=gettext_lazy("Encoder"),
         help_text=gettext_lazy(
@@ -137,8 +142,14 @@ class NewDatasetForm(forms.Form):
     )
     other_encoder = EncoderNameField(label=gettext_lazy("Another encoder, by its name"), required=False)
 
-    def __init__(self, *args: Any, language: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, language: str, sources: list[Dataset], **kwargs: Any) -> None:
+        """`sources`: the datasets whose labels can be copied."""
         super().__init__(*args, **kwargs)
+        source = self.fields["copy_from"]
+        assert isinstance(source, forms.ChoiceField)
+        source.choices = [("", _("no dataset")), *((one.slug, one.name) for one in sources)]
+        if not sources:
+            self.fields.pop("copy_from")
         names = [item.name for item in recommended(reported_device(), language)]
         names = ["pocket", *(name for name in names if name != "pocket"), *folder_names()]
         template = self.fields["template"]

@@ -6,7 +6,7 @@ from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.models import Dataset
-from mekiki.review.models import Decision, QueueItem
+from mekiki.review.models import BulkAct, Decision, QueueItem, SavedView
 
 
 def item_for(user: User, slug: str, item_id: int, role: str = Role.REVIEWER) -> QueueItem:
@@ -42,3 +42,28 @@ def reviews(dataset: Dataset, user: User) -> bool:
     """Return whether a user may review the dataset as a member, or has a decision in it."""
     members = Membership.objects.filter(dataset=dataset, user=user).exclude(role=Role.VIEWER)
     return members.exists() or Decision.objects.filter(dataset=dataset, user=user).exists()
+
+
+def view_for(user: User, slug: str, pk: int, role: str = Role.VIEWER) -> SavedView:
+    """Return a saved view of a dataset.
+
+    Raises the same errors as dataset_for, and Http404 if there is no such view.
+    """
+    dataset = dataset_for(user, slug, role)
+    view = SavedView.objects.filter(dataset=dataset, pk=pk).first() if pk < 2**63 else None
+    if view is None:
+        raise Http404
+    view.dataset = dataset
+    return view
+
+
+def bulk_act_for(user: User, slug: str, pk: int) -> BulkAct:
+    """Return an act on many images of a dataset, for its admins.
+
+    Raises the same errors as dataset_for, and Http404 if there is no such act.
+    """
+    dataset = dataset_for(user, slug, Role.ADMIN)
+    act = BulkAct.objects.filter(dataset=dataset, pk=pk).first() if pk < 2**63 else None
+    if act is None:
+        raise Http404
+    return act

@@ -1,22 +1,90 @@
-"""The filters of the gallery and of the search: label, who set it, confidence, stream, metadata and name."""
+"""The filters of the gallery and of the search: labels, confidence, stream, metadata, import and name."""
 
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, Max, Min, OuterRef, Q, QuerySet
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.accounts.access import includes_role, role_in
+from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
+from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
 from mekiki.review.blinding import hidden_condition
+from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
-from mekiki.review.models import TEST_STREAMS, ConfirmedLabel
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
 from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
 # Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "q")
+_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "batch", "tag", "q")
+# The most pairs of key and value in one filter.
+MOST_PAIRS = 20
+MOST_PAIR_CHARACTERS = 410
+# Dates outside of this range are moved to its ends.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+
+
+class PairsInput(forms.Widget):
+    """One text input for each pair key=value of the filter, and at least one."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        """Return the texts of all inputs with this name."""
+        values = data.getlist(name) if hasattr(data, "getlist") else data.get(name) or []
+        return [values] if isinstance(values, str) else list(values)
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Return the inputs. The label of the field belongs to the first one."""
+        return format_html_join(
+            "",
+            '<input class="input" type="text" name="{}" value="{}" maxlength="{}" placeholder="line=3" {}>',
+            [
+                (name, text, MOST_PAIR_CHARACTERS, _described(attrs or {}, first=not place))
+                for place, text in enumerate(value or [""])
+            ],
+        )
+
+
+def _described(attrs: dict[str, Any], *, first: bool) -> SafeString:
+    return (
+        format_html('id="{}"', attrs.get("id", ""))
+        if first
+        else format_html('aria-label="{}"', _("Metadata"))
+    )
+
+
+class PairsField(forms.Field):
+    """Pairs of a metadata key and its value, each written as key=value."""
+
+    widget = PairsInput
+
+    def clean(self, value: Any) -> list[tuple[str, str]]:
+        """Return the pairs without spaces around them. Raises ValidationError if a part is missing."""
+        pairs = []
+        for text in value or []:
+            key, _sign, rest = (part.strip() for part in str(text).partition("="))
+            if not key and not rest:
+                continue
+            if not key or not rest or len(text) > MOST_PAIR_CHARACTERS or "\0" in text:
+                raise forms.ValidationError(_("Write it as key=value, for example line=3."))
+            pairs.append((key, rest))
+        return list(dict.fromkeys(pairs))[:MOST_PAIRS]
+
+
+def _day_field(label: Any) -> forms.DateField:
+    widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+    return forms.DateField(label=label, required=False, input_formats=["%Y-%m-%d"], widget=widget)
 
 
 class FilterForm(forms.Form):
@@ -28,12 +96,12 @@ class FilterForm(forms.Form):
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
-    metadata = forms.CharField(
-        label=_("Metadata"),
-        required=False,
-        max_length=410,
-        widget=forms.TextInput(attrs={"placeholder": "line=3"}),
-    )
+    reviewer = forms.ChoiceField(label=_("Label given by"), required=False)
+    since = _day_field(_("Imported from"))
+    until = _day_field(_("to, day included"))
+    batch = forms.IntegerField(label=_("Import no."), required=False, min_value=1, max_value=2**63 - 1)
+    tag = forms.ChoiceField(label=_("Tag"), required=False)
+    metadata = PairsField(label=_("Metadata"), required=False)
     q = forms.CharField(label=_("Name contains"), required=False, max_length=200)
     sort = forms.ChoiceField(
         label=_("Order"),
@@ -48,6 +116,18 @@ class FilterForm(forms.Form):
     def __init__(self, data: Any, labels: list[Label], dataset: Dataset) -> None:
         super().__init__(data, auto_id="filter_%s")
         named = [(str(label.pk), label.name) for label in labels]
+        people = reviewers_to_choose(dataset)
+        if people:
+            self._choose("reviewer", [("", _("any")), *((str(pk), name) for pk, name in people.items())])
+        else:
+            self.fields.pop("reviewer")
+        tags = [(str(pk), name) for pk, name in Tag.objects.filter(dataset=dataset).values_list("pk", "name")]
+        if tags:
+            self._choose("tag", [("", _("any")), *tags])
+        else:
+            self.fields.pop("tag")
+        if not _is_for_admin(dataset):
+            self.fields.pop("batch")  # the list of imports is for admins
         self._choose("label", [("", _("any")), *named])
         self._choose(
             "confirmed", [("", _("any")), ("none", _("not confirmed")), ("some", _("confirmed")), *named]
@@ -68,12 +148,43 @@ class FilterForm(forms.Form):
         assert isinstance(field, forms.ChoiceField)
         field.choices = choices
 
-    def clean_metadata(self) -> str:
-        """Return the filter as key=value. Raises ValidationError if a part of it is missing."""
-        text: str = self.cleaned_data["metadata"].strip()
-        if text and not all(part.strip() for part in text.partition("=")):
-            raise forms.ValidationError(_("Write it as key=value, for example line=3."))
-        return text
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Return the valid filters that are not empty. A field that is not valid is left out."""
+        return {name: value for name, value in self.cleaned_data.items() if value not in ("", None, [])}
+
+    def kept(self, given: Any) -> dict[str, Any]:
+        """Return the parameters of an address that have the same filters. `given`: those of the request."""
+        lists = {
+            name: given.getlist(name)
+            for name in self.fields
+            if name in given and any(value for value in given.getlist(name))
+        }
+        return {
+            name: [value for value in values if value] if name == "metadata" else values[-1]
+            for name, values in lists.items()
+            if name == "metadata" or values[-1]
+        }
+
+
+def _is_for_admin(dataset: Dataset) -> bool:
+    return includes_role(getattr(dataset, "role", None), Role.ADMIN)
+
+
+def reviewers_to_choose(dataset: Dataset) -> dict[int, str]:
+    """Return user id → name of the reviewers by whom images can be filtered.
+
+    Admins see all reviewers with a decision in use. Other members see only themselves, because the numbers of
+    other reviewers are not theirs to see (review.access.reviewer_for).
+    """
+    role_of = getattr(dataset, "role_of", None)
+    if role_of is None or not includes_role(getattr(dataset, "role", None), Role.REVIEWER):
+        return {}
+    users = User.objects.filter(pk=role_of)
+    if _is_for_admin(dataset):
+        decided = Decision.objects.filter(dataset=dataset, user=OuterRef("pk"))
+        users = User.objects.filter(Exists(decided))
+    return dict(users.order_by("username").values_list("pk", "username"))
 
 
 def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) -> QuerySet[Image]:
@@ -116,12 +227,100 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     if waiting := asked.get("waiting"):
         items = openly_waiting_items(dataset).filter(image=OuterRef("pk"))
         images = images.filter(Exists(items if waiting == "waiting" else items.filter(stream=waiting)))
-    if asked.get("metadata"):
-        key, _sign, value = asked["metadata"].partition("=")
-        images = images.filter(metadata__contains={key.strip(): value.strip()})
+    if pairs := asked.get("metadata"):
+        images = images.filter(metadata_condition(pairs))
+    if asked.get("reviewer"):
+        images = images.filter(confirmed_label__decision__user_id=int(asked["reviewer"]))
+    if asked.get("tag"):
+        images = images.filter(Exists(ImageTag.objects.filter(image=OuterRef("pk"), tag=int(asked["tag"]))))
+    if asked.get("batch"):
+        images = images.filter(batch_id=asked["batch"])
+    if asked.get("since") or asked.get("until"):
+        images = _imported_between(images, dataset, asked.get("since"), asked.get("until"))
     if asked.get("q"):
         images = images.filter(name__icontains=asked["q"])
     return images
+
+
+def metadata_condition(pairs: Iterable[tuple[str, str]]) -> Q:
+    """Return the condition for images with these values. Of two values of one key, either is enough.
+
+    Keys with one value are one condition, so that the index of the metadata compares them together.
+    """
+    values: dict[str, list[str]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    single = {key: several[0] for key, several in values.items() if len(several) == 1}
+    condition = Q(metadata__contains=single) if single else Q()
+    for key, several in values.items():
+        if len(several) > 1:
+            either = Q()
+            for value in several:
+                either |= Q(metadata__contains={key: value})
+            condition &= either
+    return condition
+
+
+def _imported_between(images: QuerySet[Any], dataset: Dataset, since: Any, until: Any) -> QuerySet[Any]:
+    """Return the images that were imported from one day to another, in the site's time zone."""
+    zone = timezone.get_current_timezone()
+    dates: dict[str, datetime] = {}
+    if since:
+        dates["created_at__gte"] = datetime.combine(max(since, FIRST_DAY), time.min, zone)
+    if until:
+        after = min(until, LAST_DAY) + timedelta(days=1)
+        dates["created_at__lt"] = datetime.combine(after, time.min, zone)
+    # The ids of images grow with the time of their import. A page that walks along the ids then begins at the
+    # first image of these days.
+    edges = Image.objects.filter(dataset=dataset, **dates).aggregate(first=Min("pk"), last=Max("pk"))
+    if edges["first"] is None:
+        return images.none()
+    images = images.filter(pk__gte=edges["first"], pk__lte=edges["last"], **dates)
+    if "answered" in images.query.annotations:
+        images = images.filter(answered__gte=edges["first"], answered__lte=edges["last"])
+    return images
+
+
+def filters_of_query(dataset: Dataset, user: User, query: str, *, as_admin: bool = False) -> dict[str, Any]:
+    """Return the filters of a query string of the gallery, with the rights of a user.
+
+    as_admin: the rights of an admin, for a job that an admin began. Raises InvalidAnswerError as
+    query_of_filters does.
+    """
+    return _valid_form(dataset, user, query, as_admin).asked
+
+
+def query_of_filters(dataset: Dataset, user: User, query: str) -> str:
+    """Return a query string that has only the filters of a query string, without order and page.
+
+    Raises InvalidAnswerError if a filter is not valid (any more), because without it there would be more
+    images. Raises it also if there is no filter, or if the query is a search.
+    """
+    form = _valid_form(dataset, user, query, as_admin=False)
+    kept = {name: value for name, value in form.kept(form.data).items() if name != "sort"}
+    return urlencode(kept, doseq=True)
+
+
+def _valid_form(dataset: Dataset, user: User, query: str, as_admin: bool) -> FilterForm:
+    given = QueryDict(query)
+    dataset.role = Role.ADMIN if as_admin else role_in(user, dataset)
+    dataset.role_of = user.pk
+    form = FilterForm(given, list(active_labels(dataset)), dataset)
+    lost = [name for name in FilterForm.base_fields if given.get(name) and name not in form.fields]
+    if lost or not form.is_valid():
+        raise InvalidAnswerError(
+            "filter", gettext("A filter has a value that does not exist (any more). Nothing was changed.")
+        )
+    if given.get("text") or given.get("like"):
+        raise InvalidAnswerError(
+            "search",
+            gettext(
+                "The results of a search are no filter. Nothing was changed; end the search or select images."
+            ),
+        )
+    if not set(form.asked) - {"sort"}:
+        raise InvalidAnswerError("no_filter", gettext("Set a filter first. Nothing was changed."))
+    return form
 
 
 def uses_hidden_facts(asked: dict[str, Any]) -> bool:
@@ -133,5 +332,7 @@ def uses_hidden_facts(asked: dict[str, Any]) -> bool:
     # Whether an image has a certified label reveals that the machine was sure about it.
     by_machine = asked.get("set_by") not in (None, "", "person")
     return (
-        by_confirmed_label or by_machine or any(asked.get(name) not in ("", None) for name in _HIDDEN_FACTS)
+        by_confirmed_label
+        or by_machine
+        or any(asked.get(name) not in ("", None, []) for name in _HIDDEN_FACTS)
     )

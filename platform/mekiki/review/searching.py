@@ -7,6 +7,9 @@ Images that hide their prediction (review.blinding) are left out. The rank of an
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset, Image
@@ -18,6 +21,33 @@ from mekiki.learning.selectors import embedded_count
 from mekiki.review.blinding import hidden_condition, hidden_count, hidden_ids
 from mekiki.review.finding import filter_images
 from mekiki.review.messages import SEARCH_PROBLEMS
+
+# The most example images of one search, of each kind.
+MOST_EXAMPLES = 20
+# Weight of the negative examples against the positive ones (Rocchio, in The SMART Retrieval System, 1971).
+NEGATIVE_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What refines a search: further images like the wanted ones, and images and a text unlike them."""
+
+    more: list[Image] = field(default_factory=list)
+    less: list[Image] = field(default_factory=list)
+    less_text: str = ""
+
+    @property
+    def images(self) -> list[Image]:
+        """Return all example images."""
+        return [*self.more, *self.less]
+
+
+class _NotReadyError(Exception):
+    """Carries the result of a search whose vector does not exist."""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__()
+        self.facts = facts
 
 
 @dataclass(frozen=True)
@@ -52,10 +82,11 @@ def search(
     user: User,
     text: str = "",
     like: Image | None = None,
+    examples: Examples | None = None,
     wait: float = 0.0,
     limit: int = vectors.MAX_HITS,
 ) -> Search:
-    """Search by `text`, or by the image `like` if the text is empty.
+    """Search by `text`, or by the image `like` if the text is empty, refined by `examples`.
 
     A worker embeds the text, and this function waits for it up to `wait` seconds. `asked` is the cleaned data
     of finding.FilterForm. Its sort order is ignored. Raises PermissionDenied if the user is not a member of
@@ -68,28 +99,76 @@ def search(
     if encoder is None or not searched:
         return Search(total, code="nothing_embedded")
     facts: dict[str, Any] = {"searchable": searched, "encoder": encoder, "left_out": hidden_count(dataset)}
-    if text:
-        answer = vectors.find_text_vector(encoder=encoder, text=text, user=user, wait=wait)
-        if answer.waiting:
-            return Search(total, **facts, waiting=True)
-        if answer.problem:
-            return Search(total, **facts, code=answer.problem, sentence=answer.sentence())
-        vector = answer.vector
-    else:
-        assert like is not None
-        if hidden_ids(dataset, [like.pk]):
-            return Search(total, **facts, code="blind")
-        vector = vectors.vector_of(encoder, like)
-        if vector is None:
-            return Search(total, **facts, code="not_embedded")
-    assert vector is not None
+    examples = examples or Examples()
+    try:
+        vector = _direction(dataset, encoder, user, wait, text, like, examples)
+    except _NotReadyError as error:
+        return Search(total, **facts, **error.facts)
     images = filter_images(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
     images = images.filter(~hidden_condition(dataset))
+    known = [image.pk for image in examples.images]
     if like is not None and not text:
-        images = images.exclude(pk=like.pk)
+        known.append(like.pk)
+    if known:
+        images = images.exclude(pk__in=known)
     try:
         nearest = vectors.nearest_images(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Search(total, **facts, code="too_slow")
     unindexed = searched > index.EXACT_UP_TO and not index.is_searchable(encoder)
     return Search(total, **facts, hits=nearest.hits, exact=nearest.exact, unindexed=unindexed)
+
+
+def _direction(
+    dataset: Dataset,
+    encoder: Encoder,
+    user: User,
+    wait: float,
+    text: str,
+    like: Image | None,
+    examples: Examples,
+) -> NDArray[np.floating]:
+    """Return the vector to search by.
+
+    Without examples it is the vector of the text or image. Otherwise it is the sum of the mean directions of
+    texts and of images, minus NEGATIVE_WEIGHT times those of the negative examples
+    (docs/explanation/search.md). Raises _NotReadyError if a vector does not exist or must not be used.
+    """
+    shown = [like] if like is not None and not text else []
+    if hidden_ids(dataset, [image.pk for image in (*shown, *examples.images)]):
+        raise _NotReadyError(code="blind")
+    texts = [_text_vector(encoder, user, wait, text)] if text else []
+    wanted = [_image_vector(encoder, image) for image in (*shown, *examples.more)]
+    unwanted = [_image_vector(encoder, image) for image in examples.less]
+    unwanted_texts = [_text_vector(encoder, user, wait, examples.less_text)] if examples.less_text else []
+    if len(texts) + len(wanted) == 1 and not unwanted and not unwanted_texts:
+        return (texts or wanted)[0]
+    # Texts and images lie in separate cones, so each group is averaged by itself.
+    positive = _unit(texts) + _unit(wanted)
+    combined = positive - NEGATIVE_WEIGHT * (_unit(unwanted) + _unit(unwanted_texts))
+    return np.asarray(_unit([combined]))
+
+
+def _text_vector(encoder: Encoder, user: User, wait: float, text: str) -> NDArray[np.floating]:
+    answer = vectors.find_text_vector(encoder=encoder, text=text, user=user, wait=wait)
+    if answer.waiting:
+        raise _NotReadyError(waiting=True)
+    if answer.problem or answer.vector is None:
+        raise _NotReadyError(code=answer.problem, sentence=answer.sentence())
+    return np.asarray(answer.vector, np.float32)
+
+
+def _image_vector(encoder: Encoder, image: Image) -> NDArray[np.floating]:
+    vector = vectors.vector_of(encoder, image)
+    if vector is None:
+        raise _NotReadyError(code="not_embedded")
+    return np.asarray(vector, np.float32)
+
+
+def _unit(group: list[NDArray[np.floating]]) -> Any:
+    """Return the mean direction of a group as a unit vector, or 0 for no vector."""
+    if not group:
+        return 0.0
+    mean = np.mean(group, axis=0)
+    length = float(np.linalg.norm(mean))
+    return mean / length if length > 0 else mean

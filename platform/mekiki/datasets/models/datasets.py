@@ -69,6 +69,10 @@ class Dataset(ReviewSettings):
     max_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True)
+    # A deleted dataset is archived too. Its files are purged later (services.lifecycle), and the row stays.
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purge_begun_at = models.DateTimeField(null=True, blank=True, editable=False)
+    purged_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The role of a user, and the id of this user, set by access.dataset_for. Not columns.
     role: str | None
     role_of: int | None = None
@@ -81,6 +85,12 @@ class Dataset(ReviewSettings):
             ),
             models.CheckConstraint(
                 condition=~models.Q(max_images=0) & ~models.Q(max_bytes=0), name="dataset_limits_are_not_zero"
+            ),
+            models.CheckConstraint(
+                condition=(models.Q(deleted_at__isnull=True) | models.Q(archived_at__isnull=False))
+                & (models.Q(purge_begun_at__isnull=True) | models.Q(deleted_at__isnull=False))
+                & (models.Q(purged_at__isnull=True) | models.Q(purge_begun_at__isnull=False)),
+                name="deletion_has_its_order",
             ),
             *REVIEW_CONSTRAINTS,
         ]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -56,7 +57,8 @@ class Image(models.Model):
     # Uniform in [0, 1), from the dataset's seed and the SHA-256. Values below audit_fraction: the audit
     # reserve.
     audit_key = models.FloatField()
-    batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL)
+    # The index image_of_import begins with it.
+    batch = models.ForeignKey(ImportBatch, null=True, on_delete=models.SET_NULL, db_index=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     # The window by which its pixels were rendered. Null for images of 8 bits.
     window = models.ForeignKey(
@@ -89,6 +91,10 @@ class Image(models.Model):
             ),
             # A count of the audit reserve reads only this index.
             models.Index(fields=["dataset", "audit_key", "id"], name="image_by_audit_key"),
+            # Filters of the gallery: by the values of the metadata, by the day of the import, by the import.
+            GinIndex(fields=["metadata"], opclasses=["jsonb_path_ops"], name="image_by_metadata"),
+            models.Index(fields=["dataset", "created_at", "id"], name="image_by_time"),
+            models.Index(fields=["batch", "id"], name="image_of_import"),
         ]
         # These columns decide which images belong to the audit reserve.
         triggers = [

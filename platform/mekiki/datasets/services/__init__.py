@@ -8,6 +8,15 @@ from mekiki.datasets.services.datasets import (
 )
 from mekiki.datasets.services.imports import examined_files_of, import_folder, run_import
 from mekiki.datasets.services.incoming import IncompleteError
+from mekiki.datasets.services.lifecycle import (
+    RESTORABLE,
+    delete_dataset,
+    purge_time,
+    record_purge,
+    request_due_purges,
+    restore_dataset,
+)
+from mekiki.datasets.services.purging import images_to_purge, purge_images, purge_imports
 from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.uploads import (
     add_file,
@@ -27,6 +36,7 @@ from mekiki.datasets.services.windows import (
 )
 
 __all__ = [
+    "RESTORABLE",
     "IncompleteError",
     "add_file",
     "add_files",
@@ -34,15 +44,23 @@ __all__ = [
     "change_address",
     "change_window",
     "create_dataset",
+    "delete_dataset",
     "discard_import",
     "estimate_window_again",
     "examined_files_of",
     "finish_upload",
+    "images_to_purge",
     "import_folder",
+    "purge_images",
+    "purge_imports",
+    "purge_time",
     "rebuild_old_pictures",
     "rebuild_picture",
+    "record_purge",
     "reestimate_window",
     "relocate_uploads",
+    "request_due_purges",
+    "restore_dataset",
     "resume_window_change",
     "run_import",
     "set_dataset_limits",

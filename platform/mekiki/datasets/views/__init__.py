@@ -10,13 +10,17 @@ from mekiki.datasets.views.imports import (
     import_page,
     import_start,
 )
+from mekiki.datasets.views.lifecycle import archived, delete, delete_archived, restore
 from mekiki.datasets.views.quotas import dataset_limits, site_storage
 from mekiki.datasets.views.windows import rebuild, window, window_go_on
 
 __all__ = [
     "address",
     "archive",
+    "archived",
     "dataset_limits",
+    "delete",
+    "delete_archived",
     "display",
     "import_batch",
     "import_discard",
@@ -27,6 +31,7 @@ __all__ = [
     "import_start",
     "original",
     "rebuild",
+    "restore",
     "settings",
     "site_storage",
     "thumb",

@@ -9,10 +9,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
-from mekiki.datasets import quotas, services
+from mekiki.datasets import quotas, services, slugs
 from mekiki.datasets.access import dataset_for
 from mekiki.datasets.forms import AddressForm, LimitsForm, SettingsForm
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, DatasetAddress
 from mekiki.datasets.selectors import images_to_rebuild, windows_of
 
 
@@ -49,10 +49,21 @@ def settings_page(
         "limits_form": limits_form or LimitsForm(initial=LimitsForm.values_of(dataset), prefix="limits"),
         "form": form or SettingsForm(initial=SettingsForm.values_of(dataset)),
         "address_form": address_form or AddressForm(initial={"slug": dataset.slug}, prefix="address"),
+        "suggested_address": _suggested_address(dataset),
         "windows": windows_of(dataset),
         "old_pictures": images_to_rebuild(dataset, None).count(),
     }
     return render(request, "datasets/settings.html", context, status=status)
+
+
+def _suggested_address(dataset: Dataset) -> str:
+    """Return a free address that follows from the present name, or "" if the address fits the name."""
+    made = slugs.slug_from_name(dataset.name)
+    if not made or dataset.slug == made or dataset.slug.startswith(f"{made}-"):
+        return ""
+    if DatasetAddress.objects.filter(slug=made, dataset=dataset).exists():
+        return made  # its own earlier address
+    return slugs.free_suggestion(dataset.name)
 
 
 @require_POST

@@ -1,5 +1,6 @@
 """The acts on labels and prompts. Each act is one transaction under a lock of the dataset's row."""
 
+from mekiki.labeling.services.copying import copy_schema
 from mekiki.labeling.services.drafts import discard_draft, save_draft, save_draft_as_version
 from mekiki.labeling.services.labels import add_label, archive_label, restore_label, update_label
 from mekiki.labeling.services.prompts import prompts_digest, prompts_taken_from, save_prompts, use_prompt_set
@@ -12,6 +13,7 @@ __all__ = [
     "add_label",
     "apply_starter",
     "archive_label",
+    "copy_schema",
     "discard_draft",
     "merge_label",
     "prompts_digest",

@@ -11,6 +11,7 @@ from mekiki.review.models.gold import GoldImage
 from mekiki.review.models.queue import Lease, QueueItem, StreamOverlap
 from mekiki.review.models.references import ReferenceImage
 from mekiki.review.models.reviewers import Assignment, Requalification, RequalificationQuestion
+from mekiki.review.models.selections import BulkAct, ImageTag, SavedView, Tag
 from mekiki.review.models.streams import (
     AUDIT_UNDO_PERIOD,
     BLIND_STREAMS,
@@ -35,9 +36,11 @@ __all__ = [
     "TEST_STREAMS",
     "Assignment",
     "AuditRetirement",
+    "BulkAct",
     "ConfirmedLabel",
     "Decision",
     "GoldImage",
+    "ImageTag",
     "Lease",
     "QueueItem",
     "Reason",
@@ -45,7 +48,9 @@ __all__ = [
     "Requalification",
     "RequalificationQuestion",
     "ReviewPreferences",
+    "SavedView",
     "Stream",
     "StreamOverlap",
+    "Tag",
     "WhyPanel",
 ]

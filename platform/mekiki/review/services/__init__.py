@@ -7,8 +7,10 @@ from mekiki.review.services.adjudicating import (
     undo_ruling,
 )
 from mekiki.review.services.assignments import assign_part, remove_assignment
+from mekiki.review.services.bulk_acts import ImageChoice, run_bulk_act, start_bulk_act
 from mekiki.review.services.confirmed import retire_audit, update_confirmed_label
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
+from mekiki.review.services.correcting_selection import correct_selection
 from mekiki.review.services.decisions import answer
 from mekiki.review.services.following import next_after_answer, next_or_reason
 from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
@@ -46,6 +48,7 @@ from mekiki.review.services.requalifying import (
     waive_requalification,
 )
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
+from mekiki.review.services.saved_views import delete_view, save_view
 from mekiki.review.services.undoing import undo
 from mekiki.review.services.why import (
     PanelContent,
@@ -59,6 +62,7 @@ __all__ = [
     "MAX_TILES",
     "MIN_TILES",
     "GridPage",
+    "ImageChoice",
     "LeasedItem",
     "PanelContent",
     "TileAnswer",
@@ -74,7 +78,9 @@ __all__ = [
     "check_requalification",
     "correct_label",
     "correct_own_answer",
+    "correct_selection",
     "delete_old_panels",
+    "delete_view",
     "end_gold",
     "end_gold_of_selection",
     "fill_queue",
@@ -103,10 +109,13 @@ __all__ = [
     "retire_audit",
     "return_to_queue",
     "rule",
+    "run_bulk_act",
     "save_preferences",
+    "save_view",
     "send_to_reviewer",
     "set_aside",
     "set_overlaps",
+    "start_bulk_act",
     "take_back_correction",
     "undo",
     "undo_page",

@@ -7,8 +7,9 @@ from django.db.models import Min
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.selectors import champion
-from mekiki.review.models import QueueItem, Stream
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
 from mekiki.review.overlap import overlap_rules
+from mekiki.review.services.items import withdraw_tests
 
 BATCH = 1000
 
@@ -41,4 +42,58 @@ def queue_rechecks(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
         ],
         batch_size=BATCH,
     )
+    return len(made)
+
+
+@transaction.atomic
+def queue_for_review(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
+    """Put images first in the queue on behalf of an admin, as `request_recheck` does for one image.
+
+    Return how many were added. An image that waits already, or that is set aside, stays as it is. An image of
+    the audit sample is judged blind again. If it waits to measure a reviewer, that item is withdrawn, so that
+    the number does not tell which images are tests. Images without a label may be given too, but none that
+    hides its facts.
+    """
+    ids = list(
+        Image.objects.filter(dataset=dataset, pk__in=list(image_ids))
+        .order_by("pk")
+        .select_for_update(no_key=True)
+        .values_list("pk", flat=True)
+    )
+    items = QueueItem.objects.filter(image__in=ids)
+    waiting = items.filter(state=QueueItem.State.WAITING)
+    tests = set(waiting.filter(stream__in=TEST_STREAMS).values_list("image_id", flat=True))
+    for image_id in sorted(tests):
+        withdraw_tests(image_id)
+    taken = set(waiting.exclude(stream__in=TEST_STREAMS).values_list("image_id", flat=True))
+    taken |= set(items.filter(state=QueueItem.State.SET_ASIDE).values_list("image_id", flat=True))
+    labels = {
+        row.image_id: row for row in ConfirmedLabel.objects.filter(image__in=ids).select_related("decision")
+    }
+    head, rules = champion(dataset), overlap_rules(dataset)
+    wanted = [image_id for image_id in ids if image_id not in taken]
+    first = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING).aggregate(
+        first=Min("position")
+    )["first"]
+    made = []
+    for place, image_id in enumerate(wanted, start=-len(wanted)):
+        label = labels.get(image_id)
+        audited = label is not None and label.stream == Stream.AUDIT and not label.in_training
+        stream = Stream.AUDIT if audited else Stream.RECHECK
+        overlap = rules.overlap_of(stream, answers=[label.label_id] if label is not None else [])
+        if label is not None and label.decision.kind == Decision.Kind.RULE:
+            overlap = max(overlap, 2)
+        made.append(
+            QueueItem(
+                dataset=dataset,
+                image_id=image_id,
+                stream=stream,
+                propensity=1.0,  # chosen by a person, not drawn
+                head=head,
+                position=(first or 0.0) + place,
+                overlap=overlap,
+            )
+        )
+    # A refill can add an item for an image at the same time.
+    QueueItem.objects.bulk_create(made, batch_size=BATCH, ignore_conflicts=True)
     return len(made)

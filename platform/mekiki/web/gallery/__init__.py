@@ -1,6 +1,8 @@
 """The gallery of images, narrowed by filters, a text or an image, and the page of one image."""
 
 from mekiki.review.finding import filter_images
+from mekiki.web.gallery.acts import act, correct_selection, delete_view, open_view, save_view
+from mekiki.web.gallery.facets import facets
 from mekiki.web.gallery.files import original
 from mekiki.web.gallery.gold import mark_selection
 from mekiki.web.gallery.image import (
@@ -16,16 +18,22 @@ from mekiki.web.gallery.views import images
 
 __all__ = [
     "PAGE_SIZE",
+    "act",
     "add_reference",
     "ask_again",
     "correct",
+    "correct_selection",
+    "delete_view",
+    "facets",
     "filter_images",
     "image",
     "images",
     "load_page",
     "load_page_of_hits",
     "mark_selection",
+    "open_view",
     "original",
     "remove_reference",
+    "save_view",
     "take_back",
 ]

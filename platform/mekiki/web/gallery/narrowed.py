@@ -15,7 +15,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
 from mekiki.review.blinding import COUNT_UP_TO
 from mekiki.review.finding import FilterForm, filter_images
-from mekiki.review.searching import search
+from mekiki.review.searching import MOST_EXAMPLES, Examples, search
 from mekiki.web.gallery.pages import images_after_key, page_key
 
 
@@ -27,9 +27,10 @@ class GalleryQuery:
     """
 
     asked: dict[str, Any]
-    kept: dict[str, str]
+    kept: dict[str, Any]
     text: str = ""
     like: Image | None = None
+    examples: Examples = field(default_factory=Examples)
 
     @classmethod
     def of(cls, request: HttpRequest, dataset: Dataset, labels: list[Label]) -> Self:
@@ -39,21 +40,44 @@ class GalleryQuery:
         """
         form = FilterForm(request.GET, labels, dataset)
         form.is_valid()
-        asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
-        query_parameters = {
-            name: str(value) for name, value in request.GET.items() if name in form.fields and value
-        }
+        query_parameters = form.kept(request.GET)
         text = request.GET.get("text", "").strip()
         wanted = request.GET.get("like", "")
         like = image_for(user_of(request), dataset.slug, wanted) if wanted and not text else None
         if text or like is not None:
             query_parameters.pop("sort", None)
             query_parameters |= {"text": text} if text else {"like": wanted}
-        return cls(asked, query_parameters, text, like)
+        examples = read_examples(request, dataset) if text or like is not None else Examples()
+        query_parameters |= parameters_of(examples)
+        return cls(form.asked, query_parameters, text, like, examples)
 
     @property
     def query(self) -> str:
-        return f"?{urlencode(self.kept)}" if self.kept else ""
+        return f"?{urlencode(self.kept, doseq=True)}" if self.kept else ""
+
+
+def read_examples(request: HttpRequest, dataset: Dataset) -> Examples:
+    """Return the examples of the address of a request. Raises Http404 if one is no image of the dataset."""
+    user = user_of(request)
+
+    def images(name: str) -> list[Image]:
+        hashes = list(dict.fromkeys(request.GET.getlist(name)))[:MOST_EXAMPLES]
+        return [image_for(user, dataset.slug, sha256) for sha256 in hashes]
+
+    return Examples(images("more"), images("less"), request.GET.get("less_text", "").strip())
+
+
+def parameters_of(examples: Examples) -> dict[str, Any]:
+    """Return the parameters of an address that have these examples."""
+    return {
+        name: value
+        for name, value in (
+            ("more", [image.sha256 for image in examples.more]),
+            ("less", [image.sha256 for image in examples.less]),
+            ("less_text", examples.less_text),
+        )
+        if value
+    }
 
 
 @dataclass(frozen=True)
@@ -111,7 +135,13 @@ def _in_search(
     A text that led here from its results is embedded already.
     """
     result = search(
-        dataset=dataset, head=head, asked=narrowed.asked, user=user, text=narrowed.text, like=narrowed.like
+        dataset=dataset,
+        head=head,
+        asked=narrowed.asked,
+        user=user,
+        text=narrowed.text,
+        like=narrowed.like,
+        examples=narrowed.examples,
     )
     ids = [pk for pk, _similarity in result.hits]
     if image.pk not in ids:

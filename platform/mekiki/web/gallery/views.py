@@ -1,5 +1,6 @@
 """The gallery: the grid of thumbnails, filtered or searched."""
 
+import uuid
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +13,7 @@ from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Dataset, Image
-from mekiki.datasets.selectors import image_count
+from mekiki.datasets.quotas import dataset_usage
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
@@ -21,8 +22,9 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.label_sources import machine_labels_of
 from mekiki.review import blinding
 from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
-from mekiki.review.models import ConfirmedLabel, GoldImage
-from mekiki.review.searching import search
+from mekiki.review.models import ConfirmedLabel, GoldImage, SavedView, Tag
+from mekiki.review.searching import MOST_EXAMPLES, Examples, search
+from mekiki.web.gallery.narrowed import parameters_of, read_examples
 from mekiki.web.gallery.pages import load_page, load_page_of_hits
 
 # Above this number the page shows "more than". Counting a million rows is too slow.
@@ -38,7 +40,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     head = champion(dataset)
     form = FilterForm(request.GET, list(active_labels(dataset)), dataset)
     form.is_valid()  # an invalid field is marked; the other fields apply
-    asked = {name: value for name, value in form.cleaned_data.items() if value not in ("", None)}
+    asked = form.asked
     text = request.GET.get("text", "").strip()
     # If both are given, the text applies: a form sends the text, a link the image.
     like = (
@@ -48,7 +50,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     )
     if like is not None:
         blinding.set_shown_attributes(dataset, [like])
-    kept = {name: value for name, value in request.GET.items() if name in form.fields and value}
+    kept = form.kept(request.GET)
     context: dict[str, Any] = {
         "dataset": dataset,
         "section": "images",
@@ -59,24 +61,29 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
         "left_out_limit": blinding.COUNT_UP_TO,
         "like": like,
         "filtered": bool(set(asked) - {"sort"}),
-        "without_search": f"?{urlencode(kept)}" if kept else "?",
-        "alike": f"?{urlencode(kept)}&like=" if kept else "?like=",
+        "without_search": f"?{urlencode(kept, doseq=True)}" if kept else "?",
+        "alike": f"?{urlencode(kept, doseq=True)}&like=" if kept else "?like=",
     }
     if text or like:
         form.fields.pop("sort")  # the most similar images come first
         kept.pop("sort", None)
         kept |= {"text": text} if text else {"like": request.GET["like"]}
-        context |= _searched(request, dataset, head, asked, text, like)
+        examples = read_examples(request, dataset)
+        context |= _examples_context(dataset, kept, examples)
+        kept |= parameters_of(examples)
+        context |= _searched(request, dataset, head, asked, text, like, examples)
     else:
         context |= _list_context(request, dataset, head, asked)
     _attach_labels(dataset, context["images"])
-    if request.GET.get("select") == "gold" and includes_role(dataset.role, Role.ADMIN):
-        kept["select"] = "gold"
+    context |= _views_context(request, dataset, form, filtered=context["filtered"] and not text and not like)
+    if request.GET.get("select") in ("gold", "images") and includes_role(dataset.role, Role.ADMIN):
+        kept["select"] = request.GET["select"]
         context |= _selection(context["images"], request)
-    query = urlencode(kept)
-    others = urlencode({name: value for name, value in kept.items() if name != "select"})
+    query = urlencode(kept, doseq=True)
+    others = urlencode({name: value for name, value in kept.items() if name != "select"}, doseq=True)
     context["without_selection"] = f"?{others}"
-    context["select_url"] = f"?{others}&select=gold" if others else "?select=gold"
+    context["select_url"] = f"?{others}&select=" if others else "?select="
+    context["facets_query"] = f"?{query}" if query else ""
     context["carried"] = f"?{query}" if query else ""
     context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
     context["older_url"] = f"?{query}&after={context['older']}" if context["older"] else ""
@@ -84,15 +91,41 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _selection(images: list[Image], request: HttpRequest) -> dict[str, Any]:
-    """Return the context of a page on which an admin selects gold images.
+    """Return the context of a page on which an admin selects images, or gold images.
 
-    Images without a confirmed label that the page shows cannot be selected.
+    Only images whose facts the page shows can be selected, as gold images only those with a confirmed label.
     """
     gold = GoldImage.objects.filter(image__in=[image.pk for image in images], ended_at__isnull=True)
     return {
-        "selects": True,
+        "client_key": uuid.uuid4(),
+        "labels": active_labels(images[0].dataset) if images else [],
+        "selects": request.GET["select"],
+        "tags": Tag.objects.filter(dataset_id=images[0].dataset_id) if images else [],
         "gold_ids": set(gold.values_list("image_id", flat=True)),
         "query": request.GET.urlencode(),
+    }
+
+
+def _views_context(
+    request: HttpRequest, dataset: Dataset, form: FilterForm, *, filtered: bool
+) -> dict[str, Any]:
+    """Return the saved views, and what the user may do with the present filters.
+
+    filtered: the page shows all images of a filter, and not the results of a search.
+    """
+    views = list(SavedView.objects.filter(dataset=dataset))
+    kept = {name: value for name, value in form.kept(request.GET).items() if name != "sort"}
+    query = urlencode(kept, doseq=True) if filtered and not form.errors else ""
+    current = next((view for view in views if query and view.query == query), None)
+    is_admin = includes_role(dataset.role, Role.ADMIN)
+    may_save = bool(query) and current is None and includes_role(dataset.role, Role.REVIEWER)
+    return {
+        "views": views,
+        "current_view": current,
+        "filter_query": query,
+        "may_save": may_save,
+        "may_act": bool(query) and is_admin,
+        "may_delete_view": current is not None and (is_admin or current.created_by_id == user_of(request).pk),
     }
 
 
@@ -104,9 +137,14 @@ def _list_context(
     page = load_page(
         images, asked.get("sort", ""), request.GET.get("after", ""), request.GET.get("before", "")
     )
-    total = image_count(dataset)
+    total = dataset_usage(dataset)["images"]
     filtered = bool(set(asked) - {"sort"})
-    matches = images.order_by()[: COUNT_UP_TO + 1].count() if filtered else total
+    if not filtered:
+        matches = total
+    elif not (page.newer or page.older or request.GET.get("after") or request.GET.get("before")):
+        matches = len(page.images)  # the only page
+    else:
+        matches = images.order_by()[: COUNT_UP_TO + 1].count()
     return {
         "images": page.images,
         "left_out": blinding.hidden_count(dataset) if uses_hidden_facts(asked) else 0,
@@ -118,8 +156,33 @@ def _list_context(
     }
 
 
+def _examples_context(dataset: Dataset, kept: dict[str, Any], examples: Examples) -> dict[str, Any]:
+    """Return the examples with the links that remove them, and the beginnings of the links that add one."""
+    blinding.set_shown_attributes(dataset, examples.images)
+
+    def without(removed: str, sha256: str) -> str:
+        parameters = parameters_of(examples)
+        parameters[removed] = [other for other in parameters.get(removed, []) if other != sha256]
+        return f"?{urlencode(kept | parameters, doseq=True)}"
+
+    now = urlencode(kept | parameters_of(examples), doseq=True)
+    return {
+        "more_images": [(image, without("more", image.sha256)) for image in examples.more],
+        "less_images": [(image, without("less", image.sha256)) for image in examples.less],
+        "less_text": examples.less_text,
+        "more_url": f"?{now}&more=" if len(examples.more) < MOST_EXAMPLES else "",
+        "less_url": f"?{now}&less=" if len(examples.less) < MOST_EXAMPLES else "",
+    }
+
+
 def _searched(
-    request: HttpRequest, dataset: Dataset, head: Head | None, asked: dict[str, Any], text: str, like: Any
+    request: HttpRequest,
+    dataset: Dataset,
+    head: Head | None,
+    asked: dict[str, Any],
+    text: str,
+    like: Any,
+    examples: Examples,
 ) -> dict[str, Any]:
     """Return the context of a page of the most similar images, with `.rank` and `.similarity`."""
     result = search(
@@ -129,6 +192,7 @@ def _searched(
         user=user_of(request),
         text=text,
         like=like,
+        examples=examples,
         wait=SEARCH_WAIT_SECONDS,
     )
     after, before = request.GET.get("after", ""), request.GET.get("before", "")

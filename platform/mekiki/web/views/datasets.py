@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from mekiki.accounts.access import require_may_create_datasets
 from mekiki.accounts.http import user_of
 from mekiki.datasets import services, slugs
-from mekiki.datasets.access import dataset_for, visible_datasets
+from mekiki.datasets.access import archived_datasets, dataset_for, visible_datasets
 from mekiki.datasets.models import Dataset
-from mekiki.labeling.services import apply_starter
+from mekiki.labeling.services import apply_starter, copy_schema
 from mekiki.labeling.starters import starter
 from mekiki.learning.accuracy import headline, support_sentence
 from mekiki.learning.encoder_catalogue import prompt_languages
@@ -38,6 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "standings": summaries,
         "may_create": user_of(request).may_create_datasets or user_of(request).is_superuser,
+        "has_archived": archived_datasets(user_of(request)).exists(),
     }
     return render(request, "web/home.html", context)
 
@@ -50,15 +51,26 @@ def create_dataset(request: HttpRequest) -> HttpResponse:
     """
     require_may_create_datasets(user_of(request))
     language = (get_language() or "en").split("-")[0]
+    sources = visible_datasets(user_of(request)).filter(
+        labels__archived_at__isnull=True, labels__isnull=False
+    )
     form = NewDatasetForm(
-        request.POST or None, initial={"encoder_name": "pocket", "template": ""}, language=language
+        request.POST or None,
+        initial={"encoder_name": "pocket", "template": "", "copy_from": request.GET.get("copy_from", "")},
+        language=language,
+        sources=list(sources.distinct().order_by("name", "pk")),
     )
     if request.method == "POST" and form.is_valid():
-        template = starter(form.cleaned_data.pop("template"))
+        values = form.cleaned_data
+        template, source = starter(values.pop("template")), values.pop("copy_from", "")
         try:
             with transaction.atomic():
-                dataset = services.create_dataset(user=user_of(request), **form.cleaned_data)
-                if template is not None:
+                dataset = services.create_dataset(user=user_of(request), **values)
+                if source:
+                    copy_schema(
+                        dataset=dataset, source=dataset_for(user_of(request), source), user=user_of(request)
+                    )
+                elif template is not None:
                     reads = prompt_languages(dataset.encoder_name)
                     apply_starter(
                         dataset=dataset,
@@ -70,10 +82,15 @@ def create_dataset(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            if template is not None:
+            if source:
+                messages.success(
+                    request, _("The dataset was created with the labels and prompts of the other dataset.")
+                )
+            elif template is not None:
                 messages.success(request, _("The dataset was created with its labels. Next, add the images."))
                 return redirect("import", dataset.slug)
-            messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
+            else:
+                messages.success(request, _("The dataset was created. Next, define its labels and prompts."))
             return redirect("labels", dataset.slug)
     return render(request, "datasets/create.html", {"form": form})
 

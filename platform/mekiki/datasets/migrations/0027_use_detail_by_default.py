@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0024_use_detail'),
+        ('datasets', '0026_dataset_deletion'),
     ]
 
     operations = [

@@ -1,0 +1,53 @@
+"""The keys and values of the metadata of some images, with their numbers."""
+
+from itertools import groupby
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import QuerySet
+
+from mekiki.datasets.models import Image
+
+MOST_KEYS = 12
+MOST_VALUES_OF_KEY = 8
+
+# Only texts: the filter compares texts.
+_SQL = """
+WITH pairs AS (
+    SELECT e.key, e.value #>> '{{}}' AS value, count(*) AS n
+    FROM ({images}) AS i, jsonb_each(i.metadata) AS e
+    WHERE jsonb_typeof(e.value) = 'string' {only}
+    GROUP BY 1, 2
+)
+SELECT key, value, n, of_key FROM (
+    SELECT *, row_number() OVER (PARTITION BY key ORDER BY n DESC, value) AS place,
+        count(*) OVER (PARTITION BY key) AS of_key, sum(n) OVER (PARTITION BY key) AS images
+    FROM pairs
+) AS ranked
+WHERE place <= %s ORDER BY images DESC, key, place LIMIT %s
+"""
+
+
+def metadata_values(
+    images: QuerySet[Image], only: str | None = None
+) -> list[tuple[str, list[tuple[str, int]], bool]]:
+    """Return (key, (value, number of images) of its most frequent values, further values exist) of each key.
+
+    The keys of most images come first. only: the only key to return.
+    """
+    try:
+        sql, params = images.order_by().values("metadata").query.sql_with_params()
+    except EmptyResultSet:
+        return []
+    of_key = "" if only is None else "AND e.key = %s"
+    wanted = [] if only is None else [only]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SQL.format(images=sql, only=of_key),
+            [*params, *wanted, MOST_VALUES_OF_KEY, MOST_KEYS * MOST_VALUES_OF_KEY],
+        )
+        rows = cursor.fetchall()
+    return [
+        (key, [(value, n) for _key, value, n, _of_key in group], group[0][3] > MOST_VALUES_OF_KEY)
+        for key, group in ((key, list(found)) for key, found in groupby(rows, key=lambda row: row[0]))
+    ]
