@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 from django.apps import AppConfig
 
 
@@ -11,17 +9,9 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Connect the signals of logins and logouts, and register the chores that send waiting mails."""
         from mekiki.accounts import logins  # noqa: F401
-        from mekiki.jobs.chores import PeriodicTask, register
+        from mekiki.jobs.chores import register_function
 
-        def prepare_resets() -> Callable[[], object]:
-            from mekiki.accounts.mail_reset import send_waiting_resets
-
-            return send_waiting_resets
-
-        def prepare_mails() -> Callable[[], object]:
-            from mekiki.accounts.outbox import send_waiting_mails
-
-            return send_waiting_mails
-
-        register(PeriodicTask("send links for lost passwords", 10.0, prepare_resets))
-        register(PeriodicTask("send mails", 10.0, prepare_mails))
+        register_function(
+            "send links for lost passwords", 10.0, "mekiki.accounts.mail_reset.send_waiting_resets"
+        )
+        register_function("send mails", 10.0, "mekiki.accounts.outbox.send_waiting_mails")

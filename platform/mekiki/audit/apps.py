@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 from django.apps import AppConfig
@@ -23,14 +22,9 @@ class AuditConfig(AppConfig):
         from mekiki.audit.sealed_tables import EVENTS, register_sealed_table
 
         register_sealed_table(EVENTS)
-        from mekiki.jobs.chores import PeriodicTask, register
+        from mekiki.jobs.chores import register_function
 
-        def prepare_head_mail() -> Callable[[], object]:
-            from mekiki.audit.head_mail import mail_due_head
-
-            return mail_due_head
-
-        register(PeriodicTask("mail the head of the seals", 1800.0, prepare_head_mail))
+        register_function("mail the head of the seals", 1800.0, "mekiki.audit.head_mail.mail_due_head")
         post_migrate.connect(disable_pgtrigger_ignore, sender=self)
 
 

@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 from django.apps import AppConfig
 from django.conf import settings
 
@@ -15,16 +13,9 @@ class DatasetsConfig(AppConfig):
         from imaging.memory import budget as memory_budget
         from mekiki.audit.sealed_tables import register_sealed_table
         from mekiki.datasets.sealing import AUDIT_SHARE_CHANGES
-        from mekiki.jobs.chores import PeriodicTask, register
+        from mekiki.jobs.chores import register_function
 
         register_sealed_table(AUDIT_SHARE_CHANGES)
-        register(PeriodicTask("purge deleted datasets", 3600.0, _prepare_purges))
+        register_function("purge deleted datasets", 3600.0, "mekiki.datasets.services.request_due_purges")
         set_pixel_limit(settings.MAX_PIXELS)
         memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)
-
-
-def _prepare_purges() -> Callable[[], object]:
-    """Return the chore, imported only by the sweeper."""
-    from mekiki.datasets.services import request_due_purges
-
-    return request_due_purges

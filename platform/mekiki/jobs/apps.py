@@ -10,7 +10,7 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the chores that sweep and send jobs, and that request seals and seal checks."""
-        from mekiki.jobs.chores import PeriodicTask, register
+        from mekiki.jobs.chores import PeriodicTask, register, register_function
 
         def prepare_sweep() -> Callable[[], object]:
             from mekiki.jobs.sweeping import Sweeper
@@ -22,17 +22,7 @@ class JobsConfig(AppConfig):
 
             return SpaceWatch().check
 
-        def prepare_seals() -> Callable[[], object]:
-            from mekiki.jobs.seals import enqueue_scheduled_seal
-
-            return enqueue_scheduled_seal
-
-        def prepare_seal_checks() -> Callable[[], object]:
-            from mekiki.jobs.seals import enqueue_scheduled_check
-
-            return enqueue_scheduled_check
-
         register(PeriodicTask("sweep jobs", 5.0, prepare_sweep))
         register(PeriodicTask("send what waited for room", 5.0, prepare_space_watch))
-        register(PeriodicTask("ask for seals", 600.0, prepare_seals))
-        register(PeriodicTask("ask for a check of the seals", 3600.0, prepare_seal_checks))
+        register_function("ask for seals", 600.0, "mekiki.jobs.seals.enqueue_scheduled_seal")
+        register_function("ask for a check of the seals", 3600.0, "mekiki.jobs.seals.enqueue_scheduled_check")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from django.db import Error, close_old_connections, connection
 
+from mekiki.config.lazy import by_name
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,6 +40,12 @@ def register(chore: PeriodicTask) -> None:
     Apps call this function in AppConfig.ready. A chore with the same name replaces the earlier one.
     """
     _chores[chore.name] = chore
+
+
+def register_function(name: str, every: float, function: str) -> None:
+    """Register a function as a chore, by its dotted name. It is imported in the thread of the chore."""
+    act = by_name(function)
+    register(PeriodicTask(name, every, lambda: act))
 
 
 def registered() -> list[PeriodicTask]:
