@@ -65,7 +65,7 @@ def _drop_partitions(cursor: Any) -> None:
     A session that still reads predictions would delay the deletion, so a later test drops its partitions.
     """
     cursor.execute(
-        "SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
     )
     if partitions := [name for (name,) in cursor.fetchall()]:
         cursor.execute("SET lock_timeout = '500ms'")
