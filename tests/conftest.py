@@ -5,6 +5,7 @@ sets the environment before Django is set up. pyproject.toml names no settings m
 """
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -67,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         # This process only hands out tests to other processes (pytest-xdist), which have their own databases.
         return
+    gc.disable()  # until everything is imported (pytest_collection_finish)
     from mekiki.embedded.postgres import Postgres
 
     _sweep_dead_sessions()
@@ -95,6 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     django.setup()
     django_settings.PASSWORD_HASHERS = ["tests.fast_hasher.FastHasher"]
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, without a look at the modules and the tests, which stay until the end."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

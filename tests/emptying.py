@@ -4,6 +4,9 @@ Django's flush truncates every table and creates content types and permissions a
 most tests. Here only tables with rows are emptied.
 """
 
+from contextlib import suppress
+from typing import Any
+
 from django.db import OperationalError, connection
 from psycopg.errors import DeadlockDetected
 
@@ -41,6 +44,7 @@ def delete_all_rows() -> None:
 
 def _delete_all_rows() -> None:
     with as_owner(triggers=False), connection.cursor() as cursor:
+        _drop_partitions(cursor)
         cursor.execute(_TABLES_WITH_ROWS)
         cursor.execute(
             "SELECT name, pg_table_size(name::regclass) FROM pg_temp.tables_with_rows(%s) AS name",
@@ -53,3 +57,18 @@ def _delete_all_rows() -> None:
         for name, size in tables:
             if size > _VACUUM_BYTES:
                 cursor.execute(f"VACUUM {name}")
+
+
+def _drop_partitions(cursor: Any) -> None:
+    """Drop the partitions of predictions. Each later test would look into those of all earlier tests.
+
+    A session that still reads predictions would delay the deletion, so a later test drops its partitions.
+    """
+    cursor.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'learning_prediction'::regclass"
+    )
+    if partitions := [name for (name,) in cursor.fetchall()]:
+        cursor.execute("SET lock_timeout = '500ms'")
+        with suppress(OperationalError):
+            cursor.execute(f"DROP TABLE {', '.join(partitions)}")
+        cursor.execute("RESET lock_timeout")

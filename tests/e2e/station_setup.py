@@ -15,6 +15,7 @@ from mekiki.review.models import Lease
 from tests.factories import ImageFactory
 from tests.review_setup import Station
 from tests.roles import set_fixed
+from tests.waiting import until
 
 
 def station_with(items: int, labels: int = 4, **more: Any) -> Station:
@@ -73,6 +74,14 @@ def expect_item(page: Page, item: int) -> None:
 
 def expect_saved(page: Page) -> None:
     expect(page.locator("[data-sync]")).to_have_attribute("data-state", "saved")
+
+
+def open_again(page: Page) -> None:
+    """Leave the station, wait until its leases are released, and open it again."""
+    address = page.url
+    page.goto("about:blank")
+    until(lambda: not Lease.objects.filter(ended_at__isnull=True).exists(), "the leases are released")
+    page.goto(address)
 
 
 def wait_for_leases(page: Page, least: int) -> None:

@@ -17,6 +17,7 @@ from tests.e2e.station_setup import (
     expect_saved,
     image_with_files,
     item_of,
+    open_again,
     station_with,
     wait_for_leases,
 )
@@ -78,7 +79,7 @@ def test_single_keys_are_text_while_the_finder_is_shown(enter: Callable[..., Pag
         assert Decision.objects.count() == 0, key
         if key != "?":
             assert page.input_value("[data-find]") == key
-        page.reload()
+        open_again(page)
         item = item_of(page)
 
 

@@ -14,6 +14,7 @@ from tests.e2e.station_setup import (
     expect_saved,
     image_with_files,
     item_of,
+    open_again,
     press_and_wait,
     station_with,
 )
@@ -49,9 +50,8 @@ def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page])
         *((CONFIRM, CONFIRM), (LABEL, LABEL)),
     )
     station = station_with(2 * len(presses) + 1)
-    user = station.reviewer()
     items = [item.pk for item in station.items]
-    page = enter(station, user)
+    page = enter(station, station.reviewer())
     for number, (first, second) in enumerate(presses):
         item, following, next_but_one = items[2 * number : 2 * number + 3]
         expect_item(page, item)
@@ -68,7 +68,7 @@ def test_second_press_does_not_answer_the_next_image(enter: Callable[..., Page])
         expect_saved(page)
         assert Decision.objects.count() == 2 * number + 2
         expect_item(page, next_but_one)
-        page.reload()
+        open_again(page)
     assert all((d.milliseconds or 0) >= DEFAULT_DISPLAY_MS for d in Decision.objects.all())
 
 

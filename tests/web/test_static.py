@@ -49,6 +49,17 @@ def test_imported_style_sheets_and_modules_exist():
             assert (module.parent / name).is_file(), f"{module.name} imports {name}"
 
 
+def test_the_sheet_of_the_site_contains_the_sheets_that_it_imports():
+    sheet = Client().get(static("mekiki/css/mekiki.css")).content.decode()
+    assert "@import" not in sheet
+    css = Path(__file__).resolve().parents[2] / "platform/mekiki/web/static/mekiki/css"
+    entry = (css / "mekiki.css").read_text()
+    for name, layer in re.findall(r'@import url\("([^"]+)"\) layer\((\w+)\)', entry):
+        assert f"@layer {layer} {{\n{(css / name).read_text()}}}" in sheet
+    assert sheet.index("@layer reset, tokens, base") < sheet.index("@layer reset {")
+    assert sheet.count("{") == sheet.count("}")
+
+
 def test_every_component_sheet_is_imported():
     css = Path(__file__).resolve().parents[2] / "platform/mekiki/web/static/mekiki/css"
     entry = (css / "mekiki.css").read_text()

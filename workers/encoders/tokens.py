@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import EncoderError
+from .importing import import_transformers
 
 # The tokens of these texts distinguish tokenizers and are part of an encoder's identity (see identity.py).
 PROBES = ("a photo of a scratched steel plate", "Crack!", "金属表面の傷", "良品", "42 mm")
@@ -28,6 +29,7 @@ def tokenizer(text: dict[str, Any], folder: Path | None, *, name: str) -> Any:
         if folder is None:
             made = SimpleTokenizer(context_length=length, **options)
         else:
+            import_transformers()
             made = HFTokenizer(
                 str(folder),
                 context_length=length,

@@ -6,6 +6,7 @@ once. An installation needs no collectstatic step before its first page.
 """
 
 import hashlib
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,3 +23,15 @@ def asset_version(package: Path) -> str:
             digest.update(path.relative_to(package).as_posix().encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()[:10]
+
+
+_IMPORT = re.compile(r'@import url\("([^"]+)"\) layer\((\w+)\);')
+
+
+def join_style_sheets(entry: Path) -> str:
+    """Return a style sheet with the sheets that it imports, each as a block of its layer."""
+
+    def block(match: re.Match[str]) -> str:
+        return f"@layer {match[2]} {{\n{(entry.parent / match[1]).read_text('utf-8')}}}\n"
+
+    return _IMPORT.sub(block, entry.read_text("utf-8"))

@@ -1,10 +1,15 @@
-"""The outermost middleware: the address of the client, and headers of all responses."""
+"""The outermost middleware: the address of the client, headers of all responses, and the style sheet."""
 
 import ipaddress
 from collections.abc import Callable
+from pathlib import Path
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib.staticfiles import finders
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.templatetags.static import static
+
+from mekiki.config.assets import join_style_sheets
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -109,3 +114,27 @@ class HeadersMiddleware:
         response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         return response
+
+
+class StyleSheetMiddleware:
+    """Middleware that serves the style sheets of all components in one file.
+
+    The sheet of the site imports about fifty others. A browser would request and read each of them. With
+    DEBUG, the sheets are served separately, so that a change is visible at once.
+    """
+
+    SHEET = "mekiki/css/mekiki.css"
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        entry = finders.find(self.SHEET)
+        self.content = "" if settings.DEBUG or entry is None else join_style_sheets(Path(entry))
+        self.path = static(self.SHEET)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the joined sheet, or pass on every other request."""
+        if not self.content or request.path_info != self.path or request.method not in {"GET", "HEAD"}:
+            return self.get_response(request)
+        # The address changes with the content (assets.py).
+        headers = {"Cache-Control": "max-age=315360000, public, immutable"}
+        return HttpResponse(self.content, content_type="text/css; charset=utf-8", headers=headers)
