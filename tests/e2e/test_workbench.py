@@ -133,7 +133,7 @@ def improve(page: Page) -> None:
 def check_pages(page: Page, url: str, slug: str) -> list[str]:
     """Return the problems of the pages with both versions of the prompts, in English."""
     go(page, f"/d/{slug}/labels/")
-    page.locator("#versions a[href*='versions']").first.click()
+    page.locator("#versions a[href*='/versions/']").first.click()
     expect(page.locator("ins, del").first).to_be_visible()
     expect(page.locator("#workbench-results img").first).to_be_visible()
     wrong: list[str] = check_page(page, page.url, "workbench-compare", "en")
