@@ -143,6 +143,10 @@ def check_pages(page: Page, url: str, slug: str) -> list[str]:
         ("labels-template", f"/d/{slug}/labels/"),
     ):
         wrong += check_page(page, url + address, name, "en")
+    go(page, f"/d/{slug}/labels/reorganise/")
+    page.get_by_role("button", name="Show what changes").click()
+    expect(page.locator("[data-preview]")).to_be_visible()
+    wrong += check_page(page, page.url, "label-reorganise", "en")
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         go(page, "/")
