@@ -126,7 +126,7 @@ def addresses(slug: str) -> dict[str, str]:
     for name in names:
         addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
-    pages += ["members", "reviewers", "dataset-settings"]
+    pages += ["members", "reviewers", "dataset-settings", "label-reorganise"]
     pages += ["review-grid", "review-queue", "review-adjudication", "review-overlap", "gold-images"]
     for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)

@@ -133,7 +133,7 @@ def improve(page: Page) -> None:
 def check_pages(page: Page, url: str, slug: str) -> list[str]:
     """Return the problems of the pages with both versions of the prompts, in English."""
     go(page, f"/d/{slug}/labels/")
-    page.locator("#versions a[href*='versions']").first.click()
+    page.locator("#versions a[href*='/versions/']").first.click()
     expect(page.locator("ins, del").first).to_be_visible()
     expect(page.locator("#workbench-results img").first).to_be_visible()
     wrong: list[str] = check_page(page, page.url, "workbench-compare", "en")
@@ -143,6 +143,10 @@ def check_pages(page: Page, url: str, slug: str) -> list[str]:
         ("labels-template", f"/d/{slug}/labels/"),
     ):
         wrong += check_page(page, url + address, name, "en")
+    go(page, f"/d/{slug}/labels/reorganise/")
+    page.get_by_role("button", name="Show what changes").click()
+    expect(page.locator("[data-preview]")).to_be_visible()
+    wrong += check_page(page, page.url, "label-reorganise", "en")
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         go(page, "/")

@@ -14,8 +14,10 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set, prompts
 from mekiki.review.models import ConfirmedLabel
 from tests.factories import (
     CertificateFactory,
+    ChampionFactory,
     ConfirmedLabelFactory,
     DatasetFactory,
+    HeadFactory,
     PredictionFactory,
     QueueItemFactory,
     UserFactory,
@@ -47,11 +49,13 @@ def test_merge_states_its_effects_and_keeps_answers_and_keys(dataset: Any) -> No
     client, url = client_of(dataset), reverse("label-reorganise", args=["parts"])
     scratch, scrape = (dataset.labels.get(name=name) for name in ("scratch", "scrape"))
     certificate = CertificateFactory(dataset=dataset)
-    champion = certificate.head
+    champion = HeadFactory(dataset=dataset, prompt_set=current_prompt_set(dataset))
+    ChampionFactory(head=champion)
     item = QueueItemFactory(dataset=dataset, head=champion)
     PredictionFactory(head=champion, image=item.image, label=scrape)
     page = client.get(url, {"label": scrape.pk}).content.decode()
-    assert "2 answers" in page and "certificate" in page and "Merge “scrape” into" in page
+    assert "2 answers" in page and "Merge “scrape” into" in page
+    assert "1 image waits in the queue" in page and "1 certificate stops" in page
     user = dataset.memberships.first().user
     with pytest.raises(ValidationError, match="2 answers"):
         services.merge_label(label=scrape, into=scratch, user=user)
@@ -68,7 +72,7 @@ def test_merge_states_its_effects_and_keeps_answers_and_keys(dataset: Any) -> No
     assert event.data == {"name": "scrape", "into": "scratch", "answers": 2, "audited": 0}
     assert ConfirmedLabel.objects.filter(label=scrape).count() == 2
     certificate.refresh_from_db()
-    assert certificate.state not in ("auditing", "accepted")
+    assert certificate.state not in ("freezing", "auditing", "accepted")
     assert SchemaVersion.objects.filter(dataset=dataset).count() == 2
 
 

@@ -15,7 +15,7 @@ from mekiki.labeling.selectors import active_labels, current_prompt_set, current
 from mekiki.labeling.text import MAX_LABELS
 
 FORMAT = 1
-MAX_BYTES = 4_000_000
+MAX_BYTES = 1_000_000
 _KNOWN = {"name", "code", "key", "critical", "none_of_these", "guideline", "guidelines", "prompts"}
 
 

@@ -160,11 +160,11 @@ def dataset_summaries(datasets: Iterable[Dataset], user: User) -> list[DatasetSu
 
 
 def add_mosaics(summaries: Iterable[DatasetSummary]) -> None:
-    """Give each summary some of its newest images, in one query. No label or name is shown with them."""
+    """Give each summary some of its images, in two queries. No label or name is shown with them."""
     by_id = {summary.dataset.pk: summary for summary in summaries if summary.images}
-    # The newest rows of each dataset by the index on (dataset, id).
-    newest = Image.objects.filter(dataset=OuterRef("pk")).order_by("-pk").values("pk")[:MOSAIC]
-    ids = Dataset.objects.filter(pk__in=by_id).values_list(ArraySubquery(newest), flat=True)
+    # In the order of the hashes, which is random but stays the same, by the unique index.
+    some = Image.objects.filter(dataset=OuterRef("pk")).order_by("sha256").values("pk")[:MOSAIC]
+    ids = Dataset.objects.filter(pk__in=by_id).values_list(ArraySubquery(some), flat=True)
     wanted = [pk for own in ids for pk in own]
-    for image in Image.objects.filter(pk__in=wanted).order_by("-pk"):
+    for image in Image.objects.filter(pk__in=wanted).order_by("sha256"):
         by_id[image.dataset_id].mosaic.append(image)
