@@ -272,7 +272,9 @@ def _imported_between(images: QuerySet[Any], dataset: Dataset, since: Any, until
         dates["created_at__lt"] = datetime.combine(after, time.min, zone)
     # The ids of images grow with the time of their import. A page that walks along the ids then begins at the
     # first image of these days.
-    edges = Image.objects.filter(dataset=dataset, **dates).aggregate(first=Min("pk"), last=Max("pk"))
+    # With a plain minimum, PostgreSQL would walk along the ids until it meets such a day.
+    number = F("pk") + 0
+    edges = Image.objects.filter(dataset=dataset, **dates).aggregate(first=Min(number), last=Max(number))
     if edges["first"] is None:
         return images.none()
     images = images.filter(pk__gte=edges["first"], pk__lte=edges["last"], **dates)

@@ -20,7 +20,7 @@ EXACT_UP_TO = 50_000
 # Up to this number of matching images, the counts of a larger dataset are exact too.
 EXACT_MATCHES = 10_000
 # Number of images in the sample, of all images of the dataset.
-SAMPLE = 20_000
+SAMPLE = 10_000
 # An estimate from fewer images of the sample than this is shown as "few".
 LEAST_SAMPLED = 10
 # Values of the first four digits of a hash.
@@ -89,10 +89,14 @@ class Counter:
         if asked:
             ids = list(images.values_list("pk", flat=True)[: EXACT_MATCHES + 1])
             if len(ids) <= EXACT_MATCHES:
-                few = filter_images(self.dataset, self.head, {}).order_by().filter(pk__in=ids)
-                return Base(few, 1.0)
+                return Base(self._listed(ids), 1.0)
         prefixes = max(1, min(_PREFIXES - 1, round(_PREFIXES * SAMPLE / self.total)))
-        return Base(images.filter(sha256__lt=f"{prefixes:04x}"), _PREFIXES / prefixes)
+        sampled = images.filter(sha256__lt=f"{prefixes:04x}").values_list("pk", flat=True)
+        return Base(self._listed(list(sampled)), _PREFIXES / prefixes)
+
+    def _listed(self, ids: list[int]) -> QuerySet[Any]:
+        """Return images by their ids, so that the filters are not compared again for each facet."""
+        return filter_images(self.dataset, self.head, {}).order_by().filter(pk__in=ids)
 
     def count(self, asked: dict[str, Any]) -> Count:
         """Return the number of images that the gallery shows for these filters."""

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from mekiki.accounts.http import user_of
 from mekiki.datasets.access import dataset_for
+from mekiki.datasets.quotas import dataset_usage
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
@@ -58,6 +59,8 @@ def facets(request: HttpRequest, slug: str) -> HttpResponse:
         ],
         "low": form.asked.get("low"),
         "high": form.asked.get("high"),
+        "all": dataset_usage(dataset)["images"],
+        "filtered": bool(set(form.asked) - {"sort"}),
         "is_search": "text" in kept or "like" in kept,
         "left_out": blinding.hidden_count(dataset) if not uses_hidden_facts(form.asked) else 0,
         "left_out_limit": blinding.COUNT_UP_TO,

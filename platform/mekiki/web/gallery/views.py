@@ -21,6 +21,7 @@ from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
 from mekiki.quality.label_sources import machine_labels_of
 from mekiki.review import blinding
+from mekiki.review.facets import EXACT_UP_TO
 from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
 from mekiki.review.models import ConfirmedLabel, GoldImage, SavedView, Tag
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
@@ -139,10 +140,13 @@ def _list_context(
     )
     total = dataset_usage(dataset)["images"]
     filtered = bool(set(asked) - {"sort"})
+    matches: int | None
     if not filtered:
         matches = total
     elif not (page.newer or page.older or request.GET.get("after") or request.GET.get("before")):
         matches = len(page.images)  # the only page
+    elif total > EXACT_UP_TO:
+        matches = None  # the facets count or estimate it after the page
     else:
         matches = images.order_by()[: COUNT_UP_TO + 1].count()
     return {
@@ -151,8 +155,8 @@ def _list_context(
         "newer": page.newer,
         "older": page.older,
         "total": total,
-        "matches": min(matches, COUNT_UP_TO) if filtered else total,
-        "more_than": filtered and matches > COUNT_UP_TO,
+        "matches": len(page.images) if matches is None else min(matches, COUNT_UP_TO) if filtered else total,
+        "more_than": filtered and (matches is None or matches > COUNT_UP_TO),
     }
 
 
