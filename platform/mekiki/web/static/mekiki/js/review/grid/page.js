@@ -1,5 +1,6 @@
 // The grid review: a page of images with one predicted label, marks on the ones that differ, one key for the rest.
 
+import { whenClosed } from "../../dialogs.js";
 import { post } from "../../http.js";
 import { drawEmpty } from "../empty.js";
 import { FlagDialog } from "../flag.js";
@@ -340,7 +341,7 @@ listen({
   move: (key, far) => tiles.move(key, far),
   map,
 });
-help.addEventListener("close", () => tiles.focus());
+whenClosed(help, () => tiles.focus());
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 drawKeys(root, map);
 menu.showKeys();
