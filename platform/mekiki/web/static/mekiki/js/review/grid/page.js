@@ -34,7 +34,6 @@ const BEFORE_UNDO = 500;
 let label = null; // {label, name} of the page on the screen
 let busy = false; // a page is being loaded, sent or undone
 let back = false; // this page came back by an undo
-let ahead = []; // thumbnails of the page that probably follows
 let turns = 0; // requests for a page; only the last one is shown
 let undoKey = ""; // of an undo whose reply was lost
 let pollTimer = 0;
@@ -62,6 +61,7 @@ const choices = new Choices(root, root.dataset.store, {
 const unsent = new Unsent({
   url: `${grid}answer`,
   key: root.dataset.unsent,
+  more: () => ({ next: choices.wanted }),
   done: recorded,
   refused(_body, error) {
     busy = false;
@@ -120,7 +120,7 @@ function clear() {
   delete root.dataset.ready;
 }
 
-async function next(wanted = choices.wanted, first = "") {
+async function next(wanted = {}, first = "") {
   if (unsent.body) return;
   const turn = ++turns;
   busy = true;
@@ -128,7 +128,7 @@ async function next(wanted = choices.wanted, first = "") {
   clear();
   part("loading").hidden = false;
   try {
-    const reply = await post(`${grid}next`, wanted);
+    const reply = await post(`${grid}next`, { ...choices.wanted, ...wanted });
     if (turn === turns) show(reply, first);
   } catch (error) {
     if (turn !== turns) return;
@@ -162,7 +162,6 @@ function show(reply, first) {
     return;
   }
   pollPause = 2000;
-  ahead = reply.ahead;
   showSize();
   tiles.show(reply.tiles);
   part("bar").hidden = false;
@@ -185,7 +184,6 @@ function showEmpty(empty) {
 function settled() {
   showButton();
   if (!tiles.all.every(tile => tile.settled)) return;
-  for (const url of ahead.splice(0)) new Image().src = url;
   requestAnimationFrame(() => {
     if (!performance.getEntriesByName("grid-data").length) return;
     performance.measure("grid-painted", "grid-data");
@@ -246,6 +244,7 @@ function confirm() {
     return;
   }
   busy = true;
+  performance.mark("grid-asked");
   notice("");
   announce(say("grid_sending"));
   showButton();
@@ -272,7 +271,15 @@ function recorded(body, reply) {
   if (late) texts.push(say("grid_late", { n: late }));
   if (refused.length) texts.push(say("grid_refused", { n: refused.length, reason: refused[0].detail }));
   back = false;
-  next(choices.wanted, say("grid_recorded", { n: kept.length, marks })).then(() => notice(texts.join(" ")));
+  const said = say("grid_recorded", { n: kept.length, marks });
+  if (reply.next) {
+    turns += 1;
+    clear();
+    show(reply.next, said);
+    busy = false;
+    showButton();
+    notice(texts.join(" "));
+  } else next({}, said).then(() => notice(texts.join(" ")));
   root.dataset.recorded = body.page;
 }
 
@@ -350,6 +357,5 @@ window.addEventListener("pageshow", event => event.persisted && next());
 showSize();
 if (unsent.body) unsent.run();
 else {
-  // No thumbnail could be loaded in advance, so they come with the page.
-  next({ label: null, count: choices.wanted.count, inline: choices.size.value !== "large" });
+  next({ label: null });
 }
