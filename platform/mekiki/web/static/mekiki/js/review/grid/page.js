@@ -6,7 +6,9 @@ import { drawEmpty } from "../empty.js";
 import { FlagDialog } from "../flag.js";
 import { drawKeys } from "../key-hints.js";
 import { KeyMap } from "../key-map.js";
+import { HOLD } from "../outbox.js";
 import { Preferences } from "../preferences.js";
+import { Scans } from "../scans.js";
 import { load, say } from "../texts.js";
 import { Choices } from "./choices.js";
 import { listen } from "./keys.js";
@@ -36,6 +38,7 @@ let busy = false; // a page is being loaded, sent or undone
 let back = false; // this page came back by an undo
 let turns = 0; // requests for a page; only the last one is shown
 let undoKey = ""; // of an undo whose reply was lost
+let held = null; // an undo that waits for a moment, because the first key of a barcode is no command (scans.js)
 let pollTimer = 0;
 let pollPause = 2000;
 
@@ -216,6 +219,9 @@ function flag(tile) {
   if (tile && !busy && !unsent.body) flagDialog.open(tile);
 }
 
+/** The name of a label, with its short code if it has one. */
+const named = ({ name, code }) => (code ? `${name} · ${code}` : name);
+
 /**
  * kind: correct, skip, flag or none. The predicted label is no mark: the image is confirmed with the rest.
  * A flag has a reason with its name, and a note. All may be empty.
@@ -223,7 +229,7 @@ function flag(tile) {
 function setMark(tile, kind, chosen = null, { reason = "", note = "", name = "" } = {}) {
   if (!tile || busy || unsent.body) return;
   const same = kind === "none" || (kind === "correct" && chosen.id === tile.item.prediction.label);
-  const word = kind === "correct" ? chosen?.name : say(`grid_mark_${kind}`);
+  const word = kind === "correct" ? named(chosen) : say(`grid_mark_${kind}`);
   const text = name ? `${word}: ${name}` : word;
   tiles.mark(tile, same ? null : { kind, label: chosen?.id ?? null, text, reason, note });
   const n = tiles.number(tile);
@@ -293,7 +299,13 @@ function uuid() {
 }
 
 async function undo() {
-  if (busy || unsent.body || (back && tiles.all.length && looking.total < BEFORE_UNDO)) return;
+  if (held || busy || unsent.body || (back && tiles.all.length && looking.total < BEFORE_UNDO)) return;
+  held = {};
+  const mine = held;
+  await new Promise(done => setTimeout(done, HOLD));
+  if (held !== mine) return;
+  held = null;
+  if (busy || unsent.body) return;
   busy = true;
   notice("");
   try {
@@ -347,6 +359,29 @@ listen({
   },
   move: (key, far) => tiles.move(key, far),
   map,
+});
+new Scans({
+  state: () => ({
+    tile: tiles.current,
+    mark: tiles.current?.mark ?? null,
+    dialog: document.querySelector("dialog[open]"),
+  }),
+  back({ tile, mark, dialog }) {
+    held = null;
+    for (const open of document.querySelectorAll("dialog[open]")) if (open !== dialog) open.close();
+    if (!tile || !tiles.all.includes(tile)) return;
+    tiles.mark(tile, mark);
+    tiles.focus(tile);
+    showButton();
+  },
+  choose(code, { tile }) {
+    const chosen = menu.list.named(code);
+    if (document.querySelector("dialog[open]")) return;
+    if (!chosen) notice(say("scan_unknown", { code }));
+    else if (tiles.all.includes(tile)) setMark(tile, "correct", chosen);
+  },
+  unknown: code => notice(say("scan_unknown", { code })),
+  single: true, // the Enter of a code must not confirm the page
 });
 whenClosed(help, () => tiles.focus());
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
