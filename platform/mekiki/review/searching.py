@@ -15,7 +15,7 @@ from mekiki.learning import search as vectors
 from mekiki.learning.models import Encoder, Head
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
-from mekiki.review.blinding import hidden_condition, hidden_count, hidden_ids
+from mekiki.review.blinding import hidden_count, unshown_condition, unshown_ids
 from mekiki.review.finding import filter_images
 from mekiki.review.messages import SEARCH_PROBLEMS
 
@@ -77,14 +77,14 @@ def search(
         vector = answer.vector
     else:
         assert like is not None
-        if hidden_ids(dataset, [like.pk]):
+        if unshown_ids(dataset, [like.pk]):
             return Search(total, **facts, code="blind")
         vector = vectors.vector_of(encoder, like)
         if vector is None:
             return Search(total, **facts, code="not_embedded")
     assert vector is not None
     images = filter_images(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
-    images = images.filter(~hidden_condition(dataset))
+    images = images.filter(~unshown_condition(dataset))
     if like is not None and not text:
         images = images.exclude(pk=like.pk)
     try:

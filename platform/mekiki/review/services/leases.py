@@ -243,6 +243,10 @@ def lease_items(
     for lease in expired:
         if lease.pk not in ended:  # Another transaction is renewing or ending it.
             used[lease.item_id][lease.slot] = lease.user_id
+    if any(lease.shown.get("staged") for lease in expired):
+        _withdraw_left_gold(list(ended), now)
+        left = {lease.item_id for lease in expired if lease.shown.get("staged")}
+        items = [item for item in items if item.pk not in left]
     answered: dict[int | None, set[int]] = {}  # item → reviewers whose answers stand, also late ones
     for decision in STANDING_ANSWERS.all(items=[item.pk for item in items]):
         answered.setdefault(decision.item_id, set()).add(decision.user_id)
@@ -369,7 +373,27 @@ def release(*, dataset: Dataset, user: User, lease_ids: list[int]) -> int:
     require_role(user, dataset, Role.REVIEWER)
     mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
     ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-    return Lease.objects.filter(pk__in=ids).update(ended_at=clock.now()) if ids else 0
+    now = clock.now()
+    _withdraw_left_gold(ids, now)
+    return Lease.objects.filter(pk__in=ids).update(ended_at=now) if ids else 0
+
+
+def _withdraw_left_gold(leases: list[int], now: datetime) -> None:
+    """Withdraw the gold images of pages of the grid that were left without an answer.
+
+    The page has shown a label for them that the head did not predict. In the review station they would be
+    blind, and on the page of another label they would show that label, unlike the other images of the page.
+    An item that is being answered is locked and stays.
+    """
+    if not leases:
+        return
+    items = QueueItem.objects.filter(
+        pk__in=Lease.objects.filter(pk__in=leases, shown__staged=True).values("item"),
+        state=QueueItem.State.WAITING,
+    )
+    ids = list(items.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    if ids:
+        QueueItem.objects.filter(pk__in=ids).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
 
 
 @transaction.atomic
@@ -388,6 +412,7 @@ def release_expired_leases() -> int:
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
     ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
     Lease.objects.filter(pk__in=ids).update(ended_at=now)
+    _withdraw_left_gold(ids, now)
     # A lease of a certificate's audit stays: it is the record that a reviewer has opened the image.
     old = Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT)
     old.exclude(item__stream=Stream.CERTIFY).delete()
