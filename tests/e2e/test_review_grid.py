@@ -135,6 +135,7 @@ def test_key_right_after_the_dialog_of_a_flag_confirms_the_page_with_the_flag(en
     page.evaluate(FLAG_AND_PRESS, ["[data-flag-dialog]", "Enter"])
     until(lambda: Decision.objects.count() == 4, "four decisions")
     assert decisions() == dict.fromkeys(items, ("confirm", station.labels[0].pk)) | {items[0]: ("flag", None)}
+    expect(page.locator("[data-empty]")).to_be_visible()
     page.keyboard.press("z")
     expect(page.get_by_role("gridcell")).to_have_count(4)
     # A scanner marks the image under the focus. Its keys are no commands, and its Enter does not confirm.
