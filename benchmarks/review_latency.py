@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("station", "grid"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    answers, pictures_drawn = (20, 200) if given.quick else (300, 900)
+    answers, pictures_drawn = (20, 200) if given.quick else (300, 700)
     answers = 0 if given.only == "grid" else answers
     password = secrets.token_urlsafe(12)
     with tempfile.TemporaryDirectory(prefix="mekiki-latency-") as folder:
