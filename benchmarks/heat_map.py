@@ -60,6 +60,7 @@ import json, sys
 from pathlib import Path
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
+from mekiki.learning.models import TrainingRun
 from mekiki.learning.services import request_training
 from mekiki.review import services
 from mekiki.simulation.setting_up import SimulatedUsers, create_simulated_dataset
@@ -81,7 +82,7 @@ n = 0
 while True:
     n += 1
     if kind == "training":
-        request_training(dataset=dataset, user=admin)
+        request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=admin)
         wait_for_jobs(dataset, quiet=True)
     else:
         people = SimulatedUsers(admin, reviewer, viewer, {})

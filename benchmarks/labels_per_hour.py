@@ -154,10 +154,13 @@ class Reviewer:
         page.on("response", self.note_page)
 
     def note_page(self, response: Response) -> None:
-        """Note the hashes of a page of the grid, whose thumbnails may have no address."""
-        if response.url.endswith("/grid/next") and response.ok:
-            tiles = response.json()["tiles"]
-            self.hashes |= {tile["item"]: tile["image"]["sha256"] for tile in tiles}
+        """Note the hashes of a page of the grid, whose thumbnails have no address."""
+        if not response.ok or not response.url.endswith(("/grid/next", "/grid/answer")):
+            return
+        reply = response.json()
+        page = reply["next"] if response.url.endswith("/grid/answer") else reply
+        if page is not None:
+            self.hashes |= {tile["item"]: tile["image"]["sha256"] for tile in page["tiles"]}
 
     def press(self, key: str) -> None:
         wait(KEY)

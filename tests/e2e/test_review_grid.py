@@ -6,9 +6,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from mekiki.labeling.models import Label
 from mekiki.review.models import ConfirmedLabel, Decision, Lease, Stream
 from tests.e2e.station_setup import image_with_files, station_with
 from tests.e2e.test_pages import save_screenshot
+from tests.e2e.test_review_session import scan
+from tests.e2e.test_skip_reasons import FLAG_AND_PRESS
 from tests.review_setup import Station
 from tests.waiting import until
 
@@ -118,6 +121,32 @@ def test_held_keys_and_composed_text_confirm_nothing(enter: Callable[..., Page])
     page.keyboard.press("Enter")
     until(lambda: Decision.objects.count() == 6, "six decisions")
     assert {kind for kind, _label in decisions().values()} == {"confirm"}
+
+
+def test_key_right_after_the_dialog_of_a_flag_confirms_the_page_with_the_flag(enter: Callable[..., Page]):
+    station = station_with(4)
+    scratch = station.labels[2]
+    Label.objects.filter(pk=scratch.pk).update(code="SZ2")
+    page = open_grid(enter(station, station.reviewer()), station)
+    items = [item_at(page, number) for number in range(1, 5)]
+    expect_ready(page)
+    page.keyboard.press("f")
+    expect(page.locator("[data-flag-dialog]")).to_be_visible()
+    page.evaluate(FLAG_AND_PRESS, ["[data-flag-dialog]", "Enter"])
+    until(lambda: Decision.objects.count() == 4, "four decisions")
+    assert decisions() == dict.fromkeys(items, ("confirm", station.labels[0].pk)) | {items[0]: ("flag", None)}
+    expect(page.locator("[data-empty]")).to_be_visible()
+    page.keyboard.press("z")
+    expect(page.get_by_role("gridcell")).to_have_count(4)
+    # A scanner marks the image under the focus. Its keys are no commands, and its Enter does not confirm.
+    expect_ready(page)
+    scan(page, "SZ2")
+    expect(tile(page, 1)).to_contain_text(f"{scratch.name} · SZ2")
+    page.keyboard.press("ArrowRight")
+    scan(page, "7")
+    expect(page.locator("[data-notice]")).to_contain_text("No label has the code")
+    expect(page.locator("[data-marks]")).to_contain_text("1")
+    assert Decision.objects.filter(kind="undo").count() == 4 and Decision.objects.count() == 8
 
 
 def test_page_is_marked_and_confirmed_by_touch_on_a_phone(enter: Callable[..., Page]):

@@ -148,6 +148,28 @@ def test_skip_by_touch_on_a_phone(enter: Callable[..., Page]):
     assert recorded(page) == [(first, "skip", "not_in_list", "")]
 
 
+# The next key comes in the task that closes the dialog, before the browser reports its end.
+FLAG_AND_PRESS = """async ([dialog, key]) => {
+  const form = document.querySelector(dialog).querySelector("form");
+  form.requestSubmit(form.querySelector('[value="flag"]'));
+  await null;
+  const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+  document.activeElement.dispatchEvent(event);
+}"""
+
+
+def test_key_right_after_the_dialog_of_a_flag_does_not_replace_the_flag(enter: Callable[..., Page]):
+    station = station_with(2)
+    page = enter(station, station.reviewer())
+    item = item_of(page)
+    page.keyboard.press("f")
+    expect(page.locator("[data-flag-dialog]")).to_be_visible()
+    page.evaluate(FLAG_AND_PRESS, ["[data-flag-dialog]", "2"])
+    expect_item(page, station.items[1].pk)
+    expect_saved(page)
+    assert [(d.item_id, d.kind) for d in Decision.objects.all()] == [(item, "flag")]
+
+
 def test_flag_with_a_reason_and_a_note_by_keyboard(enter: Callable[..., Page]):
     station = station_with(4)
     page = enter(station, station.reviewer())

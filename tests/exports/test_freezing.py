@@ -22,6 +22,7 @@ from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze, retry
 from mekiki.exports.writing import write_label_set
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.labeling.services import update_label
 from mekiki.learning.models import Champion
 from mekiki.learning.services import promote
 from mekiki.review.adjustments import ViewAdjustments
@@ -143,12 +144,17 @@ def test_fixing_entries_delays_promotions_but_not_answers() -> None:
 
 
 def test_label_set_without_a_threshold_has_no_machine_labels(judged: Judged) -> None:
+    update_label(label=judged.labels[1], user=judged.admin, code="SZ2")
     label_set = freeze(dataset=judged.dataset, user=judged.admin)
     label_set = write_label_set(label_set=label_set, progress=ignore_progress)
     assert {row["source"] for row in rows_of(path_of(label_set))} == {"human"}
     report = verify(path_of(label_set))
     assert report.ok, report.problems
     assert report.summary["counts"] == {"labels": 8, "human": 8, "machine": 0, "images": 0}
+    with zipfile.ZipFile(path_of(label_set)) as archive:
+        schema = json.loads(archive.read(form.SCHEMA))
+    codes = [label.get("code") for label in schema["labels"]]
+    assert codes == [None, "SZ2", None], "a label without a code has no key, as before codes"
 
 
 def test_table_equals_the_rows_and_contains_no_formula(frozen: LabelSet) -> None:

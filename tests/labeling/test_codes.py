@@ -87,4 +87,8 @@ def test_pages_show_the_code(labels: Any):
     client = Client()
     client.force_login(admin)
     assert 'value="SC-7"' in client.get(reverse("labels", args=[first.dataset.slug])).content.decode()
-    assert "SC-7" in client.get(reverse("review", args=[first.dataset.slug])).content.decode()
+    for page in ("review", "review-grid"):
+        assert "SC-7" in client.get(reverse(page, args=[first.dataset.slug])).content.decode()
+    for address in ("api:review-guides", "api:overlap"):
+        reply = client.get(reverse(address, args=[first.dataset.slug])).json()
+        assert [label["code"] for label in reply["labels"]] == ["SC-7", ""]

@@ -80,17 +80,6 @@ def test_page_holds_only_images_with_the_chosen_predicted_label():
     ]
 
 
-def test_page_names_the_images_that_probably_follow_without_leasing_them():
-    grid = Grid(items=14)
-    user = grid.reviewer()
-    grid.predicted(1)
-    grid.item(stream=Stream.AUDIT)
-    page = grid.page(user, 0, 6)
-    ahead = {image.pk for image in page.ahead}
-    assert ahead == {item.image_id for item in grid.items[6:12]}
-    assert Lease.objects.count() == 6
-
-
 def test_page_without_a_label_takes_the_label_with_most_images():
     grid = Grid()
     grid.predicted(0, 2)

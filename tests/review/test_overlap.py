@@ -264,6 +264,38 @@ def test_late_critical_answer_that_an_undo_makes_count_asks_a_second_reviewer():
     assert [one.item for one in station.next(two)] == list(QueueItem.objects.all())
 
 
+def test_late_answer_that_raises_the_overlap_asks_no_reviewer_too_many():
+    station = Station(items=1)
+    set_least(station, 1, 2)
+    one, two, three = (station.reviewer() for _ in range(3))
+    held = station.next(one)[0]
+    Lease.objects.update(ended_at=timezone.now())
+    other = station.next(two)[0]
+    late_answer(station, one, held, 1)
+    assert (QueueItem.objects.get().overlap, QueueItem.objects.get().state) == (2, "waiting")
+    assert station.next(three) == [], "the late answer and the reviewer who holds the image are enough"
+    station.answer(two, other, "correct", label=station.labels[1])
+    assert QueueItem.objects.get().state == "done" and ConfirmedLabel.objects.get().label == station.labels[1]
+
+
+@pytest.mark.parametrize("overlap", [1, 2])
+def test_late_answers_are_enough_if_the_last_reviewer_gives_the_image_back(overlap: int):
+    station = Station(items=2, overlap=overlap)
+    late = [station.reviewer() for _ in range(overlap)]
+    last, other = station.reviewer(), station.reviewer()
+    held = [station.next(user)[0] for user in late]
+    Lease.objects.update(ended_at=timezone.now())
+    given_back = station.next(last)[0]
+    for user, leased in zip(late, held, strict=True):
+        late_answer(station, user, leased, 1)
+    item = given_back.item
+    assert station.next(other)[0].item != item
+    services.release(dataset=station.dataset, user=last, lease_ids=[given_back.lease.pk])
+    assert [one.item for one in station.next(other, 5)] == [station.items[1]]
+    item.refresh_from_db()
+    assert item.state == "done" and ConfirmedLabel.objects.get(image=item.image).label == station.labels[1]
+
+
 def test_late_critical_answer_to_a_withdrawn_item_does_not_set_the_label_alone():
     station = Station(items=1)
     set_least(station, 1, 2)

@@ -29,6 +29,7 @@ from mekiki.review.services import (
     LeasedItem,
     correct_own_answer,
     fill_queue,
+    release,
     release_expired_leases,
     renew,
     set_overlaps,
@@ -81,8 +82,21 @@ class ReviewMachine(RuleBasedStateMachine):
 
     @rule(reviewer=REVIEWERS, count=st.integers(1, 3))
     def lease(self, reviewer: int, count: int) -> None:
-        for leased in self.station.next(self.reviewers[reviewer], count):
+        for leased in self.take(reviewer, count):
             self.received[reviewer][leased.item.pk] = leased
+
+    def take(self, reviewer: int, count: int = 1) -> list[LeasedItem]:
+        """Return the next images of a reviewer. Nobody is asked about an image that has enough reviewers."""
+        last = Lease.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        leased = self.station.next(self.reviewers[reviewer], count)
+        for lease in Lease.objects.filter(pk__gt=last, ended_at__isnull=True).select_related("item"):
+            held = Lease.objects.filter(item=lease.item, ended_at__isnull=True, expires_at__gt=timezone.now())
+            given = Decision.objects.filter(
+                item=lease.item, kind__in=["confirm", "correct"], superseded_by__isnull=True
+            )
+            asked = {*held.values_list("user", flat=True), *given.values_list("user", flat=True)}
+            assert len(asked) <= lease.item.overlap, "one reviewer too many is asked"
+        return leased
 
     @rule(
         reviewer=REVIEWERS,
@@ -123,7 +137,7 @@ class ReviewMachine(RuleBasedStateMachine):
     def review(self, labels: tuple[int, int, int]) -> None:
         """Let each reviewer answer the next image, so that they meet on the same images."""
         for reviewer, label in enumerate(labels):
-            for leased in self.station.next(self.reviewers[reviewer]):
+            for leased in self.take(reviewer):
                 self.received[reviewer][leased.item.pk] = leased
                 with contextlib.suppress(ReviewError):  # an archived label
                     self.station.answer(
@@ -167,6 +181,11 @@ class ReviewMachine(RuleBasedStateMachine):
         ids = [leased.lease.pk for leased in self.received[reviewer].values()]
         renewed = renew(dataset=self.dataset, user=self.reviewers[reviewer], lease_ids=ids)
         assert all(lease.user_id == self.reviewers[reviewer].pk for lease in renewed)
+
+    @rule(reviewer=REVIEWERS)
+    def give_back(self, reviewer: int) -> None:
+        ids = [leased.lease.pk for leased in self.received[reviewer].values()]
+        release(dataset=self.dataset, user=self.reviewers[reviewer], lease_ids=ids)
 
     @rule(reviewer=REVIEWERS, swept=st.booleans())
     def expire(self, reviewer: int, swept: bool) -> None:

@@ -331,6 +331,7 @@ CHANGING = re.compile(
     rb'|nonce-[\w+/=-]+|nonce="[^"]*"|X-CSRFToken[^}]*|<meta name="csrf-token"[^>]*>'
     # How long ago something was, and whether a worker has read the prompts within a minute: a slow machine
     # needs more than a minute for all pages.
+    rb'|title="[^"]*(?:just now| ago)"'
     rb'|(?:just now|\d+\xc2?\xa0?[^"<>]* ago)|"scores_(?:state|problem)": "[^"]*"'
     # These values are new at each request.
     rb'|data-options="[^"]*"|src="data:image/svg[^"]*"|<code>[A-Z2-7 ]+</code>|otpauth:[^"]*'

@@ -40,10 +40,13 @@ class OverlapsIn(Schema):
 
 
 class LabelOverlapOut(Schema):
-    """`min_overlap`: as it was set. `least`: with the setting for critical labels."""
+    """`code`: the short code, or an empty text. `min_overlap`: as it was set. `least`: with the setting for
+    critical labels.
+    """
 
     id: int
     name: str
+    code: str
     min_overlap: int
     least: int
 
@@ -101,6 +104,7 @@ def _overlaps(dataset: Dataset) -> dict[str, Any]:
             {
                 "id": label.pk,
                 "name": label.name,
+                "code": label.code,
                 "min_overlap": label.min_overlap,
                 "least": least_overlap(dataset, label),
             }

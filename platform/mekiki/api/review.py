@@ -210,6 +210,7 @@ def guides(request: HttpRequest, slug: str) -> dict[str, Any]:
             {
                 "id": guide.label.pk,
                 "name": guide.label.name,
+                "code": guide.label.code,
                 "key": key_of(guide.label.position),
                 "guideline": guide.label.shown_guideline,
                 "references": [

@@ -8,18 +8,18 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Router, Schema
 from pydantic import Field
 
 from mekiki.accounts.http import user_of
+from mekiki.accounts.models import User
 from mekiki.api.review import dataset_for_review, empty_out, item_out
 from mekiki.api.review_schemas import ERRORS, AnswerReason, EmptyOut, Id, ItemOut, Milliseconds, Note
 from mekiki.datasets import storage
 from mekiki.datasets.models import Dataset
 from mekiki.review import selectors, services
 from mekiki.review.grid import describe_undo, empty_grid_reason
-from mekiki.review.services import LeasedItem, TileAnswer
+from mekiki.review.services import GridPage, LeasedItem, TileAnswer
 
 router = Router(tags=["review"])
 
@@ -27,8 +27,7 @@ router = Router(tags=["review"])
 class GridNextIn(Schema):
     """Which page to hold: the images predicted as `label`; without it, the label with most images.
 
-    `inline`: each `thumb_url` holds the thumbnail itself (a data URL). This spares a request for each image,
-    for the first page, whose thumbnails could not be loaded in advance.
+    `inline`: each `thumb_url` holds the thumbnail itself (a data URL). This spares a request for each image.
     """
 
     label: Id | None = None
@@ -47,13 +46,12 @@ class GridLabelOut(Schema):
 class GridNextOut(Schema):
     """A page of images, the least typical first.
 
-    `needed_ms`: how long to look at it before an answer. `ahead`: thumbnails to load for the next page.
+    `needed_ms`: how long to look at it before an answer.
     """
 
     label: int | None
     tiles: list[ItemOut]
     needed_ms: int
-    ahead: list[str]
     labels: list[GridLabelOut]
     waiting: int
     answered_today: int
@@ -75,12 +73,13 @@ class GridAnswerIn(Schema):
     """The answers about a page. `page` is the sender's own: sent again, the page is recorded once.
 
     `milliseconds`: how long the images were on the screen; \
-too short to be seen, the page is refused (not_seen).
+too short to be seen, the page is refused (not_seen). `next`: hold the next page in the same request.
     """
 
     page: UUID
     milliseconds: Milliseconds
     tiles: list[TileIn] = Field(min_length=1, max_length=services.MAX_TILES)
+    next: GridNextIn | None = None
 
 
 class TileOut(Schema):
@@ -97,10 +96,14 @@ class TileOut(Schema):
 
 
 class GridAnswerOut(Schema):
-    """What became of the page, in the order of its images."""
+    """What became of the page, in the order of its images.
+
+    `next`: the page that was asked for with the answers, or null if none was, or if that failed.
+    """
 
     tiles: list[TileOut]
     waiting: int
+    next: GridNextOut | None
 
 
 class GridUndoIn(Schema):
@@ -137,6 +140,10 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
     dataset = dataset_for_review(request, slug)
     user = user_of(request)
     page = services.next_page(dataset=dataset, user=user, label_id=body.label, count=body.count)
+    return _page_out(dataset, user, page, inline=body.inline)
+
+
+def _page_out(dataset: Dataset, user: User, page: GridPage, *, inline: bool) -> dict[str, Any]:
     waiting = selectors.waiting_count(dataset, user)
     empty = None
     if not page.tiles:
@@ -144,9 +151,8 @@ def next_page(request: HttpRequest, slug: str, body: GridNextIn) -> dict[str, An
         empty = empty_grid_reason(dataset, user)
     return {
         "label": page.label and page.label.label,
-        "tiles": [_tile_out(dataset, tile, inline=body.inline) for tile in page.tiles],
+        "tiles": [_tile_out(dataset, tile, inline=inline) for tile in page.tiles],
         "needed_ms": services.needed_ms(dataset, len(page.tiles)),
-        "ahead": [reverse("image-thumb", args=[dataset.slug, image.sha256]) for image in page.ahead],
         "labels": [vars(label) for label in page.labels],
         "waiting": waiting,
         "answered_today": selectors.answered_today(dataset, user),
@@ -174,7 +180,10 @@ def _tile_out(dataset: Dataset, tile: LeasedItem, *, inline: bool) -> dict[str, 
     summary="Answer a page",
 )
 def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str, Any]:
-    """Record all answers of a page at once, each as its own decision, once for each `page`."""
+    """Record all answers of a page at once, each as its own decision, once for each `page`.
+
+    With `next`, a page is held as by review/grid/next. The answers are kept even if that fails.
+    """
     dataset, user = dataset_for_review(request, slug), user_of(request)
     results = services.answer_page(
         dataset=dataset,
@@ -183,6 +192,11 @@ def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str
         milliseconds=body.milliseconds,
         tiles=[TileAnswer(**tile.dict()) for tile in body.tiles],
     )
+    wanted = body.next
+    following = wanted and services.page_after_answers(
+        dataset=dataset, user=user, label_id=wanted.label, count=wanted.count
+    )
+    page = following and wanted and _page_out(dataset, user, following, inline=wanted.inline)
     return {
         "tiles": [
             {
@@ -197,7 +211,8 @@ def answer_page(request: HttpRequest, slug: str, body: GridAnswerIn) -> dict[str
             }
             for result in results
         ],
-        "waiting": selectors.waiting_count(dataset, user),
+        "waiting": page["waiting"] if page else selectors.waiting_count(dataset, user),
+        "next": page,
     }
 
 

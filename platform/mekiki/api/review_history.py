@@ -17,7 +17,7 @@ from mekiki.api.review_schemas import ERRORS, Id, ImageOut, Milliseconds
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.review import services
-from mekiki.review.blinding import hidden_ids
+from mekiki.review.blinding import unshown_ids
 from mekiki.review.models import ConfirmedLabel, Decision, Lease
 from mekiki.review.own_answers import OwnAnswer, describe_answers, own_answers
 
@@ -119,7 +119,7 @@ def answer_out(dataset: Dataset, one: OwnAnswer) -> dict[str, Any]:
 
 def _outcome(decision: Decision, one: OwnAnswer) -> str:
     """Return what became of a correction. For a blind item it says no more than that it is recorded."""
-    if decision.shown.get("blind") or hidden_ids(decision.dataset, [decision.image_id]):
+    if decision.shown.get("blind") or unshown_ids(decision.dataset, [decision.image_id]):
         return _("Your correction is recorded.")
     open_leases = Lease.objects.filter(
         item__image=decision.image_id, ended_at__isnull=True, expires_at__gt=clock.now()

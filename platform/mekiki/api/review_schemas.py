@@ -204,10 +204,14 @@ class ReferenceOut(Schema):
 
 
 class GuideOut(Schema):
-    """The guideline and the reference images of a label. `key`: its key in the station, if it has one."""
+    """The guideline and the reference images of a label.
+
+    `code`: its short code, or an empty text. `key`: its key in the station, if it has one.
+    """
 
     id: int
     name: str
+    code: str
     key: int | None
     guideline: str
     references: list[ReferenceOut]

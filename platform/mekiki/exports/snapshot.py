@@ -135,6 +135,8 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
                 {
                     "id": label.pk,
                     "name": label.name,
+                    # Only of labels with a code. Other label sets have the same bytes as before codes.
+                    **({"code": label.code} if label.code else {}),
                     "position": label.position,
                     "critical": label.critical,
                     "guideline": label.guideline,

@@ -72,6 +72,39 @@ def hidden_condition(dataset: Dataset) -> Q:
     return _unjudged(dataset) | _waiting(dataset)
 
 
+def on_page_condition(dataset: Dataset) -> Q:
+    """Return the condition for images of pages of the grid review among which gold images may be.
+
+    A gold image of a page hides its facts as an image of the audit sample does. All other images of the page
+    hide them for the same time, because the difference would tell which image is gold. This is the time of
+    the page, and AUDIT_UNDO_PERIOD after it was answered or left.
+    """
+    if not dataset.gold_share:
+        return Q(pk__in=[])
+    recent = Now() - AUDIT_UNDO_PERIOD
+    leases = Lease.objects.filter(
+        Q(ended_at__gt=recent) | Q(ended_at__isnull=True, expires_at__gt=recent),
+        item__dataset=dataset,
+        shown__on_page=True,
+    )
+    return Q(pk__in=leases.values("item__image"))
+
+
+def is_on_page(image: Image) -> bool:
+    """Return whether the image is on a page of the grid review among which gold images may be."""
+    return Image.objects.filter(on_page_condition(image.dataset), pk=image.pk).exists()
+
+
+def unshown_condition(dataset: Dataset) -> Q:
+    """Return the condition for images whose facts no page shows: hidden images, and images of pages."""
+    return hidden_condition(dataset) | on_page_condition(dataset)
+
+
+def unshown_ids(dataset: Dataset, image_ids: Iterable[int]) -> set[int]:
+    """Return the ids of the images whose facts no page shows."""
+    return hidden_ids(dataset, image_ids, unshown_condition(dataset))
+
+
 def _unjudged(dataset: Dataset) -> Q:
     return reserve_condition(dataset) & ~Q(Exists(_judged(dataset).filter(image=OuterRef("pk"))))
 
@@ -102,7 +135,7 @@ def _judged(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
 def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None = None) -> set[int]:
     """Return the ids of the images that hide their name, metadata, prediction and decisions.
 
-    condition: the result of `hidden`, if the caller has it already.
+    condition: another condition, or the result of `hidden_condition` if the caller has it already.
     """
     ids = list(image_ids)
     if not ids:
@@ -112,10 +145,11 @@ def hidden_ids(dataset: Dataset, image_ids: Iterable[int], condition: Q | None =
 
 
 def hidden_count(dataset: Dataset) -> int:
-    """Return the number of hidden images of the dataset, at most COUNT_UP_TO + 1."""
+    """Return the number of images whose facts no page shows, at most COUNT_UP_TO + 1."""
     images = Image.objects.filter(dataset=dataset).order_by()
     unjudged = images.filter(_unjudged(dataset)).values("pk")[: COUNT_UP_TO + 1].count()
-    others = images.filter(pk__in=_hiding_items(dataset).values("image")).exclude(_unjudged(dataset)).count()
+    waiting = Q(pk__in=_hiding_items(dataset).values("image")) | on_page_condition(dataset)
+    others = images.filter(waiting).exclude(_unjudged(dataset)).count()
     return min(unjudged + others, COUNT_UP_TO + 1)
 
 
@@ -125,7 +159,7 @@ def set_shown_attributes(dataset: Dataset, images: Iterable[Image]) -> None:
     These attributes contain what a page may show.
     """
     rows = list(images)
-    ids = hidden_ids(dataset, [image.pk for image in rows])
+    ids = unshown_ids(dataset, [image.pk for image in rows])
     for image in rows:
         is_hidden = image.pk in ids
         image.hidden = is_hidden

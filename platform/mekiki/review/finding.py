@@ -20,7 +20,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
-from mekiki.review.blinding import hidden_condition
+from mekiki.review.blinding import on_page_condition, unshown_condition
 from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
@@ -213,7 +213,10 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(confidence__isnull=False)
     if uses_hidden_facts(asked):
         # The matching images and their order would reveal the facts that the page hides.
-        images = images.filter(~hidden_condition(dataset))
+        images = images.filter(~unshown_condition(dataset))
+    elif asked.keys() & {"confirmed", "set_by", "waiting"}:
+        # A gold image has a label and does not wait openly, unlike the other images of its page.
+        images = images.filter(~on_page_condition(dataset))
     confirmed = asked.get("confirmed")
     if confirmed in {"none", "some"}:
         # Not `confirmed_label__isnull`: PostgreSQL expects very few rows from that join and then sorts all

@@ -7,9 +7,10 @@ from django.utils.translation import gettext as _
 
 from mekiki.accounts.models import User
 from mekiki.config.compiled import run_prepared
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, Image
+from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.blinding import hidden_ids
+from mekiki.review.blinding import hidden_condition
 from mekiki.review.empty_queue import EmptyQueue, empty_queue_reason
 from mekiki.review.models import BLIND_STREAMS, QueueItem
 from mekiki.review.selectors import waiting_count
@@ -42,20 +43,18 @@ def items_by_label(dataset: Dataset, head: Head) -> dict[tuple[int, str], dict[i
     labels are left out.
     """
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
-    image_of = dict(
-        waiting.exclude(stream__in=BLIND_STREAMS).order_by("position", "pk").values_list("pk", "image_id")
+    waiting = waiting.exclude(stream__in=BLIND_STREAMS)
+    images = waiting.values("image_id")
+    predicted = dict(
+        Prediction.objects.filter(head_id=head.pk, image__in=images).values_list("image_id", "label_id")
     )
-    predicted = {
-        image: (label, name)
-        for image, label, name in Prediction.objects.filter(
-            head_id=head.pk, image__in=list(image_of.values()), label__archived_at__isnull=True
-        ).values_list("image_id", "label_id", "label__name")
-    }
-    hidden = hidden_ids(dataset, predicted)
+    hidden = set(Image.objects.filter(hidden_condition(dataset), pk__in=images).values_list("pk", flat=True))
+    names = dict(active_labels(dataset).values_list("pk", "name"))
     by_label: dict[tuple[int, str], dict[int, int]] = {}
-    for item, image in image_of.items():
-        if image in predicted and image not in hidden:
-            by_label.setdefault(predicted[image], {})[item] = image
+    for item, image in waiting.order_by("position", "pk").values_list("pk", "image_id"):
+        label = predicted.get(image)
+        if label in names and image not in hidden:
+            by_label.setdefault((label, names[label]), {})[item] = image
     return by_label
 
 

@@ -18,7 +18,7 @@ from mekiki.learning import search as vectors
 from mekiki.learning.models import Encoder, Head
 from mekiki.learning.search import index
 from mekiki.learning.selectors import embedded_count
-from mekiki.review.blinding import hidden_condition, hidden_count, hidden_ids
+from mekiki.review.blinding import hidden_count, unshown_condition, unshown_ids
 from mekiki.review.finding import filter_images
 from mekiki.review.messages import SEARCH_PROBLEMS
 
@@ -105,7 +105,7 @@ def search(
     except _NotReadyError as error:
         return Search(total, **facts, **error.facts)
     images = filter_images(dataset, head, {name: value for name, value in asked.items() if name != "sort"})
-    images = images.filter(~hidden_condition(dataset))
+    images = images.filter(~unshown_condition(dataset))
     known = [image.pk for image in examples.images]
     if like is not None and not text:
         known.append(like.pk)
@@ -135,7 +135,7 @@ def _direction(
     (docs/explanation/search.md). Raises _NotReadyError if a vector does not exist or must not be used.
     """
     shown = [like] if like is not None and not text else []
-    if hidden_ids(dataset, [image.pk for image in (*shown, *examples.images)]):
+    if unshown_ids(dataset, [image.pk for image in (*shown, *examples.images)]):
         raise _NotReadyError(code="blind")
     texts = [_text_vector(encoder, user, wait, text)] if text else []
     wanted = [_image_vector(encoder, image) for image in (*shown, *examples.more)]

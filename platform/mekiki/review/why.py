@@ -17,7 +17,7 @@ from mekiki.labeling.models import Label, Prompt
 from mekiki.learning import explaining
 from mekiki.learning import search as vectors
 from mekiki.learning.models import Head
-from mekiki.review.blinding import hidden_condition
+from mekiki.review.blinding import unshown_condition
 from mekiki.review.messages import WHY_PROBLEMS
 from mekiki.review.models import ConfirmedLabel, GoldImage, Lease
 
@@ -73,7 +73,7 @@ def confirmed_images(dataset: Dataset, label: Label, image: Image) -> QuerySet[I
     """
     images = Image.objects.filter(dataset=dataset, confirmed_label__label=label).exclude(pk=image.pk)
     gold = GoldImage.objects.filter(image=OuterRef("pk"), ended_at__isnull=True)
-    return images.filter(~hidden_condition(dataset), ~Exists(gold))
+    return images.filter(~unshown_condition(dataset), ~Exists(gold))
 
 
 def nearest_confirmed(
@@ -156,7 +156,7 @@ def is_blind(dataset: Dataset, image: Image) -> bool:
     An image that waits to measure a reviewer has a panel until the reviewer gets it, as its page shows its
     label until then. Otherwise the missing panel would tell which images are tests.
     """
-    return Image.objects.filter(hidden_condition(dataset), pk=image.pk).exists()
+    return Image.objects.filter(unshown_condition(dataset), pk=image.pk).exists()
 
 
 def is_on_page(user: User, image: Image) -> bool:

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.quotas import dataset_usage
 from mekiki.learning.models import Head
-from mekiki.review.blinding import hidden_condition
+from mekiki.review.blinding import unshown_condition
 from mekiki.review.finding import filter_images, uses_hidden_facts
 
 # Up to this number of images in a dataset, all counts are exact.
@@ -65,7 +65,7 @@ class Counter:
     def __init__(self, dataset: Dataset, head: Head | None) -> None:
         self.dataset, self.head = dataset, head
         self.total = dataset_usage(dataset)["images"]
-        self._hidden = hidden_condition(dataset)
+        self._hidden = unshown_condition(dataset)
         self._bases: dict[Any, Base] = {}
 
     def base(self, asked: dict[str, Any], *, visible: bool) -> Base:

@@ -12,7 +12,7 @@ from mekiki.review.services.confirmed import retire_audit, update_confirmed_labe
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.correcting_selection import correct_selection
 from mekiki.review.services.decisions import answer
-from mekiki.review.services.following import next_after_answer, next_or_reason
+from mekiki.review.services.following import next_after_answer, next_or_reason, page_after_answers
 from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
 from mekiki.review.services.gold_selection import end_gold_of_selection, mark_selection_as_gold
 from mekiki.review.services.grid import (
@@ -95,6 +95,7 @@ __all__ = [
     "next_page",
     "offer_test_again",
     "open_panel",
+    "page_after_answers",
     "panel_content",
     "recheck_doubted",
     "release",

@@ -20,7 +20,7 @@ from mekiki.jobs.models import Kind
 from mekiki.jobs.payloads import BulkActPayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.selectors import champion
-from mekiki.review.blinding import hidden_condition, hidden_ids
+from mekiki.review.blinding import unshown_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError
 from mekiki.review.finding import filter_images, filters_of_query, query_of_filters
 from mekiki.review.models import BulkAct, ImageTag, SavedView, Tag
@@ -135,7 +135,7 @@ def _do_step(act_id: int) -> BulkAct:
     if act.finished_at is not None:
         return act
     ids = list(_images_of(act).values_list("pk", flat=True)[:STEP])
-    hidden = hidden_ids(act.dataset, ids, hidden_condition(act.dataset))
+    hidden = unshown_ids(act.dataset, ids)
     visible = [pk for pk in ids if pk not in hidden]
     changed = _EFFECTS[BulkAct.Act(act.act)](act, visible) if visible else 0
     act.changed += changed

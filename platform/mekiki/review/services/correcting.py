@@ -14,7 +14,7 @@ from mekiki.config import clock
 from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.blinding import hidden_ids
+from mekiki.review.blinding import unshown_ids
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
@@ -40,19 +40,19 @@ def _lock(dataset: Dataset, image_id: int) -> tuple[Image, ConfirmedLabel]:
     )
     if image is None:
         raise NotFoundForReviewerError("unknown_image", _("There is no such image in this dataset."))
-    current = ConfirmedLabel.objects.filter(image=image).select_related("label", "decision").first()
-    if current is None:
-        raise ReviewError(
-            "no_label",
-            _("This image has no confirmed label. Nothing was changed; judge it in the review."),
-        )
-    if hidden_ids(dataset, [image.pk]):
+    if unshown_ids(dataset, [image.pk]):
         raise ReviewError(
             "blind",
             _(
                 "This image must be judged without seeing a prediction. Nothing was changed; judge "
                 "it in the review."
             ),
+        )
+    current = ConfirmedLabel.objects.filter(image=image).select_related("label", "decision").first()
+    if current is None:
+        raise ReviewError(
+            "no_label",
+            _("This image has no confirmed label. Nothing was changed; judge it in the review."),
         )
     return image, current
 

@@ -1,6 +1,6 @@
 """Grid review: pages of images with the same predicted label, answered and undone as a whole."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from uuid import UUID, uuid5
@@ -48,7 +48,6 @@ class GridPage:
     label: WaitingLabel | None
     tiles: list[LeasedItem]
     labels: list[WaitingLabel]  # the largest number of waiting images first
-    ahead: list[Image] = field(default_factory=list)  # probably on the next page; not leased
 
 
 @dataclass(frozen=True)
@@ -131,10 +130,7 @@ def next_page(*, dataset: Dataset, user: User, label_id: int | None = None, coun
             tiles, known = _in_order(head, tiles, items)
             # The number of images must not tell that some of them have known labels.
             shown = replace(label, waiting=label.waiting + known)
-            on_page = {tile.item.pk for tile in tiles}
-            rest = [image for item, image in items.items() if item in open_ids - on_page][:count]
-            ahead = list(Image.objects.filter(pk__in=rest).only("sha256"))
-            return GridPage(shown, tiles, [shown if one == label else one for one in labels], ahead)
+            return GridPage(shown, tiles, [shown if one == label else one for one in labels])
     return GridPage(None, [], labels)
 
 

@@ -1,7 +1,9 @@
 """Known answers on pages of the grid: gold images of another label, put among the images of a page."""
 
+import struct
 from datetime import datetime
 from random import SystemRandom
+from typing import Any
 
 from mekiki.accounts.models import User
 from mekiki.datasets.models import Dataset
@@ -36,9 +38,10 @@ def shuffled(items: list[QueueItem]) -> list[QueueItem]:
 
 
 def stage(leases: list[Lease], label: int) -> None:
-    """Mark the leases of a page, and let gold images show its label with the confidence of another image.
+    """Mark the leases of a page, and let gold images show its label with the confidence of other images.
 
-    A low confidence, or none, would tell them from the others. `staged` records that the head did not predict
+    A low confidence, or none, would tell them from the others, and so would a number that another image has
+    too, unless some have the same number anyway. `staged` records that the head did not predict
     this label for the image. A page without any other image stays without gold images.
     """
     for lease in leases:
@@ -51,8 +54,30 @@ def stage(leases: list[Lease], label: int) -> None:
     for lease in leases:
         if lease.item.stream in TEST_STREAMS and normal:
             lease.shown = {
-                **_random.choice(normal).shown,
+                **_like(normal),
                 "stream": str(lease.item.stream),
                 "propensity": lease.item.propensity,
                 "staged": True,
             }
+
+
+def _like(normal: list[Lease]) -> dict[str, Any]:
+    """Return what one of the leases shows, with a confidence between those of two leases."""
+    shown = _random.choice(normal).shown
+    confidences = [lease.shown["confidence"] for lease in normal]
+    if len(set(confidences)) < len(confidences):
+        return shown
+    own, other = shown["confidence"], _random.choice(normal).shown["confidence"]
+    # With one image, or twice the same one, a number near it.
+    other = own * 0.98 if other == own else other
+    confidence = _as_score(own + (other - own) * (0.25 + _random.random() / 2))
+    runner_up = shown.get("runner_up_confidence")
+    if runner_up is not None:
+        rest = (1 - confidence) / (1 - own) if own < 1 else 1.0
+        runner_up = round(min(runner_up * rest, confidence), 6)
+    return {**shown, "confidence": confidence, "runner_up_confidence": runner_up}
+
+
+def _as_score(number: float) -> float:
+    """Return the nearest 32-bit number, because confidences are (workers/heads/scoring.py)."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])

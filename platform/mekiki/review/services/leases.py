@@ -7,20 +7,27 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.config.compiled import insert_all, run_prepared
-from mekiki.datasets.models import Dataset
+from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Prediction, confidence_of_runner_up
 from mekiki.review.assignments import division_of
-from mekiki.review.models import BLIND_STREAMS, LABEL_KINDS, Lease, QueueItem, Stream
+from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem, Stream
 from mekiki.review.requalification import blocking_requalification
-from mekiki.review.selectors import active_decisions
+from mekiki.review.services.confirmed import update_confirmed_label
+from mekiki.review.services.items import complete
 from mekiki.review.services.locks import lock_reviewer
-from mekiki.review.services.queries import HEAD_IN_USE, HELD_LEASES, ITEMS, OPEN_LEASES, PREDICTIONS
+from mekiki.review.services.queries import (
+    HEAD_IN_USE,
+    HELD_LEASES,
+    ITEMS,
+    OPEN_LEASES,
+    PREDICTIONS,
+    STANDING_ANSWERS,
+)
 
 MAX_ITEMS = 5
 # A skipped image is offered to other reviewers first. After this time it is also offered to the same
@@ -216,7 +223,8 @@ def lease_items(
     `change` can change the new leases before they are stored.
 
     The locks were taken after the snapshot of the caller's query. So the leases and answers of other
-    reviewers are read again here, in a new snapshot under the locks.
+    reviewers are read again here, in a new snapshot under the locks. Late answers are counted here too: with
+    them, the reviewers who hold an item can be enough.
     """
     used: dict[int, dict[int, int]] = {item.pk: {} for item in items}  # item → slot → user
     expired = []
@@ -235,15 +243,20 @@ def lease_items(
     for lease in expired:
         if lease.pk not in ended:  # Another transaction is renewing or ending it.
             used[lease.item_id][lease.slot] = lease.user_id
-    several = [item for item in items if item.overlap > 1]
-    given = {}
-    if several:
-        rows_of = active_decisions(item__in=several, kind__in=LABEL_KINDS, late=False)
-        given = dict(rows_of.values_list("item").annotate(n=Count("pk")))
+    if any(lease.shown.get("staged") for lease in expired):
+        _withdraw_left_gold(list(ended), now)
+        left = {lease.item_id for lease in expired if lease.shown.get("staged")}
+        items = [item for item in items if item.pk not in left]
+    answered: dict[int | None, set[int]] = {}  # item → reviewers whose answers stand, also late ones
+    for decision in STANDING_ANSWERS.all(items=[item.pk for item in items]):
+        answered.setdefault(decision.item_id, set()).add(decision.user_id)
     new = []
     for item in items:
-        slots = used[item.pk]
-        if len(slots) + given.get(item.pk, 0) >= item.overlap or user.pk in slots.values():
+        slots, others = used[item.pk], answered.get(item.pk, set())
+        if others and not slots and len(others) >= item.overlap:
+            complete_answered(dataset, item, now)
+            continue
+        if len(others.union(slots.values())) >= item.overlap or user.pk in slots.values():
             continue
         slot = next(n for n in range(item.overlap) if n not in slots)
         new.append(Lease(item=item, slot=slot, user=user, expires_at=now + lease_time()))
@@ -254,6 +267,20 @@ def lease_items(
         change(new)
     insert_all(new)
     return [LeasedItem(lease.item, lease) for lease in new]
+
+
+def complete_answered(dataset: Dataset, item: QueueItem, now: datetime) -> None:
+    """Complete a waiting item that nobody holds and that has enough answers. The caller must hold its lock.
+
+    This is an item with a late answer, whose last lease ended without an answer. Nothing is done if another
+    transaction works on the image. The next request completes the item then.
+    """
+    # Images are locked before their items. This one is locked after its item, and so must not be waited for.
+    rows = Image.objects.filter(pk=item.image_id)
+    image = rows.select_for_update(skip_locked=True, no_key=True).first()
+    if image is not None:
+        complete([item], now)
+        update_confirmed_label(dataset=dataset, image=image)
 
 
 def shown_of_items(*, dataset: Dataset, items: list[QueueItem]) -> dict[int, dict[str, Any]]:
@@ -346,7 +373,27 @@ def release(*, dataset: Dataset, user: User, lease_ids: list[int]) -> int:
     require_role(user, dataset, Role.REVIEWER)
     mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
     ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-    return Lease.objects.filter(pk__in=ids).update(ended_at=clock.now()) if ids else 0
+    now = clock.now()
+    _withdraw_left_gold(ids, now)
+    return Lease.objects.filter(pk__in=ids).update(ended_at=now) if ids else 0
+
+
+def _withdraw_left_gold(leases: list[int], now: datetime) -> None:
+    """Withdraw the gold images of pages of the grid that were left without an answer.
+
+    The page has shown a label for them that the head did not predict. In the review station they would be
+    blind, and on the page of another label they would show that label, unlike the other images of the page.
+    An item that is being answered is locked and stays.
+    """
+    if not leases:
+        return
+    items = QueueItem.objects.filter(
+        pk__in=Lease.objects.filter(pk__in=leases, shown__staged=True).values("item"),
+        state=QueueItem.State.WAITING,
+    )
+    ids = list(items.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    if ids:
+        QueueItem.objects.filter(pk__in=ids).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
 
 
 @transaction.atomic
@@ -365,6 +412,7 @@ def release_expired_leases() -> int:
     rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
     ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
     Lease.objects.filter(pk__in=ids).update(ended_at=now)
+    _withdraw_left_gold(ids, now)
     # A lease of a certificate's audit stays: it is the record that a reviewer has opened the image.
     old = Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT)
     old.exclude(item__stream=Stream.CERTIFY).delete()

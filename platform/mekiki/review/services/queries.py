@@ -5,7 +5,15 @@ from django.db.models import Q, QuerySet
 from mekiki.config.compiled import CompiledQuery, IsIn, Parameter
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head, Prediction
-from mekiki.review.models import LABELLING_KINDS, TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem
+from mekiki.review.models import (
+    LABEL_KINDS,
+    LABELLING_KINDS,
+    TEST_STREAMS,
+    ConfirmedLabel,
+    Decision,
+    Lease,
+    QueueItem,
+)
 
 
 def _held(dataset: Parameter, user: Parameter, now: Parameter) -> QuerySet[Lease]:
@@ -30,6 +38,12 @@ def _items(ids: Parameter) -> QuerySet[QueueItem]:
 
 def _open_leases(items: Parameter) -> QuerySet[Lease]:
     return Lease.objects.filter(IsIn("item_id", items), ended_at__isnull=True)
+
+
+def _standing_answers(items: Parameter) -> QuerySet[Decision]:
+    """Return the answers with a label that were not undone, without rulings."""
+    rows = Decision.objects.filter(IsIn("item_id", items), kind__in=LABEL_KINDS, superseded_by__isnull=True)
+    return rows.only("item", "user")
 
 
 def _head_in_use(dataset: Parameter) -> QuerySet[Head]:
@@ -104,6 +118,7 @@ def _confirmed_label(image: Parameter) -> QuerySet[ConfirmedLabel]:
 HELD_LEASES = CompiledQuery(_held)
 ITEMS = CompiledQuery(_items)
 OPEN_LEASES = CompiledQuery(_open_leases)
+STANDING_ANSWERS = CompiledQuery(_standing_answers)
 HEAD_IN_USE = CompiledQuery(_head_in_use)
 # The head is part of the text, so that the plan opens only the partition of this head.
 PREDICTIONS = CompiledQuery(_predictions, constants=("head",))

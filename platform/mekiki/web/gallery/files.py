@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from mekiki.accounts.http import user_of
 from mekiki.datasets import views as datasets
 from mekiki.datasets.access import image_for
-from mekiki.review.blinding import hidden_ids
+from mekiki.review.blinding import unshown_ids
 
 
 @require_safe
@@ -19,7 +19,7 @@ def original(request: HttpRequest, slug: str, sha256: str) -> HttpResponseBase:
     Raises PermissionDenied (403) while the image hides its name, because the file contains the name or more.
     """
     image = image_for(user_of(request), slug, sha256)
-    if hidden_ids(image.dataset, [image.pk]):
+    if unshown_ids(image.dataset, [image.pk]):
         raise PermissionDenied(
             _(
                 "This image belongs to the audit sample and has not been judged yet. Its file is "

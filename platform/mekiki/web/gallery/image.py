@@ -61,7 +61,8 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "image": picture,
         "head": head,
         "prediction": prediction,
-        "waiting": openly_waiting_items(dataset).filter(image=picture).exists(),
+        "waiting": blinding.is_on_page(picture)
+        or openly_waiting_items(dataset).filter(image=picture).exists(),
         "confirmed": current,
         "machine_label": machine_label_of(picture) if is_visible and current is None else None,
         "machine_labels": machine_label_history(picture) if is_visible else [],

@@ -1,6 +1,8 @@
 // A form (or a button in it) with data-confirm="question" asks before it is sent. data-confirm-yes="words"
 // names the act on the button.
 
+import { whenClosed } from "./dialogs.js";
+
 const dialog = document.getElementById("confirm-dialog");
 const yes = dialog?.querySelector("[data-confirm-yes]");
 const usual = yes?.textContent;
@@ -35,11 +37,12 @@ document.addEventListener(
   true,
 );
 
-dialog?.addEventListener("close", () => {
-  const asked = waiting;
-  waiting = null;
-  if (!asked || dialog.returnValue !== "yes") return;
-  asked.form.dataset.confirmed = "yes";
-  asked.form.requestSubmit(asked.submitter);
-  delete asked.form.dataset.confirmed;
-});
+if (dialog)
+  whenClosed(dialog, () => {
+    const asked = waiting;
+    waiting = null;
+    if (!asked || dialog.returnValue !== "yes") return;
+    asked.form.dataset.confirmed = "yes";
+    asked.form.requestSubmit(asked.submitter);
+    delete asked.form.dataset.confirmed;
+  });

@@ -1,6 +1,7 @@
 // The station of a study: shows an image, takes one label, and sends the answer behind it. It has no prediction, no
 // earlier answers and no undo.
 
+import { whenClosed } from "../dialogs.js";
 import { returnFocus } from "../focus.js";
 import { Choices } from "../review/choices.js";
 import { newClientKey } from "../review/client-key.js";
@@ -240,7 +241,7 @@ listen({
   map,
 });
 
-dialog("help").addEventListener("close", () => sight.again());
+whenClosed(dialog("help"), () => sight.again());
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys", () => {
   drawKeys(root, map);
   labels.showKeys(map);

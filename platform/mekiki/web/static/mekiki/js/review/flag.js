@@ -1,5 +1,6 @@
 // The dialog that flags an image with a reason and a note.
 
+import { whenClosed } from "../dialogs.js";
 import { FlagReasons } from "./flag-reasons.js";
 
 export class FlagDialog {
@@ -8,7 +9,7 @@ export class FlagDialog {
     this.dialog = dialog;
     this.note = dialog.querySelector("[data-flag-note]");
     this.reasons = new FlagReasons(dialog);
-    dialog.addEventListener("close", () => {
+    whenClosed(dialog, () => {
       closed();
       if (dialog.returnValue === "flag") send(this.item, this.note.value, this.reasons.value);
       else cancelled();

@@ -1,5 +1,6 @@
 // The dialog with the guideline and the reference images of a label, beside the image on the screen, at one scale.
 
+import { whenClosed } from "../dialogs.js";
 import { get } from "../http.js";
 
 const STEP = 1.4;
@@ -21,7 +22,7 @@ export class Guide {
     this.own = dialog.querySelector("[data-guide-own]");
     this.labels = null;
     this.zoom = 1;
-    dialog.addEventListener("close", closed);
+    whenClosed(dialog, closed);
     dialog.addEventListener("keydown", event => this.#key(event));
   }
 

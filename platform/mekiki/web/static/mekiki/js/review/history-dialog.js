@@ -3,6 +3,7 @@
 // A correction is a new decision. It needs a look at the image, as every answer does, and it is sent again under the
 // same key if the reply was lost.
 
+import { whenClosed } from "../dialogs.js";
 import { get, post } from "../http.js";
 import { newClientKey } from "./client-key.js";
 import { composing } from "./key-map.js";
@@ -39,7 +40,7 @@ export class HistoryDialog {
     this.part("answers-more").addEventListener("click", () => this.#more());
     this.find.addEventListener("input", () => this.#filter());
     dialog.addEventListener("keydown", event => this.#key(event));
-    dialog.addEventListener("close", () => {
+    whenClosed(dialog, () => {
       this.turn += 1;
       closed();
     });

@@ -21,9 +21,10 @@ export class Scans {
   /**
    * state(): what a first key may change. back(state): take back what the first keys did.
    * choose(text, state): the code names a label, for the image of the first key. unknown(text): it had no Enter.
+   * single: one key and a quick Enter are a code too. Otherwise they act as always.
    */
-  constructor({ state, back, choose, unknown }) {
-    Object.assign(this, { state, back, choose, unknown, text: "", scanning: false, at: -Infinity });
+  constructor({ state, back, choose, unknown, single = false }) {
+    Object.assign(this, { state, back, choose, unknown, single, text: "", scanning: false, at: -Infinity });
     // Before all other listeners, those of the dialogs too.
     window.addEventListener("keydown", event => this.#key(event), true);
   }
@@ -41,7 +42,7 @@ export class Scans {
         this.#first(typed && !field ? event.key : "");
         return;
       }
-      if (this.text.length < FEW) {
+      if (this.text.length < FEW && !(this.single && event.key === "Enter")) {
         this.text = typed ? this.text + event.key : "";
         return;
       }

@@ -1,5 +1,6 @@
 // The goal of this session and the reminder of a break, in a quiet line that never takes the keyboard.
 
+import { whenClosed } from "../dialogs.js";
 import { say } from "./texts.js";
 
 const CHECK = 20 * 1000;
@@ -20,7 +21,7 @@ export class Session {
     part("quiet-close").addEventListener("click", () => this.#hide());
     dialog.querySelector("form").addEventListener("submit", event => this.#submit(event));
     dialog.querySelector("[data-session-cancel]").addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", closed);
+    whenClosed(dialog, closed);
     setInterval(() => this.#remind(), CHECK);
     this.draw();
   }

@@ -3,6 +3,7 @@
 // In the menu no finder takes letters, so digits choose a reason. S is text while there is a finder, and then it does
 // not skip in the menu either (docs/decisions/0017).
 
+import { whenClosed } from "../dialogs.js";
 import { composing } from "./key-map.js";
 import { DOUBLE_CLICK } from "./sight.js";
 
@@ -21,7 +22,7 @@ export class SkipMenu {
     // Before all other listeners, so that the key that opens the menu is not used again in it.
     document.addEventListener("keydown", event => this.item && this.#key(event), true);
     dialog.addEventListener("click", event => this.#click(event));
-    dialog.addEventListener("close", () => this.#escape());
+    whenClosed(dialog, () => this.#escape());
   }
 
   open(item) {

@@ -1,5 +1,6 @@
 // The review station: shows an image, takes one key, shows the next at once, and sends the answer behind it.
 
+import { whenClosed } from "../dialogs.js";
 import { returnFocus } from "../focus.js";
 import { createStationWhy } from "../why/station.js";
 import { Choices } from "./choices.js";
@@ -253,7 +254,7 @@ function flag() {
   return true;
 }
 
-dialog("help").addEventListener("close", () => sight.again());
+whenClosed(dialog("help"), () => sight.again());
 
 /** A dialog is gone: the image is looked at again. */
 function uncovered() {

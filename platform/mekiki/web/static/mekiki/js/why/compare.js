@@ -1,5 +1,6 @@
 // The dialog that compares the image on the screen with a confirmed image: side by side, at one scale and place.
 
+import { whenClosed } from "../dialogs.js";
 import { Viewer } from "../review/viewer.js";
 
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
@@ -26,7 +27,7 @@ export class Compare {
       return viewer;
     });
     [this.own, this.other] = viewers;
-    dialog.addEventListener("close", () => {
+    whenClosed(dialog, () => {
       for (const viewer of viewers) viewer.clear();
       closed();
     });

@@ -44,8 +44,15 @@ export class Choices {
     this.label.disabled = !labels.length;
   }
 
-  /** The body of a request for a page. */
+  /**
+   * The body of a request for a page. The thumbnails come with it: an image that is loaded by a request of its own can be
+   * told from one that was loaded in advance.
+   */
   get wanted() {
-    return { label: Number(this.label.value) || null, count: Number(this.count.value) };
+    return {
+      label: Number(this.label.value) || null,
+      count: Number(this.count.value),
+      inline: this.size.value !== "large",
+    };
   }
 }

@@ -1,5 +1,6 @@
 // The dialog of one tile: its image enlarged, and the labels to choose from.
 
+import { whenClosed } from "../../dialogs.js";
 import { drawKeys } from "../key-hints.js";
 import { composing, printable } from "../key-map.js";
 import { LabelList } from "../labels.js";
@@ -18,7 +19,7 @@ export class Menu {
       else if (kind) this.#take(kind);
     });
     dialog.addEventListener("keydown", event => this.#key(event));
-    dialog.addEventListener("close", closed);
+    whenClosed(dialog, closed);
   }
 
   open(tile) {

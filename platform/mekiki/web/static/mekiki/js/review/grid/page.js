@@ -1,11 +1,14 @@
 // The grid review: a page of images with one predicted label, marks on the ones that differ, one key for the rest.
 
+import { whenClosed } from "../../dialogs.js";
 import { post } from "../../http.js";
 import { drawEmpty } from "../empty.js";
 import { FlagDialog } from "../flag.js";
 import { drawKeys } from "../key-hints.js";
 import { KeyMap } from "../key-map.js";
+import { HOLD } from "../outbox.js";
 import { Preferences } from "../preferences.js";
+import { Scans } from "../scans.js";
 import { load, say } from "../texts.js";
 import { Choices } from "./choices.js";
 import { listen } from "./keys.js";
@@ -33,9 +36,9 @@ const BEFORE_UNDO = 500;
 let label = null; // {label, name} of the page on the screen
 let busy = false; // a page is being loaded, sent or undone
 let back = false; // this page came back by an undo
-let ahead = []; // thumbnails of the page that probably follows
 let turns = 0; // requests for a page; only the last one is shown
 let undoKey = ""; // of an undo whose reply was lost
+let held = null; // an undo that waits for a moment, because the first key of a barcode is no command (scans.js)
 let pollTimer = 0;
 let pollPause = 2000;
 
@@ -61,6 +64,7 @@ const choices = new Choices(root, root.dataset.store, {
 const unsent = new Unsent({
   url: `${grid}answer`,
   key: root.dataset.unsent,
+  more: () => ({ next: choices.wanted }),
   done: recorded,
   refused(_body, error) {
     busy = false;
@@ -119,7 +123,7 @@ function clear() {
   delete root.dataset.ready;
 }
 
-async function next(wanted = choices.wanted, first = "") {
+async function next(wanted = {}, first = "") {
   if (unsent.body) return;
   const turn = ++turns;
   busy = true;
@@ -127,7 +131,7 @@ async function next(wanted = choices.wanted, first = "") {
   clear();
   part("loading").hidden = false;
   try {
-    const reply = await post(`${grid}next`, wanted);
+    const reply = await post(`${grid}next`, { ...choices.wanted, ...wanted });
     if (turn === turns) show(reply, first);
   } catch (error) {
     if (turn !== turns) return;
@@ -161,7 +165,6 @@ function show(reply, first) {
     return;
   }
   pollPause = 2000;
-  ahead = reply.ahead;
   showSize();
   tiles.show(reply.tiles);
   part("bar").hidden = false;
@@ -184,7 +187,6 @@ function showEmpty(empty) {
 function settled() {
   showButton();
   if (!tiles.all.every(tile => tile.settled)) return;
-  for (const url of ahead.splice(0)) new Image().src = url;
   requestAnimationFrame(() => {
     if (!performance.getEntriesByName("grid-data").length) return;
     performance.measure("grid-painted", "grid-data");
@@ -217,6 +219,9 @@ function flag(tile) {
   if (tile && !busy && !unsent.body) flagDialog.open(tile);
 }
 
+/** The name of a label, with its short code if it has one. */
+const named = ({ name, code }) => (code ? `${name} · ${code}` : name);
+
 /**
  * kind: correct, skip, flag or none. The predicted label is no mark: the image is confirmed with the rest.
  * A flag has a reason with its name, and a note. All may be empty.
@@ -224,7 +229,7 @@ function flag(tile) {
 function setMark(tile, kind, chosen = null, { reason = "", note = "", name = "" } = {}) {
   if (!tile || busy || unsent.body) return;
   const same = kind === "none" || (kind === "correct" && chosen.id === tile.item.prediction.label);
-  const word = kind === "correct" ? chosen?.name : say(`grid_mark_${kind}`);
+  const word = kind === "correct" ? named(chosen) : say(`grid_mark_${kind}`);
   const text = name ? `${word}: ${name}` : word;
   tiles.mark(tile, same ? null : { kind, label: chosen?.id ?? null, text, reason, note });
   const n = tiles.number(tile);
@@ -245,6 +250,7 @@ function confirm() {
     return;
   }
   busy = true;
+  performance.mark("grid-asked");
   notice("");
   announce(say("grid_sending"));
   showButton();
@@ -271,7 +277,15 @@ function recorded(body, reply) {
   if (late) texts.push(say("grid_late", { n: late }));
   if (refused.length) texts.push(say("grid_refused", { n: refused.length, reason: refused[0].detail }));
   back = false;
-  next(choices.wanted, say("grid_recorded", { n: kept.length, marks })).then(() => notice(texts.join(" ")));
+  const said = say("grid_recorded", { n: kept.length, marks });
+  if (reply.next) {
+    turns += 1;
+    clear();
+    show(reply.next, said);
+    busy = false;
+    showButton();
+    notice(texts.join(" "));
+  } else next({}, said).then(() => notice(texts.join(" ")));
   root.dataset.recorded = body.page;
 }
 
@@ -285,7 +299,13 @@ function uuid() {
 }
 
 async function undo() {
-  if (busy || unsent.body || (back && tiles.all.length && looking.total < BEFORE_UNDO)) return;
+  if (held || busy || unsent.body || (back && tiles.all.length && looking.total < BEFORE_UNDO)) return;
+  held = {};
+  const mine = held;
+  await new Promise(done => setTimeout(done, HOLD));
+  if (held !== mine) return;
+  held = null;
+  if (busy || unsent.body) return;
   busy = true;
   notice("");
   try {
@@ -340,7 +360,30 @@ listen({
   move: (key, far) => tiles.move(key, far),
   map,
 });
-help.addEventListener("close", () => tiles.focus());
+new Scans({
+  state: () => ({
+    tile: tiles.current,
+    mark: tiles.current?.mark ?? null,
+    dialog: document.querySelector("dialog[open]"),
+  }),
+  back({ tile, mark, dialog }) {
+    held = null;
+    for (const open of document.querySelectorAll("dialog[open]")) if (open !== dialog) open.close();
+    if (!tile || !tiles.all.includes(tile)) return;
+    tiles.mark(tile, mark);
+    tiles.focus(tile);
+    showButton();
+  },
+  choose(code, { tile }) {
+    const chosen = menu.list.named(code);
+    if (document.querySelector("dialog[open]")) return;
+    if (!chosen) notice(say("scan_unknown", { code }));
+    else if (tiles.all.includes(tile)) setMark(tile, "correct", chosen);
+  },
+  unknown: code => notice(say("scan_unknown", { code })),
+  single: true, // the Enter of a code must not confirm the page
+});
+whenClosed(help, () => tiles.focus());
 preferences.bind(document.querySelector("[data-keys-on]"), "single_keys");
 drawKeys(root, map);
 menu.showKeys();
@@ -349,6 +392,5 @@ window.addEventListener("pageshow", event => event.persisted && next());
 showSize();
 if (unsent.body) unsent.run();
 else {
-  // No thumbnail could be loaded in advance, so they come with the page.
-  next({ label: null, count: choices.wanted.count, inline: choices.size.value !== "large" });
+  next({ label: null });
 }

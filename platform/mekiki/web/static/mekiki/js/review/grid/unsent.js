@@ -7,9 +7,12 @@ const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30000;
 
 export class Unsent {
-  /** `done(body, reply)`, `refused(body, error)`, `waits(why)`: why is offline or login. */
-  constructor({ url, key, done, refused, waits }) {
-    Object.assign(this, { url, key, done, refused, waits });
+  /**
+   * more(): what is sent with the answers and not kept. done(body, reply), refused(body, error), waits(why): why is
+   * offline or login.
+   */
+  constructor({ url, key, more, done, refused, waits }) {
+    Object.assign(this, { url, key, more, done, refused, waits });
     this.body = null;
     this.busy = false;
     this.wait = FIRST_WAIT;
@@ -50,7 +53,7 @@ export class Unsent {
     this.busy = true;
     let after = () => {};
     try {
-      const reply = await post(this.url, this.body);
+      const reply = await post(this.url, { ...this.body, ...this.more() });
       const body = this.#drop();
       after = () => this.done(body, reply);
     } catch (error) {
