@@ -7,10 +7,12 @@ class QualityConfig(AppConfig):
     verbose_name = "Quality"
 
     def ready(self) -> None:
-        """Register what follows an answer to an audit, and what suspends a certificate."""
+        """Register what follows an answer to an audit, what suspends a certificate, and images that stay."""
+        from mekiki.datasets.hooks import register_kept_images
         from mekiki.labeling.effects import register_prompts_hook, register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
         from mekiki.quality import certificates, following, label_sources
+        from mekiki.quality.selectors import images_of_evidence
         from mekiki.review.hooks import (
             register_answer_hook,
             register_label_sources,
@@ -18,6 +20,7 @@ class QualityConfig(AppConfig):
         )
         from mekiki.review.models import Stream
 
+        register_kept_images(images_of_evidence)
         register_answer_hook(Stream.CERTIFY, following.after_answer)
         register_settled_images(certificates.settled_image_ids)
         register_label_sources(label_sources.label_source_choices, label_sources.images_with_label_set_by)
