@@ -46,14 +46,14 @@ def labels_to_train_on(dataset: Dataset, decided: Iterable[int] = ()) -> list[Im
         .values_list("image_id", "name__batch_id", "name__label_id", "pk")
     )
     known = set(decided)
-    found: dict[int, tuple[int, set[int], int]] = {}  # image → (import, labels, row)
+    by_image: dict[int, tuple[int, set[int], int]] = {}  # image → (import, labels, row)
     for image, batch, label, pk in rows.iterator(chunk_size=5000):
-        first = found.setdefault(image, (batch, set(), pk))
+        first = by_image.setdefault(image, (batch, set(), pk))
         if first[0] == batch:
             first[1].add(label)
     return [
         ImageVotes(image, next(iter(labels)), pk, imported=True)
-        for image, (_batch, labels, pk) in found.items()
+        for image, (_batch, labels, pk) in by_image.items()
         if len(labels) == 1 and image not in known
     ]
 
@@ -135,20 +135,20 @@ def comparison(batch: ImportBatch) -> Comparison:
             image__in=visible,
         )
         .annotate(
-            said=F("image__imported_labels__name__label__name"),
-            said_id=F("image__imported_labels__name__label_id"),
+            imported=F("image__imported_labels__name__label__name"),
+            imported_id=F("image__imported_labels__name__label_id"),
         )
         .order_by()
-        .values_list("said_id", "said", "label_id", "label__name")
+        .values_list("imported_id", "imported", "label_id", "label__name")
         .annotate(n=Count("image_id", distinct=True))
     )
     total = equal = 0
     pairs = []
-    for said_id, said, label_id, label, n in rows:
+    for imported_id, imported, label_id, label, n in rows:
         total += n
-        if said_id == label_id:
+        if imported_id == label_id:
             equal += n
         else:
-            pairs.append((said, label, n))
+            pairs.append((imported, label, n))
     pairs.sort(key=lambda pair: (-pair[2], pair[0], pair[1]))
     return Comparison(total, equal, pairs[:_SHOWN_PAIRS])

@@ -209,13 +209,13 @@ class SourceReader:
                 except ProblemError as problem:
                     yield Entry(label, problem=problem, mark=None if problem.code == "unreadable" else mark)
                 else:
-                    found = tables.of(name)
-                    labels = _with_folder(found.labels, folders, name)
+                    described = tables.of(name)
+                    labels = _with_folder(described.labels, folders, name)
                     yield Entry(
                         label,
                         data,
-                        metadata=found.values,
-                        notes=tuple(found.notes),
+                        metadata=described.values,
+                        notes=tuple(described.notes),
                         labels=labels,
                         mark=mark,
                     )
@@ -265,14 +265,14 @@ class SourceReader:
                             raise
                         yield Entry(of(name), problem=problem, mark=mark)
                     else:
-                        found = tables.of(name)
+                        described = tables.of(name)
                         yield Entry(
                             names.readable_name(name),
                             data,
-                            metadata=found.values,
+                            metadata=described.values,
                             where=of(name),
-                            notes=tuple(found.notes),
-                            labels=_with_folder(found.labels, folders, name),
+                            notes=tuple(described.notes),
+                            labels=_with_folder(described.labels, folders, name),
                             mark=mark,
                         )
                 for name, note in passed_over.notes(f"{label}/"):

@@ -42,10 +42,10 @@ class PathPattern:
             return {}
         values: dict[str, str] = {}
         for part, text in zip(self.parts, path[-len(self.parts) :], strict=True):
-            found = _match(part, text)
-            if found is None:
+            match = _match(part, text)
+            if match is None:
                 return {}
-            values |= found
+            values |= match
         return values
 
 
@@ -101,16 +101,16 @@ def compile_pattern(pattern: str) -> PathPattern:
 def _pieces(part: str) -> Part:
     pieces: Part = []
     at = 0
-    for found in _PLACE.finditer(part):
-        if literal := part[at : found.start()]:
+    for match in _PLACE.finditer(part):
+        if literal := part[at : match.start()]:
             pieces.append((False, literal))
         elif pieces:
             raise _error(_("Two names in the pattern of the path need a character between them."))
-        name = clean(found[1])[:MAX_TEXT]
+        name = clean(match[1])[:MAX_TEXT]
         if not name:
             raise _error(_("The pattern of the path has braces without a name."))
         pieces.append((True, name))
-        at = found.end()
+        at = match.end()
     if part[at:]:
         pieces.append((False, part[at:]))
     if not pieces or any("{" in text or "}" in text for is_column, text in pieces if not is_column):

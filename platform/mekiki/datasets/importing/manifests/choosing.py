@@ -92,17 +92,17 @@ def _later_keys(open_file: Open) -> set[bytes]:
     """Return the top-level keys of a JSON object, as far as it can be read."""
     import ijson
 
-    found: set[bytes] = set()
+    names_read: set[bytes] = set()
     with open_file() as file:
         try:
             for prefix, event, value in ijson.parse(file):
                 if prefix == "" and event == "map_key":
-                    found.add(str(value).encode())
-                    if found >= {b"images", b"annotations"} or b"labels" in found:
+                    names_read.add(str(value).encode())
+                    if names_read >= {b"images", b"annotations"} or b"labels" in names_read:
                         break
         except (ijson.JSONError, ValueError, OverflowError):
             pass
-    return found
+    return names_read
 
 
 def _is_object(line: bytes) -> bool:

@@ -120,10 +120,10 @@ def label_column_of(columns: Iterable[str], options: ReadOptions) -> str | None:
     columns = list(columns)
     if not options.label_column:
         return column_named(columns, LABEL_COLUMNS)
-    found = column_named(columns, (fold_name(options.label_column),))
-    if found is None:
+    column = column_named(columns, (fold_name(options.label_column),))
+    if column is None:
         raise ProblemError("manifest_no_label_column", column=options.label_column[:MAX_TEXT])
-    return found
+    return column
 
 
 def labels_of(texts: Iterable[str], author: str = "", *, predicted: bool = False) -> tuple[RowLabel, ...]:
