@@ -27,6 +27,7 @@ from mekiki.jobs.models import Job
 from mekiki.jobs.services import (
     CancelledError,
     LostClaimError,
+    PausedError,
     WorkerStoppingError,
     claim,
     decline,
@@ -37,6 +38,7 @@ from mekiki.jobs.services import (
     requeue,
     succeed,
 )
+from mekiki.jobs.services.user_requests import PAUSED
 from workers import holder
 from workers.encoders.errors import EncoderError, VectorMismatchError
 from workers.errors import StageError
@@ -62,9 +64,9 @@ class Report:
     `report(stage="predicting", total=n, unit="images")` starts a stage; `report(done=k)` updates it. Stage
     names and units are msgids: the pages that show them translate them.
 
-    Raises CancelledError (a person cancelled the job), LostClaimError (another worker has the job),
-    WorkerStopsError (this worker was asked to stop a few seconds ago) or NoRoomError (the disk is nearly
-    full, and the job must wait).
+    Raises CancelledError (a person cancelled the job), PausedError (a person paused it), LostClaimError
+    (another worker has the job), WorkerStoppingError (this worker was asked to stop a few seconds ago) or
+    NoRoomError (the disk is nearly full, and the job must wait).
     """
 
     def __init__(self, job: Job, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -141,7 +143,7 @@ class _Heartbeat:
                 try:
                     record_heartbeat(self._job)
                     self._report.note(self._job)
-                except (LostClaimError, CancelledError) as stop:
+                except (LostClaimError, CancelledError, PausedError) as stop:
                     self._report.stop = stop
                     return
                 except (OperationalError, InterfaceError) as error:
@@ -204,6 +206,8 @@ def _record_early_end(job: Job, error: Exception) -> str:
     texts = explain_to_all(error)
     if isinstance(error, CancelledError):
         logger.info("Job %s was cancelled.", job.pk)
+    elif isinstance(error, PausedError):
+        logger.info("Job %s is paused.", job.pk)
     elif isinstance(error, WorkerStoppingError):
         logger.info("Job %s goes back to the queue: this worker stops.", job.pk)
     elif reason:
@@ -232,6 +236,9 @@ def _record_end(job: Job, error: Exception, message: str, texts: TranslatedText,
         if isinstance(error, CancelledError):
             finish_cancelled(job)
             return "cancelled"
+        if isinstance(error, PausedError):
+            waiting.requeue_until_space(job, PAUSED)
+            return "paused"
         if isinstance(error, WorkerStoppingError):
             requeue(job)
             return "put back"

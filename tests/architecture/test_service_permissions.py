@@ -47,7 +47,9 @@ EXCEPTIONS = {
     "accounts/sign_on/services.py": {"link": OWN_ACCOUNT, "unlink": OWN_ACCOUNT},
     "accounts/site.py": {"take_zone_of_browser": "ignores users who are not admins of the platform"},
     "audit/services.py": {"record": PART, "record_events": PART},
-    "datasets/services/uploads.py": {"enqueue_import": PART},
+    "datasets/services/buckets.py": {"start_due_scans": "the sweeper calls it"},
+    "datasets/services/undoing.py": {"run_undo": OF_A_JOB},
+    "datasets/services/uploads.py": {"enqueue_import": PART, "with_folder": PART},
     "datasets/services/windows.py": {
         "rebuild_images_of_changed_cameras": OF_A_JOB,
         "reestimate_window": OF_A_JOB,
@@ -57,7 +59,7 @@ EXCEPTIONS = {
         ("change_label", "create_label", "store_archiving", "store_restoring", "store_schema_version"), PART
     ),
     "labeling/services/prompts.py": dict.fromkeys(("create_prompt_set", "enqueue_prediction"), PART),
-    "learning/services/embeddings.py": {"request_encoding": OF_A_JOB},
+    "learning/services/embeddings.py": {"delete_computed": OF_A_JOB, "request_encoding": OF_A_JOB},
     "learning/services/encoder_steps.py": {"switch_over": OF_A_JOB},
     "learning/services/encoder_upkeep.py": {"record_removal": OF_A_JOB},
     "learning/services/heads.py": {"promote": OF_A_JOB, "record_head": OF_A_JOB},
@@ -65,6 +67,10 @@ EXCEPTIONS = {
     "learning/services/training.py": {"get_or_create_run": OF_A_JOB, "start_training": OF_A_JOB},
     "quality/services/certificates/starting.py": {"request_work": PART},
     "review/services/decisions.py": {"request_follow_up_work": PART},
+    "review/services/imported.py": {
+        "record_imported_labels": OF_A_JOB,
+        "store_imported_labels": OF_A_JOB,
+    },
     "review/services/items.py": {"update_item_after_answer": PART},
     "review/services/known_answers.py": {"lock_known_answers": PART},
     "review/services/preferences.py": {"save_preferences": OWN_ACCOUNT},

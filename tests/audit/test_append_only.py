@@ -77,7 +77,6 @@ KEPT = {
     "quality_streamaudit": "which later images were drawn; the order in which they ended is added",
     "quality_study": "its state moves; its design is fixed when it starts",
     "review_goldimage": "its end is set once",
-    "review_queueitem": "its state moves; how its image was drawn is fixed",
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
@@ -93,6 +92,9 @@ MUTABLE = {
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand", "quality_machinelabel",
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
+    # An item without a decision is deleted with its image (keep_answered); how an image was drawn is fixed.
+    "review_queueitem",
+    "datasets_seenfile", "datasets_watchedfolder", "review_importedlabel", "review_importedname",
     "review_lease", "review_referenceimage", "review_streamoverlap",
     "review_assignment", "review_requalification",
     "review_requalificationquestion", "review_reviewpreferences",

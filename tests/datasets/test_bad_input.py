@@ -16,6 +16,7 @@ from mekiki.accounts.models import User
 from mekiki.datasets import problems, services
 from mekiki.datasets.messages import PROBLEMS
 from mekiki.datasets.models import Dataset, Image, ImportBatch
+from mekiki.datasets.options import ImportOptions
 from tests.datasets.helpers import Files, animation, codes, picture, png_header, stored_names, zipped
 from tests.imaging.files import png16, tiff
 
@@ -65,7 +66,7 @@ def test_bad_file_is_reported_and_the_other_file_is_imported(
 
 def test_unreadable_page_is_reported_and_the_others_are_imported(dataset: Dataset, admin: User) -> None:
     pages = tiff(np.stack([DEEP, DEEP + 1]), compression="zlib")
-    batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+    batch = services.start_upload(dataset=dataset, user=admin, options=ImportOptions(every_page=True))
     # The first page has an unknown photometric interpretation.
     for name, data in (("pages.tif", with_byte(pages, 66, 129)), ("good.jpg", GOOD)):
         services.add_file(batch=batch, user=admin, name=name, file=io.BytesIO(data))

@@ -20,7 +20,7 @@ import imaging
 from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
-from mekiki.datasets.importing import pictures, pipeline, report
+from mekiki.datasets.importing import pictures, pipeline, recording, report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.datasets.problems import ReportLine
 from mekiki.jobs.models import Job, Kind
@@ -253,7 +253,7 @@ def test_import_killed_between_file_and_row_stores_one_file(
 ) -> None:
     """The file is stored and the row is not. The next run writes the row and leaves one file."""
     with monkeypatch.context() as patch, pytest.raises(KilledError):
-        patch.setattr(pipeline._Recorder, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
+        patch.setattr(recording.Recorder, "finish", lambda *_args: (_ for _ in ()).throw(KilledError))
         upload({"a.jpg": picture(1)})
     assert Image.objects.count() == 0
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
@@ -305,7 +305,7 @@ def test_a_late_worker_writes_nothing_into_a_finished_import(
     batch = ImportBatch.objects.get()
     hand = services.imports.examined_files_of(batch)
     services.discard_import(batch=batch, user=admin)
-    with pytest.raises(pipeline.AlreadyFinishedError):
+    with pytest.raises(recording.AlreadyFinishedError):
         pipeline.store_all(batch, services.imports.Folder(tmp_path), lambda done, total: None, hand)
     assert Image.objects.count() == 0
 

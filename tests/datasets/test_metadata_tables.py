@@ -328,7 +328,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         rows.parse()
         rows.claim("part-000007.png")
         rows.claim("part-9.png")
-        assert rows.of("part-000007.png")[0] == {"line": "3", "lot": "A7"}
+        assert rows.of("part-000007.png").values == {"line": "3", "lot": "A7"}
         assert sum(1 for _line in rows.lines()) == 40_000
         _now, peak = tracemalloc.get_traced_memory()
     finally:

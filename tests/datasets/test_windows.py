@@ -18,6 +18,7 @@ from mekiki.accounts.models import User
 from mekiki.audit.models import Event
 from mekiki.datasets import services, storage
 from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
+from mekiki.datasets.options import ImportOptions
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import images_to_rebuild
 from mekiki.jobs.models import Job, Kind, State
@@ -146,7 +147,7 @@ def pages() -> bytes:
 
 def test_every_page_becomes_an_image_on_request(dataset: Dataset, admin: User, pages: bytes) -> None:
     for _again in range(2):
-        batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+        batch = services.start_upload(dataset=dataset, user=admin, options=ImportOptions(every_page=True))
         services.add_file(batch=batch, user=admin, name="parts/stack.tif", file=io.BytesIO(pages))
         services.add_file(batch=batch, user=admin, name="one.tif", file=io.BytesIO(tiff(scene(9))))
         services.finish_upload(batch=batch, user=admin)
@@ -169,7 +170,9 @@ def test_form_and_folder_import_pass_the_option_every_page(
     assert ImportBatch.objects.latest("pk").every_page is every_page
     page = client.get(f"/d/{dataset.slug}/import/").content.decode()
     assert 'name="every_page"' in page
-    job = services.import_folder(dataset=dataset, path=str(tmp_path), user=admin, every_page=every_page)
+    job = services.import_folder(
+        dataset=dataset, path=str(tmp_path), user=admin, options=ImportOptions(every_page=every_page)
+    )
     assert ImportBatch.objects.get(pk=job.payload["batch"]).every_page is every_page
 
 
@@ -182,7 +185,7 @@ def test_a_damaged_page_does_not_stop_the_others(dataset: Dataset, admin: User, 
     with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
         at = file.pages[1].dataoffsets[0]  # type: ignore[union-attr]
     data[at : at + 40] = b"\xff" * 40
-    batch = services.start_upload(dataset=dataset, user=admin, every_page=True)
+    batch = services.start_upload(dataset=dataset, user=admin, options=ImportOptions(every_page=True))
     services.add_file(batch=batch, user=admin, name="stack.tif", file=io.BytesIO(bytes(data)))
     batch = services.run_import(batch=batch, progress=lambda done, total: None)
     assert list(images_by_name()) == ["stack (page 1).tif"]

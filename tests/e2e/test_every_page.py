@@ -21,6 +21,7 @@ def test_import_option_for_every_page_is_used(page: Page, live_server: Any, is_c
     log_in(page, live_server, admin, "en")
     page.goto(f"{live_server.url}/d/line-3/import/")
     if is_chosen:
+        page.get_by_text("Labels, capture metadata and pages").click()
         page.get_by_label("Every page becomes an image").focus()
         page.keyboard.press("Space")
     page.set_input_files("#import-files", [{"name": "a.tif", "mimeType": "image/tiff", "buffer": tiff(GREY)}])

@@ -14,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from mekiki.audit.private_key import make_first_key
 from mekiki.audit.services import record
@@ -56,6 +57,7 @@ class World:
     """A dataset in which every kind of work can be requested, with its admin's browser."""
 
     def __init__(self, folder: Path, settings: Any) -> None:
+        self.settings = settings
         settings.HOME = folder / "home"
         settings.HOME.mkdir()
         self.pictures = folder / "pictures"
@@ -103,6 +105,17 @@ def finish_an_import(world: World) -> None:
     call_command("import", world.dataset.slug, str(world.pictures), verbosity=0)
     broker.rest.end()
     assert run_job(str(Job.objects.get(kind=Kind.IMPORT_IMAGES).pk)) == "succeeded"
+
+
+def take_an_import_back(world: World) -> None:
+    finished = {"finished_at": timezone.now(), "source": "folder", "location": str(world.pictures)}
+    batch = ImportBatch.objects.create(dataset=world.dataset, **finished)
+    world.post("import-undo", batch.pk)
+
+
+def watch_a_folder(world: World) -> None:
+    world.settings.IMPORT_FOLDERS = [str(world.pictures)]
+    world.post("import-folder", path=str(world.pictures), watch="on")
 
 
 def retry_an_import(world: World) -> None:
@@ -247,6 +260,8 @@ REQUESTS: dict[Callable[[World], None], Kind | None] = {
     import_by_command: Kind.IMPORT_IMAGES,
     retry_an_import: Kind.IMPORT_IMAGES,
     finish_an_import: Kind.ENCODE,
+    take_an_import_back: Kind.UNDO_IMPORT,
+    watch_a_folder: Kind.WATCH_FOLDER,
     train_by_browser: Kind.TRAIN,
     train_by_command: Kind.TRAIN,
     train_on_schedule: Kind.TRAIN,
@@ -327,9 +342,11 @@ def test_every_file_that_requests_work_is_listed() -> None:
         if request_pattern.search(path.read_text("utf-8"))
     }
     assert files == {
+        "datasets/services/buckets.py",  # watch_a_folder
         "datasets/services/datasets.py",  # change_the_settings
         "datasets/services/imports.py",  # finish_an_import
         "datasets/services/lifecycle.py",  # the sweeper
+        "datasets/services/undoing.py",  # take_an_import_back
         "datasets/services/uploads.py",  # import_by_browser, import_by_command
         "datasets/services/windows.py",  # make_pictures_again, change_a_window
         "exports/services.py",  # freeze, freeze_again

@@ -12,15 +12,21 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from mekiki.audit.models import Event
+from mekiki.datasets.hooks import LabelledImage
+from mekiki.datasets.importing.manifests.rows import labels_of
+from mekiki.datasets.models import ImportBatch
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.labeling.models import Label
 from mekiki.labeling.services import archive_label, set_schema, update_label
 from mekiki.learning.models import Embedding, Encoder, Head, HeadTrainingLabel, Prediction
 from mekiki.learning.repeating import sentence
 from mekiki.learning.services import record_head, request_verification
+from mekiki.review.models import Decision
 from mekiki.review.selectors import ImageVotes
+from mekiki.review.services.imported import map_label_names, store_imported_labels
 from tests.factories import DatasetFactory, HeadFactory
 from tests.roles import as_owner, set_fixed
 from tests.workers.conftest import COLOURS, add_image, picture
@@ -70,6 +76,36 @@ def test_repeated_training_gives_the_same_digest_after_other_changes(
         event = Event.objects.filter(kind="head.verified").latest("pk")
         assert event.object_id == str(head.pk) and event.data == result
     assert (Head.objects.count(), Prediction.objects.count()) == before, "nothing was stored"
+
+
+def test_a_head_is_trained_on_imported_labels_and_its_training_is_repeated(
+    coloured: Any, work: Work, client: Client
+) -> None:
+    """No reviewer has answered. Mapping the names to other labels later changes no input of the head."""
+    dataset, admin = coloured, coloured.memberships.get(role="admin").user
+    work(dataset, "encode")
+    work(dataset, "predict")
+    batch = ImportBatch.objects.create(
+        dataset=dataset, source="folder", label_use="train", label_source="Old tool", created_by=admin
+    )
+    images = dataset.images.filter(audit_key__gte=dataset.audit_fraction)
+    store_imported_labels(
+        batch,
+        [LabelledImage(image.pk, image.name, labels_of([image.name.split("-")[0]])) for image in images],
+    )
+    work(dataset, "train")
+    head = Head.objects.get(dataset=dataset, version=2)
+    trained = head.training_labels.values_list("imported", flat=True)
+    assert len(trained) == images.count() == head.n_labels and all(trained)
+    assert not Decision.objects.exists()
+    names = {name.text: name for name in batch.label_names.all()}
+    map_label_names(batch=batch, user=admin, labels={names["red"].pk: names["blue"].label_id})
+    assert verify_version(work, dataset, 2)["outcome"] == "same"
+    client.force_login(admin)
+    page = client.get(f"/d/{dataset.slug}/models/2/").content.decode()
+    assert f"{images.count()} of them came with their images" in page
+    csv = client.get(f"/d/{dataset.slug}/models/2/training-labels.csv").getvalue().decode()
+    assert csv.count(",Old tool,") == csv.count(",imported\r\n") == images.count()
 
 
 def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:

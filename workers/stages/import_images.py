@@ -20,13 +20,19 @@ def run(job: Job, report: Report) -> dict[str, Any]:
         raise StageError(
             gettext_lazy("This import was cancelled in the meantime. Images it had stored are kept.")
         )
-    report(stage="storing images", unit="files")
     hand = examined_files_of(batch)
     if hand.just_set_aside:
         forget_deaths(job)
-    batch = run_import(
-        batch=batch, hand=hand, progress=lambda done, total: report(done=done, total=total or 0, unit="files")
-    )
+    begun = False
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal begun
+        # An import that resumes begins with what is done already, which must not count for its rate.
+        stage = None if begun else "storing images"
+        begun = True
+        report(stage=stage, done=done, total=total or 0, unit="files")
+
+    batch = run_import(batch=batch, hand=hand, progress=progress)
     return {
         "batch": batch.pk,
         "added": batch.added,

@@ -99,15 +99,17 @@ def _votes(head: models.Head) -> list[ImageVotes]:
     A decision never changes, so its id identifies its content.
     """
     rows = list(
-        head.training_labels.order_by("image_id").values_list("image_id", "label_id", "decision_id", "others")
+        head.training_labels.order_by("image_id").values_list(
+            "image_id", "label_id", "decision_id", "imported", "others"
+        )
     )
     decisions = Decision.objects.filter(pk__in=[pk for *_row, others in rows for pk in others])
     label_of = dict(decisions.values_list("pk", "label_id"))
     if any(pk not in label_of for *_row, others in rows for pk in others):
         raise NotRepeatableError("labels_gone")
     return [
-        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others))
-        for image, label, decision, others in rows
+        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others), imported)
+        for image, label, decision, imported, others in rows
     ]
 
 

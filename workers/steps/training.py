@@ -18,6 +18,7 @@ from mekiki.learning.services import (
     record_long_prompts,
     seed_for,
 )
+from mekiki.review.imported import labels_to_train_on
 from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
@@ -83,7 +84,10 @@ def training_set(
     Labels outside `label_ids` (archived since) and images without an embedding are left out.
     """
     known = set(label_ids)
-    votes_of_images = [votes for votes in training_votes(dataset) if votes.label in known]
+    decided = training_votes(dataset)
+    imported = labels_to_train_on(dataset, {votes.image for votes in decided})
+    both = sorted((*decided, *imported), key=lambda votes: votes.image)
+    votes_of_images = [votes for votes in both if votes.label in known]
     rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
     kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
     return rows[embedded], make_targets(votes_of(kept), label_ids), kept
@@ -101,7 +105,7 @@ def training_set_digest(dataset: Dataset, training: list[ImageVotes]) -> str:
         Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
     )
     return decisions_digest(
-        (hashes[votes.image], names[label], decision)
+        (hashes[votes.image], names[label], f"imported {decision}" if votes.imported else decision)
         for votes in training
         for label, decision in ((votes.label, votes.decision), *votes.others)
     )
@@ -244,6 +248,7 @@ def record_new_head(
         metrics=new.metrics,
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},
+        imported={votes.image for votes in training if votes.imported},
         training_digest=digest,
         detail=new.detail,
         run=run,

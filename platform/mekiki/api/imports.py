@@ -9,8 +9,10 @@ from ninja import Field, Query, Router, Schema
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.api.errors import ErrorOut
+from mekiki.datasets import services
 from mekiki.datasets.access import dataset_for, import_for
 from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.options import ImportOptions
 from mekiki.datasets.problems import explain
 from mekiki.datasets.selectors import imports_of, outcome_counts, problems_after
 
@@ -39,7 +41,24 @@ class ImportOut(Schema):
     duplicates: int
     rejected: int
     metadata_changed: int
+    undone_at: datetime | None
+    label_use: str
+    label_source: str
     outcomes: OutcomesOut
+
+
+class ImportIn(Schema):
+    """A path on the server, and the options of the import as on the import page."""
+
+    path: str = Field(max_length=4096)
+    every_page: bool = False
+    label_use: Literal["ignore", "compare", "train"] = "ignore"
+    label_source: str = Field("", max_length=100)
+    label_column: str = Field("", max_length=200)
+    folder_labels: bool = False
+    read_exif: bool = False
+    keep_place: bool = False
+    path_pattern: str = Field("", max_length=500)
 
 
 class LineOut(Schema):
@@ -62,7 +81,10 @@ class LinesIn(Schema):
 
 
 def _out(batch: ImportBatch) -> dict[str, Any]:
-    fields = ("source", "created_at", "finished_at", "added", "duplicates", "rejected", "metadata_changed")
+    fields = (
+        *("source", "created_at", "finished_at", "added", "duplicates", "rejected", "metadata_changed"),
+        *("undone_at", "label_use", "label_source"),
+    )
     return {
         "id": batch.pk,
         **{name: getattr(batch, name) for name in fields},
@@ -117,3 +139,35 @@ def report(
             }
         )
     return lines
+
+
+@router.post(
+    "/{slug:slug}/imports",
+    response={200: ImportOut, **ERRORS},
+    url_name="import-begin",
+    summary="Import a folder, a zip, a manifest or an image that is on the server",
+)
+def begin(request: HttpRequest, slug: str, given: ImportIn) -> dict[str, Any]:
+    """For admins of the dataset. The path must be below a folder of MEKIKI_IMPORT_FOLDERS."""
+    values = given.dict()
+    path = values.pop("path")
+    job = services.import_allowed_folder(
+        dataset=dataset_for(user_of(request), slug, Role.ADMIN),
+        user=user_of(request),
+        path=path,
+        options=ImportOptions(**values),
+    )
+    return _out(import_for(user_of(request), slug, job.payload["batch"]))
+
+
+@router.post(
+    "/{slug:slug}/imports/{int:pk}/undo",
+    response={200: ImportOut, **ERRORS},
+    url_name="import-undo",
+    summary="Take a whole import back",
+)
+def undo(request: HttpRequest, slug: str, pk: int) -> dict[str, Any]:
+    """For admins of the dataset, while no image of the import is in use. A job deletes the images."""
+    batch = import_for(user_of(request), slug, pk)
+    services.request_undo(batch=batch, user=user_of(request))
+    return _out(import_for(user_of(request), slug, pk))

@@ -1,5 +1,6 @@
 """Jobs: show their progress, and cancel them."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -9,11 +10,14 @@ from ninja import Router, Schema
 
 from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
+from mekiki.api.errors import ErrorOut
 from mekiki.datasets.access import dataset_for, job_for
 from mekiki.jobs import progress, services
 from mekiki.jobs.models import Job
 
 router = Router(tags=["jobs"])
+
+ERRORS = dict.fromkeys((401, 403, 404, 422), ErrorOut)
 
 
 class JobOut(Schema):
@@ -36,6 +40,8 @@ class JobOut(Schema):
     detail: str
     error: str
     can_cancel: bool
+    can_pause: bool
+    can_resume: bool
 
 
 def role_for_job(job: Job) -> str | None:
@@ -64,4 +70,32 @@ def cancel(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
     """For admins of the dataset. What the job has stored stays."""
     row = job_for(user_of(request), job_id, Role.ADMIN)
     services.cancel(job=row, user=user_of(request))
+    return asdict(progress.job_status(job_for(user_of(request), job_id), Role.ADMIN))
+
+
+@router.post(
+    "/{uuid:job_id}/pause",
+    response={200: JobOut, **ERRORS},
+    url_name="job-pause",
+    summary="Pause an import",
+)
+def pause(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    """For admins of the dataset. What the import has stored stays; 422 for other jobs."""
+    return _change(request, job_id, services.pause)
+
+
+@router.post(
+    "/{uuid:job_id}/resume",
+    response={200: JobOut, **ERRORS},
+    url_name="job-resume",
+    summary="Resume a paused import",
+)
+def resume(request: HttpRequest, job_id: UUID) -> dict[str, Any]:
+    """For admins of the dataset. The import goes on after what it has stored."""
+    return _change(request, job_id, services.resume)
+
+
+def _change(request: HttpRequest, job_id: UUID, act: Callable[..., None]) -> dict[str, Any]:
+    row = job_for(user_of(request), job_id, Role.ADMIN)
+    act(job=row, user=user_of(request))
     return asdict(progress.job_status(job_for(user_of(request), job_id), Role.ADMIN))

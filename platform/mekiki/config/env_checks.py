@@ -14,6 +14,7 @@ Check = Callable[[str], str | None]
 
 MAX_LENGTH = 8192
 FLAGS = frozenset({"1", "true", "yes", "on", "0", "false", "no", "off"})
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^,\s]*)?")
 _HOST = re.compile(
     r"\.?[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.%a-z]+\]|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]+|\*"
 )
@@ -90,6 +91,11 @@ def url(*schemes: str, example: str) -> Check:
         return None if fits else f"a URL such as {example}"
 
     return check
+
+
+def bucket(value: str) -> str | None:
+    """Allow the address of a bucket with an optional prefix."""
+    return None if _BUCKET.fullmatch(value) else "an address such as s3://photos/line3"
 
 
 def origin(value: str) -> str | None:

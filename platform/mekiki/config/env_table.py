@@ -216,6 +216,42 @@ VARIABLES: dict[str, Variable] = {
             checks.whole_number(1, 100_000_000),
         ),
         Variable(
+            "MEKIKI_IMPORT_FOLDERS",
+            "",
+            (
+                "Folders of the server, comma-separated, that admins of a dataset may import from in the "
+                "browser. If empty: only commands on the server import folders."
+            ),
+            checks.comma_separated(checks.path, "paths"),
+        ),
+        Variable(
+            "MEKIKI_IMPORT_NETWORKS",
+            "",
+            (
+                "Private networks that manifests may fetch images from, e.g. 10.1.0.0/24. All public "
+                "addresses are allowed, and no other private address."
+            ),
+            checks.comma_separated(checks.network, "IP addresses or networks such as 10.0.0.0/24"),
+        ),
+        Variable(
+            "MEKIKI_IMPORT_BUCKETS",
+            "",
+            (
+                "Buckets with the protocol of S3, comma-separated, that admins of a dataset may import from, "
+                "e.g. s3://photos/line3."
+            ),
+            checks.comma_separated(checks.bucket, "addresses such as s3://photos/line3"),
+        ),
+        Variable(
+            "MEKIKI_S3_ENDPOINT",
+            "",
+            "Address of the S3 server of MEKIKI_IMPORT_BUCKETS. If empty: Amazon S3.",
+            checks.url("https", "http", example="https://s3.example.com"),
+        ),
+        Variable("MEKIKI_S3_REGION", "", "Region of the buckets. If empty: us-east-1."),
+        Variable("MEKIKI_S3_KEY_ID", "", "Access key of the buckets. If empty: requests are not signed."),
+        Variable("MEKIKI_S3_SECRET_KEY", "", "Secret key of the buckets."),
+        Variable(
             "MEKIKI_RESERVE_MB",
             "1024",
             (

@@ -17,5 +17,6 @@ class DatasetsConfig(AppConfig):
 
         register_sealed_table(AUDIT_SHARE_CHANGES)
         register_function("purge deleted datasets", 3600.0, "mekiki.datasets.services.request_due_purges")
+        register_function("scan watched folders", 60.0, "mekiki.datasets.services.start_due_scans")
         set_pixel_limit(settings.MAX_PIXELS)
         memory_budget.set_limit(settings.DECODE_MEMORY_BYTES)

@@ -2,13 +2,22 @@
 
 from django.db.models import Count, F, Q, QuerySet
 
-from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow
+from mekiki.datasets.importing.folders import Folder, from_location
+from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem, PixelWindow, WatchedFolder
 from mekiki.jobs.models import Job
 
 
 def image_count(dataset: Dataset) -> int:
     """Return how many images the dataset has."""
     return Image.objects.filter(dataset=dataset).count()
+
+
+def watched_folders(dataset: Dataset) -> list[WatchedFolder]:
+    """Return the folders that are watched for a dataset, with their path as text (`shown_path`)."""
+    watches = list(WatchedFolder.objects.filter(dataset=dataset, ended_at__isnull=True).order_by("pk"))
+    for watch in watches:
+        watch.shown_path = Folder(from_location(watch.location)).shown_path  # type: ignore[attr-defined]
+    return watches
 
 
 def imports_of(dataset: Dataset, limit: int = 20) -> list[ImportBatch]:

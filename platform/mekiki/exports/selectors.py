@@ -21,6 +21,12 @@ from verification import signing
 PAGE = 25
 
 
+def images_of_label_sets(ids: list[int]) -> set[int]:
+    """Return which of these images belong to a label set."""
+    rows = LabelSetEntry.objects.filter(image_id__in=ids)
+    return set(rows.values_list("image_id", flat=True))
+
+
 def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[LabelSet], int | None]:
     """Return a page of the dataset's label sets, newest first, and the version where the next page starts.
 

@@ -22,6 +22,8 @@ class Kind(models.TextChoices):
     REBUILD_PICTURES = "rebuild_pictures", _("Make display pictures again")
     CERTIFY = "certify", _("Certify labels set by machine")
     PLAN_CERTIFICATE = "plan_certificate", _("Plan a certificate")
+    UNDO_IMPORT = "undo_import", _("Take an import back")
+    WATCH_FOLDER = "watch_folder", _("Scan a watched folder")
     AGREEMENT = "agreement", _("Compute the agreement of a study")
     PURGE = "purge", _("Delete the files of a dataset")
     BULK_ACT = "bulk_act", _("Act on many images")

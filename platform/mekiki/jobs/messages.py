@@ -7,6 +7,8 @@ from mekiki.config.messages import Messages, gettext_noop
 STAGES = Messages("stages of jobs")
 for _stage in (
     gettext_noop("storing images"),
+    gettext_noop("deleting the images of the import"),
+    gettext_noop("scanning the folder"),
     gettext_noop("downloading the encoder"),
     gettext_noop("loading the encoder"),
     gettext_noop("computing embeddings"),
@@ -51,8 +53,9 @@ for _unit in (
 ):
     UNITS.add(_unit, _unit)
 
-# Why a job waits (config/disk.py).
-SHORTAGES = Messages("shortages of disk space")
+# Why a job waits: it is paused, or the disk is nearly full (config/disk.py).
+SHORTAGES = Messages("reasons why jobs wait")
+SHORTAGES.add("paused", gettext_noop("Paused. What is stored stays. Resume it to go on after it."))
 SHORTAGES.add(
     disk.FULL,
     gettext_noop(

@@ -68,6 +68,8 @@ class Job(models.Model):
     # The job fails permanently when its deaths, or its tries that ended with a temporary error, reach it.
     max_attempts = models.PositiveIntegerField(default=5)
     cancel_requested = models.BooleanField(default=False)
+    # A user paused the job. It goes back to the queue and is not started until the user resumes it.
+    paused = models.BooleanField(default=False, db_default=False)
     # Set when the same work was requested while this job was running. It is requested again at the end.
     rerun_requested = models.BooleanField(default=False)
     stage = models.CharField(max_length=200, default="")

@@ -36,6 +36,20 @@ class ImportImagesPayload(Payload):
 
 
 @dataclass(frozen=True)
+class UndoImportPayload(Payload):
+    """`batch`: the id of the import that is taken back."""
+
+    batch: int
+
+
+@dataclass(frozen=True)
+class WatchFolderPayload(Payload):
+    """`watch`: the id of the watched folder."""
+
+    watch: int
+
+
+@dataclass(frozen=True)
 class EncodePayload(Payload):
     """`encoder`: the name of the encoder that embeds the images, None for the encoder of the dataset."""
 

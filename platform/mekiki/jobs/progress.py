@@ -14,6 +14,7 @@ from mekiki.accounts.access import DatasetLike, includes_role
 from mekiki.accounts.models import Role
 from mekiki.jobs.messages import STAGES, UNITS
 from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, State
+from mekiki.jobs.services import PAUSABLE
 from mekiki.jobs.waiting import reason_text
 
 # An ended job is still listed for this time, so that a page that watches the job can show how it ended.
@@ -41,6 +42,8 @@ class JobStatus:
     detail: str
     error: str
     can_cancel: bool
+    can_pause: bool
+    can_resume: bool
 
 
 def job_status(job: Job, role: str | None = None) -> JobStatus:
@@ -55,6 +58,7 @@ def _status(job: Job, slug: str | None, role: str | None) -> JobStatus:
     percent = min(99, job.done * 100 // job.total) if running and job.total > 0 else None
     if job.state == State.SUCCEEDED:
         percent = 100
+    may_change = active and not job.cancel_requested and includes_role(role, Role.ADMIN)
     left = max(0, job.total - job.done)
     eta = round(left / job.rate) if running and job.rate > 0 and job.total > 0 else None
     return JobStatus(
@@ -63,7 +67,7 @@ def _status(job: Job, slug: str | None, role: str | None) -> JobStatus:
         kind_label=job.get_kind_display(),
         dataset=slug,
         state=job.state,
-        state_label=_("stopping") if active and job.cancel_requested else str(State(job.state).label),
+        state_label=_state_label(job, active=active),
         active=active,
         stage=STAGES.render(job.stage) if job.stage else "",
         done=job.done,
@@ -74,8 +78,18 @@ def _status(job: Job, slug: str | None, role: str | None) -> JobStatus:
         eta_seconds=eta,
         detail=_detail(job, percent, eta),
         error=job.error_for_reader,
-        can_cancel=active and not job.cancel_requested and includes_role(role, Role.ADMIN),
+        can_cancel=may_change,
+        can_pause=may_change and job.kind in PAUSABLE and not job.paused,
+        can_resume=may_change and job.paused,
     )
+
+
+def _state_label(job: Job, *, active: bool) -> str:
+    if active and job.cancel_requested:
+        return _("stopping")
+    if active and job.paused:
+        return _("paused") if job.state == State.QUEUED else _("pausing")
+    return str(State(job.state).label)
 
 
 def waits_for_broker(job_id: UUID | None) -> bool:

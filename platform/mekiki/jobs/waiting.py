@@ -7,6 +7,7 @@ from mekiki.config import disk
 from mekiki.jobs.messages import SHORTAGES
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.jobs.services import LostClaimError, send_message
+from mekiki.jobs.services.user_requests import PAUSED
 
 # These kinds free space or write few rows. Reviewers need the queue, and the audit log needs its seals.
 NEEDS_NO_RESERVE = (Kind.REMOVE_EMBEDDINGS, Kind.REFILL, Kind.SEAL, Kind.CHECK_SEALS)
@@ -29,10 +30,13 @@ def mark_waiting(job_id: str) -> bool:
     """
     row = (
         Job.objects.filter(pk=job_id, state=State.QUEUED)
-        .only("kind", "waiting_for", "cancel_requested")
+        .only("kind", "waiting_for", "cancel_requested", "paused")
         .first()
     )
-    if row is None or row.cancel_requested or not (reason := wait_reason(row.kind)):
+    if row is None or row.cancel_requested:
+        return False
+    reason = PAUSED if row.paused else wait_reason(row.kind)
+    if not reason:
         return False
     if row.waiting_for != reason:
         Job.objects.filter(pk=job_id, state=State.QUEUED).update(waiting_for=reason)
@@ -40,7 +44,7 @@ def mark_waiting(job_id: str) -> bool:
 
 
 def requeue_until_space(job: Job, reason: str) -> None:
-    """Return a running job to the queue, where it waits for free space.
+    """Return a running job to the queue, where it waits for free space or until a user resumes it.
 
     Raises LostClaimError if another worker has claimed the job.
     """

@@ -26,6 +26,7 @@ from mekiki.learning.models import (
     EncodingProblem,
     Evaluation,
     Head,
+    HeadTrainingLabel,
     LongPrompt,
     TrainingRun,
     WorkerDifference,
@@ -155,6 +156,16 @@ def heads_by_label(label_ids: list[int]) -> dict[int, int]:
         for label_id in set(ids) & set(label_ids):
             counts[label_id] = counts.get(label_id, 0) + 1
     return counts
+
+
+def training_images(ids: list[int]) -> set[int]:
+    """Return which of these images a head was trained on."""
+    return set(HeadTrainingLabel.objects.filter(image__in=ids).values_list("image_id", flat=True))
+
+
+def imported_label_count(head: Head) -> int:
+    """Return how many training labels of the head came with their images."""
+    return head.training_labels.filter(imported=True).count()
 
 
 def label_counts(head: Head) -> dict[int, int]:

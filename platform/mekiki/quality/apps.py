@@ -7,8 +7,9 @@ class QualityConfig(AppConfig):
     verbose_name = "Quality"
 
     def ready(self) -> None:
-        """Register what follows an answer to an audit, and what suspends a certificate."""
+        """Register what follows an answer to an audit, what suspends a certificate, and images that stay."""
         from mekiki.config.lazy import by_name
+        from mekiki.datasets.hooks import register_kept_images
         from mekiki.labeling.effects import register_counter, register_prompts_hook, register_schema_hook
         from mekiki.learning.hooks import register_promotion_hook
         from mekiki.quality import certificates, label_sources
@@ -19,6 +20,7 @@ class QualityConfig(AppConfig):
         )
         from mekiki.review.models import Stream
 
+        register_kept_images(by_name("mekiki.quality.selectors.images_of_evidence"))
         register_answer_hook(Stream.CERTIFY, by_name("mekiki.quality.following.after_answer"))
         register_settled_images(certificates.settled_image_ids)
         register_label_sources(label_sources.label_source_choices, label_sources.images_with_label_set_by)

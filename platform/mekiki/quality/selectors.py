@@ -8,9 +8,26 @@ from mekiki.accounts.access import includes_role
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.keyset import page_by
 from mekiki.datasets.models import Dataset
-from mekiki.quality.models import Study, StudyAnswer, StudyReviewer
+from mekiki.quality.models import (
+    CertificateAudit,
+    CertificateImage,
+    MachineLabel,
+    Study,
+    StudyAnswer,
+    StudyImage,
+    StudyReviewer,
+)
+from mekiki.quality.models.streams import StreamAudit, StreamImage
 
 PAGE_SIZE = 25
+
+
+def images_of_evidence(ids: list[int]) -> set[int]:
+    """Return which of these images have a machine label or belong to a certificate or a study."""
+    tables = (CertificateImage, CertificateAudit, MachineLabel, StreamImage, StreamAudit, StudyImage)
+    return set().union(
+        *(table.objects.filter(image__in=ids).values_list("image_id", flat=True) for table in tables)
+    )
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ class ImageVotes:
     label: int
     decision: int
     others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
+    # The label came with the image, and `decision` is the id of the imported label (review.imported).
+    imported: bool = False
 
 
 def training_votes(dataset: Dataset) -> list[ImageVotes]:

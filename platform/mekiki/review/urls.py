@@ -2,7 +2,14 @@
 
 from django.urls import path
 
-from mekiki.review import adjudication_views, gold_views, overlap_views, queue_views, views
+from mekiki.review import (
+    adjudication_views,
+    gold_views,
+    imported_views,
+    overlap_views,
+    queue_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.station, name="review"),
@@ -21,6 +28,8 @@ urlpatterns = [
         name="review-rule-reference",
     ),
     path("adjudication/<int:item_id>/recheck/", adjudication_views.recheck, name="review-rule-recheck"),
+    path("imported/<int:pk>/", imported_views.imported_labels, name="import-labels"),
+    path("imported/<int:pk>/act/", imported_views.act, name="import-labels-act"),
     path("gold/", gold_views.gold_images, name="gold-images"),
     path("gold/mark-known/", gold_views.mark_known, name="gold-mark-known"),
     path("gold/<int:pk>/end/", gold_views.end, name="gold-end"),

@@ -1,7 +1,6 @@
 """Decide which folders of a dataset are labels and which are parts of a split, for replay."""
 
 import os
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,22 +15,11 @@ from mekiki.config.regular_files import open_regular
 from mekiki.datasets.importing import metadata, names
 from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive_kind
 from mekiki.datasets.importing.entries import Folder
+from mekiki.datasets.importing.folder_labels import is_split
 from mekiki.datasets.models import ImportBatch
 from mekiki.datasets.problems import explain
 from mekiki.simulation.truth import TruthError
 
-# Words for the parts of a split, in any case and width.
-SPLITS = {
-    *("train", "training", "trn", "test", "testing", "tst", "val", "valid", "validation", "dev", "eval"),
-    *("evaluation", "holdout", "trainval"),
-    *("学習", "訓練", "トレーニング", "検証", "バリデーション", "評価", "テスト", "試験"),
-}
-# Words that may stand beside the names of parts: "train_set", "test2017", "X_train", 学習用データ.
-_SPLIT_COMPANION_WORDS = {
-    *("set", "sets", "data", "dataset", "datasets", "split", "images", "image", "imgs", "img", "x", "y"),
-    *("用", "データ", "セット", "画像"),
-}
-_ENDING = re.compile(f"(?:{'|'.join(sorted(_SPLIT_COMPANION_WORDS - {'x', 'y'}, key=len, reverse=True))})+$")
 # Folders that hold files about the images if they lie beside "images". They are not labels.
 _ANNOTATIONS = {"labels", "annotations", "masks", "annotation", "mask", "label", "ground_truth"}
 _IMAGES = {"images", "image", "imgs", "img", "jpegimages", "画像"}
@@ -146,21 +134,6 @@ def _head(path: Path) -> bytes:
         return b""
 
 
-def _is_split(name: str) -> bool:
-    """Return whether this is the name of a part of a split.
-
-    Such a name has a word for a part, and beside it only numbers and words such as "set" and "data".
-    """
-    words = [word for word in re.split(r"[\W\d_]+", metadata.fold_text(name)) if word]
-    # "trainset" and 学習用データ are one word each.
-    words = [
-        word if word in SPLITS else _ENDING.sub("", word)
-        for word in words
-        if word not in _SPLIT_COMPANION_WORDS
-    ]
-    return bool(words) and all(word in SPLITS for word in words)
-
-
 def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
     """Return (number of levels above the labels, sentences about these levels)."""
     depth, sentences = 0, []
@@ -173,7 +146,7 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
             elif len(parts) == depth + 2:
                 direct[parts[depth]] += 1
         tops = sorted({*below, *direct})
-        splits = [top for top in tops if _is_split(top)]
+        splits = [top for top in tops if is_split(top)]
         detail = {
             "path": folder.shown_path,
             "names": _shortened_list(tops),
@@ -217,7 +190,7 @@ def _label_depth(folder: Folder, files: list[Parts]) -> tuple[int, list[str]]:
 def _has_annotations(tops: list[str]) -> bool:
     """Return whether folders of images (or parts of a split) lie beside folders of annotations."""
     folded = {metadata.fold_text(top) for top in tops}
-    return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(_is_split, tops)))
+    return bool(folded & _ANNOTATIONS) and (bool(folded & _IMAGES) or any(map(is_split, tops)))
 
 
 def _check_no_loose_images(files: list[Parts], depth: int) -> None:

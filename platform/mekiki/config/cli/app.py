@@ -100,11 +100,27 @@ def demo(**options: Any) -> None:
 )
 @click.argument("slug", help=_("Address of the dataset."))
 @click.argument(
-    "path", type=click.Path(exists=True), help=_("Folder, zip or image; the worker must be able to read it.")
+    "path",
+    type=click.Path(exists=True),
+    help=_("Folder, zip, manifest or image; the worker must be able to read it."),
 )
 @click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not imported."))
 @click.option(
     "--every-page", is_flag=True, help=_("Every page of a TIFF becomes an image, not only the largest.")
+)
+@click.option(
+    "--labels",
+    type=click.Choice(["ignore", "compare", "train"]),
+    default="ignore",
+    help=_("Labels that come with the images: leave them out, compare them, or train heads on them."),
+)
+@click.option("--label-source", default="", help=_("Name under which these labels are shown."))
+@click.option("--label-column", default="", help=_("Column of a table that has the labels."))
+@click.option("--labels-from-folders", is_flag=True, help=_("The names of the folders are labels."))
+@click.option("--exif", is_flag=True, help=_("Read capture metadata of the camera, without the place."))
+@click.option("--place", is_flag=True, help=_("With --exif: also keep the place."))
+@click.option(
+    "--path-pattern", default="", help=_("Metadata from the path, such as {line}/{camera}/{date}_{*}.")
 )
 @click.option("--user", default="", help=_("Name of the user it is recorded under."))
 @click.option("--json", is_flag=True, help=_("Print the result as JSON."))

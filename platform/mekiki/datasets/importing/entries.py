@@ -7,7 +7,7 @@ way.
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,9 @@ from mekiki.datasets.importing.archives import (
     contains_zip,
     other_archive_kind,
 )
+from mekiki.datasets.importing.folder_labels import FolderLabels, all_folders
 from mekiki.datasets.importing.folders import Folder, Line, encoding_notes
+from mekiki.datasets.importing.manifests.rows import NO_LABELS, ReadOptions, RowLabel
 from mekiki.datasets.importing.table_store import TableStore
 from mekiki.datasets.problems import ProblemError, ReportLine
 
@@ -49,6 +51,33 @@ class Entry:
     metadata: dict[str, str] | None = None
     where: str = ""
     notes: tuple[ReportLine, ...] = ()
+    labels: tuple[RowLabel, ...] = ()
+    # The row of a manifest, from 1. An import of a manifest resumes after the last row that it has finished.
+    position: int | None = None
+    # (name, mark) of a file of a bucket or a watched folder: see models.SeenFile.
+    mark: tuple[str, str] | None = None
+
+
+class Reader(Protocol):
+    """One walk over the entries of an import.
+
+    Read `total` first, then iterate once. Afterwards `tables` holds the tables of metadata.
+    """
+
+    tables: list[metadata.Tables]
+
+    @property
+    def total(self) -> int:
+        """Return the number of files for the progress bar."""
+        ...
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield every entry, in the same order each time."""
+        ...
+
+    def close(self) -> None:
+        """Free what the walk holds."""
+        ...
 
 
 class Source(Protocol):
@@ -60,6 +89,10 @@ class Source(Protocol):
 
     def notes(self) -> Iterator[tuple[str, ReportLine]]:
         """Yield the report lines about the source as a whole."""
+        ...
+
+    def mark(self, name: str, path: Path) -> tuple[str, str] | None:
+        """Return (name, mark) of a file that must not be taken again, or None."""
         ...
 
 
@@ -90,16 +123,28 @@ class Upload:
         """Yield nothing: the names of an upload arrive as text, so no encoding is guessed."""
         return iter(())
 
+    def mark(self, name: str, path: Path) -> None:
+        """Return None: an upload is complete when it is imported."""
+
 
 class SourceReader:
-    """One walk over a source.
+    """One walk over the files of an upload or a folder, as a Reader.
 
-    Read `total` first, then iterate once. Afterwards `tables` holds the tables of metadata.
+    folder_labels: whether the names of the folders are labels.
     """
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(
+        self,
+        source: Source,
+        limits: Limits,
+        options: ReadOptions = NO_LABELS,
+        *,
+        folder_labels: bool = False,
+    ) -> None:
         self._source = source
         self._limits = limits
+        self._options = options
+        self._folder_labels = folder_labels
         self.tables: list[metadata.Tables] = []
         self._store = TableStore(settings.HOME / "incoming")
 
@@ -129,7 +174,7 @@ class SourceReader:
     def __iter__(self) -> Iterator[Entry]:
         """Yield every entry with its bytes, one at a time. Report lines are entries too."""
         passed_over = names.SkippedFiles()
-        tables = metadata.Tables(self._store)
+        tables = metadata.Tables(self._store, self._options)
         for name, path in self._source.files():
             if isinstance(path, Path) and metadata.is_table(name) and not names.is_skipped(name):
                 try:
@@ -144,6 +189,11 @@ class SourceReader:
                     tables.claim(name)
         for name, note in self._source.notes():
             yield Entry(name, problem=note)
+        folders = self._folders(
+            name
+            for name, path in (self._source.files() if self._folder_labels else ())
+            if isinstance(path, Path) and not names.is_skipped(name) and not metadata.is_table(name)
+        )
         for name, path in self._source.files():
             label = names.readable_name(name)
             if not isinstance(path, Path):
@@ -151,19 +201,33 @@ class SourceReader:
             elif passed_over.takes(name) or metadata.is_table(name):
                 continue
             elif self._is_zip(path):
-                yield from self._archive(label, path)
+                yield from self._archive(label, path, self._source.mark(name, path))
             else:
+                mark = self._source.mark(name, path)
                 try:
                     data = self._read(path)
                 except ProblemError as problem:
-                    yield Entry(label, problem=problem)
+                    yield Entry(label, problem=problem, mark=None if problem.code == "unreadable" else mark)
                 else:
-                    values, notes = tables.of(name)
-                    yield Entry(label, data, metadata=values, notes=tuple(notes))
+                    described = tables.of(name)
+                    labels = _with_folder(described.labels, folders, name)
+                    yield Entry(
+                        label,
+                        data,
+                        metadata=described.values,
+                        notes=tuple(described.notes),
+                        labels=labels,
+                        mark=mark,
+                    )
         for name, note in passed_over.notes():
             yield Entry(name, problem=note)
+        if folders is not None and (missing := folders.note()) is not None:
+            yield Entry("/", problem=missing)
 
-    def _archive(self, label: str, path: Path) -> Iterator[Entry]:
+    def _folders(self, sent: Iterable[str]) -> FolderLabels | None:
+        return all_folders(sent) if self._folder_labels else None
+
+    def _archive(self, label: str, path: Path, mark: tuple[str, str] | None) -> Iterator[Entry]:
         def of(name: str) -> str:
             return f"{label}/{names.readable_name(name)}"
 
@@ -172,7 +236,7 @@ class SourceReader:
                 for name, note in encoding_notes(label, archive.names.encoding, archive.names.guessed):
                     yield Entry(name, problem=note)
                 passed_over = names.SkippedFiles()
-                tables = metadata.Tables(self._store)
+                tables = metadata.Tables(self._store, self._options)
                 images = []
                 for name, info in archive.entries():
                     if passed_over.takes(name):
@@ -192,23 +256,33 @@ class SourceReader:
                     for name, _ in images:
                         tables.claim(name)
                 yield from _repeated(of, [name for name, _ in images])
+                folders = self._folders(name for name, _ in images)
                 for name, info in images:
                     try:
                         data = archive.read(name, info)
                     except ProblemError as problem:
                         if problem.code in ENDING:
                             raise
-                        yield Entry(of(name), problem=problem)
+                        yield Entry(of(name), problem=problem, mark=mark)
                     else:
-                        values, notes = tables.of(name)
-                        shown = names.readable_name(name)
-                        yield Entry(shown, data, metadata=values, where=of(name), notes=tuple(notes))
+                        described = tables.of(name)
+                        yield Entry(
+                            names.readable_name(name),
+                            data,
+                            metadata=described.values,
+                            where=of(name),
+                            notes=tuple(described.notes),
+                            labels=_with_folder(described.labels, folders, name),
+                            mark=mark,
+                        )
                 for name, note in passed_over.notes(f"{label}/"):
                     yield Entry(name, problem=note)
+                if folders is not None and (missing := folders.note()) is not None:
+                    yield Entry(f"{label}/", problem=missing)
                 if not images and not tables:
                     yield Entry(label, problem=ProblemError("no_image"))
         except ProblemError as problem:
-            yield Entry(label, problem=problem)
+            yield Entry(label, problem=problem, mark=mark)
 
     def _is_zip(self, path: Path) -> bool:
         try:
@@ -253,6 +327,13 @@ def _of_table(problem: ProblemError) -> Line:
     if problem.code == "metadata_too_much":
         return ReportLine(problem.code, "partly", problem.detail)
     return problem
+
+
+def _with_folder(
+    labels: tuple[RowLabel, ...], folders: FolderLabels | None, name: str
+) -> tuple[RowLabel, ...]:
+    """Return the labels of a file. A label of a table has priority over the name of the folder."""
+    return labels if labels or folders is None else folders.labels_of(name)
 
 
 def _repeated(of: Callable[[str], str], sent: list[str]) -> Iterator[Entry]:

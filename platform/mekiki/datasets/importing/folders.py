@@ -107,6 +107,9 @@ class Folder:
         """Yield the report lines about the folder as a whole."""
         yield from self.encoding.notes(self.label)
 
+    def mark(self, name: str, path: Path) -> None:
+        """Return None: an import of a folder takes all files."""
+
     def files(self) -> Iterator[tuple[str, Path | Line]]:
         """Yield the files as entries.Source does. A skipped folder gives one report line."""
         # A link that the user names is followed. Links inside the folder are not.

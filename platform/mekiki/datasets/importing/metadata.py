@@ -1,19 +1,37 @@
-"""Match rows of a metadata.csv to files: by the same name, or by an unambiguous variant of it.
+"""Match rows of metadata.csv and of other manifests to files: by the same name, or by a clear variant of it.
 
 A row and a file match if one path ends like the other (full paths, Windows paths), with or without
 differences in case, full-width characters and extension. The closest kind of match is used. A row that
 matches two files, or two different rows for one file, are reported and not used.
 """
 
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
+from urllib.parse import unquote, urlsplit
 
 from mekiki.datasets.importing import names, tables
-from mekiki.datasets.importing.table_store import NO_MATCH, StoredRow, TableStore
+from mekiki.datasets.importing.manifests import choosing
+from mekiki.datasets.importing.manifests.rows import (
+    NO_LABELS,
+    BadRow,
+    ManifestRow,
+    ReadOptions,
+    RowLabel,
+)
+from mekiki.datasets.importing.report import MAX_LINES_OF_A_KIND
+from mekiki.datasets.importing.table_store import MAX_ROWS, NO_MATCH, StoredRow, TableStore
 from mekiki.datasets.problems import ProblemError, ReportLine
 
 FILE_NAME = "metadata.csv"
+# Names of manifests that lie beside images. Other JSON files are not read: a folder may have one an image.
+_TABLES = re.compile(
+    r"(metadata|manifest)\.(csv|tsv|jsonl|ndjson|parquet)|manifest\.json|labels\.json|.*annotations.*\.json"
+    r"|instances_.*\.json|project-\d+-at-.*\.json|.*label[-_ ]?studio.*\.json"
+)
 Line = ProblemError | ReportLine
 # Kinds of a match, the closest first. One is added if only the ends of the paths are alike.
 _EXACT, _FOLDED, _STEM = 0, 2, 4
@@ -27,7 +45,7 @@ Parts = tuple[str, ...]
 
 def is_table(name: str) -> bool:
     """Return whether this file is a table of metadata, by its name."""
-    return fold_text(name.replace("\\", "/").rsplit("/", 1)[-1]) == FILE_NAME
+    return _TABLES.fullmatch(fold_text(name.replace("\\", "/").rsplit("/", 1)[-1])) is not None
 
 
 def fold_text(text: str) -> str:
@@ -39,6 +57,20 @@ def parts_of(name: str) -> Parts:
     """Return a path as its parts: composed characters, either slash, no ".", no "..", no empty part."""
     flat = unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
     return tuple(part for part in flat.split("/") if part not in {"", ".", ".."})
+
+
+def path_of(location: str) -> str:
+    """Return a path by which a row of a table names a file: the path itself, or the path of an address."""
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", location):
+        try:
+            return unquote(urlsplit(location).path)
+        except ValueError:
+            return location
+    return location
+
+
+def _is_csv(label: str) -> bool:
+    return label.lower().endswith((".csv", ".tsv"))
 
 
 def _folded(parts: Parts) -> Parts:
@@ -72,19 +104,46 @@ class MetadataTable:
     def __init__(self, store: TableStore, folder: Parts, label: str) -> None:
         self._store, self._number = store, store.new_table()
         self.folder, self.label = folder, label
-        self.notes: list[ReportLine] = []
+        # (what follows the name of the table in the report, line)
+        self.notes: list[tuple[str, Line]] = []
 
-    def read(self, place: tuple[int, int], encoding: str | None) -> None:
-        """Read the rows from this place of the store. Raises ProblemError metadata_invalid."""
+    def read(self, place: tuple[int, int], encoding: str | None, options: ReadOptions) -> None:
+        """Read the rows from this place of the store.
 
-        def take(line: int, cell: str, values: dict[str, str]) -> bool:
-            return self._store.add(self._number, line, cell, values, row_keys(cell))
-
+        Raises ProblemError metadata_invalid or manifest_invalid. The rows before the problem are then lost.
+        """
         try:
-            self.notes = tables.parse(lambda: self._store.open(place), encoding, take)
+            if _is_csv(self.label):
+                notes = tables.parse(lambda: self._store.open(place), encoding, self._take, options)
+                self.notes = [("", note) for note in notes]
+            else:
+                manifest = choosing.choose(lambda: self._store.open(place), self.label)
+                self._read_manifest(manifest.rows(options))
         except ProblemError:
             self._store.drop(self._number)
             raise
+
+    def _take(self, row: ManifestRow) -> bool:
+        return self._store.add(self._number, row, row_keys(path_of(row.location)))
+
+    def _read_manifest(self, rows: Iterable[ManifestRow | BadRow]) -> None:
+        listed: Counter[str] = Counter()
+        too_many, first = 0, 0
+        for row in rows:
+            if isinstance(row, ManifestRow):
+                if too_many or not self._take(row):
+                    too_many, first = too_many + 1, first or row.line
+                continue
+            listed[row.problem.code] += 1
+            if listed[row.problem.code] <= MAX_LINES_OF_A_KIND:
+                self.notes.append((f" ({row.line})" if row.line else "", row.problem))
+        for code, count in listed.items():
+            if count > MAX_LINES_OF_A_KIND:
+                detail = {"count": count, "limit": MAX_LINES_OF_A_KIND}
+                self.notes.append((f" {code}", ReportLine("more_not_listed", "noted", detail)))
+        if too_many:
+            detail = {"count": too_many, "rows": f"{first} …", "limit": MAX_ROWS}
+            self.notes.append(("", ReportLine("metadata_too_many_rows", "partly", detail)))
 
     def best(self, path: Parts) -> tuple[int, list[StoredRow]]:
         """Return (kind of match, rows) for a file, with only the closest kind."""
@@ -117,7 +176,7 @@ class MetadataTable:
 
     @staticmethod
     def _rank(row: StoredRow, path: Parts, folded: Parts, *, stem: bool) -> int:
-        parts = parts_of(row.cell)
+        parts = parts_of(path_of(row.cell))
         row_folded = _folded(parts)
         if stem:
             if _has_extension(row_folded):
@@ -156,7 +215,7 @@ class MetadataTable:
         sure = [row for row in rows if row.rank == rank and row.files == 1]
         if not sure:
             return None
-        if any(row.values != sure[0].values for row in sure):
+        if any((row.values, row.labels) != (sure[0].values, sure[0].labels) for row in sure):
             for row in sure:
                 row.conflict = True
                 self._store.save(row)
@@ -178,8 +237,8 @@ class MetadataTable:
 
     def lines(self) -> Iterator[tuple[str, Line]]:
         """Yield the report lines about the table and its rows."""
-        for note in self.notes:
-            yield self.label, note
+        for after, note in self.notes:
+            yield self.label + after, note
         lost = 0
         for row in self._store.lost(self._number):
             if row.files == 0:
@@ -197,11 +256,21 @@ class MetadataTable:
             yield self.label, ReportLine("metadata_rows_unused", "partly", {"count": lost, "total": total})
 
 
+@dataclass(frozen=True)
+class OfFile:
+    """What the tables state about a file, and the report lines about it."""
+
+    values: dict[str, str]
+    labels: tuple[RowLabel, ...]
+    notes: list[ReportLine]
+
+
 class Tables:
     """All tables of one upload, folder or archive. A table is for the files beside and below it."""
 
-    def __init__(self, store: TableStore) -> None:
+    def __init__(self, store: TableStore, options: ReadOptions = NO_LABELS) -> None:
         self._store = store
+        self._options = options
         self._not_read: list[tuple[Parts, str, tuple[int, int]]] = []
         self._tables: dict[Parts, list[MetadataTable]] = {}
         self.refused: list[tuple[str, Line]] = []
@@ -218,18 +287,18 @@ class Tables:
 
     def parse(self) -> None:
         """Read all tables. Tables that state no encoding are read in one common encoding."""
-        places = [place for _folder, _label, place in self._not_read]
+        places = [place for _folder, label, place in self._not_read if _is_csv(label)]
         encoding = tables.choose_encoding(partial(self._store.open, place) for place in places)
         for folder, label, place in self._not_read:
             table = MetadataTable(self._store, folder, label)
             try:
-                table.read(place, encoding)
+                table.read(place, encoding, self._options)
             except ProblemError as problem:
                 self.refused.append((label, ReportLine("metadata_invalid", "partly", problem.detail)))
                 continue
             self._tables.setdefault(folder, []).append(table)
             if len(self._tables[folder]) == 2:
-                table.notes.append(ReportLine("metadata_second_table", "noted"))
+                table.notes.append(("", ReportLine("metadata_second_table", "noted")))
         self._not_read.clear()
 
     def all(self) -> Iterator[MetadataTable]:
@@ -252,10 +321,11 @@ class Tables:
                 if any(claimed):
                     return
 
-    def of(self, name: str) -> tuple[dict[str, str], list[ReportLine]]:
-        """Return (metadata of a file from the nearest table, report lines about it)."""
+    def of(self, name: str) -> "OfFile":
+        """Return what the nearest table states about a file."""
         path = parts_of(name)
         merged: dict[str, str] = {}
+        labels: tuple[RowLabel, ...] = ()
         notes = []
         for beside in self._above(path) if path else ():
             for row in filter(None, [table.row(path) for table in beside]):
@@ -264,9 +334,10 @@ class Tables:
                     detail = {"columns": ", ".join(differing[:5])}
                     notes.append(ReportLine("metadata_tables_differ", "partly", detail))
                 merged = values | merged
-            if merged:
+                labels += tuple(label for label in row.labels if label not in labels)
+            if merged or labels:
                 break
-        return merged, notes
+        return OfFile(merged, labels, notes)
 
     def lines(self) -> Iterator[tuple[str, Line]]:
         """Yield the report lines about all tables."""

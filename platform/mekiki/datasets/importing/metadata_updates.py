@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F
 
-from mekiki.datasets.importing import metadata, tables
+from mekiki.datasets.hooks import LabelledImage, store_labels
+from mekiki.datasets.importing import metadata
+from mekiki.datasets.importing.manifests.rows import MAX_KEYS, RowLabel
 from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.importing.windows import reassign_windows
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
@@ -20,11 +22,12 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class Update:
-    """Metadata values for one image. `where` is the file or row of the values, for the report."""
+    """Metadata and labels for one image. `where` is the file or row of the values, for the report."""
 
     image: int
     where: str
     values: dict[str, str]
+    labels: tuple[RowLabel, ...] = ()
 
 
 def apply_updates(
@@ -51,14 +54,12 @@ def apply_updates(
                 detail = {"kept": image.name, "columns": columns}
                 lines.append((update.where, ReportLine("metadata_differs", "partly", detail)))
         merged = image.metadata | values
-        if len(merged) > tables.MAX_KEYS:
-            left_out = [key for key in merged if key not in image.metadata][
-                tables.MAX_KEYS - len(image.metadata) :
-            ]
+        if len(merged) > MAX_KEYS:
+            left_out = [key for key in merged if key not in image.metadata][MAX_KEYS - len(image.metadata) :]
             merged = {key: value for key, value in merged.items() if key not in left_out}
             more: dict[str, object] = {
                 "count": len(left_out),
-                "limit": tables.MAX_KEYS,
+                "limit": MAX_KEYS,
                 "columns": ", ".join(left_out[:5]),
             }
             lines.append((update.where, ReportLine("metadata_columns", "partly", more)))
@@ -87,7 +88,7 @@ def match_known(
             for sha256, pk in stored.values_list("sha256", "pk"):
                 row = by_hash[sha256]
                 table.mark_used(row)
-                updates.append(Update(pk, f"{table.label} ({row.line})", row.values))
+                updates.append(Update(pk, f"{table.label} ({row.line})", row.values, row.labels))
             _write(batch, updates, report, applied)
         if not table.only_unmatched():
             continue
@@ -96,8 +97,9 @@ def match_known(
         updates = []
         for pk, name in _known_names(batch.dataset):
             table_row = table.row(metadata.parts_of(name))
-            if table_row is not None and (values := table_row.values):
-                updates.append(Update(pk, f"{table.label} ({table_row.line})", values))
+            if table_row is not None and (table_row.values or table_row.labels):
+                where = f"{table.label} ({table_row.line})"
+                updates.append(Update(pk, where, table_row.values, table_row.labels))
             if len(updates) >= _CHUNK:
                 _write(batch, updates, report, applied)
                 updates = []
@@ -113,7 +115,9 @@ def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: N
         # The batch is locked first, as in the pipeline, so that two workers on one import wait for each
         # other.
         ImportBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
-        report.add(apply_updates(batch, updates, applied))
+        report.add(apply_updates(batch, [update for update in updates if update.values], applied))
+        labelled = [LabelledImage(one.image, one.where, one.labels) for one in updates if one.labels]
+        report.add(store_labels(batch, labelled))
 
 
 def _known_names(dataset: Dataset) -> Iterator[tuple[int, str]]:

@@ -6,7 +6,7 @@ The decoder is the package `imaging`, which encoders use too (docs/decisions/001
 import io
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 
@@ -40,6 +40,7 @@ class Picture:
     thumb: bytes
     display: bytes | None  # None: browsers show the original with the decoder's own pixels
     notes: tuple[ReportLine, ...] = ()
+    captured: dict[str, str] = field(default_factory=dict)  # metadata that the camera wrote
 
 
 def read_picture(data: bytes, *, max_pixels: int, window: imaging.Window | None = None) -> Picture:

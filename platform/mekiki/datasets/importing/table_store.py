@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from mekiki.datasets.importing.manifests.rows import ManifestRow, RowLabel
 from mekiki.datasets.problems import ProblemError
 
 MAX_ROWS = 1_000_000  # of all tables of an import together
@@ -49,7 +50,7 @@ class StoredRow:
     id: int
     line: int
     cell: str
-    text: str  # its values as JSON
+    text: str  # its values and labels as JSON
     rank: int
     files: int
     first: bytes
@@ -58,8 +59,13 @@ class StoredRow:
     @property
     def values(self) -> dict[str, str]:
         """Return column → text."""
-        columns: dict[str, str] = json.loads(self.text)
+        columns: dict[str, str] = json.loads(self.text)[0]
         return columns
+
+    @property
+    def labels(self) -> tuple[RowLabel, ...]:
+        """Return the labels of the row."""
+        return tuple(RowLabel(*label) for label in json.loads(self.text)[1])
 
 
 class TableStore:
@@ -111,7 +117,7 @@ class TableStore:
         self._tables += 1
         return self._tables
 
-    def add(self, table: int, line: int, cell: str, values: dict[str, str], keys: tuple[str, str]) -> bool:
+    def add(self, table: int, row: ManifestRow, keys: tuple[str, str]) -> bool:
         """Store a row. `keys`: see metadata.row_keys.
 
         Returns False if the tables of this import have MAX_ROWS rows already.
@@ -123,8 +129,9 @@ class TableStore:
         self._mark(table, key)
         if ending:
             self._mark(table, ending)
-        text = json.dumps(values, ensure_ascii=True, separators=(",", ":"))
-        self._waiting.append((table, line, cell, text, key, ending or None))
+        labels = [(label.text, label.author, label.predicted) for label in row.labels]
+        text = json.dumps([row.values, labels], ensure_ascii=True, separators=(",", ":"))
+        self._waiting.append((table, row.line, row.location, text, key, ending or None))
         if len(self._waiting) >= _BATCH:
             self._flush()
         return True

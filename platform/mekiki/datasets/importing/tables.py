@@ -3,51 +3,32 @@
 import csv
 import io
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
 
-from mekiki.datasets.importing import encodings, names
+from mekiki.datasets.importing import encodings
+from mekiki.datasets.importing.manifests.rows import (
+    EXAMPLES,
+    FILE_COLUMNS,
+    MAX_KEYS,
+    MAX_ROW,
+    MAX_TEXT,
+    NO_LABELS,
+    Line,
+    ManifestRow,
+    Open,
+    ReadOptions,
+    clean,
+    fold_name,
+    label_column_of,
+    labels_of,
+)
 from mekiki.datasets.importing.table_store import MAX_ROWS
 from mekiki.datasets.problems import ProblemError, ReportLine
 
-MAX_KEYS = 30
-MAX_TEXT = 200  # characters of a key or value
-MAX_ROW = 1 << 20  # characters of a row
 MAX_COLUMNS = 10_000  # of a header; the first MAX_KEYS are kept
 _SAMPLE_BYTES = 1 << 20  # of all tables together; their encoding is chosen from these bytes
-Open = Callable[[], BinaryIO]  # opens a table at its beginning
-StoreRow = Callable[
-    [int, str, dict[str, str]], bool
-]  # (line, cell that names the file, other cells by column)
-_FILE_COLUMNS = (
-    *(
-        "file",
-        "filename",
-        "filepath",
-        "name",
-        "path",
-        "image",
-        "imagename",
-        "imagefile",
-        "imagefilename",
-        "imagepath",
-    ),
-    *(
-        "ファイル",
-        "ファイル名",
-        "ファイルパス",
-        "パス",
-        "画像",
-        "画像名",
-        "画像ファイル",
-        "画像ファイル名",
-        "sha256",
-    ),
-)
-_WORD_GAP = re.compile(r"[\s_-]+")  # "Image Name", "image_name" and "imagename" are the same name
-_EXAMPLES = 5  # rows or columns named in one line of the report
+StoreRow = Callable[[ManifestRow], bool]  # returns False if there is no room for the row
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -99,11 +80,36 @@ def _reads(data: bytes, codec: str) -> bool:
     return True
 
 
-def parse(open_table: Open, encoding: str | None, store_row: StoreRow) -> list[ReportLine]:
+def parse(
+    open_table: Open, encoding: str | None, store_row: StoreRow, options: ReadOptions = NO_LABELS
+) -> list[Line]:
     """Read a table (comma, semicolon or tab) row by row. Return report lines about what was not kept.
 
     `encoding` is used if the table states none. `store_row` stores a row and returns False if there is no
     room for it. Raises ProblemError metadata_invalid with the reason if the table cannot be used.
+    """
+    notes: list[Line] = []
+    unnamed, too_many = _Rows(), _Rows()
+    for row in read_rows(open_table, encoding, notes, options):
+        if not row.location:
+            unnamed.add(row.line)
+        elif too_many.count or not store_row(row):
+            too_many.add(row.line)
+    if unnamed.count:
+        detail = {"count": unnamed.count, "rows": unnamed.shown()}
+        notes.append(ReportLine("metadata_unnamed_rows", "partly", detail))
+    if too_many.count:
+        detail = {"count": too_many.count, "rows": too_many.shown(), "limit": MAX_ROWS}
+        notes.append(ReportLine("metadata_too_many_rows", "partly", detail))
+    return notes
+
+
+def read_rows(
+    open_table: Open, encoding: str | None, notes: list[Line], options: ReadOptions = NO_LABELS
+) -> Iterator[ManifestRow]:
+    """Yield the rows of a table. At the end, the report lines about what was not kept are in `notes`.
+
+    A row that names no file has no location.     Raises the error of `parse`.
     """
     try:
         with open_table() as file:
@@ -113,7 +119,8 @@ def parse(open_table: Open, encoding: str | None, store_row: StoreRow) -> list[R
         with _text(open_table, codec) as text:
             text.read(start)
             lines = _Lines(text)
-            return _table(csv.reader(lines, delimiter=delimiter), lines, sep_line, store_row)
+            reader = csv.reader(lines, delimiter=delimiter)
+            yield from _table(reader, lines, sep_line, notes, options)
     except UnicodeError:
         raise ProblemError("metadata_invalid", reason="encoding") from None
     except csv.Error:
@@ -173,61 +180,63 @@ class _Lines:
         return line
 
 
-def _table(reader: Iterator[list[str]], lines: _Lines, sep_line: bool, take: StoreRow) -> list[ReportLine]:
+def _table(
+    reader: Iterator[list[str]], lines: _Lines, sep_line: bool, notes: list[Line], options: ReadOptions
+) -> Iterator[ManifestRow]:
     header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     if not header:
         raise ProblemError("metadata_invalid", reason="empty")
     if len(header) > MAX_COLUMNS:
         raise ProblemError("metadata_invalid", reason="format")
     columns, renamed = _columns(header)
-    folded = [_WORD_GAP.sub("", unicodedata.normalize("NFKC", cell).casefold()) for cell in header]
-    at = next((folded.index(name) for name in _FILE_COLUMNS if name in folded), None)
+    folded = [fold_name(cell) for cell in header]
+    at = next((folded.index(name) for name in FILE_COLUMNS if name in folded), None)
     if at is None:
         raise ProblemError("metadata_invalid", reason="no_file_column")
     others = [i for i in range(len(columns)) if i != at]
+    label_at = None
+    try:
+        named = label_column_of([columns[i] for i in others], options)
+        label_at = columns.index(named) if named is not None else None
+    except ProblemError as problem:
+        notes.append(ReportLine(problem.code, "partly", problem.detail))
+    others = [i for i in others if i != label_at]
     kept, left_out = others[:MAX_KEYS], [columns[i] for i in others[MAX_KEYS:]]
-    cut, long_rows, unnamed, too_many = _Rows(), _Rows(), _Rows(), _Rows()
+    cut, long_rows = _Rows(), _Rows()
     lines.row = 0
     for row in reader:
         lines.row = 0
         line = reader.line_num + sep_line  # type: ignore[attr-defined]
-        if too_many.count:
-            too_many.add(line)
-            continue
         if not any(cell.strip() for cell in row):
             continue
         cell = row[at].strip() if at < len(row) else ""
         if not cell:
-            unnamed.add(line)
+            yield ManifestRow(line, "")
             continue
         if any(extra.strip() for extra in row[len(columns) :]):
             long_rows.add(line)
         values = {}
         for i in kept:
-            if i < len(row) and (value := _clean(row[i])):
+            if i < len(row) and (value := clean(row[i])):
                 if len(value) > MAX_TEXT:
                     cut.add(line)
                 values[columns[i]] = value[:MAX_TEXT]
-        if not take(line, cell, values):
-            too_many.add(line)
-    notes = []
+        label = row[label_at] if label_at is not None and label_at < len(row) else ""
+        yield ManifestRow(line, cell, values, labels_of([label]))
     if left_out:
-        shown = ", ".join(left_out[:_EXAMPLES]) + (" …" if len(left_out) > _EXAMPLES else "")
+        shown = ", ".join(left_out[:EXAMPLES]) + (" …" if len(left_out) > EXAMPLES else "")
         detail = {"count": len(left_out), "limit": MAX_KEYS, "columns": shown}
         notes.append(ReportLine("metadata_columns", "partly", detail))
     if renamed:
         notes.append(
-            ReportLine("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:_EXAMPLES])})
+            ReportLine("metadata_columns_renamed", "noted", {"columns": ", ".join(renamed[:EXAMPLES])})
         )
     for code, rows, more in (
         ("metadata_cut", cut, {"limit": MAX_TEXT}),
         ("metadata_long_rows", long_rows, {}),
-        ("metadata_unnamed_rows", unnamed, {}),
-        ("metadata_too_many_rows", too_many, {"limit": MAX_ROWS}),
     ):
         if rows.count:
             notes.append(ReportLine(code, "partly", {"count": rows.count, "rows": rows.shown()} | more))
-    return notes
 
 
 def _columns(header: list[str]) -> tuple[list[str], list[str]]:
@@ -240,7 +249,7 @@ def _columns(header: list[str]) -> tuple[list[str], list[str]]:
     made = []
     used: Counter[str] = Counter()
     for number, cell in enumerate(header, 1):
-        name = _clean(cell)[:MAX_TEXT]
+        name = clean(cell)[:MAX_TEXT]
         plain = name
         name = name or f"column {number}"
         used[name] = max(1, used[name])
@@ -252,14 +261,6 @@ def _columns(header: list[str]) -> tuple[list[str], list[str]]:
         columns.append(name)
         taken.add(name)
     return columns, made
-
-
-def _clean(text: str) -> str:
-    """Return a cell on one line, with composed characters.
-
-    Control characters are escaped, not deleted.
-    """
-    return names.escape_unprintable(" ".join(unicodedata.normalize("NFC", text).split()))
 
 
 class _Rows:
@@ -275,7 +276,7 @@ class _Rows:
             return
         self._last = line
         self.count += 1
-        if len(self._first) < _EXAMPLES:
+        if len(self._first) < EXAMPLES:
             self._first.append(line)
 
     def shown(self) -> str:

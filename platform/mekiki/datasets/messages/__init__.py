@@ -4,6 +4,7 @@
 """
 
 from mekiki.datasets.messages.files import KINDS_OF_FILE, PROBLEMS
+from mekiki.datasets.messages.manifests import ROW_PROBLEMS
 from mekiki.datasets.messages.tables import TABLE_PROBLEMS
 
-__all__ = ["KINDS_OF_FILE", "PROBLEMS", "TABLE_PROBLEMS"]
+__all__ = ["KINDS_OF_FILE", "PROBLEMS", "ROW_PROBLEMS", "TABLE_PROBLEMS"]

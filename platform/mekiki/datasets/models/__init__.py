@@ -20,6 +20,7 @@ from mekiki.datasets.models.review_settings import (
     MOST_DISPLAY_MS,
     MOST_REVIEWERS,
 )
+from mekiki.datasets.models.seen_files import SeenFile, WatchedFolder
 
 __all__ = [
     "DEFAULT_DISPLAY_MS",
@@ -41,5 +42,7 @@ __all__ = [
     "ImportProblem",
     "PixelWindow",
     "PlatformQuota",
+    "SeenFile",
+    "WatchedFolder",
     "new_seed",
 ]

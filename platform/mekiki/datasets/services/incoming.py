@@ -24,6 +24,7 @@ from mekiki.datasets.importing.archives import HEAD_BYTES, is_zip, other_archive
 from mekiki.datasets.importing.entries import NAMES_FILE
 from mekiki.datasets.problems import ProblemError
 
+MANIFEST_FILE = "manifest"  # the file of a manifest in the folder of its import
 _STEP = 1024 * 1024
 
 
@@ -63,16 +64,19 @@ class Received:
                 self.draft.unlink()
 
 
-def receive(folder: Path, name: str, file: Readable, size: int | None) -> Received:
+def receive(
+    folder: Path, name: str, file: Readable, size: int | None, *, limit: int | None = None
+) -> Received:
     """Read a file into a draft. A file that is refused is read to the end and not kept.
 
-    Raises IncompleteError if the file does not have `size` bytes. No draft is kept then.
+    `limit`: bytes of the file. None: the limit of images or of archives. Raises IncompleteError if the file
+    does not have `size` bytes. No draft is kept then.
     """
     handle, path = tempfile.mkstemp(dir=folder, prefix="draft-")
     received = Received(name, 0, Path(path))
     try:
         with os.fdopen(handle, "wb") as out:
-            count, problem = _copy(file, out)
+            count, problem = _copy(file, out, limit)
         if size is not None and count != size:
             raise IncompleteError(_("The connection broke before the whole file had arrived. Send it again."))
     except BaseException:
@@ -134,13 +138,13 @@ def too_big_problem(limit: int) -> ProblemError:
     )
 
 
-def _copy(file: Readable, out: BinaryIO) -> tuple[int, ProblemError | None]:
+def _copy(file: Readable, out: BinaryIO, given: int | None) -> tuple[int, ProblemError | None]:
     """Return (bytes read, problem). It always reads to the end, so that the client gets its answer."""
     size = 0
-    limit = settings.MAX_FILE_BYTES
+    limit = settings.MAX_FILE_BYTES if given is None else given
     problem = None
     while piece := file.read(_STEP):
-        if not size and is_zip(piece[:4]):
+        if not size and given is None and is_zip(piece[:4]):
             limit = settings.MAX_ARCHIVE_BYTES
         elif not size and (kind := other_archive_kind(piece[:HEAD_BYTES])):
             problem = ProblemError("archive_kind", format=kind)

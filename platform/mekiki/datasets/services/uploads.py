@@ -20,6 +20,7 @@ from mekiki.config import clock
 from mekiki.config.disk import require_disk_space
 from mekiki.datasets import quotas
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
+from mekiki.datasets.options import DEFAULTS, ImportOptions
 from mekiki.datasets.problems import ProblemError
 from mekiki.datasets.selectors import outcome_counts
 from mekiki.datasets.services.incoming import Readable, Received, append_files, receive, too_big_problem
@@ -39,18 +40,27 @@ def import_job_key(batch: ImportBatch) -> str:
     return f"{Kind.IMPORT_IMAGES}:{batch.pk}"
 
 
-def start_upload(*, dataset: Dataset, user: User, every_page: bool = False) -> ImportBatch:
+def start_upload(
+    *, dataset: Dataset, user: User, options: ImportOptions = DEFAULTS, title: str = ""
+) -> ImportBatch:
     """Start an upload. Files are then added one by one, and finish_upload starts the import.
 
-    `every_page`: every page of a TIFF becomes an image, not only the largest. Raises PermissionDenied unless
-    the user is an admin of the dataset, and NoRoomError if the disk is nearly full.
+    `title`: the name of the source of labels if the options name none. Raises PermissionDenied unless the
+    user is an admin of the dataset, ValidationError if an option is not valid, and NoRoomError if the disk is
+    nearly full.
     """
     require_role(user, dataset, Role.ADMIN)
+    columns = options.columns(title)
     require_disk_space()
     _discard_abandoned_uploads(dataset)
-    batch = ImportBatch.objects.create(
-        dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user, every_page=every_page
+    return with_folder(
+        ImportBatch(dataset=dataset, source=ImportBatch.Source.UPLOAD, created_by=user, **columns)
     )
+
+
+def with_folder(batch: ImportBatch) -> ImportBatch:
+    """Store a new import and create its folder under HOME/incoming. The permission was checked before."""
+    batch.save()
     folder = settings.HOME / "incoming" / str(batch.pk)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # An existing folder of this number comes from a database that was replaced. Its files belong to no
@@ -68,7 +78,8 @@ def relocate_uploads() -> int:
     The home may have been moved or restored from a backup.
     """
     folder = f"{settings.HOME}/incoming/"
-    uploads = ImportBatch.objects.filter(source=ImportBatch.Source.UPLOAD).exclude(location="")
+    waiting = (ImportBatch.Source.UPLOAD, ImportBatch.Source.MANIFEST)
+    uploads = ImportBatch.objects.filter(source__in=waiting).exclude(location="")
     place = Concat(Value(folder), Cast("pk", CharField()))
     return uploads.exclude(location__startswith=folder).update(location=place)
 
@@ -221,9 +232,9 @@ def discard_import(*, batch: ImportBatch, user: User | None) -> None:
     for job in Job.objects.filter(key=import_job_key(row), state__in=ACTIVE_STATES):
         job.dataset = batch.dataset  # with the role of the user
         cancel(job=job, user=user)
-    folder = row.location if row.source == ImportBatch.Source.UPLOAD else ""
+    folder = row.location if row.waits_here else ""
     row.added = Image.objects.filter(batch=row).count()
-    if row.added or row.problems.exists() or row.source == ImportBatch.Source.FOLDER:
+    if row.added or row.problems.exists() or not row.waits_here:
         lines = outcome_counts(row)
         row.rejected, row.partly, row.skipped, row.noted = (
             lines[outcome] for outcome in ImportProblem.Outcome.values

@@ -41,6 +41,7 @@ def import_batch(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "batch": batch,
         "job": job_status(job, batch.dataset.role) if job is not None else None,
         "outcome": outcome,
+        "may_undo": batch.finished_at is not None and batch.undone_at is None and batch.added > 0,
         "not_stored": batch.problems.filter(code__in=LIMIT_CODES).count(),
     }
     counts = outcome_counts(batch)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,7 +18,17 @@ from mekiki.accounts.models import Role
 from mekiki.config.server.limits import takes_files
 from mekiki.datasets import quotas, services
 from mekiki.datasets.access import dataset_for, import_for
-from mekiki.datasets.selectors import image_count, imports_of
+from mekiki.datasets.import_forms import (
+    BucketForm,
+    FolderForm,
+    ImportOptionsForm,
+    ManifestForm,
+    add_errors,
+    options_of,
+)
+from mekiki.datasets.importing.names import readable_name
+from mekiki.datasets.models import Dataset, WatchedFolder
+from mekiki.datasets.selectors import image_count, imports_of, watched_folders
 from mekiki.datasets.services.incoming import Readable
 
 STREAM = "application/octet-stream"
@@ -34,15 +44,43 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     if request.method == "POST":
         files = request.FILES.getlist("files") + request.FILES.getlist("folder")
-        if files:
-            batch = services.start_upload(
-                dataset=dataset, user=user_of(request), every_page="every_page" in request.POST
+        if not files:
+            messages.error(
+                request, _("No file was chosen. Choose images, a folder or a zip, then press Import.")
             )
-            for file in files:
-                services.add_file(batch=batch, user=user_of(request), name=file.name or "", file=file)
-            services.finish_upload(batch=batch, user=user_of(request))
-            return redirect("import-batch", slug, batch.pk)
-        messages.error(request, _("No file was chosen. Choose images, a folder or a zip, then press Import."))
+            return _import_page(request, dataset)
+        try:
+            batch = services.start_upload(
+                dataset=dataset,
+                user=user_of(request),
+                options=options_of(request),
+                title=_title_of([file.name or "" for file in files]),
+            )
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return _import_page(request, dataset)
+        for file in files:
+            services.add_file(batch=batch, user=user_of(request), name=file.name or "", file=file)
+        services.finish_upload(batch=batch, user=user_of(request))
+        return redirect("import-batch", slug, batch.pk)
+    return _import_page(request, dataset)
+
+
+def _title_of(names: list[str]) -> str:
+    """Return the name of a single file that is sent, or "" for several files."""
+    return readable_name(names[0]) if len(names) == 1 else ""
+
+
+def _import_page(
+    request: HttpRequest,
+    dataset: Dataset,
+    *,
+    manifest_form: ManifestForm | None = None,
+    folder_form: FolderForm | None = None,
+    bucket_form: BucketForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """Render the import page. `status` is 422 if one of its forms was refused."""
     context = {
         "dataset": dataset,
         "section": "images",
@@ -52,19 +90,131 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
         "max_file": settings.MAX_FILE_BYTES,
         "max_archive": settings.MAX_ARCHIVE_BYTES,
         "max_pixels": settings.MAX_PIXELS,
+        "options_form": ImportOptionsForm(auto_id="upload-%s"),
+        "manifest_form": manifest_form or ManifestForm(auto_id="manifest-%s"),
+        "folder_form": folder_form or FolderForm(auto_id="folder-%s"),
+        "bucket_form": bucket_form or BucketForm(auto_id="bucket-%s"),
+        "allowed_folders": settings.IMPORT_FOLDERS,
+        "allowed_buckets": settings.IMPORT_BUCKETS,
+        "watched": watched_folders(dataset),
     }
-    return render(request, "datasets/import.html", context)
+    return render(request, "datasets/import.html", context, status=status)
+
+
+@takes_files
+@require_POST
+def import_manifest(request: HttpRequest, slug: str) -> HttpResponse:
+    """Import the images that a manifest names."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    form = ManifestForm(request.POST, request.FILES, auto_id="manifest-%s")
+    if form.is_valid():
+        file = form.cleaned_data["manifest"]
+        try:
+            job = services.import_manifest(
+                dataset=dataset,
+                user=user_of(request),
+                name=file.name or "",
+                file=file,
+                folder=form.cleaned_data.get("folder", ""),
+                options=options_of(request),
+            )
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            return redirect("import-batch", slug, job.payload["batch"])
+    return _import_page(request, dataset, manifest_form=form, status=422)
+
+
+@require_POST
+def import_folder(request: HttpRequest, slug: str) -> HttpResponse:
+    """Import a folder, a zip, a manifest or an image that is on the server, or watch a folder."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    form = FolderForm(request.POST, auto_id="folder-%s")
+    if form.is_valid():
+        try:
+            if form.cleaned_data["watch"]:
+                services.watch_folder(
+                    dataset=dataset,
+                    user=user_of(request),
+                    path=form.cleaned_data["path"],
+                    minutes=form.cleaned_data["minutes"] or 5,
+                    options=options_of(request),
+                )
+                messages.success(request, _("The folder is watched. New files are imported as they settle."))
+                return redirect("import", slug)
+            job = services.import_allowed_folder(
+                dataset=dataset,
+                user=user_of(request),
+                path=form.cleaned_data["path"],
+                options=options_of(request),
+            )
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            return redirect("import-batch", slug, job.payload["batch"])
+    return _import_page(request, dataset, folder_form=form, status=422)
+
+
+@require_POST
+def import_bucket(request: HttpRequest, slug: str) -> HttpResponse:
+    """Import the new and changed objects of a bucket."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    form = BucketForm(request.POST, auto_id="bucket-%s")
+    if form.is_valid():
+        try:
+            job = services.import_bucket(
+                dataset=dataset,
+                user=user_of(request),
+                address=form.cleaned_data["address"],
+                options=options_of(request),
+            )
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            return redirect("import-batch", slug, job.payload["batch"])
+    return _import_page(request, dataset, bucket_form=form, status=422)
+
+
+@require_POST
+def watch_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Watch a folder no longer."""
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    watch = get_object_or_404(WatchedFolder, dataset=dataset, pk=pk)
+    watch.dataset = dataset
+    services.end_watch(watch=watch, user=user_of(request))
+    messages.success(request, _("The folder is no longer watched. Its images stay."))
+    return redirect("import", slug)
+
+
+@require_POST
+def import_undo(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Take a whole import back, while none of its images is in use."""
+    batch = import_for(user_of(request), slug, pk)
+    try:
+        services.request_undo(batch=batch, user=user_of(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The images of this import are being deleted. Its report stays."))
+    return redirect("import-batch", slug, pk)
 
 
 @require_POST
 def import_start(request: HttpRequest, slug: str) -> HttpResponse:
     """Start an upload and return the addresses for its parts.
 
-    `every_page`: every page of a TIFF becomes an image.
+    The form has the options of the import, and `title` if one file is sent.
     """
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    every_page = "every_page" in request.POST
-    batch = services.start_upload(dataset=dataset, user=user_of(request), every_page=every_page)
+    try:
+        batch = services.start_upload(
+            dataset=dataset,
+            user=user_of(request),
+            options=options_of(request),
+            title=_title_of(request.POST.getlist("title")),
+        )
+    except ValidationError as error:
+        return JsonResponse({"detail": " ".join(error.messages)}, status=422)
     return JsonResponse(
         {
             "batch": batch.pk,

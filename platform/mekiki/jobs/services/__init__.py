@@ -9,7 +9,7 @@ sends lost messages again and returns the jobs of dead workers to the queue.
 from mekiki.jobs.services.dead_workers import handle_dead_worker
 from mekiki.jobs.services.ending import fail, finish_cancelled, may_retry, succeed
 from mekiki.jobs.services.enqueueing import enqueue, send_message, send_message_on_commit
-from mekiki.jobs.services.errors import CancelledError, LostClaimError, WorkerStoppingError
+from mekiki.jobs.services.errors import CancelledError, LostClaimError, PausedError, WorkerStoppingError
 from mekiki.jobs.services.running import (
     DECLINED_FOR,
     claim,
@@ -19,12 +19,14 @@ from mekiki.jobs.services.running import (
     record_heartbeat,
     requeue,
 )
-from mekiki.jobs.services.user_requests import cancel, retry
+from mekiki.jobs.services.user_requests import PAUSABLE, cancel, pause, resume, retry
 
 __all__ = [
     "DECLINED_FOR",
+    "PAUSABLE",
     "CancelledError",
     "LostClaimError",
+    "PausedError",
     "WorkerStoppingError",
     "cancel",
     "claim",
@@ -36,8 +38,10 @@ __all__ = [
     "handle_dead_worker",
     "mark_worker_stopping",
     "may_retry",
+    "pause",
     "record_heartbeat",
     "requeue",
+    "resume",
     "retry",
     "send_message",
     "send_message_on_commit",

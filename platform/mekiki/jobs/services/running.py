@@ -12,7 +12,7 @@ from mekiki.jobs.errors import TranslatedText
 from mekiki.jobs.models import Job, State
 from mekiki.jobs.services.ending import end_job, lock_claimed
 from mekiki.jobs.services.enqueueing import send_message_on_commit
-from mekiki.jobs.services.errors import CancelledError, LostClaimError
+from mekiki.jobs.services.errors import CancelledError, LostClaimError, PausedError
 
 # A worker that has declined a job may claim it again after this time, because the cause may be fixed by then.
 DECLINED_FOR = timedelta(minutes=5)
@@ -43,6 +43,8 @@ def claim(job_id: str, worker: str = "", holder: str = "") -> Job | None:
         if job.cancel_requested:
             end_job(job, State.CANCELLED)
             return None
+        if job.paused:
+            return None
         now = clock.now()
         declined_at = job.declined_at if worker in job.declined_by else None
         if declined_at is not None and not clock.has_passed(DECLINED_FOR, declined_at, at=now):
@@ -66,19 +68,21 @@ def record_heartbeat(job: Job, **fields: Unpack[ProgressFields]) -> None:
     """Store that the worker is alive and how far the job is. Sets `job.holder_stops`.
 
     Raises LostClaimError if another worker has claimed
-    the job, and CancelledError if the job must stop.
+    the job, CancelledError if the job must stop, and PausedError if a user has paused it.
     """
     mine = Job.objects.filter(pk=job.pk, attempt=job.attempt, state=State.RUNNING)
     if not mine.update(heartbeat_at=Now(), beats=F("beats") + 1, **fields):
         raise LostClaimError(str(job.pk))
     for name, value in fields.items():
         setattr(job, name, value)
-    asked = mine.values_list("cancel_requested", "holder_stops").first()
+    asked = mine.values_list("cancel_requested", "paused", "holder_stops").first()
     if asked is None:
         raise LostClaimError(str(job.pk))
-    cancelled, job.holder_stops = asked
+    cancelled, paused, job.holder_stops = asked
     if cancelled:
         raise CancelledError(str(job.pk))
+    if paused:
+        raise PausedError(str(job.pk))
 
 
 def mark_worker_stopping(*, holder: str) -> int:

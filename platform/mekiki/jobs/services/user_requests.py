@@ -9,7 +9,11 @@ from mekiki.accounts.models import Role, User
 from mekiki.audit.services import record
 from mekiki.jobs.models import ACTIVE_STATES, UNSUCCESSFUL_STATES, Job, Kind, State
 from mekiki.jobs.services.ending import end_job
-from mekiki.jobs.services.enqueueing import enqueue
+from mekiki.jobs.services.enqueueing import enqueue, send_message_on_commit
+
+# Kinds of jobs that a user can pause. Their stages go on after the last result that they have stored.
+PAUSABLE = (Kind.IMPORT_IMAGES,)
+PAUSED = "paused"  # a reason of jobs.waiting
 
 
 def cancel(*, job: Job, user: User | None) -> None:
@@ -35,6 +39,43 @@ def cancel(*, job: Job, user: User | None) -> None:
         )
         if row.state == State.QUEUED:
             end_job(row, State.CANCELLED)
+
+
+@transaction.atomic
+def pause(*, job: Job, user: User) -> None:
+    """Pause a job of PAUSABLE. A running job goes back to the queue at its next heartbeat; its results stay.
+
+    Raises PermissionDenied unless the user is an admin of the dataset, and ValidationError if the job has
+    ended or is of another kind.
+    """
+    _require_admin(user, job)
+    row = Job.objects.select_for_update().get(pk=job.pk)
+    if row.kind not in PAUSABLE or row.state not in ACTIVE_STATES or row.cancel_requested:
+        raise ValidationError(_("Only an import that waits or runs can be paused."))
+    if row.paused:
+        return
+    row.paused = True
+    if row.state == State.QUEUED:
+        row.waiting_for = PAUSED
+    row.save(update_fields=["paused", "waiting_for"])
+    record(kind="job.paused", actor=user, dataset=row.dataset, target=row, data={"kind": row.kind})
+
+
+@transaction.atomic
+def resume(*, job: Job, user: User) -> None:
+    """Resume a paused job. It goes on after the last result that it has stored.
+
+    Raises PermissionDenied unless the user is an admin of the dataset.
+    """
+    _require_admin(user, job)
+    row = Job.objects.select_for_update().get(pk=job.pk)
+    if not row.paused:
+        return
+    row.paused, row.waiting_for = False, ""
+    row.save(update_fields=["paused", "waiting_for"])
+    record(kind="job.resumed", actor=user, dataset=row.dataset, target=row, data={"kind": row.kind})
+    if row.state == State.QUEUED:
+        send_message_on_commit(row)
 
 
 @transaction.atomic

@@ -61,9 +61,9 @@ class Head(models.Model):
 class HeadTrainingLabel(models.Model):
     """An image that a head was trained on, with its label and the decisions about it.
 
-    `decision_id` is the decision that set the label. `others` are decisions of other reviewers. A decision
-    never changes its label. If these name other labels, the image was used for each label, weighted by its
-    share of the decisions.
+    `decision_id` is the decision that set the label, or the imported label if `imported` is set. `others` are
+    decisions of other reviewers. A decision never changes its label. If these name other labels, the image
+    was used for each label, weighted by its share of the decisions.
     """
 
     pk = models.CompositePrimaryKey("head_id", "image_id")
@@ -72,6 +72,8 @@ class HeadTrainingLabel(models.Model):
     label = models.ForeignKey(Label, on_delete=models.PROTECT)
     decision_id = models.BigIntegerField()
     others = ArrayField(models.BigIntegerField(), default=list)  # decision ids
+    # The label came with the image (review.ImportedLabel), and no reviewer has decided about the image.
+    imported = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         triggers = append_only()

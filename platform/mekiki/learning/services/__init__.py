@@ -2,6 +2,7 @@
 
 from mekiki.learning.services.choosing import is_manual_choice_for, promotion_obstacle, request_promotion
 from mekiki.learning.services.embeddings import (
+    delete_computed,
     delete_derived_data,
     encoding_key,
     record_encoding_problems,
@@ -68,6 +69,7 @@ __all__ = [
     "begin_platform_switch",
     "cancel_change",
     "decisions_digest",
+    "delete_computed",
     "delete_derived_data",
     "drop_replaced_predictions",
     "encoding_key",

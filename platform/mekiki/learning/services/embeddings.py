@@ -15,9 +15,11 @@ from mekiki.jobs.payloads import EncodePayload
 from mekiki.jobs.services import enqueue
 from mekiki.learning.binary import INT8, blank_rows, copy_in, halfvec
 from mekiki.learning.models import (
+    Embedding,
     Encoder,
     EncodingProblem,
     Head,
+    HeatMap,
 )
 
 
@@ -148,3 +150,13 @@ def delete_derived_data(*, dataset: Dataset, image_ids: list[int]) -> int:
         )
         cursor.execute("DELETE FROM learning_embedding WHERE image_id = ANY(%s)", [ids])
         return int(cursor.rowcount)
+
+
+def delete_computed(ids: list[int]) -> None:
+    """Delete what workers computed from images that an admin takes back with their import.
+
+    A trigger deletes their predictions.
+    """
+    EncodingProblem.objects.filter(image__in=ids).delete()
+    HeatMap.objects.filter(image__in=ids).delete()
+    Embedding.objects.filter(image__in=ids).delete()

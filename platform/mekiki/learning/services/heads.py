@@ -1,7 +1,7 @@
 """Writes to heads, champions and evaluations."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -39,10 +39,11 @@ def seed_for(dataset: Dataset, *parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def decisions_digest(rows: Iterable[tuple[str, str, int]]) -> str:
+def decisions_digest(rows: Iterable[tuple[str, str, int | str]]) -> str:
     """Return the digest of a training set of (image sha256, label name, decision id).
 
-    It is the SHA-256 of the sorted lines "image sha256 TAB label name TAB decision id".
+    It is the SHA-256 of the sorted lines "image sha256 TAB label name TAB decision id". An imported label has
+    "imported" and its id instead of the id of a decision.
     """
     lines = sorted(f"{sha256}\t{name}\t{decision_id}\n" for sha256, name, decision_id in rows)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -63,6 +64,7 @@ def record_head(
     metrics: HeadMetrics,
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
+    imported: Collection[int] = (),
     training_digest: str = "",
     detail: Encoder | None = None,
     run: TrainingRun | None = None,
@@ -73,6 +75,8 @@ def record_head(
     weights: the safetensors bytes. Their SHA-256 is the head's digest.
     training: (image id, label id, decision id) of each training image.
     others: image id → other decisions about the image that the head was trained on.
+    imported: ids of the images whose label came with the image. Their decision id is that of the imported
+    label.
     detail: the detail descriptor whose vectors the head reads after the embedding.
     run: the run that trained this head. It is linked in the same transaction, so that a retry after a crash
     continues with this head.
@@ -103,6 +107,7 @@ def record_head(
                 label_id=label,
                 decision_id=decision,
                 others=list((others or {}).get(image, ())),
+                imported=image in imported,
             )
             for image, label, decision in training
         ],
@@ -125,6 +130,7 @@ def record_head(
             "detail_digest": detail.digest if detail is not None else None,
             "prompt_set": prompt_set.version,
             "labels": head.n_labels,
+            "imported_labels": len(imported),
             "decisions_digest": head.decisions_digest,
             "code_version": code_version,
         },

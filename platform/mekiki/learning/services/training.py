@@ -80,11 +80,18 @@ def request_scheduled_training(*, dataset_id: int) -> str:
 def can_learn(dataset: Dataset) -> bool:
     """Return whether there is an image to train on.
 
-    This is an image outside the audit sample with an active label, or an image with an overlap above 1 whose
-    review is complete.
+    This is an image outside the audit sample with an active label, an image with an overlap above 1 whose
+    review is complete, or an image with an imported label on which heads may be trained.
     """
     confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
-    return confirmed.exists() or dataset.queue_items.filter(overlap__gt=1, state="done").exists()
+    imported = dataset.imports.filter(
+        label_use="train", label_names__label__isnull=False, label_names__label__archived_at__isnull=True
+    )
+    return (
+        confirmed.exists()
+        or dataset.queue_items.filter(overlap__gt=1, state="done").exists()
+        or imported.exists()
+    )
 
 
 @transaction.atomic

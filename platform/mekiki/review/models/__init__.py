@@ -8,6 +8,7 @@ from mekiki.review.models.decisions import (
     Decision,
 )
 from mekiki.review.models.gold import GoldImage
+from mekiki.review.models.imported import ImportedLabel, ImportedName
 from mekiki.review.models.queue import Lease, QueueItem, StreamOverlap
 from mekiki.review.models.references import ReferenceImage
 from mekiki.review.models.reviewers import Assignment, Requalification, RequalificationQuestion
@@ -41,6 +42,8 @@ __all__ = [
     "Decision",
     "GoldImage",
     "ImageTag",
+    "ImportedLabel",
+    "ImportedName",
     "Lease",
     "QueueItem",
     "Reason",

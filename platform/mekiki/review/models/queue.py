@@ -1,11 +1,12 @@
 """Queue items, their overlap, and leases."""
 
+import pgtrigger
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-from mekiki.audit.triggers import fixed_columns, no_delete
+from mekiki.audit.triggers import fixed_columns, no_truncate
 from mekiki.datasets.models import MOST_REVIEWERS, Dataset, Image
 from mekiki.learning.models import Head
 from mekiki.review.models.gold import GoldImage
@@ -98,7 +99,19 @@ class QueueItem(models.Model):
         ]
         # Every estimate depends on how an image was drawn, so these columns never change.
         triggers = [
-            *no_delete(),
+            # An item without a decision may be deleted with its image (datasets.services.undoing).
+            pgtrigger.Trigger(
+                name="keep_answered",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Delete,
+                func="""
+                    IF EXISTS (SELECT FROM review_decision WHERE item_id = OLD.id) THEN
+                        RAISE EXCEPTION 'an item with a decision stays';
+                    END IF;
+                    RETURN OLD;
+                """,
+            ),
+            no_truncate(),
             fixed_columns("dataset", "image", "stream", "propensity", "head", "gold", "repeats"),
         ]
 

@@ -25,6 +25,7 @@ from mekiki.review import blinding, services
 from mekiki.review.disputes import disputed_items
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
+from mekiki.review.imported import imported_labels_of
 from mekiki.review.messages import why_texts
 from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, Stream
 from mekiki.review.references import references_of
@@ -66,6 +67,7 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "confirmed": current,
         "machine_label": machine_label_of(picture) if is_visible and current is None else None,
         "machine_labels": machine_label_history(picture) if is_visible else [],
+        "imported_labels": imported_labels_of(picture) if is_visible else [],
         "audited_as": current.audit_label if current is not None else None,
         "counts_for_audit": current is not None
         and current.audit_label is not None

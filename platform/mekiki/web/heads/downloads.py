@@ -16,7 +16,7 @@ from mekiki.learning.models import Head
 from mekiki.learning.selectors import evaluation_of
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.blinding import hidden_condition, hidden_ids, neutral_name
-from mekiki.review.models import Decision
+from mekiki.review.models import Decision, ImportedLabel
 
 CHUNK = 2000  # rows whose decisions are loaded in one query
 UNKNOWN = "label unknown to the head, counts as wrong"
@@ -39,11 +39,14 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
     condition = hidden_condition(head.dataset)
     stored = (
         head.training_labels.order_by("image_id")
-        .values_list("image_id", "image__sha256", "image__name", "label__name", "decision_id", "others")
+        .values_list(
+            *("image_id", "image__sha256", "image__name", "label__name", "decision_id", "imported", "others")
+        )
         .iterator(chunk_size=CHUNK)
     )
     while chunk := list(islice(stored, CHUNK)):
-        numbers = [pk for row in chunk for pk in (row[4], *row[5])]
+        numbers = [pk for row in chunk for pk in (*(() if row[5] else (row[4],)), *row[6])]
+        came = _imported_facts([row[4] for row in chunk if row[5]])
         wanted = Decision.objects.filter(pk__in=numbers, dataset_id=head.dataset_id)
         decisions = {
             pk: (
@@ -57,12 +60,21 @@ def _training_rows(head: Head) -> Iterator[tuple[Any, ...]]:
             )
         }
         blind = hidden_ids(head.dataset, [row[0] for row in chunk], condition)
-        for image, sha256, name, label, decision, others in chunk:
+        for image, sha256, name, label, decision, imported, others in chunk:
             name = neutral_name(sha256) if image in blind else name
             for number in (decision, *others):
-                user, at, kind, label_name = decisions.get(number, ("", "", "", ""))
+                facts = came if imported and number == decision else decisions
+                user, at, kind, label_name = facts.get(number, ("", "", "", ""))
                 shown = label if number == decision else label_name
                 yield sha256, safe_cell(name), safe_cell(shown or ""), user, at, number, kind
+
+
+def _imported_facts(ids: list[int]) -> dict[int, tuple[str, str, str, str]]:
+    """Return id of an imported label → (source, time, "imported", "")."""
+    rows = ImportedLabel.objects.filter(pk__in=ids).values_list(
+        "pk", "name__batch__label_source", "created_at"
+    )
+    return {pk: (safe_cell(source), utc(at), "imported", "") for pk, source, at in rows}
 
 
 @require_safe

@@ -5,7 +5,9 @@ from mekiki.web.views.activity import (
     cancel_job,
     download_events,
     download_platform_events,
+    pause_job,
     platform_activity,
+    resume_job,
     retry_job,
 )
 from mekiki.web.views.datasets import create_dataset, home, overview, suggest_address
@@ -24,8 +26,10 @@ __all__ = [
     "members",
     "metrics",
     "overview",
+    "pause_job",
     "platform_activity",
     "remove_member",
+    "resume_job",
     "retry_job",
     "security_txt",
     "set_adjudicator",

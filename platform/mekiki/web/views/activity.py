@@ -1,6 +1,7 @@
 """Views of what happened and who did it: jobs and events of a dataset, events of the whole platform."""
 
 import json
+from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
@@ -113,6 +114,34 @@ def cancel_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
         raise Http404
     jobs.cancel(job=job, user=user_of(request))
     messages.success(request, _("The job stops at its next step. Stored results stay."))
+    return redirect("activity", slug)
+
+
+@require_POST
+def pause_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
+    """Pause an import. Everything that it has stored stays."""
+    return _change_job(request, slug, job_id, jobs.pause, _("The import pauses. Stored images stay."))
+
+
+@require_POST
+def resume_job(request: HttpRequest, slug: str, job_id: UUID) -> HttpResponse:
+    """Resume a paused import."""
+    return _change_job(request, slug, job_id, jobs.resume, _("The import goes on."))
+
+
+def _change_job(
+    request: HttpRequest, slug: str, job_id: UUID, act: Callable[..., None], done: str
+) -> HttpResponse:
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    job = job_for(user_of(request), job_id, Role.ADMIN)
+    if job.dataset_id != dataset.pk:
+        raise Http404
+    try:
+        act(job=job, user=user_of(request))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, done)
     return redirect("activity", slug)
 
 

@@ -1,4 +1,4 @@
-"""mekiki import SLUG PATH: import a folder, a zip or a file from the server's disk."""
+"""mekiki import SLUG PATH: import a folder, a zip, a manifest or a file from the server's disk."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mekiki.accounts.selectors import user_named
 from mekiki.datasets.access import dataset_at
 from mekiki.datasets.models import ImportBatch
+from mekiki.datasets.options import ImportOptions
 from mekiki.datasets.problems import explain
 from mekiki.datasets.report_text import report_text
 from mekiki.datasets.selectors import problems_after
@@ -35,12 +36,12 @@ class Command(BaseCommand):
     import failed or was cancelled.
     """
 
-    help = "Import a folder, a zip or a single image from the server's disk into the dataset at /d/SLUG/."
+    help = "Import a folder, zip, manifest or image from the server's disk into the dataset at /d/SLUG/."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the arguments of the command."""
         parser.add_argument("slug", help="address of the dataset")
-        parser.add_argument("path", help="folder, zip or image; the worker must be able to read it")
+        parser.add_argument("path", help="folder, zip, manifest or image; the worker must be able to read it")
         parser.add_argument(
             "--wait", action="store_true", help="show progress, and each file that was not imported"
         )
@@ -48,6 +49,24 @@ class Command(BaseCommand):
             "--every-page",
             action="store_true",
             help="every page of a TIFF becomes an image, not only the largest",
+        )
+        parser.add_argument(
+            "--labels",
+            choices=ImportBatch.LabelUse.values,
+            default=ImportBatch.LabelUse.IGNORE,
+            help="labels that come with the images: leave them out, compare, or train heads on them",
+        )
+        parser.add_argument("--label-source", default="", help="name under which these labels are shown")
+        parser.add_argument("--label-column", default="", help="column of a table that has the labels")
+        parser.add_argument(
+            "--labels-from-folders", action="store_true", help="the names of the folders are labels"
+        )
+        parser.add_argument(
+            "--exif", action="store_true", help="read capture metadata of the camera, without the place"
+        )
+        parser.add_argument("--place", action="store_true", help="with --exif: also keep the place")
+        parser.add_argument(
+            "--path-pattern", default="", help="metadata from the path, such as {line}/{camera}/{date}_{*}"
         )
         parser.add_argument("--user", default="", help="name of the user it is recorded under")
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -61,7 +80,7 @@ class Command(BaseCommand):
         if user and actor is None:
             raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
         try:
-            job = import_folder(dataset=dataset, path=path, user=actor, every_page=options["every_page"])
+            job = import_folder(dataset=dataset, path=path, user=actor, options=_options(options))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         except PermissionDenied as error:
@@ -153,3 +172,16 @@ class Command(BaseCommand):
                     "advice": str(text.advice),
                 }
             after = page[-1].pk
+
+
+def _options(given: dict[str, Any]) -> ImportOptions:
+    return ImportOptions(
+        every_page=given["every_page"],
+        label_use=given["labels"],
+        label_source=given["label_source"],
+        label_column=given["label_column"],
+        folder_labels=given["labels_from_folders"],
+        read_exif=given["exif"],
+        keep_place=given["place"],
+        path_pattern=given["path_pattern"],
+    )

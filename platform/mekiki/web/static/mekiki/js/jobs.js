@@ -75,7 +75,7 @@ function follow(element) {
       find("error").textContent = job.error;
       find("error").hidden = !job.error;
     }
-    if (find("cancel")) find("cancel").hidden = !job.can_cancel;
+    for (const act of ["cancel", "pause", "resume"]) if (find(act)) find(act).hidden = !job[`can_${act}`];
     if (find("said") && job.state !== state)
       find("said").textContent = `${job.kind_label}: ${job.state_label}`;
     state = job.state;

@@ -196,7 +196,9 @@ function begin(files) {
   const made = parts(files);
   const totalBytes = made.reduce((sum, part) => sum + part.bytes, 0);
   const options = new FormData();
-  if (form.elements.every_page?.checked) options.append("every_page", "on");
+  for (const field of form.querySelectorAll("[data-upload-options] [name]"))
+    if (!["checkbox", "radio"].includes(field.type) || field.checked) options.append(field.name, field.value);
+  if (files.length === 1) options.append("title", files[0].path);
   upload = {
     options,
     parts: made,
