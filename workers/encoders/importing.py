@@ -114,4 +114,5 @@ def import_transformers() -> None:
         with _collection_paused(), compiler_on_demand():
             importlib.import_module("transformers")
             importlib.reload(hf_model)
-        importlib.import_module("open_clip.model").HFTextEncoder = hf_model.HFTextEncoder
+        model = importlib.import_module("open_clip.model")
+        model.HFTextEncoder = hf_model.HFTextEncoder  # type: ignore[attr-defined]
