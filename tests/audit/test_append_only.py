@@ -17,6 +17,7 @@ from mekiki.audit.models import Event, SigningKey
 from mekiki.audit.services import record
 from mekiki.audit.triggers import APPEND_ONLY, NO_DELETE
 from mekiki.datasets.models import AuditShareChange, ChangedFile
+from mekiki.labeling.models import SchemaVersion
 from mekiki.learning.models import EmbeddingRemoval
 from mekiki.quality.models import (
     CertificateAudit,
@@ -51,6 +52,7 @@ EVIDENCE = {
     "labeling_guidelineversion": "which guideline of a label reviewers were shown, and when",
     "labeling_prompt": "the prompts a head was made from",
     "labeling_promptset": "their versions",
+    "labeling_schemaversion": "which labels reviewers could choose, and when",
     "learning_embeddingremoval": "which heads cannot be repeated from the same vectors",
     "learning_encoder": "which weights made an embedding",
     "learning_encoderprobe": "what these weights compute",
@@ -86,7 +88,8 @@ MUTABLE = {
     "audit_sealcheck", "datasets_dataset", "datasets_datasetusage", "datasets_image", "datasets_imagename",
     "datasets_importbatch", "datasets_importproblem", "datasets_pixelwindow", "datasets_platformquota",
     "jobs_job",
-    "labeling_label", "learning_champion", "learning_embedding", "learning_embeddingchange",
+    "labeling_label", "labeling_promptdraft", "learning_prompttrial",
+    "learning_champion", "learning_embedding", "learning_embeddingchange",
     "learning_encoderchange", "learning_encodingproblem", "learning_longprompt", "learning_prediction",
     "learning_textembedding", "learning_heatmap", "learning_promptembedding", "review_whypanel",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
@@ -167,6 +170,7 @@ def rows(signing_key: Any) -> None:
     EncoderProbe.objects.create(
         encoder=judged.head.encoder, version=1, vectors=b"", host="here", processor="x"
     )
+    SchemaVersion.objects.create(dataset=judged.dataset, version=99, digest="0" * 64, labels=[])
     AuditShareChange.objects.create(dataset=judged.dataset, before=0.1, after=0.2)
     AuditRetirement.objects.create(dataset=judged.dataset, labels=1)
     decision = Decision.objects.filter(label__isnull=False).first()
@@ -316,6 +320,7 @@ DATED = {
     "exports_labelset": "created_at",
     "labeling_guidelineversion": "created_at",
     "labeling_promptset": "created_at",
+    "labeling_schemaversion": "created_at",
     "learning_embeddingremoval": "removed_at",
     "learning_encoder": "created_at",
     "learning_encoderprobe": "created_at",

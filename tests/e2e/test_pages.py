@@ -132,7 +132,7 @@ def addresses(slug: str) -> dict[str, str]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     images = _reverse("images", slug)
-    addresses["images-selection"] = f"{images}?confirmed=none&metadata=line%3D1&select=images"
+    addresses["images-selection"] = f"{images}?confirmed=none&metadata=line%3DA&select=images"
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
 
 

@@ -16,7 +16,7 @@ from mekiki.quality.certificate_work import stopped_work
 from mekiki.quality.models import Certificate, CertificateAudit
 from mekiki.quality.services.certificates import accept, continue_work, draw_audits, draw_next, start
 from mekiki.review.models import Lease, QueueItem
-from mekiki.review.services.leases import ENDED_LEASES_KEPT, release, release_expired_leases
+from mekiki.review.services.ending_leases import ENDED_LEASES_KEPT, release, release_expired_leases
 from tests.quality.test_certificate_pages import browser, page_of
 from tests.quality_setup import CertifiedPool, certified, make_protocol
 from verification.certificates.decision import OPEN

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 
 from mekiki.datasets.models import Image
 from mekiki.jobs.models import Kind
@@ -122,6 +123,10 @@ def test_watched_certificate_labels_the_pool(trained: Any, work: Work) -> None:
     assert certificate.state == State.ACCEPTED
     labelled = machine_labelled_ids(trained)
     assert len(labelled) == certificate.accepted == left >= certificate.region - certificate.audits
+    # PostgreSQL plans with the new number of rows at once.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples FROM pg_class WHERE relname = 'quality_machinelabel'")
+        assert cursor.fetchone() == (len(labelled),)
     assert not labelled & set(ConfirmedLabel.objects.values_list("image", flat=True))
     wrong = [
         row

@@ -18,6 +18,7 @@ The result of a trial has these parts. Images and labels are ids.
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ RECIPE = 2
 # A result is used again for this time. Audit answers that come later are in the next result.
 FRESH = timedelta(minutes=5)
 KEEP = 500
+
+# A waiting page occupies a thread of the web server. If all places are taken, a page asks again later.
+_waiting = threading.BoundedSemaphore(4)
 
 Texts = Mapping[int, Sequence[str]]  # label id → prompts
 
@@ -100,12 +104,23 @@ def try_prompts(
     row = _row(dataset, encoder, prompts, before, user)
     if row.answered_at is None and not _send_when_due(row):
         return TrialState(problem=Problem.NOT_SENT)
-    deadline, pause = time.monotonic() + wait, 0.02
+    if row.answered_at is None and wait and _waiting.acquire(blocking=False):
+        try:
+            _wait(row, wait)
+        finally:
+            _waiting.release()
+    return _state(row)
+
+
+def _wait(row: PromptTrial, seconds: float) -> None:
+    deadline, pause = time.monotonic() + seconds, 0.02
     while row.answered_at is None and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(0.1, pause * 1.5)
-        row.refresh_from_db(fields=["result", "problem", "detail", "answered_at"])
-    return _state(row)
+        try:
+            row.refresh_from_db(fields=["result", "problem", "detail", "answered_at"])
+        except PromptTrial.DoesNotExist:  # the user has written something else in another window
+            return
 
 
 def trial_digest(encoder: Encoder, images: int, prompts: Texts, before: Texts) -> str:

@@ -82,9 +82,9 @@ class PairsField(forms.Field):
         return list(dict.fromkeys(pairs))[:MOST_PAIRS]
 
 
-def _day_field(label: Any) -> forms.DateField:
+def _day_field(title: Any) -> forms.DateField:
     widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
-    return forms.DateField(label=label, required=False, input_formats=["%Y-%m-%d"], widget=widget)
+    return forms.DateField(label=title, required=False, input_formats=["%Y-%m-%d"], widget=widget)
 
 
 class FilterForm(forms.Form):

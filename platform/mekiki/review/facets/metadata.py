@@ -49,5 +49,5 @@ def metadata_values(
         rows = cursor.fetchall()
     return [
         (key, [(value, n) for _key, value, n, _of_key in group], group[0][3] > MOST_VALUES_OF_KEY)
-        for key, group in ((key, list(found)) for key, found in groupby(rows, key=lambda row: row[0]))
+        for key, group in ((key, list(part)) for key, part in groupby(rows, key=lambda row: row[0]))
     ]

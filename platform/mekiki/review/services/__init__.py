@@ -12,6 +12,7 @@ from mekiki.review.services.confirmed import retire_audit, update_confirmed_labe
 from mekiki.review.services.correcting import correct_label, request_recheck, take_back_correction
 from mekiki.review.services.correcting_selection import correct_selection
 from mekiki.review.services.decisions import answer
+from mekiki.review.services.ending_leases import release, release_expired_leases, renew
 from mekiki.review.services.following import next_after_answer, next_or_reason, page_after_answers
 from mekiki.review.services.gold import end_gold, mark_gold, mark_known_as_gold
 from mekiki.review.services.gold_selection import end_gold_of_selection, mark_selection_as_gold
@@ -26,14 +27,7 @@ from mekiki.review.services.grid import (
     undo_page,
 )
 from mekiki.review.services.grid_answers import answer_page
-from mekiki.review.services.leases import (
-    LeasedItem,
-    held_item,
-    next_items,
-    release,
-    release_expired_leases,
-    renew,
-)
+from mekiki.review.services.leases import LeasedItem, held_item, next_items
 from mekiki.review.services.overlap import set_overlaps
 from mekiki.review.services.own_corrections import correct_own_answer
 from mekiki.review.services.preferences import save_preferences

@@ -83,6 +83,24 @@ def withdraw_tests(image_id: int) -> None:
     waiting.update(state=QueueItem.State.WITHDRAWN, finished_at=clock.now())
 
 
+def withdraw_left_gold(leases: list[int], now: datetime) -> None:
+    """Withdraw the gold images of pages of the grid that were left without an answer.
+
+    The page has shown a label for them that the head did not predict. In the review station they would be
+    blind, and on the page of another label they would show that label, unlike the other images of the page.
+    An item that is being answered is locked and stays.
+    """
+    if not leases:
+        return
+    items = QueueItem.objects.filter(
+        pk__in=Lease.objects.filter(pk__in=leases, shown__staged=True).values("item"),
+        state=QueueItem.State.WAITING,
+    )
+    ids = list(items.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
+    if ids:
+        QueueItem.objects.filter(pk__in=ids).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
+
+
 def update_item_after_answer(
     item: QueueItem, kind: str, user: User, now: datetime, given: list[Decision]
 ) -> bool:

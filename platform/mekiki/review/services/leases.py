@@ -15,10 +15,10 @@ from mekiki.config.compiled import insert_all, run_prepared
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Prediction, confidence_of_runner_up
 from mekiki.review.assignments import division_of
-from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem, Stream
+from mekiki.review.models import BLIND_STREAMS, Lease, QueueItem
 from mekiki.review.requalification import blocking_requalification
 from mekiki.review.services.confirmed import update_confirmed_label
-from mekiki.review.services.items import complete
+from mekiki.review.services.items import complete, withdraw_left_gold
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.queries import (
     HEAD_IN_USE,
@@ -45,8 +45,6 @@ SHOWN = (
     "runner_up",
     "runner_up_confidence",
 )
-# Ended leases are kept this long, for answers that come late.
-ENDED_LEASES_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -244,7 +242,7 @@ def lease_items(
         if lease.pk not in ended:  # Another transaction is renewing or ending it.
             used[lease.item_id][lease.slot] = lease.user_id
     if any(lease.shown.get("staged") for lease in expired):
-        _withdraw_left_gold(list(ended), now)
+        withdraw_left_gold(list(ended), now)
         left = {lease.item_id for lease in expired if lease.shown.get("staged")}
         items = [item for item in items if item.pk not in left]
     answered: dict[int | None, set[int]] = {}  # item → reviewers whose answers stand, also late ones
@@ -343,77 +341,3 @@ def _runner_up(row: Prediction) -> dict[str, Any]:
         return {"runner_up": None, "runner_up_confidence": None}
     confidence = confidence_of_runner_up(row.confidence, row.margin)
     return {"runner_up": row.runner_up_id, "runner_up_confidence": confidence}
-
-
-@transaction.atomic
-def renew(*, dataset: Dataset, user: User, lease_ids: list[int]) -> list[Lease]:
-    """Renew the reviewer's active leases and return them. An expired lease is not renewed.
-
-    Raises PermissionDenied if the user is not a reviewer.
-    """
-    require_role(user, dataset, Role.REVIEWER)
-    now = clock.now()
-    mine = Lease.objects.filter(
-        pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True, expires_at__gt=now
-    )
-    leases = list(mine.order_by("pk").select_for_update(of=("self",)))
-    if leases:
-        Lease.objects.filter(pk__in=[lease.pk for lease in leases]).update(expires_at=now + lease_time())
-    for lease in leases:
-        lease.expires_at = now + lease_time()
-    return leases
-
-
-@transaction.atomic
-def release(*, dataset: Dataset, user: User, lease_ids: list[int]) -> int:
-    """End the given leases of the reviewer without an answer, and return how many were ended.
-
-    Raises PermissionDenied if the user is not a reviewer.
-    """
-    require_role(user, dataset, Role.REVIEWER)
-    mine = Lease.objects.filter(pk__in=lease_ids, user=user, item__dataset=dataset, ended_at__isnull=True)
-    ids = list(mine.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-    now = clock.now()
-    _withdraw_left_gold(ids, now)
-    return Lease.objects.filter(pk__in=ids).update(ended_at=now) if ids else 0
-
-
-def _withdraw_left_gold(leases: list[int], now: datetime) -> None:
-    """Withdraw the gold images of pages of the grid that were left without an answer.
-
-    The page has shown a label for them that the head did not predict. In the review station they would be
-    blind, and on the page of another label they would show that label, unlike the other images of the page.
-    An item that is being answered is locked and stays.
-    """
-    if not leases:
-        return
-    items = QueueItem.objects.filter(
-        pk__in=Lease.objects.filter(pk__in=leases, shown__staged=True).values("item"),
-        state=QueueItem.State.WAITING,
-    )
-    ids = list(items.select_for_update(skip_locked=True, no_key=True).values_list("pk", flat=True))
-    if ids:
-        QueueItem.objects.filter(pk__in=ids).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
-
-
-@transaction.atomic
-def release_expired_leases() -> int:
-    """End the expired leases, delete leases that ended long ago, and return how many were ended.
-
-    A periodic chore calls this every half minute. A lease that expires later than a new lease would is
-    shortened to that time. Other code does not depend on this function, because it ignores a lease as soon as
-    it has expired.
-    """
-    now = clock.now()
-    # Such a lease was created before the clock was set back. Treat it as renewed now, so that it does not
-    # last too long.
-    longest = now + lease_time()
-    Lease.objects.filter(ended_at__isnull=True, expires_at__gt=longest).update(expires_at=longest)
-    rows = Lease.objects.filter(ended_at__isnull=True, expires_at__lte=now)
-    ids = list(rows.select_for_update(skip_locked=True).values_list("pk", flat=True)[:10_000])
-    Lease.objects.filter(pk__in=ids).update(ended_at=now)
-    _withdraw_left_gold(ids, now)
-    # A lease of a certificate's audit stays: it is the record that a reviewer has opened the image.
-    old = Lease.objects.filter(ended_at__lt=now - ENDED_LEASES_KEPT)
-    old.exclude(item__stream=Stream.CERTIFY).delete()
-    return len(ids)

@@ -37,20 +37,21 @@ def facets(request: HttpRequest, slug: str) -> HttpResponse:
     head = champion(dataset)
     form = FilterForm(request.GET, list(active_labels(dataset)), dataset)
     form.is_valid()  # a field that is not valid is left out, as in the gallery
-    found = facets_of(dataset, head, form)
+    counted = facets_of(dataset, head, form)
     kept = form.kept(request.GET) | {
         name: request.GET.getlist(name) for name in _SEARCH if request.GET.get(name)
     }
     base = reverse("images", args=[slug])
     links = [
-        (facet, [FacetLink(one, base + _query(kept, one)) for one in facet.values]) for facet in found.facets
+        (facet, [FacetLink(one, base + _query(kept, one)) for one in facet.values])
+        for facet in counted.facets
     ]
     context = {
         "dataset": dataset,
         "head": head,
-        "facets": found,
+        "facets": counted,
         "links": links,
-        "bars": _bars(found.histogram),
+        "bars": _bars(counted.histogram),
         "kept_fields": [
             (name, value)
             for name, values in kept.items()

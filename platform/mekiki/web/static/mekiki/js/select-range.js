@@ -5,7 +5,7 @@ const boxes = [...document.querySelectorAll("[data-select]")];
 const status = document.querySelector("[data-select-count]");
 let last = -1;
 
-function tell() {
+function showCount() {
   const n = boxes.filter(box => box.checked).length;
   if (status) status.textContent = n ? `✓ ${n}` : "";
 }
@@ -20,4 +20,4 @@ document.addEventListener("click", event => {
   }
   last = at;
 });
-document.addEventListener("change", () => setTimeout(tell));
+document.addEventListener("change", () => setTimeout(showCount));
