@@ -184,7 +184,7 @@ def test_imported_labels_are_no_decisions(upload: Upload, dataset: Dataset, admi
     assert {vote.image for vote in labels_to_train_on(dataset)} == {images["1.png"]}
     assert [(vote.image, vote.label) for vote in training_votes(dataset)] == [(images["0.png"], scratch.pk)]
     compared = comparison(batch)
-    assert (compared.images, compared.equal, compared.pairs) == (2, 0, [("OK", "傷", 2)])
+    assert (compared.images, compared.equal, compared.pairs) == (1, 0, [("OK", "傷", 1)])
     # The admin's choice can be changed, and is recorded.
     set_label_use(batch=batch, user=admin, use="compare")
     assert labels_to_train_on(dataset) == []

@@ -130,8 +130,13 @@ def options_of(request: HttpRequest) -> ImportOptions:
     sent = request.POST
     return ImportOptions(
         label_use=sent.get("label_use") or ImportBatch.LabelUse.IGNORE,
-        **{name: sent.get(name, "") for name in ("label_source", "label_column", "path_pattern")},
-        **{name: name in sent for name in ("every_page", "folder_labels", "read_exif", "keep_place")},
+        label_source=sent.get("label_source", ""),
+        label_column=sent.get("label_column", ""),
+        path_pattern=sent.get("path_pattern", ""),
+        every_page="every_page" in sent,
+        folder_labels="folder_labels" in sent,
+        read_exif="read_exif" in sent,
+        keep_place="keep_place" in sent,
     )
 
 

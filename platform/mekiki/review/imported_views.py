@@ -52,7 +52,7 @@ def act(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
             text = _("The use of the labels is saved.")
         else:
             chosen = {
-                int(key.removeprefix("name-")): parse_number(value)
+                int(key.removeprefix("name-")): parse_number(str(value))
                 for key, value in request.POST.items()
                 if key.startswith("name-") and key.removeprefix("name-").isdecimal()
             }

@@ -48,17 +48,17 @@ class Bucket:
         """Return the store of obstore."""
         from obstore.store import S3Store
 
+        options: dict[str, Any] = {"endpoint": self.endpoint} if self.endpoint else {}
+        if self.key_id:
+            options |= {"access_key_id": self.key_id, "secret_access_key": self.secret_key}
+        else:
+            options["skip_signature"] = True
         return S3Store(
             self.name,
             region=self.region or "us-east-1",
-            **({"endpoint": self.endpoint} if self.endpoint else {}),
-            **(
-                {"access_key_id": self.key_id, "secret_access_key": self.secret_key}
-                if self.key_id
-                else {"skip_signature": True}
-            ),
             client_options={"timeout": _TIMEOUT, "allow_http": self.endpoint.startswith("http://")},
             retry_config={"max_retries": 3},
+            **options,
         )
 
     def pages(self) -> Iterator[list[Any]]:

@@ -139,10 +139,10 @@ class MetadataTable:
                 self.notes.append((f" ({row.line})" if row.line else "", row.problem))
         for code, count in listed.items():
             if count > MAX_LINES_OF_A_KIND:
-                detail = {"count": count, "limit": MAX_LINES_OF_A_KIND}
-                self.notes.append((f" {code}", ReportLine("more_not_listed", "noted", detail)))
+                listed_detail = {"count": count, "limit": MAX_LINES_OF_A_KIND}
+                self.notes.append((f" {code}", ReportLine("more_not_listed", "noted", listed_detail)))
         if too_many:
-            detail = {"count": too_many, "rows": f"{first} …", "limit": MAX_ROWS}
+            detail: dict[str, object] = {"count": too_many, "rows": f"{first} …", "limit": MAX_ROWS}
             self.notes.append(("", ReportLine("metadata_too_many_rows", "partly", detail)))
 
     def best(self, path: Parts) -> tuple[int, list[StoredRow]]:

@@ -48,8 +48,9 @@ def store_imported_labels(
     ids = [image.image for image in images]
     had: dict[tuple[int, str, bool], set[int]] = {}
     stored = ImportedLabel.objects.filter(name__batch=batch, image__in=ids)
-    for image, author, predicted, name in stored.values_list("image_id", "author", "predicted", "name_id"):
-        had.setdefault((image, author, predicted), set()).add(name)
+    columns = ("image_id", "author", "predicted", "name_id")
+    for image_id, author, predicted, name_id in stored.values_list(*columns):
+        had.setdefault((image_id, author, predicted), set()).add(name_id)
     fresh = []
     for image in images:
         for label in image.labels:

@@ -59,7 +59,7 @@ def head(request: HttpRequest, slug: str, version: int) -> HttpResponse:
         "before_evaluation": selectors.evaluation_of(before) if before is not None else None,
         "evaluation": evaluation,
         "report": evaluation.report if evaluation is not None else EvaluationReport(),
-        "imported_labels": selectors.imported_label_count(head),
+        "imported_labels": selectors.imported_label_count(shown),
         "unknown_labels": unknown_labels(evaluation) if evaluation is not None else 0,
         "strata": _strata(evaluation),
         "confusion": confusion.confusion_on_audit(evaluation, labels, dataset.slug if is_used else ""),

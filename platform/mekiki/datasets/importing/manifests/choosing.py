@@ -39,7 +39,8 @@ class Manifest:
                     lines, last = lines + piece.count(b"\n"), piece[-1:]
             # The header of a table is no row; the last row may have no end of line.
             return max(1, lines + (last != b"\n") - (self._read is table_rows.read))
-        prefix = {label_studio.read: "item", coco.read: "images.item"}.get(self._read)
+        prefixes = {label_studio.read: "item", coco.read: "images.item"}
+        prefix = next((of for read, of in prefixes.items() if read is self._read), "")
         try:
             return sum(1 for _item in items(self.open_file, prefix)) if prefix else 0
         except ProblemError:
