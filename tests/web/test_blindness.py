@@ -263,8 +263,15 @@ class World:
             f"like={self.plain[0].sha256}&less_text=scratch&more={self.plain[2].sha256}",
         ]
         search = reverse("api:image-search", args=["world"])
-        facets = [reverse("image-facets", args=["world"]), reverse("api:image-facet-counts", args=["world"])]
-        return [f"{address}?{q}" for address in ("/d/world/images/", search, *facets) for q in filters]
+        facets = reverse("image-facets", args=["world"])
+        # The facets use the filters of the gallery, so one of each kind is enough.
+        counted = [f"label={label}", "low=80", f"metadata=line%3D{VALUE}", f"q={NAME}", f"confirmed={label}"]
+        counted += ["set_by=certificate-1", "waiting=audit", f"reviewer={self.user.pk}"]
+        return [
+            *(f"{address}?{q}" for address in ("/d/world/images/", search) for q in filters),
+            *(f"{facets}?{q}" for q in counted),
+            f"{reverse('api:image-facet-counts', args=['world'])}?label={label}",
+        ]
 
     def pages(self) -> dict[str, bytes]:
         """Return the headers and body of every address that a member can read by GET."""
