@@ -54,7 +54,7 @@ class Platform:
         beat: bool = True,
         quiet: bool = False,
         env: Mapping[str, str] | None = None,
-        timeout: float = 120.0,
+        timeout: float = 600.0,
     ) -> None:
         self.home = Path(home).expanduser().resolve()
         self.host, self.port, self.quiet, self.timeout = host, port, quiet, timeout
