@@ -3,11 +3,9 @@
 
 /** Call `act` as soon as a dialog was closed, before the next key. `act` may read `returnValue`. */
 export function whenClosed(dialog, act) {
-  let open = dialog.open;
-  const watch = () => {
-    const closed = open && !dialog.open;
-    open = dialog.open;
-    if (closed) act();
+  const watch = changes => {
+    const wasOpen = changes.some(change => change.oldValue !== null);
+    if (wasOpen && !dialog.open) act();
   };
-  new MutationObserver(watch).observe(dialog, { attributes: true, attributeFilter: ["open"] });
+  new MutationObserver(watch).observe(dialog, { attributeFilter: ["open"], attributeOldValue: true });
 }
