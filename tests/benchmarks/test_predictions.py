@@ -37,6 +37,6 @@ def test_gallery_benchmark_writes_plausible_figures(tmp_path: Path) -> None:
 
 def test_benchmark_of_facets_writes_plausible_figures(tmp_path: Path) -> None:
     measured = run_benchmark("gallery_facets", tmp_path / "out.json")
-    assert measured["images"] == 20_000 and measured["pairs"] > 100
+    assert measured["images"] == 2_000 and measured["pairs"] >= 5
     assert 0 < measured["page_p50_ms"] <= measured["page_p95_ms"] <= measured["slowest_p95_ms"]
     assert measured["counts_two_p50_ms"] > 0
