@@ -359,6 +359,7 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/explaining/heat_maps.py",  # tests/review/test_why_heat_map.py
         "learning/explaining/prompts.py",  # tests/review/test_why.py
         "learning/explaining/requests.py",  # tests/review/test_why.py
+        "learning/prompt_trials.py",  # tests/web/test_workbench.py
         "learning/search/tending.py",  # test_request_for_an_index_does_not_wait_for_the_broker
         "learning/search/texts.py",  # search_by_text
         "learning/services/choosing.py",  # use_another_head
@@ -367,8 +368,10 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/services/encoder_upkeep.py",  # remove_embeddings
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
+        "quality/services/certificates/ending.py",  # tests/workers/test_pool_figure.py
         "quality/services/certificates/planning.py",  # plan_a_certificate
         "quality/services/certificates/starting.py",  # start_a_certificate
         "quality/services/studies.py",  # tests/quality/test_studies.py
+        "review/services/bulk_acts.py",  # tests/web/test_gallery_acts.py
         "review/services/queue.py",  # answer_an_image, request_the_next_image
     }
