@@ -25,6 +25,7 @@ from mekiki.review import searching
 from mekiki.review import services as review
 from tests.accounts.refused_adjudication import ADJUDICATION
 from tests.accounts.refused_certificates import CERTIFICATES
+from tests.accounts.refused_images_and_labels import IMAGES_AND_LABELS
 from tests.accounts.services_of_reviewers import OF_REVIEWERS
 from tests.factories import ConfirmedLabelFactory, DatasetFactory, JobFactory, LabelFactory, UserFactory, png
 from tests.quality.refused_services import STUDY_CASES
@@ -368,8 +369,6 @@ CASES: dict[str, Case] = {
     ),
     "review/services/leases.py:next_items": (review.next_items, "viewer", dataset_arguments()),
     "review/services/leases.py:held_item": (review.held_item, "viewer", image_arguments()),
-    "review/services/leases.py:renew": (review.renew, "viewer", dataset_arguments(lease_ids=[1])),
-    "review/services/leases.py:release": (review.release, "viewer", dataset_arguments(lease_ids=[1])),
     "review/services/gold.py:mark_gold": (review.mark_gold, "reviewer", image_arguments()),
     "review/services/gold.py:mark_known_as_gold": (
         review.mark_known_as_gold,
@@ -422,4 +421,5 @@ CASES: dict[str, Case] = {
     "review/services/why.py:request_heat_map": (review.request_heat_map, "stranger", panel_arguments()),
     "review/services/undoing.py:undo": (review.undo, "viewer", dataset_arguments(client_key=KEY)),
     **CERTIFICATES,
+    **IMAGES_AND_LABELS,
 }

@@ -24,7 +24,7 @@ from tests.architecture.test_service_permissions import (
     checked_services,
     service_modules,
 )
-from tests.factories import DatasetFactory, JobFactory, UserFactory
+from tests.factories import DatasetFactory, JobFactory, MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -95,11 +95,11 @@ USERS_ARE_CHANGED = {
 
 def test_every_write_is_counted() -> None:
     counts = [count_writes()]
-    user = UserFactory()
+    member = MembershipFactory()
     counts.append(count_writes())
-    user.save()
+    member.save()
     counts.append(count_writes())
-    user.delete()
+    member.delete()
     counts.append(count_writes())
     assert counts == sorted(set(counts))
 
