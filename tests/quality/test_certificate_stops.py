@@ -47,7 +47,7 @@ def replace_head(world: CertifiedPool, **values: Any) -> None:
 
 
 def archive(world: CertifiedPool) -> None:
-    archive_label(label=world.labels[2], user=world.admin)
+    archive_label(label=world.labels[2], user=world.admin, confirmed=True)
 
 
 def mark_critical(world: CertifiedPool) -> None:

@@ -293,7 +293,7 @@ def test_another_head_suspends_and_refuses_new_labels() -> None:
 
 def test_archived_label_suspends() -> None:
     world = accepted()
-    archive_label(label=world.labels[2], user=world.admin)
+    archive_label(label=world.labels[2], user=world.admin, confirmed=True)
     world.certificate.refresh_from_db()
     assert world.certificate.state == State.SUSPENDED
     assert world.certificate.stop_reason == StopReason.LABEL_ARCHIVED

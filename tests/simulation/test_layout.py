@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 
 from mekiki.accounts.models import User
 from mekiki.datasets import services
+from mekiki.datasets.importing.folder_labels import SPLITS, is_split
 from mekiki.datasets.models import ImportBatch
-from mekiki.simulation import layout
 from mekiki.simulation.layout import read_layout
 from mekiki.simulation.truth import TruthError
 from tests.datasets.helpers import picture, zipped
@@ -164,7 +164,7 @@ def test_replay_command_refuses_a_folder_with_status_two(tmp_path):
 
 
 def test_split_words_are_recognised_in_any_case():
-    assert all(layout._is_split(word) and layout._is_split(word.upper()) for word in layout.SPLITS)
+    assert all(is_split(word) and is_split(word.upper()) for word in SPLITS)
 
 
 def test_picture_under_two_labels_is_reported(db, tmp_path):
