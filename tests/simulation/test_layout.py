@@ -11,7 +11,7 @@ from mekiki.accounts.models import User
 from mekiki.datasets import services
 from mekiki.datasets.importing.folder_labels import SPLITS, is_split
 from mekiki.datasets.models import ImportBatch
-from mekiki.simulation.layout import read_layout
+from mekiki.simulation.layout import images_in_two_labels, read_layout
 from mekiki.simulation.truth import TruthError
 from tests.datasets.helpers import picture, zipped
 
@@ -174,7 +174,7 @@ def test_picture_under_two_labels_is_reported(db, tmp_path):
     dataset = services.create_dataset(name="Parts", user=admin)
     services.import_folder(dataset=dataset, path=tmp_path, user=admin)
     batch = services.run_import(batch=ImportBatch.objects.get(), progress=lambda done, total: None)
-    (sentence,) = layout.images_in_two_labels(read_layout(tmp_path), batch)
+    (sentence,) = images_in_two_labels(read_layout(tmp_path), batch)
     assert "1 picture is in the folders of two labels" in sentence
     assert "train/ng/1.png = train/ok/1.png" in sentence
 
