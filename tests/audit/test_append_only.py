@@ -82,6 +82,10 @@ KEPT = {
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
+    "review_bulkact",
+    "review_imagetag",
+    "review_savedview",
+    "review_tag",
     "accounts_knownplace", "accounts_logintry", "accounts_membership", "accounts_outgoingmail",
     "accounts_passwordreset", "accounts_session",
     "accounts_sitesettings", "accounts_user", "accounts_user_groups", "accounts_user_user_permissions",

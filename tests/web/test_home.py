@@ -105,7 +105,7 @@ def test_the_number_of_queries_does_not_grow_with_the_datasets(django_assert_max
     user = UserFactory()
     full_dataset(user)
     client = client_of(user)
-    with django_assert_max_num_queries(20) as few:
+    with django_assert_max_num_queries(22) as few:
         client.get("/")
     for _ in range(8):
         full_dataset(user)

@@ -28,9 +28,11 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     def progress(done: int, total: int | None) -> None:
         nonlocal begun
         # An import that resumes begins with what is done already, which must not count for its rate.
-        stage = None if begun else "storing images"
-        begun = True
-        report(stage=stage, done=done, total=total or 0, unit="files")
+        if not begun:
+            begun = True
+            report(stage="storing images", done=done, total=total or 0, unit="files")
+        else:
+            report(done=done, total=total or 0)
 
     batch = run_import(batch=batch, hand=hand, progress=progress)
     return {
