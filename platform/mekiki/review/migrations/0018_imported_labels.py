@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0028_import_options'),
+        ('datasets', '0027_import_options'),
         ('labeling', '0004_label_code'),
         ('review', '0017_saved_views_and_bulk_acts'),
     ]

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0027_use_detail_by_default'),
+        ('datasets', '0026_dataset_deletion'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
