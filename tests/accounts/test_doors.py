@@ -18,8 +18,9 @@ from django.utils import timezone
 
 from mekiki.accounts.models import Membership, Role
 from mekiki.audit.models import Event
+from mekiki.datasets.models import WatchedFolder
 from mekiki.labeling.models import Label
-from mekiki.review.models import WhyPanel
+from mekiki.review.models import BulkAct, SavedView, WhyPanel
 from tests import factories
 from tests.quality.study_setup import study_draft
 
@@ -33,6 +34,7 @@ VIEWER = {
     "api:certificate", "certificate-stream", ("api:certificate-stream", "GET"),
     "api:accuracy", "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
+    "image-facets", "api:image-facet-counts", "gallery-view", ("api:views", "GET"), "labels-download",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
@@ -43,6 +45,7 @@ REVIEWER = {
     "image-correct", "image-ask-again", "image-take-back",
     "study-station", "api:study-next", "api:study-answer",
     "requalification", "requalification-begin", "requalification-answer",
+    "gallery-correct", "gallery-view-save", "gallery-view-delete", "api:view",
 }  # fmt: skip
 # Reviewers may use them only as adjudicators. Admins may use them.
 ADJUDICATOR = {
@@ -72,6 +75,12 @@ ADMIN = {
     "api:reviewers", "api:reviewer-requalification", "api:assignments",
     "api:assignment",
     ("labels", "POST"), ("exports", "POST"),
+    "job-pause", "job-resume", "api:job-pause", "api:job-resume",
+    "workbench", "workbench-draft", "workbench-results", "workbench-save", "workbench-discard",
+    "prompt-versions", "prompt-version-use", "label-reorganise", "labels-read-file",
+    "gallery-act", "api:bulk-acts", "api:bulk-act", "dataset-delete",
+    "import-manifest", "import-folder", "import-bucket", "import-watch-end", "import-undo",
+    "import-labels", "import-labels-act", "api:import-begin", "api:import-undo",
 }  # fmt: skip
 # Open to members who review, each for their own page; 404 for viewers (tests/web/test_reviewers_page.py).
 OWN_PAGE = {"reviewers", "reviewer", "api:reviewer", "api:reviewer-goal"}
@@ -104,6 +113,7 @@ LOGGED_IN = {
     "seals", "seal-head", "seal-request", "seal-keys",
     "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail",
     "own-mail-link", "api:review-preferences", "review-keys",
+    "archived-datasets", "archived-restore", "archived-delete",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -171,6 +181,11 @@ def world(db: None) -> dict[str, Any]:
     # object.
     EncoderChange.objects.create(pk=batch.pk, dataset=dataset, from_name="pocket", to_name="pocket+onnx")
     factories.TrainingRunFactory(pk=batch.pk, dataset=dataset)
+    SavedView.objects.create(
+        pk=batch.pk, dataset=dataset, name="view", query="q=a", created_by=people["reviewer"]
+    )
+    BulkAct.objects.create(pk=batch.pk, dataset=dataset, act="queue", through=1, created_by=people["admin"])
+    WatchedFolder.objects.create(pk=batch.pk, dataset=dataset, location="/nowhere")
     PixelWindow.objects.create(pk=batch.pk, dataset=dataset, sample="uint16", black=0, white=1)
     if not Label.objects.filter(pk=batch.pk, dataset=dataset).exists():
         factories.LabelFactory(pk=batch.pk, dataset=dataset, archived_at=timezone.now())
@@ -238,6 +253,10 @@ BODIES = {
     "api:rule-recheck": {"images": ["0" * 64]},
     "api:rule-reference": {"accepted": True},
     "api:certificate-stream": {"share": 0.1},
+    "api:views": {"name": "a", "query": "q=a"},
+    "api:bulk-acts": {"act": "queue", "query": "q=a"},
+    "api:import-begin": {"path": "/nowhere"},
+    "api:imports": {"path": "/nowhere"},
     "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
     "api:reviewer-requalification": {"act": "waive"},
 }
@@ -357,6 +376,7 @@ def test_viewer_opens_the_pages_for_viewers(world: dict[str, Any], client: Clien
     # there is nothing to search. No audit of a certificate runs, so the page is loaded again.
     assert {name: status for name, status in answers.items() if status != 200} == {
         "certificate-live": 204,
+        "gallery-view": 302,
         "label-set-download": 404,
         "head-confusion": 404,
         "api:image-search": 409,

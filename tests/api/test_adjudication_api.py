@@ -153,7 +153,13 @@ def test_overlaps_are_read_and_changed():
     assert reply == scene.send("overlap", user=scene.admin)
     assert (reply["overlap"], reply["critical_overlap"]) == (1, 2)
     assert reply["streams"] == {"uncertain": None, "diverse": None, "audit": 3, "recheck": None}
-    assert reply["labels"][0] == {"id": label.pk, "name": label.name, "min_overlap": 2, "least": 2}
+    assert reply["labels"][0] == {
+        "id": label.pk,
+        "name": label.name,
+        "code": "",
+        "min_overlap": 2,
+        "least": 2,
+    }
     for wrong in (
         {"overlap": 0}, {"critical_overlap": 10}, {"streams": {"gold": 2}}, {"streams": {"audit": 0}},
         {"labels": {"0": 2}}, {"labels": {str(2**62): 2}}, {"other": 1}, {"labels": {str(label.pk): 10}},

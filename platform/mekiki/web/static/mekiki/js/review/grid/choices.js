@@ -45,8 +45,8 @@ export class Choices {
   }
 
   /**
-   * The body of a request for a page. The thumbnails come with it: an image that is loaded by a request of its own can be
-   * told from one that was loaded in advance.
+   * The body of a request for a page. The thumbnails come with it: an image that is loaded by a request of its own can
+   * be told from one that was loaded in advance.
    */
   get wanted() {
     return {
