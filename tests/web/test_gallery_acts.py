@@ -142,7 +142,8 @@ def test_selected_labels_are_corrected_with_a_decision_for_each_image() -> None:
     }
     text = world.client.post(address, data, follow=True).content.decode()
     assert "Your answers for 2 images are recorded." in text
-    assert "2 images: This image has no confirmed label" in text
+    assert "1 image: This image must be judged without seeing a prediction" in text
+    assert "1 image: This image has no confirmed label" in text
     assert "1 image: The image has the label" in text
     labels = dict(ConfirmedLabel.objects.values_list("image_id", "label_id"))
     assert labels == dict.fromkeys(world.ids(2, 4, 5), scratch.pk)
