@@ -1,7 +1,8 @@
 """The import page and the requests that it sends. import_reports.py has the report of an import."""
 
 import json
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -30,6 +31,7 @@ from mekiki.datasets.importing.names import readable_name
 from mekiki.datasets.models import Dataset, WatchedFolder
 from mekiki.datasets.selectors import image_count, imports_of, watched_folders
 from mekiki.datasets.services.incoming import Readable
+from mekiki.jobs.models import Job
 
 STREAM = "application/octet-stream"
 
@@ -71,16 +73,14 @@ def _title_of(names: list[str]) -> str:
     return readable_name(names[0]) if len(names) == 1 else ""
 
 
+# The forms that start an import from elsewhere. The name is the prefix of their ids and of their context.
+_FORMS = {"manifest": ManifestForm, "folder": FolderForm, "bucket": BucketForm}
+
+
 def _import_page(
-    request: HttpRequest,
-    dataset: Dataset,
-    *,
-    manifest_form: ManifestForm | None = None,
-    folder_form: FolderForm | None = None,
-    bucket_form: BucketForm | None = None,
-    status: int = 200,
+    request: HttpRequest, dataset: Dataset, *, refused: ImportOptionsForm | None = None
 ) -> HttpResponse:
-    """Render the import page. `status` is 422 if one of its forms was refused."""
+    """Render the import page; with the status 422 and its errors if one of the forms was refused."""
     context = {
         "dataset": dataset,
         "section": "images",
@@ -91,88 +91,87 @@ def _import_page(
         "max_archive": settings.MAX_ARCHIVE_BYTES,
         "max_pixels": settings.MAX_PIXELS,
         "options_form": ImportOptionsForm(auto_id="upload-%s"),
-        "manifest_form": manifest_form or ManifestForm(auto_id="manifest-%s"),
-        "folder_form": folder_form or FolderForm(auto_id="folder-%s"),
-        "bucket_form": bucket_form or BucketForm(auto_id="bucket-%s"),
         "allowed_folders": settings.IMPORT_FOLDERS,
         "allowed_buckets": settings.IMPORT_BUCKETS,
         "watched": watched_folders(dataset),
     }
-    return render(request, "datasets/import.html", context, status=status)
+    for name, kind in _FORMS.items():
+        context[f"{name}_form"] = refused if type(refused) is kind else kind(auto_id=f"{name}-%s")
+    return render(request, "datasets/import.html", context, status=200 if refused is None else 422)
+
+
+def _start_import(
+    request: HttpRequest,
+    slug: str,
+    name: str,
+    start: Callable[..., Job],
+    arguments: Callable[[dict[str, Any]], dict[str, Any]],
+) -> HttpResponse:
+    """Start an import by the form of this name, and show the import, or the page with the errors.
+
+    start: a service. arguments: its arguments from the values of the form, beside those of every import.
+    """
+    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    form = _FORMS[name](request.POST, request.FILES, auto_id=f"{name}-%s")
+    if form.is_valid():
+        given = arguments(form.cleaned_data)
+        try:
+            job = start(dataset=dataset, user=user_of(request), options=options_of(request), **given)
+        except ValidationError as error:
+            add_errors(form, error)
+        else:
+            return redirect("import-batch", slug, job.payload["batch"])
+    return _import_page(request, dataset, refused=form)
 
 
 @takes_files
 @require_POST
 def import_manifest(request: HttpRequest, slug: str) -> HttpResponse:
     """Import the images that a manifest names."""
-    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    form = ManifestForm(request.POST, request.FILES, auto_id="manifest-%s")
-    if form.is_valid():
-        file = form.cleaned_data["manifest"]
-        try:
-            job = services.import_manifest(
-                dataset=dataset,
-                user=user_of(request),
-                name=file.name or "",
-                file=file,
-                folder=form.cleaned_data.get("folder", ""),
-                options=options_of(request),
-            )
-        except ValidationError as error:
-            add_errors(form, error)
-        else:
-            return redirect("import-batch", slug, job.payload["batch"])
-    return _import_page(request, dataset, manifest_form=form, status=422)
+    return _start_import(request, slug, "manifest", services.import_manifest, _manifest_arguments)
+
+
+def _manifest_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    file = values["manifest"]
+    return {"name": file.name or "", "file": file, "folder": values.get("folder", "")}
 
 
 @require_POST
 def import_folder(request: HttpRequest, slug: str) -> HttpResponse:
     """Import a folder, a zip, a manifest or an image that is on the server, or watch a folder."""
+    if "watch" in request.POST:
+        return _watch_folder(request, slug)
+    return _start_import(
+        request, slug, "folder", services.import_allowed_folder, lambda values: {"path": values["path"]}
+    )
+
+
+def _watch_folder(request: HttpRequest, slug: str) -> HttpResponse:
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
     form = FolderForm(request.POST, auto_id="folder-%s")
     if form.is_valid():
         try:
-            if form.cleaned_data["watch"]:
-                services.watch_folder(
-                    dataset=dataset,
-                    user=user_of(request),
-                    path=form.cleaned_data["path"],
-                    minutes=form.cleaned_data["minutes"] or 5,
-                    options=options_of(request),
-                )
-                messages.success(request, _("The folder is watched. New files are imported as they settle."))
-                return redirect("import", slug)
-            job = services.import_allowed_folder(
+            services.watch_folder(
                 dataset=dataset,
                 user=user_of(request),
                 path=form.cleaned_data["path"],
+                minutes=form.cleaned_data["minutes"] or 5,
                 options=options_of(request),
             )
         except ValidationError as error:
             add_errors(form, error)
         else:
-            return redirect("import-batch", slug, job.payload["batch"])
-    return _import_page(request, dataset, folder_form=form, status=422)
+            messages.success(request, _("The folder is watched. New files are imported as they settle."))
+            return redirect("import", slug)
+    return _import_page(request, dataset, refused=form)
 
 
 @require_POST
 def import_bucket(request: HttpRequest, slug: str) -> HttpResponse:
     """Import the new and changed objects of a bucket."""
-    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    form = BucketForm(request.POST, auto_id="bucket-%s")
-    if form.is_valid():
-        try:
-            job = services.import_bucket(
-                dataset=dataset,
-                user=user_of(request),
-                address=form.cleaned_data["address"],
-                options=options_of(request),
-            )
-        except ValidationError as error:
-            add_errors(form, error)
-        else:
-            return redirect("import-batch", slug, job.payload["batch"])
-    return _import_page(request, dataset, bucket_form=form, status=422)
+    return _start_import(
+        request, slug, "bucket", services.import_bucket, lambda values: {"address": values["address"]}
+    )
 
 
 @require_POST
