@@ -12,7 +12,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.config.disk import require_disk_space
 from mekiki.datasets import quotas
 from mekiki.datasets.importing import names
-from mekiki.datasets.importing.archives import other_archive_kind
+from mekiki.datasets.importing.archives import is_zip, other_archive_kind
 from mekiki.datasets.importing.folders import to_location
 from mekiki.datasets.importing.manifests import choosing
 from mekiki.datasets.models import Dataset, ImportBatch
@@ -69,7 +69,7 @@ def _check_format(path: Path, name: str) -> None:
         head = file.read(512)
     if not head.strip():
         raise ValidationError(_("“%(name)s” is empty. Nothing was imported."), params={"name": name})
-    if not choosing.is_manifest(name, head) or other_archive_kind(head):
+    if not choosing.is_manifest(name, head) or is_zip(head) or other_archive_kind(head):
         raise ValidationError(
             _(
                 "“%(name)s” is no manifest. Nothing was imported. Send a CSV, JSONL, JSON or Parquet file "
