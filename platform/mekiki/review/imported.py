@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
 from mekiki.datasets.models import Dataset, Image, ImportBatch
-from mekiki.review.blinding import hidden_condition, reserve_condition
+from mekiki.review.blinding import reserve_condition, unshown_condition
 from mekiki.review.models import (
     ConfirmedLabel,
     Decision,
@@ -126,7 +126,7 @@ def comparison(batch: ImportBatch) -> Comparison:
     Reviewed images were chosen because they are hard, so this is no accuracy of the source.
     """
     dataset = batch.dataset
-    visible = Image.objects.filter(dataset=dataset).exclude(hidden_condition(dataset))
+    visible = Image.objects.filter(dataset=dataset).exclude(unshown_condition(dataset))
     rows = (
         ConfirmedLabel.objects.filter(
             dataset=dataset,
