@@ -22,14 +22,17 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "answers": ("decision.", "audit."),
     "learning": ("head.", "encoder.", "training.", "schedule.", "queue."),
     "certificates": ("certificate.",),
-    "schema": ("label.", "prompts.", "reference_image.", "gold_image."),
+    "schema": ("label.", "prompts.", "schema.", "reference_image.", "gold_image."),
     "quality": ("study.",),
-    "data": ("dataset.", "image.", "images.", "import.", "window.", "label_set."),
+    "data": (
+        "dataset.", "image.", "images.", "import.", "folder.", "labels.", "imported_label.",
+        "imported_labels.", "view.", "window.", "label_set.",
+    ),
     "people": ("member.", "user.", "requalification."),
     "site": ("site.",),
     "seals": ("seal.", "seals.", "signing_key."),
     "jobs": ("job.",),
-}
+}  # fmt: skip
 # Prefixes of kinds that belong to no dataset.
 PLATFORM_ONLY = ("user.", "site.", "seal.", "seals.", "signing_key.")
 
