@@ -143,6 +143,22 @@ def test_key_right_after_a_dialog_or_an_absence_records_no_answer(enter: Callabl
     assert Decision.objects.count() == 1
 
 
+def test_key_right_after_the_end_of_loading_is_taken(enter: Callable[..., Page]):
+    """The browser can report the end of loading after the first image accepts answers."""
+    station = station_with(3)
+    page = enter(station, station.reviewer())
+    item = item_of(page)
+    page.evaluate(
+        """() => {
+          window.dispatchEvent(new PageTransitionEvent("pageshow", { persisted: false }));
+          document.querySelector("[data-stage]").dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect_saved(page)
+    assert Decision.objects.get().item_id == item
+
+
 def test_image_that_does_not_load_can_only_be_skipped(enter: Callable[..., Page]):
     station = station_with(1)
     page = enter(station, station.reviewer())

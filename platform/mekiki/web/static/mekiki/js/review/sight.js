@@ -15,7 +15,8 @@ export class Sight {
     this.lose();
     // What was on the screen before the page was hidden is looked at again.
     document.addEventListener("visibilitychange", () => this.again());
-    window.addEventListener("pageshow", () => this.again());
+    // Only a page that returns: the first `pageshow` can come after the first image takes answers.
+    window.addEventListener("pageshow", event => event.persisted && this.again());
   }
 
   /** Nothing is on the screen. */
