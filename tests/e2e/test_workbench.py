@@ -96,7 +96,7 @@ def test_manager_improves_the_prompts_of_a_template_by_looking_at_flips(
     expect(page.locator("[data-first-step]")).to_have_count(6)
     expect(page.locator("[data-first-step][aria-current=step]")).to_have_attribute("data-first-step", "look")
     page.locator("[data-first-step=look]").click()
-    expect(page.locator(".workbench-best img")).to_have_count(9)
+    expect(page.locator(".workbench-best img")).to_have_count(9, timeout=600_000)
     improve(page)
     wrong += check_page(page, page.url, "workbench-draft", "ja")
     page.fill("[name=name]", "写真を見て修正")

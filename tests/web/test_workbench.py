@@ -1,5 +1,6 @@
 """The prompt workbench: a draft per user, its results as parts of the page, and saving."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -39,10 +40,13 @@ class Setting:
         self.set = PromptSetFactory(dataset=self.dataset)
         self.images = [ImageFactory(dataset=self.dataset) for _ in range(4)]
         self.encoder = EncoderFactory(dim=4)
-        ids = [image.pk for image in self.images]
-        store_embeddings(encoder=self.encoder, image_ids=ids, vectors=[[1, 0, 0, 0]] * 4)
+        self.embed(self.images)
         self.client = Client()
         self.client.force_login(self.admin)
+
+    def embed(self, images: list[Image]) -> None:
+        ids = [image.pk for image in images]
+        store_embeddings(encoder=self.encoder, image_ids=ids, vectors=[[1, 0, 0, 0]] * len(ids))
 
     def url(self, name: str = "workbench") -> str:
         return reverse(name, args=["parts"])
@@ -134,6 +138,22 @@ def test_workbench_follows_the_draft_until_it_is_saved(setting: Setting) -> None
         good.pk: ["a good part"], scratch.pk: ["a photo of scratches", "no scratch on steel"],
     }  # fmt: skip
     assert Job.objects.filter(kind=Kind.PREDICT).exists()
+
+
+def test_trial_goes_on_while_images_are_embedded(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page asks every few seconds. Meanwhile more images are embedded."""
+    assert "Computing" in setting.client.get(setting.url()).content.decode()
+    waiting = PromptTrial.objects.get()
+    setting.embed([ImageFactory(dataset=setting.dataset)])
+    assert "Computing" in setting.client.get(setting.url("workbench-results")).content.decode()
+    assert PromptTrial.objects.get() == waiting
+    setting.answer(waiting)  # of the first four images
+    first = setting.client.get(setting.url("workbench-results")).content.decode()
+    assert "1 of 4 images changes its label" in first
+    later = clock.now() + timedelta(seconds=30)
+    monkeypatch.setattr("mekiki.config.clock.now", lambda *_: later)
+    assert "Computing" in setting.client.get(setting.url()).content.decode()
+    assert PromptTrial.objects.get(answered_at=None) == waiting
 
 
 def test_draft_is_private_and_can_be_discarded(setting: Setting) -> None:

@@ -43,8 +43,9 @@ from mekiki.learning.selectors import embedded_count
 
 TASK = "workers.tasks.try_prompts"
 # Increase it when the worker would compute another result for the same prompts.
-RECIPE = 2
+RECIPE = 3
 # A result is used again for this time. Audit answers that come later are in the next result.
+# If more images are embedded by now, a result is used for RETRY_AFTER only.
 FRESH = timedelta(minutes=5)
 KEEP = 500
 
@@ -123,17 +124,20 @@ def _wait(row: PromptTrial, seconds: float) -> None:
             return
 
 
-def trial_digest(encoder: Encoder, images: int, prompts: Texts, before: Texts) -> str:
-    """Return the SHA-256 of a question."""
+def trial_digest(encoder: Encoder, prompts: Texts, before: Texts) -> str:
+    """Return the SHA-256 of a question.
+
+    The number of images is no part of it. Otherwise each image embedded meanwhile would drop the trial that a
+    page waits for.
+    """
     parts = [[[pk, list(texts[pk])] for pk in sorted(texts)] for texts in (prompts, before)]
-    question = json.dumps([RECIPE, encoder.pk, images, *parts], ensure_ascii=False, separators=(",", ":"))
+    question = json.dumps([RECIPE, encoder.pk, *parts], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(question.encode()).hexdigest()
 
 
 def _row(dataset: Dataset, encoder: Encoder, prompts: Texts, before: Texts, user: User) -> PromptTrial:
     now = clock.now()
-    images = embedded_count(encoder=encoder, dataset=dataset)
-    key = {"dataset": dataset, "encoder": encoder, "digest": trial_digest(encoder, images, prompts, before)}
+    key = {"dataset": dataset, "encoder": encoder, "digest": trial_digest(encoder, prompts, before)}
     with transaction.atomic():
         others = PromptTrial.objects.filter(dataset=dataset, created_by=user, answered_at__isnull=True)
         others.exclude(digest=key["digest"]).delete()
@@ -148,7 +152,9 @@ def _row(dataset: Dataset, encoder: Encoder, prompts: Texts, before: Texts, user
             },
         )
         PromptTrial.objects.filter(pk=row.pk).update(used_at=now)
-    after = RETRY_AFTER if row.problem else FRESH
+    images = embedded_count(encoder=encoder, dataset=dataset)
+    changed = row.result is not None and row.result["images"] != images
+    after = RETRY_AFTER if row.problem or changed else FRESH
     if row.answered_at is not None and clock.has_passed(after, row.answered_at, at=now):
         again = PromptTrial.objects.filter(pk=row.pk, answered_at=row.answered_at)
         fresh: dict[str, Any] = {"result": None, "problem": "", "detail": {}, "answered_at": None}
