@@ -62,6 +62,7 @@ def test_archived_label_is_restored_after_confirmation(
     assert "80.0 %" not in page.locator("main").text_content()
     page.goto(url)
     page.locator("#archived button").click()
+    page.locator("dialog[open] [data-confirm-yes]").click()
     expect(page.locator(".messages .notice--good")).to_contain_text("7")
     assert active_labels(station.dataset).count() == 3
     assert ConfirmedLabel.objects.filter(label__archived_at__isnull=True).count() == 7

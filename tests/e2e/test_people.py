@@ -48,6 +48,7 @@ def test_workflow_of_an_admin_in_japan(browser: Browser, live_server: Any) -> No
     page.fill("[name=name]", "傷の検査")
     expect(page.locator("[name=slug]")).to_have_value("kizu-no-kensa")
     screenshots.save(page, "people-new-dataset", full_page=True)
+    page.click("details:has([name=slug]) summary")
     page.fill("[name=slug]", "mine")
     page.fill("[name=name]", "別の検査")
     page.wait_for_timeout(600)
