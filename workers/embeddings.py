@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import Encoder
-from mekiki.learning.selectors import embedding_changes, read_embeddings
+from mekiki.learning.vectors import embedding_changes, read_embeddings
 from workers.mirror_files import MirrorState, Rows, apply_changes, load_valid_state, map_file, save_state
 
 logger = logging.getLogger(__name__)

@@ -67,6 +67,13 @@ print(",".join(sorted(heavy & set(sys.modules))))
     assert done.stdout.strip() == ""
 
 
+def test_a_process_without_arrays_imports_no_numpy() -> None:
+    """Commands, the sweeper and the scheduler would load it at each start (docs/decisions/0050)."""
+    program = "import django, sys; django.setup(); print('numpy' in sys.modules)"
+    done = run(sys.executable, "-c", program)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr
+
+
 @pytest.mark.django_db
 def test_migrations_are_complete() -> None:
     output = StringIO()

@@ -15,6 +15,7 @@ from mekiki.labeling.services import set_schema
 from mekiki.learning import selectors, services
 from mekiki.learning.models import Embedding, Head, Prediction, TrainingRun
 from mekiki.learning.reports import EvaluationReport, HeadMetrics
+from mekiki.learning.vectors import embedding_changes, predicted_image_ids, read_embeddings
 from tests.factories import (
     ChampionFactory,
     ConfirmedLabelFactory,
@@ -39,7 +40,7 @@ def units(n: int, dim: int, seed: int = 0) -> np.ndarray:
 
 
 def read_all(encoder: Any, dataset: Any, after: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    parts = list(selectors.read_embeddings(encoder=encoder, dataset=dataset, after=after))
+    parts = list(read_embeddings(encoder=encoder, dataset=dataset, after=after))
     return tuple(np.concatenate(arrays) for arrays in zip(*parts))  # type: ignore[return-value]
 
 
@@ -57,7 +58,7 @@ def test_stored_embeddings_are_read_unchanged(monkeypatch: pytest.MonkeyPatch) -
     with connection.cursor() as cursor:  # and PostgreSQL itself reads them as vectors
         cursor.execute("SELECT l2_norm(vector) FROM learning_embedding WHERE image_id = %s", [ids[7]])
         assert abs(cursor.fetchone()[0] - 1) < 1e-3
-    changes = selectors.embedding_changes(encoder=encoder, dataset=dataset)
+    changes = embedding_changes(encoder=encoder, dataset=dataset)
     assert (changes.low.tolist(), changes.high.tolist(), changes.rows) == ([ids[0]], [ids[-1]], 50)
     assert selectors.embedded_count(encoder=encoder, dataset=dataset) == 50
     assert read_all(encoder, dataset, after=ids[39])[0].tolist() == ids[40:]
@@ -126,7 +127,7 @@ def test_predictions_by_copy_are_exact_and_safe_to_repeat(labelled: Any) -> None
         0.5,
     )
     assert rows[images[6].pk].confidence == pytest.approx(0.1)
-    assert selectors.predicted_image_ids(head).tolist() == sorted(rows)
+    assert predicted_image_ids(head).tolist() == sorted(rows)
 
 
 def test_a_single_label_has_no_runner_up(labelled: Any) -> None:

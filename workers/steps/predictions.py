@@ -3,8 +3,8 @@
 import numpy as np
 
 from mekiki.learning import models
-from mekiki.learning.selectors import predicted_image_ids
 from mekiki.learning.services import index_predictions, store_predictions
+from mekiki.learning.vectors import predicted_image_ids
 from workers.embeddings import Mirror
 from workers.heads.head import LinearHead
 from workers.heads.scoring import Scores, score
