@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
@@ -63,7 +64,9 @@ ADMIN = {
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",
     "api:encoder-change", "api:encoder-switch", "api:encoder-take-back", "api:encoder-cancel",
     "api:encoder-remove",
-    "import-report", "api:imports", "api:import", "api:import-report", "label-restore", "schedule-preview",
+    "import-report", "api:imports", "api:import", "api:import-report", "api:import-upload",
+    "api:import-manifest", "api:watched-folders", "api:watch-begin", "api:watch-end",
+    "label-restore", "schedule-preview",
     "dataset-address", "dataset-limits", "api:dataset-quota", "dataset-rebuild", "dataset-window",
     "dataset-window-go-on",
     "certificate-create", "certificate-act", "certificate-plan", "certificate-plan-again",
@@ -257,21 +260,24 @@ BODIES = {
     "api:bulk-acts": {"act": "queue", "query": "q=a"},
     "api:import-begin": {"path": "/nowhere"},
     "api:imports": {"path": "/nowhere"},
+    "api:watch-begin": {"path": "/nowhere"},
+    "api:watched-folders": {"path": "/nowhere"},
     "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
     "api:reviewer-requalification": {"act": "waive"},
 }
+# Addresses of the API that take a file, and the name of its field.
+SENT_FILES = {"api:import-upload": "files", "api:import-manifest": "file"}
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
     """Return the statuses of GET and POST, or of DELETE if neither is allowed."""
     url = address(name, world)
     body = BODIES.get(name, {})
-    answers = {
-        "GET": client.get(url).status_code,
-        "POST": client.post(url, body, content_type="application/json").status_code
-        if name.startswith("api:")
-        else client.post(url, body).status_code,
-    }
+    is_json = name.startswith("api:") and name not in SENT_FILES
+    kind = {"content_type": "application/json"} if is_json else {}
+    if name in SENT_FILES:
+        body = {SENT_FILES[name]: SimpleUploadedFile("a.csv", b"file\na.png\n")}
+    answers = {"GET": client.get(url).status_code, "POST": client.post(url, body, **kind).status_code}
     allowed = {method: status for method, status in answers.items() if status != 405}
     if not allowed:
         allowed = {"DELETE": client.delete(url).status_code}

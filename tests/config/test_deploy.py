@@ -44,7 +44,7 @@ def test_nginx_has_the_limits_of_the_site() -> None:
     assert int(count) * size(buffer_size) == limits.HEAD_BYTES
     assert size(directive("client_max_body_size")[0]) == settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert size(directive("client_max_body_size", location("/accounts/"))[0]) == limits.ANONYMOUS_BYTES
-    files = location("~ ^/d/[^/]+/import/")
+    files = location("~ ^/(d/[^/]+/import/|api/v1/datasets/[^/]+/imports/(upload|manifest)$)")
     archive = int(env.VARIABLES["MEKIKI_MAX_ARCHIVE_MB"].default) * 2**20
     assert size(directive("client_max_body_size", files)[0]) == archive + settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert directive("proxy_request_buffering", files) == ["off"]

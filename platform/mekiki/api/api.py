@@ -14,6 +14,8 @@ from mekiki.api.certificate_streams import router as certificate_streams
 from mekiki.api.certificates import router as certificates
 from mekiki.api.encoders import router as encoders
 from mekiki.api.images import router as images
+from mekiki.api.import_sources import TAKE_FILES
+from mekiki.api.import_sources import router as import_sources
 from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
 from mekiki.api.overlap import router as overlap
@@ -26,6 +28,7 @@ from mekiki.api.reviewers import router as reviewers
 from mekiki.api.selections import router as selections
 from mekiki.api.studies import router as studies
 from mekiki.api.why import router as why
+from mekiki.config.server.limits import takes_files
 
 
 class Api(NinjaAPI):
@@ -39,8 +42,11 @@ class Api(NinjaAPI):
         patterns, *names = super().urls
         for pattern in patterns:
             view = getattr(pattern, "callback", None)
-            if view is not None and getattr(pattern, "name", None) not in ("openapi-json", "api-root"):
+            name = getattr(pattern, "name", None)
+            if view is not None and name not in ("openapi-json", "api-root"):
                 login_not_required(view)
+            if view is not None and name in TAKE_FILES:
+                takes_files(view)
         return (patterns, *names)
 
 
@@ -65,5 +71,6 @@ api.add_router("/datasets", encoders)
 api.add_router("/datasets", images)
 api.add_router("/datasets", selections)
 api.add_router("/datasets", imports)
+api.add_router("/datasets", import_sources)
 api.add_router("/datasets", of_dataset)
 api.add_router("/quota", of_platform)

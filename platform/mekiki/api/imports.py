@@ -47,10 +47,9 @@ class ImportOut(Schema):
     outcomes: OutcomesOut
 
 
-class ImportIn(Schema):
-    """A path on the server, and the options of the import as on the import page."""
+class ImportOptionsIn(Schema):
+    """The options of an import, as on the import page."""
 
-    path: str = Field(max_length=4096)
     every_page: bool = False
     label_use: Literal["ignore", "compare", "train"] = "ignore"
     label_source: str = Field("", max_length=100)
@@ -59,6 +58,16 @@ class ImportIn(Schema):
     read_exif: bool = False
     keep_place: bool = False
     path_pattern: str = Field("", max_length=500)
+
+    def chosen(self) -> ImportOptions:
+        """Return the options for the services."""
+        return ImportOptions(**{name: getattr(self, name) for name in ImportOptionsIn.model_fields})
+
+
+class ImportIn(ImportOptionsIn):
+    """A path on the server, or the address of a bucket: s3://bucket/prefix."""
+
+    path: str = Field(max_length=4096)
 
 
 class LineOut(Schema):
@@ -80,7 +89,8 @@ class LinesIn(Schema):
     limit: int = Field(100, ge=1, le=1000)
 
 
-def _out(batch: ImportBatch) -> dict[str, Any]:
+def import_out(batch: ImportBatch) -> dict[str, Any]:
+    """Return an import as in ImportOut."""
     fields = (
         *("source", "created_at", "finished_at", "added", "duplicates", "rejected", "metadata_changed"),
         *("undone_at", "label_use", "label_source"),
@@ -100,7 +110,7 @@ def _out(batch: ImportBatch) -> dict[str, Any]:
 )
 def imports(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
     """For admins of the dataset; at most 20."""
-    return [_out(batch) for batch in imports_of(dataset_for(user_of(request), slug, Role.ADMIN))]
+    return [import_out(batch) for batch in imports_of(dataset_for(user_of(request), slug, Role.ADMIN))]
 
 
 @router.get(
@@ -111,7 +121,7 @@ def imports(request: HttpRequest, slug: str) -> list[dict[str, Any]]:
 )
 def one_import(request: HttpRequest, slug: str, pk: int) -> dict[str, Any]:
     """For admins of the dataset."""
-    return _out(import_for(user_of(request), slug, pk))
+    return import_out(import_for(user_of(request), slug, pk))
 
 
 @router.get(
@@ -145,19 +155,20 @@ def report(
     "/{slug:slug}/imports",
     response={200: ImportOut, **ERRORS},
     url_name="import-begin",
-    summary="Import a folder, a zip, a manifest or an image that is on the server",
+    summary="Import a folder, a zip, a manifest or an image of the server, or a bucket",
 )
 def begin(request: HttpRequest, slug: str, given: ImportIn) -> dict[str, Any]:
-    """For admins of the dataset. The path must be below a folder of MEKIKI_IMPORT_FOLDERS."""
-    values = given.dict()
-    path = values.pop("path")
-    job = services.import_allowed_folder(
-        dataset=dataset_for(user_of(request), slug, Role.ADMIN),
-        user=user_of(request),
-        path=path,
-        options=ImportOptions(**values),
-    )
-    return _out(import_for(user_of(request), slug, job.payload["batch"]))
+    """For admins of the dataset.
+
+    The path must be below a folder of MEKIKI_IMPORT_FOLDERS, the address below one of MEKIKI_IMPORT_BUCKETS.
+    """
+    user = user_of(request)
+    dataset, options = dataset_for(user, slug, Role.ADMIN), given.chosen()
+    if given.path.startswith("s3://"):
+        job = services.import_bucket(dataset=dataset, user=user, address=given.path, options=options)
+    else:
+        job = services.import_allowed_folder(dataset=dataset, user=user, path=given.path, options=options)
+    return import_out(import_for(user, slug, job.payload["batch"]))
 
 
 @router.post(
@@ -170,4 +181,4 @@ def undo(request: HttpRequest, slug: str, pk: int) -> dict[str, Any]:
     """For admins of the dataset, while no image of the import is in use. A job deletes the images."""
     batch = import_for(user_of(request), slug, pk)
     services.request_undo(batch=batch, user=user_of(request))
-    return _out(import_for(user_of(request), slug, pk))
+    return import_out(import_for(user_of(request), slug, pk))

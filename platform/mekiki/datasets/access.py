@@ -13,7 +13,8 @@ from django.http import Http404
 from mekiki.accounts.access import require_role, role_in, role_of
 from mekiki.accounts.models import Membership, Role, User
 from mekiki.config.compiled import CompiledQuery, Parameter
-from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow
+from mekiki.datasets.models import Dataset, Image, ImportBatch, PixelWindow, WatchedFolder
+from mekiki.datasets.selectors import watched_folders
 from mekiki.jobs.models import Job
 
 Row = TypeVar("Row", bound=Model)
@@ -151,3 +152,16 @@ def window_for(user: User, slug: str, pk: int) -> PixelWindow:
         raise Http404
     window.dataset = dataset
     return window
+
+
+def watched_folder_for(user: User, slug: str, pk: int) -> WatchedFolder:
+    """Return a folder that is watched for a dataset, for its admins.
+
+    Raises the same errors as dataset_for, and Http404 if the folder is not watched.
+    """
+    dataset = dataset_for(user, slug, Role.ADMIN)
+    watch = next((watch for watch in watched_folders(dataset) if watch.pk == pk), None)
+    if watch is None:
+        raise Http404
+    watch.dataset = dataset
+    return watch

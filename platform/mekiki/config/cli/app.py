@@ -8,7 +8,16 @@ import rich_click as click
 
 from mekiki.config.cli import groups
 from mekiki.config.cli.bodies import run_command, run_django
-from mekiki.config.cli.parts import STYLE, AnyPath, Count, ExistingFile, ExistingFolder, Group, Port
+from mekiki.config.cli.parts import (
+    STYLE,
+    AnyPath,
+    Count,
+    ExistingFile,
+    ExistingFolder,
+    Group,
+    ImportPath,
+    Port,
+)
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -101,8 +110,8 @@ def demo(**options: Any) -> None:
 @click.argument("slug", help=_("Address of the dataset."))
 @click.argument(
     "path",
-    type=click.Path(exists=True),
-    help=_("Folder, zip, manifest or image; the worker must be able to read it."),
+    type=ImportPath(),
+    help=_("Folder, zip, manifest or image that the worker can read, or s3://bucket/prefix."),
 )
 @click.option("--wait", is_flag=True, help=_("Show progress, and each file that was not imported."))
 @click.option(

@@ -56,6 +56,19 @@ class RegularFile(click.Path):
         return path
 
 
+class ImportPath(click.Path):
+    """A parameter type for an existing path of this machine, or for the address of a bucket (s3://…)."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert a path like click.Path, and leave an address as it is."""
+        if str(value).startswith("s3://"):
+            return value
+        return super().convert(value, param, ctx)
+
+
 STYLE = click.RichHelpConfiguration(
     theme="default-box",
     arguments_panel_title=_("Arguments"),

@@ -27,13 +27,16 @@ from mekiki.jobs.services import enqueue
 MINUTES = (1, 1440)
 
 
-def import_bucket(*, dataset: Dataset, user: User, address: str, options: ImportOptions = DEFAULTS) -> Job:
+def import_bucket(
+    *, dataset: Dataset, user: User | None, address: str, options: ImportOptions = DEFAULTS
+) -> Job:
     """Import the new and changed objects of a bucket below one of MEKIKI_IMPORT_BUCKETS.
 
-    `address`: s3://bucket/prefix. Raises PermissionDenied unless the user is an admin of the dataset, and
-    ValidationError if the address is not allowed or an option is not valid.
+    `address`: s3://bucket/prefix. `user` is None on the command line. Raises PermissionDenied unless the user
+    is an admin of the dataset, and ValidationError if the address is not allowed or an option is not valid.
     """
-    require_role(user, dataset, Role.ADMIN)
+    if user is not None:
+        require_role(user, dataset, Role.ADMIN)
     address = address.strip()
     if len(address) > 500 or not any(_is_below(address, allowed) for allowed in settings.IMPORT_BUCKETS):
         raise ValidationError(

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,7 +18,7 @@ from mekiki.accounts.http import user_of
 from mekiki.accounts.models import Role
 from mekiki.config.server.limits import takes_files
 from mekiki.datasets import quotas, services
-from mekiki.datasets.access import dataset_for, import_for
+from mekiki.datasets.access import dataset_for, import_for, watched_folder_for
 from mekiki.datasets.import_forms import (
     BucketForm,
     FolderForm,
@@ -28,7 +28,7 @@ from mekiki.datasets.import_forms import (
     options_of,
 )
 from mekiki.datasets.importing.names import readable_name
-from mekiki.datasets.models import Dataset, WatchedFolder
+from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count, imports_of, watched_folders
 from mekiki.datasets.services.incoming import Readable
 from mekiki.jobs.models import Job
@@ -177,9 +177,7 @@ def import_bucket(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def watch_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Watch a folder no longer."""
-    dataset = dataset_for(user_of(request), slug, Role.ADMIN)
-    watch = get_object_or_404(WatchedFolder, dataset=dataset, pk=pk)
-    watch.dataset = dataset
+    watch = watched_folder_for(user_of(request), slug, pk)
     services.end_watch(watch=watch, user=user_of(request))
     messages.success(request, _("The folder is no longer watched. Its images stay."))
     return redirect("import", slug)

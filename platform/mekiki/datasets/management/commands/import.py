@@ -18,7 +18,7 @@ from mekiki.datasets.options import ImportOptions
 from mekiki.datasets.problems import explain
 from mekiki.datasets.report_text import report_text
 from mekiki.datasets.selectors import problems_after
-from mekiki.datasets.services import import_folder
+from mekiki.datasets.services import import_bucket, import_folder
 from mekiki.jobs.models import ACTIVE_STATES, Job, State
 from mekiki.jobs.payloads import ImportImagesPayload
 
@@ -41,7 +41,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the arguments of the command."""
         parser.add_argument("slug", help="address of the dataset")
-        parser.add_argument("path", help="folder, zip, manifest or image; the worker must be able to read it")
+        parser.add_argument(
+            "path", help="folder, zip, manifest or image that the worker can read, or s3://bucket/prefix"
+        )
         parser.add_argument(
             "--wait", action="store_true", help="show progress, and each file that was not imported"
         )
@@ -80,7 +82,10 @@ class Command(BaseCommand):
         if user and actor is None:
             raise CommandError(_("There is no user “%(name)s”.") % {"name": user})
         try:
-            job = import_folder(dataset=dataset, path=path, user=actor, options=_options(options))
+            if path.startswith("s3://"):
+                job = import_bucket(dataset=dataset, address=path, user=actor, options=_options(options))
+            else:
+                job = import_folder(dataset=dataset, path=path, user=actor, options=_options(options))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from None
         except PermissionDenied as error:
