@@ -22,6 +22,7 @@ def digest() -> str:
     files = [
         *ROOT.glob("platform/mekiki/*/migrations/*.py"),
         *ROOT.glob("platform/mekiki/embedded/roles/*.py"),
+        ROOT / "platform/mekiki/config/create_models.py",
         ROOT / "platform/mekiki/audit/apps.py",
         ROOT / "requirements/dev.txt",
         Path(__file__),

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from mekiki.config.plain import UserError
 
 # The last commit that has the migrations which the squashed ones replace (docs/decisions/0036).
-LAST_WITH_ALL_STEPS = "15868930"
+LAST_WITH_ALL_STEPS = "28d86b52"
 
 
 class NewerVersionError(UserError):

@@ -14,13 +14,16 @@ class Migration(migrations.Migration):
         ("accounts", "0002_initial"),
         ("accounts", "0012_times_of_the_database"),
         ("accounts", "0014_tries_of_password_mails"),
+        ("accounts", "0002_squashed_0014_tries_of_password_mails"),
+        ("accounts", "0003_membership_is_adjudicator"),
+        ("accounts", "0004_daily_goal"),
     ]
 
     initial = True
 
     dependencies = [
         ("accounts", "0001_squashed_0013_mails"),
-        ("datasets", "0001_squashed_0017_changed_files"),
+        ("datasets", "0001_squashed_0027_import_options"),
     ]
 
     operations = [
@@ -53,6 +56,8 @@ class Migration(migrations.Migration):
                         on_delete=models.CASCADE, related_name="memberships", to=settings.AUTH_USER_MODEL
                     ),
                 ),
+                ("is_adjudicator", models.BooleanField(db_default=False, default=False)),
+                ("daily_goal", models.PositiveIntegerField(blank=True, null=True)),
             ],
             options={
                 "constraints": [
@@ -60,6 +65,22 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("role__in", ["admin", "reviewer", "viewer"])),
                         name="role_is_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("is_adjudicator", False),
+                            models.Q(("role", "viewer"), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="adjudicator_reviews",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("daily_goal__isnull", True),
+                            models.Q(("daily_goal__gte", 1), ("daily_goal__lte", 100000)),
+                            _connector="OR",
+                        ),
+                        name="daily_goal_in_range",
                     ),
                 ]
             },
