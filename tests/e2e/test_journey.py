@@ -74,7 +74,6 @@ def log_in(browser: Browser, url: str, name: str, language: str = "en-US", **opt
     # An animation, for example of a progress bar, would be painted all the time.
     options = {"base_url": url, "locale": language, "reduced_motion": "reduce", **options}
     page = browser.new_context(**options).new_page()
-    page.set_default_timeout(30_000)
     page.goto("/accounts/login/")
     page.fill("[name=username]", name)
     page.fill("[name=password]", PASSWORD)

@@ -102,7 +102,6 @@ def test_search_by_text_and_image_returns_matching_images(
     user, _dataset = create_dataset(pictures)
     log_in(page, live_server, user, "en")
     gallery = f"{live_server.url}/d/line-3/images/"
-    page.set_default_timeout(150_000)
     for language, search_text in (("en", ENGLISH), ("ja", JAPANESE)):
         log_in(page, live_server, user, language)
         page.goto(gallery)

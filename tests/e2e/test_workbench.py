@@ -90,13 +90,13 @@ def test_manager_improves_the_prompts_of_a_template_by_looking_at_flips(
     slug = page.url.split("/d/")[1].split("/")[0]
     before = truth.accuracy(page, slug)
     drop(page, "[data-upload]", "line 3.zip", truth.archive())
-    page.wait_for_url("**/import/*/", timeout=60_000)
+    page.wait_for_url("**/import/*/")
     wait_for_text(page, f"/d/{slug}/models/", "プロンプト")
     go(page, f"/d/{slug}/")
     expect(page.locator("[data-first-step]")).to_have_count(6)
     expect(page.locator("[data-first-step][aria-current=step]")).to_have_attribute("data-first-step", "look")
     page.locator("[data-first-step=look]").click()
-    expect(page.locator(".workbench-best img")).to_have_count(9, timeout=600_000)
+    expect(page.locator(".workbench-best img")).to_have_count(9)
     improve(page)
     wrong += check_page(page, page.url, "workbench-draft", "ja")
     page.fill("[name=name]", "写真を見て修正")
@@ -134,6 +134,7 @@ def check_pages(page: Page, url: str, slug: str) -> list[str]:
     """Return the problems of the pages with both versions of the prompts, in English."""
     go(page, f"/d/{slug}/labels/")
     page.locator("#versions a[href*='/versions/']").first.click()
+    page.wait_for_url("**/labels/versions/**")
     expect(page.locator("ins, del").first).to_be_visible()
     expect(page.locator("#workbench-results img").first).to_be_visible()
     wrong: list[str] = check_page(page, page.url, "workbench-compare", "en")
