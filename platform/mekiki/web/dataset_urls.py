@@ -48,6 +48,7 @@ urlpatterns = [
     path("views/<int:pk>/delete/", gallery.delete_view, name="gallery-view-delete"),
     path("images/gold/", gallery.mark_selection, name="gallery-gold"),
     path("images/<str:sha256>/", gallery.image, name="image"),
+    path("images/<str:sha256>/large/", gallery.large_image, name="image-large"),
     path("images/<str:sha256>/correct/", gallery.correct, name="image-correct"),
     path("images/<str:sha256>/take-back/", gallery.take_back, name="image-take-back"),
     path("images/<str:sha256>/ask-again/", gallery.ask_again, name="image-ask-again"),

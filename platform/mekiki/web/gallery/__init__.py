@@ -13,6 +13,7 @@ from mekiki.web.gallery.image import (
     remove_reference,
     take_back,
 )
+from mekiki.web.gallery.large import large_image
 from mekiki.web.gallery.pages import PAGE_SIZE, load_page, load_page_of_hits
 from mekiki.web.gallery.views import images
 
@@ -28,6 +29,7 @@ __all__ = [
     "filter_images",
     "image",
     "images",
+    "large_image",
     "load_page",
     "load_page_of_hits",
     "mark_selection",

@@ -11,12 +11,13 @@ from mekiki.accounts.http import user_of
 from mekiki.accounts.models import User
 from mekiki.datasets.access import image_for
 from mekiki.datasets.models import Dataset, Image
+from mekiki.datasets.quotas import dataset_usage
 from mekiki.labeling.models import Label
 from mekiki.learning.models import Head
-from mekiki.review.blinding import COUNT_UP_TO
+from mekiki.review.facets import EXACT_UP_TO
 from mekiki.review.finding import FilterForm, filter_images
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
-from mekiki.web.gallery.pages import images_after_key, page_key
+from mekiki.web.gallery.pages import hit_key, images_after_key, page_key
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def parameters_of(examples: Examples) -> dict[str, Any]:
 class Neighbours:
     """The images before and after an image in the gallery, and its position.
 
-    `place` and `total` are None where counting would be slow.
+    `place` and `total` are None where counting would be slow. `newer_key` is the key of the page that begins
+    with the image: that of the image before it, or "" for the first image.
     """
 
     newer: Image | None = None
@@ -92,16 +94,26 @@ class Neighbours:
     place: int | None = None
     total: int | None = None
     outside: bool = field(default=False)  # the filter excludes the image
+    newer_key: str = ""
 
 
 def neighbours(
-    dataset: Dataset, head: Head | None, image: Image, narrowed: GalleryQuery, user: User
+    dataset: Dataset,
+    head: Head | None,
+    image: Image,
+    narrowed: GalleryQuery,
+    user: User,
+    count_up_to: int = EXACT_UP_TO,
 ) -> Neighbours:
-    """Return the neighbours of an image in the filtered and ordered gallery."""
+    """Return the neighbours of an image in the filtered and ordered gallery.
+
+    The position is counted in datasets of at most `count_up_to` images. In a search it is known.
+    """
     if narrowed.text or narrowed.like is not None:
         return _in_search(dataset, head, image, narrowed, user)
+    count = dataset_usage(dataset)["images"] <= count_up_to
     if not narrowed.asked:
-        return _near(Image.objects.filter(dataset=dataset), image, "")
+        return _near(Image.objects.filter(dataset=dataset), image, "", count=count)
     images = filter_images(dataset, head, narrowed.asked)
     here = images.filter(pk=image.pk).first()
     if here is None:
@@ -109,22 +121,23 @@ def neighbours(
         plain = filter_images(dataset, head, {k: v for k, v in narrowed.asked.items() if k != "sort"})
         near = _near(plain, image, "", count=False)
         return Neighbours(near.newer, near.older, outside=True)
-    large = Image.objects.filter(dataset=dataset)[: COUNT_UP_TO + 1].count() > COUNT_UP_TO
-    count = not large or bool(set(narrowed.asked) - {"sort"})
     return _near(images, here, narrowed.asked.get("sort", ""), count=count)
 
 
-def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool = True) -> Neighbours:
+def _near(images: QuerySet[Image], here: Image, sort: str, *, count: bool) -> Neighbours:
     key = page_key(here, sort)
     before, older = (images_after_key(images, sort, key, backwards=backwards) for backwards in (True, False))
     newer = before.first()
+    newer_key = page_key(newer, sort) if newer else ""
     if not count:
-        return Neighbours(newer, older.first())
-    # Nothing is counted in a large dataset without a filter. Otherwise the gallery counts too.
-    total = images.order_by()[: COUNT_UP_TO + 1].count()
-    if total > COUNT_UP_TO:
-        return Neighbours(newer, older.first())
-    return Neighbours(newer, older.first(), place=before.order_by().count() + 1, total=total)
+        return Neighbours(newer, older.first(), newer_key=newer_key)
+    return Neighbours(
+        newer,
+        older.first(),
+        place=before.order_by().count() + 1,
+        total=images.order_by().count(),
+        newer_key=newer_key,
+    )
 
 
 def _in_search(
@@ -153,4 +166,5 @@ def _in_search(
         beside.get(ids[at + 1]) if at + 1 < len(ids) else None,
         place=at + 1,
         total=len(ids),
+        newer_key=hit_key(result.hits[at - 1]) if at else "",
     )

@@ -93,6 +93,12 @@ def load_page_of_hits(
             else max(0, sum(one < here for one in order) - PAGE_SIZE)
         )
     rows = hits[start : start + PAGE_SIZE]
-    newer = f"{rows[0][1]!r}:{rows[0][0]}" if rows and start else ""
-    older = f"{rows[-1][1]!r}:{rows[-1][0]}" if rows and start + PAGE_SIZE < len(hits) else ""
+    newer = hit_key(rows[0]) if rows and start else ""
+    older = hit_key(rows[-1]) if rows and start + PAGE_SIZE < len(hits) else ""
     return start + 1, rows, newer, older
+
+
+def hit_key(hit: tuple[int, float]) -> str:
+    """Return the key of a hit of a search, as used in addresses of pages."""
+    pk, similarity = hit
+    return f"{similarity!r}:{pk}"

@@ -14,19 +14,18 @@ from mekiki.accounts.models import Role
 from mekiki.datasets.access import dataset_for, image_for
 from mekiki.datasets.models import Dataset, Image
 from mekiki.datasets.quotas import dataset_usage
-from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
 from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
-from mekiki.quality.label_sources import machine_labels_of
 from mekiki.review import blinding
 from mekiki.review.facets import EXACT_UP_TO
 from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
-from mekiki.review.models import ConfirmedLabel, GoldImage, SavedView, Tag
+from mekiki.review.models import GoldImage, SavedView, Tag
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
 from mekiki.web.gallery.narrowed import parameters_of, read_examples
 from mekiki.web.gallery.pages import load_page, load_page_of_hits
+from mekiki.web.gallery.shown import attach_labels
 
 # Above this number the page shows "more than". Counting a million rows is too slow.
 COUNT_UP_TO = 10_000
@@ -75,7 +74,7 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
         context |= _searched(request, dataset, head, asked, text, like, examples)
     else:
         context |= _list_context(request, dataset, head, asked)
-    _attach_labels(dataset, context["images"])
+    attach_labels(dataset, context["images"])
     context |= _views_context(request, dataset, form, filtered=context["filtered"] and not text and not like)
     if request.GET.get("select") in ("gold", "images") and includes_role(dataset.role, Role.ADMIN):
         kept["select"] = request.GET["select"]
@@ -218,22 +217,3 @@ def _searched(
         "unsearchable": result.images - result.searchable,
         "again": request.get_full_path(),
     }
-
-
-def _attach_labels(dataset: Dataset, images: list[Image]) -> None:
-    """Give each image `.predicted_label`, `.confirmed`, `.certified` and the attributes of `blinding`.
-
-    The number of queries does not depend on the number of images.
-    """
-    ids = [image.pk for image in images]
-    names = {label.pk: label for label in Label.objects.filter(dataset=dataset)}
-    confirmed = dict(ConfirmedLabel.objects.filter(image__in=ids).values_list("image_id", "label_id"))
-    certified = machine_labels_of(dataset, ids)
-    blinding.set_shown_attributes(dataset, images)
-    for image in images:
-        seen = not image.hidden
-        image.predicted_label = names.get(image.predicted) if seen else None  # type: ignore[attr-defined]
-        image.confirmed = (  # type: ignore[attr-defined]
-            names.get(confirmed.get(image.pk, 0)) if seen else None
-        )
-        image.certified = certified.get(image.pk) if seen else None  # type: ignore[attr-defined]
