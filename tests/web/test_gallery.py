@@ -110,15 +110,34 @@ def test_pages_list_every_image_once_newest_first(world: World) -> None:
     assert world.numbers() == list(range(149, -1, -1))
 
 
-@pytest.mark.parametrize("sort", ["", "sure", "unsure"])
+def test_page_states_that_images_without_prediction_are_not_ordered_by_confidence(world: World) -> None:
+    Prediction.objects.filter(image=world.images[7]).delete()
+    assert 7 not in world.numbers(sort="unsure") and 7 in world.numbers(sort="name")
+    address, sentence = reverse("images", args=["world"]), "Images without a prediction of the head in use"
+    assert sentence in world.client.get(address, {"sort": "unsure"}).content.decode()
+    assert sentence not in world.client.get(address, {"sort": "name"}).content.decode()
+    # A key that is no text of the database is ignored.
+    reply = world.client.get(address, {"sort": "name", "after": "a\0b:1"})
+    assert reply.status_code == 200 and len(reply.context["images"]) == 60
+
+
+@pytest.mark.parametrize("sort", ["", "oldest", "name", "sure", "unsure"])
 def test_gallery_pages_forwards_and_backwards(world: World, sort: str) -> None:
-    """Equal confidences (each occurs twice) lose no image between pages.
+    """Equal confidences and names (each occurs twice) lose no image between pages.
 
     Going back leads to the same pages.
     """
+    if sort == "name":
+        for image in world.images:
+            image.name = f"場所: {int(image.sha256, 16) // 2 % 7}/{'é' * 300}"
+        Image.objects.bulk_update(world.images, ["name"])
     expected = world.numbers(sort=sort) if sort else list(range(149, -1, -1))
     assert sorted(expected) == list(range(150))
-    if sort:
+    if sort == "oldest":
+        assert expected == list(range(150))
+    elif sort == "name":
+        assert expected == sorted(range(150), key=lambda i: (i // 2 % 7, i))
+    elif sort:
         confidences = [i // 2 for i in expected]
         assert confidences == sorted(confidences, reverse=sort == "sure")
     images = gallery.filter_images(world.dataset, world.heads[1], {"sort": sort})
@@ -284,6 +303,8 @@ def test_filters_and_orders_exclude_blind_items(world: World) -> None:
     for filters in ({"q": "part"}, {"metadata": "line=0"}, {"confirmed": scratch}):
         assert 3 not in world.numbers(**filters)
     assert 3 in world.numbers() and world.numbers(waiting="audit") == [3]
+    # The order of import tells nothing, the order of names does.
+    assert 3 in world.numbers(sort="oldest") and 3 not in world.numbers(sort="name")
     page = world.client.get("/d/world/images/", {"label": scratch}).content.decode()
     assert "1 image of the audit sample that has not been judged yet is left out" in page
     assert "left out" not in world.client.get("/d/world/images/", {"waiting": "audit"}).content.decode()

@@ -36,7 +36,12 @@ def steps(world: World, begin: int, name: str, **query: str) -> list[int]:
 def test_steps_follow_filter_and_order_and_return_to_the_page_of_the_image() -> None:
     world = World(70)
     good = str(world.labels[0].pk)
-    for query in ({"label": good}, {"label": good, "sort": "unsure"}, {"metadata": "line=1"}):
+    for query in (
+        {"label": good},
+        {"label": good, "sort": "unsure"},
+        {"sort": "name"},
+        {"metadata": "line=1"},
+    ):
         expected = world.numbers(**query)
         query = {name: value.replace("=", "%3D") for name, value in query.items()}
         unquoted = {name: value.replace("%3D", "=") for name, value in query.items()}

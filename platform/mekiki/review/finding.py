@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.db.models import Exists, F, FilteredRelation, Max, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -27,8 +28,12 @@ from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTa
 from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
-# Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "batch", "tag", "q")
+# Filters that use facts hidden for images of the audit reserve (review.blinding).
+_HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag", "q")
+# Orders by the confidence of the head in use. Images without a prediction are not in them.
+CONFIDENCE_ORDERS = ("unsure", "sure")
+# The order by name compares this many characters of it, because an entry of an index has a limited length.
+NAME_START = 200
 # The most pairs of key and value in one filter.
 MOST_PAIRS = 20
 MOST_PAIR_CHARACTERS = 410
@@ -108,6 +113,8 @@ class FilterForm(forms.Form):
         required=False,
         choices=[
             ("", _("newest first")),
+            ("oldest", _("oldest first")),
+            ("name", _("file name")),
             ("unsure", _("lowest confidence first")),
             ("sure", _("highest confidence first")),
         ],
@@ -191,7 +198,7 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     """Return the images that match the filters, annotated with the champion's prediction.
 
     The annotations are `confidence` and `predicted` (label id). They are None for an image without a
-    prediction.
+    prediction. Images in the order by name have `name_start` too.
     """
     images = Image.objects.filter(dataset=dataset).alias(
         guess=FilteredRelation("predictions", condition=Q(predictions__head=head))
@@ -209,8 +216,10 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(confidence__gte=asked["low"] / 100)
     if asked.get("high") is not None:
         images = images.filter(confidence__lte=asked["high"] / 100)
-    if asked.get("sort"):
+    if asked.get("sort") in CONFIDENCE_ORDERS:
         images = images.filter(confidence__isnull=False)
+    elif asked.get("sort") == "name":
+        images = images.annotate(name_start=Left("name", NAME_START))
     if uses_hidden_facts(asked):
         # The matching images and their order would reveal the facts that the page hides.
         images = images.filter(~unshown_condition(dataset))
@@ -329,7 +338,7 @@ def _valid_form(dataset: Dataset, user: User, query: str, as_admin: bool) -> Fil
 
 
 def uses_hidden_facts(asked: dict[str, Any]) -> bool:
-    """Return whether a filter or the order uses facts that blind images hide.
+    """Return whether a filter or the order uses facts that blind images hide: their name or prediction.
 
     In that case blind images are left out.
     """
@@ -339,5 +348,6 @@ def uses_hidden_facts(asked: dict[str, Any]) -> bool:
     return (
         by_confirmed_label
         or by_machine
+        or asked.get("sort") in ("name", *CONFIDENCE_ORDERS)
         or any(asked.get(name) not in ("", None, []) for name in _HIDDEN_FACTS)
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Left, Now
 from django.utils.translation import gettext_lazy as _
 
 from mekiki.audit.triggers import fixed_columns, no_truncate
@@ -95,6 +95,8 @@ class Image(models.Model):
             GinIndex(fields=["metadata"], opclasses=["jsonb_path_ops"], name="image_by_metadata"),
             models.Index(fields=["dataset", "created_at", "id"], name="image_by_time"),
             models.Index(fields=["batch", "id"], name="image_of_import"),
+            # The order of the gallery by name (review.finding.NAME_START).
+            models.Index("dataset", Left("name", 200), "id", name="image_by_name"),
         ]
         # These columns decide which images belong to the audit reserve.
         triggers = [

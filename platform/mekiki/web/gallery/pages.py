@@ -1,5 +1,6 @@
 """Pages of images by key (keyset pagination), without offsets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,28 @@ from mekiki.config.keyset import after_key, take_page
 from mekiki.datasets.models import Image
 
 PAGE_SIZE = 60
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of images: by a field and the id, or by the id alone. `parse` reads the field from a key."""
+
+    field: str = ""
+    descending: bool = False
+    parse: Callable[[str], Any] = float
+
+
+# The orders of finding.FilterForm. Its queries have the fields as annotations.
+ORDERS = {
+    "": Order(descending=True),
+    "oldest": Order(),
+    "name": Order("name_start", parse=str),
+    "unsure": Order("confidence"),
+    "sure": Order("confidence", descending=True),
+}
+
+
+_BY_SIMILARITY = Order("similarity", descending=True)
 
 
 @dataclass(frozen=True)
@@ -23,12 +46,11 @@ class Page:
 def load_page(images: QuerySet[Image], sort: str, after: str = "", before: str = "") -> Page:
     """Return one page of images by key.
 
-    A key is "<id>" or, in an order by confidence, "<confidence>:<id>". An invalid key is ignored.
+    A key is "<id>" or, in an order by a field, "<value>:<id>". An invalid key is ignored.
     """
-    descending = sort != "unsure"
-    key = _parse_key(after or before, with_confidence=bool(sort))
+    key = _parse_key(after or before, ORDERS[sort])
     backwards = bool(before) and key is not None
-    images = _in_order(images, sort, key, falling=descending != backwards)
+    images = _in_order(images, ORDERS[sort], key, backwards=backwards)
     rows, more = take_page(images, PAGE_SIZE)
     if backwards:
         rows.reverse()
@@ -38,38 +60,41 @@ def load_page(images: QuerySet[Image], sort: str, after: str = "", before: str =
 
 
 def _in_order(
-    images: QuerySet[Image], sort: str, key: tuple[float | None, int] | None, *, falling: bool
+    images: QuerySet[Image], order: Order, key: tuple[Any, int] | None, *, backwards: bool
 ) -> QuerySet[Image]:
-    """Return the images beyond a key, in their order."""
+    """Return the images beyond a key, in their order or backwards."""
+    descending = order.descending != backwards
     if key is not None:
-        confidence, pk = key
-        keys: list[tuple[str, Any]] = [] if confidence is None else [("confidence", confidence)]
-        images = images.filter(after_key(*keys, ("pk", pk), descending=falling))
-        if not sort and "answered" in images.query.annotations:
-            images = images.filter(**{f"answered__{'lt' if falling else 'gt'}": key[1]})
-    sign = "-" if falling else ""
-    return images.order_by(*([f"{sign}confidence", f"{sign}pk"] if sort else [f"{sign}pk"]))
+        value, pk = key
+        fields = [(order.field, value)] if order.field else []
+        images = images.filter(after_key(*fields, ("pk", pk), descending=descending))
+        if not order.field and "answered" in images.query.annotations:
+            images = images.filter(**{f"answered__{'lt' if descending else 'gt'}": pk})
+    sign = "-" if descending else ""
+    return images.order_by(*([f"{sign}{order.field}"] if order.field else []), f"{sign}pk")
 
 
 def images_after_key(images: QuerySet[Image], sort: str, key: str, *, backwards: bool) -> QuerySet[Image]:
-    """Return the images after the key of an image (see key_of), the nearest first.
+    """Return the images after the key of an image (see page_key), the nearest first.
 
     With `backwards`, return the images before it.
     """
-    return _in_order(
-        images, sort, _parse_key(key, with_confidence=bool(sort)), falling=(sort != "unsure") != backwards
-    )
+    order = ORDERS[sort]
+    return _in_order(images, order, _parse_key(key, order), backwards=backwards)
 
 
 def page_key(image: Image, sort: str) -> str:
     """Return the key of an image in an order, as used in addresses of pages."""
-    return f"{image.confidence!r}:{image.pk}" if sort else str(image.pk)  # type: ignore[attr-defined]
+    field = ORDERS[sort].field
+    return f"{getattr(image, field)}:{image.pk}" if field else str(image.pk)
 
 
-def _parse_key(text: str, *, with_confidence: bool) -> tuple[float | None, int] | None:
-    confidence, _colon, pk = text.rpartition(":")
+def _parse_key(text: str, order: Order) -> tuple[Any, int] | None:
+    value, _colon, pk = text.rpartition(":")
+    if "\0" in value:  # PostgreSQL has no such text
+        return None
     try:
-        return (float(confidence) if with_confidence else None), int(pk)
+        return (order.parse(value) if order.field else None), int(pk)
     except ValueError:
         return None
 
@@ -82,7 +107,7 @@ def load_page_of_hits(
     A key is "<similarity>:<id>" of the hit at the edge of the page, or "" at an end. New images therefore do
     not repeat hits on the next page.
     """
-    key = _parse_key(after or before, with_confidence=True)
+    key = _parse_key(after or before, _BY_SIMILARITY)
     start = 0
     if key is not None:
         here = (-(key[0] or 0.0), key[1])

@@ -20,7 +20,7 @@ from mekiki.learning.search.texts import MAX_TEXT
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
 from mekiki.review.facets import EXACT_UP_TO
-from mekiki.review.finding import FilterForm, filter_images, uses_hidden_facts
+from mekiki.review.finding import CONFIDENCE_ORDERS, FilterForm, filter_images, uses_hidden_facts
 from mekiki.review.models import GoldImage, SavedView, Tag
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
 from mekiki.web.gallery.narrowed import parameters_of, read_examples
@@ -79,14 +79,12 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
     if request.GET.get("select") in ("gold", "images") and includes_role(dataset.role, Role.ADMIN):
         kept["select"] = request.GET["select"]
         context |= _selection(context["images"], request)
-    query = urlencode(kept, doseq=True)
     others = urlencode({name: value for name, value in kept.items() if name != "select"}, doseq=True)
     context["without_selection"] = f"?{others}"
     context["select_url"] = f"?{others}&select=" if others else "?select="
-    context["facets_query"] = f"?{query}" if query else ""
-    context["carried"] = f"?{query}" if query else ""
-    context["newer_url"] = f"?{query}&before={context['newer']}" if context["newer"] else ""
-    context["older_url"] = f"?{query}&after={context['older']}" if context["older"] else ""
+    context["carried"] = context["facets_query"] = f"?{urlencode(kept, doseq=True)}" if kept else ""
+    for url, parameter, key in (("newer_url", "before", "newer"), ("older_url", "after", "older")):
+        context[url] = f"?{urlencode({**kept, parameter: context[key]}, doseq=True)}" if context[key] else ""
     return render(request, "web/gallery.html", context)
 
 
@@ -151,6 +149,7 @@ def _list_context(
     return {
         "images": page.images,
         "left_out": blinding.hidden_count(dataset) if uses_hidden_facts(asked) else 0,
+        "by_confidence": asked.get("sort") in CONFIDENCE_ORDERS,
         "newer": page.newer,
         "older": page.older,
         "total": total,
