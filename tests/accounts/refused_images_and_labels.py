@@ -134,6 +134,16 @@ IMAGES_AND_LABELS: dict[str, Case] = {
         },
     ),
     **_cases(
+        "review/services/training_views.py",
+        "reviewer",
+        {
+            review.train_without_view: lambda w: {
+                "dataset": w.dataset,
+                "view": SavedView(dataset=w.dataset, name="a", query="label=1"),
+            }
+        },
+    ),
+    **_cases(
         "review/services/saved_views.py",
         "viewer",
         {

@@ -35,7 +35,8 @@ VIEWER = {
     "api:certificate", "certificate-stream", ("api:certificate-stream", "GET"),
     "api:accuracy", "api:jobs", "api:job", "encoder", "api:encoder", "api:image-search", "activity-download",
     "api:why-open", "api:why", "api:why-heat-map",
-    "image-facets", "api:image-facet-counts", "gallery-view", ("api:views", "GET"), "labels-download",
+    "image-facets", "image-large", "api:image-facet-counts", "gallery-view", ("api:views", "GET"),
+    "labels-download",
 }  # fmt: skip
 REVIEWER = {
     "review", "api:review-next", "api:review-answer", "api:review-undo", "api:review-renew",
@@ -58,7 +59,7 @@ ADMIN = {
     "job-cancel", "job-retry", "members", "member-role", "member-remove", "import", "import-start",
     "import-batch",
     "import-files", "import-finish", "import-discard", "dataset-settings", "dataset-archive", "review-retire",
-    "gold-images", "gold-mark", "gold-mark-known", "gold-end", "gallery-gold",
+    "gold-images", "gold-mark", "gold-mark-known", "gold-end", "gallery-gold", "gallery-view-train",
     "review-queue-act", "reference-add", "reference-remove",
     "train", "schedule", "head-use", "head-verify", "label-set-retry", "api:job-cancel",
     "encoder-change", "encoder-switch", "encoder-take-back", "encoder-cancel", "encoder-remove",

@@ -83,6 +83,7 @@ KEPT = {
 # State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
     "review_bulkact",
+    "review_excludedimage",
     "review_imagetag",
     "review_savedview",
     "review_tag",

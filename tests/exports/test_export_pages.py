@@ -171,7 +171,7 @@ def test_page_makes_few_queries_for_many_label_sets(
         )
     client.force_login(judged.admin)
     client.get(page)
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(16):
         html = client.get(page).content.decode()
     assert "Label set 40" in html and 'id="v15"' not in html
     assert 'id="v15"' in client.get(page + "?before=16").content.decode()

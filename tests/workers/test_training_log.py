@@ -15,6 +15,8 @@ from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.services import CancelledError, cancel, claim, enqueue
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.reasons import sentence
+from mekiki.review.models import ConfirmedLabel, ImageTag, Tag
+from mekiki.review.services import save_view, train_without_view
 from tests.factories import LabelFactory
 from workers.errors import StageError
 from workers.runner import Report
@@ -194,3 +196,31 @@ def test_log_of_a_cancelled_training_shows_the_cancellation(reviewed: Any) -> No
     english, japanese = sentences_in_both_languages(run)
     assert codes(run)[-1] == "stopped" and len(english) > 3
     assert (english[-1], japanese[-1]) == ("Stopped by a person.", "人の操作で中止されました。")
+
+
+def test_training_without_a_view_leaves_out_its_images_and_the_head_names_it(
+    reviewed: Any, work: Work
+) -> None:
+    admin = reviewed.memberships.get(role="admin").user
+    labels = list(ConfirmedLabel.objects.filter(in_training=True).order_by("image_id"))
+    first, tag = labels[0], Tag.objects.create(dataset=reviewed, name="blurred")
+    ImageTag.objects.create(image=first.image, tag=tag)
+    view = save_view(dataset=reviewed, user=admin, name="blurred", query=f"tag={tag.pk}")
+    run = train_without_view(dataset=reviewed, user=admin, view=view)
+    job = claim(str(run.job_id))
+    assert job is not None
+    train.run(job, Report(job))
+    run.refresh_from_db()
+    head = run.head
+    assert head is not None and (head.without_view, head.without_query) == ("blurred", view.query)
+    trained = set(head.training_labels.values_list("image_id", flat=True))
+    assert trained == {label.image_id for label in labels} - {first.image_id}
+    english, _japanese = sentences_in_both_languages(run)
+    assert f"Left out: the saved view “blurred” ({view.query}), which 1 image matches." in english
+    # A view whose filter lost its value trains nothing.
+    query = f"tag={tag.pk}&confirmed=some"
+    view = save_view(dataset=reviewed, user=admin, name="blurred, confirmed", query=query)
+    run = train_without_view(dataset=reviewed, user=admin, view=view)
+    tag.delete()
+    job = claim(str(run.job_id))
+    assert job is not None and train.run(job, Report(job))["code"] == "view_changed"

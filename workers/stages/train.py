@@ -18,6 +18,7 @@ from mekiki.learning import models, training_log
 from mekiki.learning.reports import HeadMetrics
 from mekiki.learning.selectors import champion
 from mekiki.learning.services import finish_run, get_or_create_run, next_version, promote, write_log
+from mekiki.review.errors import ReviewError
 from mekiki.review.selectors import ImageVotes
 from workers.embeddings import Mirror
 from workers.encoders import VectorMismatchError
@@ -36,6 +37,7 @@ from workers.steps.training import (
     HeadInputs,
     NewHead,
     compute_head,
+    images_left_out,
     record_new_head,
     seed_of_head,
     training_set,
@@ -129,7 +131,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
     assert job.dataset is not None
     with learning_lock(job.dataset, report):
         try:
-            gathered = gather(job, run_, report)
+            gathered = gather(job, run_, report, log)
         except NothingToTrain as stop:
             finish_run(run=run_, promoted=False, reason={"code": stop.code}, log=str(log))
             return {"head": None, "code": stop.code, **stop.facts}
@@ -137,7 +139,7 @@ def _train(job: Job, run_: models.TrainingRun, report: Report, log: _Log) -> dic
         return record(job, run_, gathered, computed, report, log)
 
 
-def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
+def gather(job: Job, run_: models.TrainingRun, report: Report, log: Log) -> Gathered:
     """Return the inputs of a training run. Raises NothingToTrain if there is no head to train."""
     dataset = job.dataset
     assert dataset is not None
@@ -154,7 +156,13 @@ def gather(job: Job, run_: models.TrainingRun, report: Report) -> Gathered:
     setting.record_long_prompts()
     facts = {"prompt_set": prompt_set.version, "long_prompts": setting.long_as_json}
     mirror = load_vectors(row, dataset, report)
-    rows, y, training = training_set(dataset, mirror, setting.label_ids)
+    try:
+        left_out = images_left_out(run_)
+    except ReviewError as error:
+        raise NothingToTrain("view_changed", **facts) from error
+    rows, y, training = training_set(dataset, mirror, setting.label_ids, left_out)
+    if run_.without_query:
+        log("without_view", view=run_.without_view, query=run_.without_query, images=len(left_out))
     if not len(rows):
         raise NothingToTrain("no_labels" if len(mirror) else "no_embeddings", **facts)
     digest = training_set_digest(dataset, training)

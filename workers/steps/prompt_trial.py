@@ -24,7 +24,7 @@ from mekiki.learning.prompt_trials import (
     waiting_trial,
 )
 from mekiki.review.models import ConfirmedLabel
-from mekiki.review.selectors import audit_sample
+from mekiki.review.selectors import audit_sample, is_excluded
 from workers.embeddings import Mirror, load_mirror
 from workers.heads.prompt_trial import PromptTrial, TrialPrompts, flip_rows, run_trial
 from workers.steps.texts import OtherEncoderError, ReaderError, TextEncoderProcess, ask_encoder, search_reader
@@ -220,6 +220,7 @@ def _known_labels(dataset: Dataset, mirror: Mirror, labels: list[Label]) -> NDAr
     """
     place = {label.pk: c for c, label in enumerate(labels)}
     rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__in=place)
+    rows = rows.filter(~is_excluded("image"))
     pairs = list(rows.values_list("image_id", "label_id"))
     at, there = mirror.rows_of([image for image, _label in pairs])
     if np.count_nonzero(there) < LEAST_KNOWN:

@@ -1,5 +1,6 @@
 """Training of heads for an encoder, from prompts and confirmed labels. Nothing is promoted here."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
 from mekiki.learning.reports import HeadMetrics
+from mekiki.learning.selectors import champion
 from mekiki.learning.services import (
     decisions_digest,
     next_version,
@@ -18,6 +20,8 @@ from mekiki.learning.services import (
     record_long_prompts,
     seed_for,
 )
+from mekiki.review.errors import ReviewError
+from mekiki.review.finding import filter_images, filters_of_query
 from mekiki.review.imported import labels_to_train_on
 from mekiki.review.selectors import ImageVotes, training_votes
 from workers.embeddings import Mirror
@@ -76,18 +80,33 @@ class HeadInputs:
         record_long_prompts(encoder=self.row, prompt_set=self.prompt_set, long_prompts=self.long)
 
 
+def images_left_out(run: models.TrainingRun) -> set[int]:
+    """Return the ids of the images that match the saved view that a training run leaves out.
+
+    Raises ReviewError if a filter of the view has a value that does not exist any more.
+    """
+    if not run.without_query:
+        return set()
+    if run.created_by is None:
+        raise ReviewError("no_user", "The user who requested the training was deleted.")
+    asked = filters_of_query(run.dataset, run.created_by, run.without_query, as_admin=True)
+    images = filter_images(run.dataset, champion(run.dataset), asked)
+    return set(images.order_by().values_list("pk", flat=True))
+
+
 def training_set(
-    dataset: Dataset, mirror: Mirror, label_ids: list[int]
+    dataset: Dataset, mirror: Mirror, label_ids: list[int], left_out: Set[int] = frozenset()
 ) -> tuple[np.ndarray, np.ndarray, list[ImageVotes]]:
     """Return (rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each target).
 
-    Labels outside `label_ids` (archived since) and images without an embedding are left out.
+    Labels outside `label_ids` (archived since), images without an embedding and the images `left_out` are
+    left out.
     """
     known = set(label_ids)
     decided = training_votes(dataset)
     imported = labels_to_train_on(dataset, {votes.image for votes in decided})
     both = sorted((*decided, *imported), key=lambda votes: votes.image)
-    votes_of_images = [votes for votes in both if votes.label in known]
+    votes_of_images = [votes for votes in both if votes.label in known and votes.image not in left_out]
     rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
     kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
     return rows[embedded], make_targets(votes_of(kept), label_ids), kept

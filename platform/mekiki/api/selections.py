@@ -38,8 +38,9 @@ class SavedViewOut(Schema):
 class BulkActIn(Schema):
     """An act on images: those of a list, of a saved view, or of filters. One of the three is needed."""
 
-    act: Literal["queue", "tag", "untag"]
+    act: Literal["queue", "tag", "untag", "exclude", "include"]
     tag: str = Field("", max_length=200)
+    reason: str = Field("", max_length=300, description="Of the act exclude.")
     images: list[int] | None = Field(None, max_length=1000, description="Ids of images.")
     view: int | None = Field(None, ge=1, le=2**63 - 1, description="Id of a saved view.")
     query: str = Field("", max_length=20_000, description="Filters of the gallery, as in its address.")
@@ -47,7 +48,8 @@ class BulkActIn(Schema):
 
 class BulkActOut(Schema):
     """An act and how many images it has changed so far. \
-`left_out`: images that must be judged blind first."""
+`left_out`: images that must be judged blind first. \
+`audited`: images of the audit sample, which are not excluded."""
 
     id: int
     act: str
@@ -55,6 +57,7 @@ class BulkActOut(Schema):
     changed: int
     unchanged: int
     left_out: int
+    audited: int
 
 
 def _view_out(view: SavedView, slug: str) -> dict[str, Any]:
@@ -63,7 +66,7 @@ def _view_out(view: SavedView, slug: str) -> dict[str, Any]:
 
 
 def _act_out(act: BulkAct) -> dict[str, Any]:
-    facts = {name: getattr(act, name) for name in ("act", "changed", "unchanged", "left_out")}
+    facts = {name: getattr(act, name) for name in ("act", "changed", "unchanged", "left_out", "audited")}
     return {"id": act.pk, "finished": act.finished_at is not None, **facts}
 
 
@@ -120,7 +123,9 @@ def add_bulk_act(request: HttpRequest, slug: str, body: BulkActIn) -> dict[str, 
         view=view_for(user, slug, body.view) if body.view is not None else None,
     )
     return _act_out(
-        services.start_bulk_act(dataset=dataset, user=user, act=body.act, images=images, tag=body.tag)
+        services.start_bulk_act(
+            dataset=dataset, user=user, act=body.act, images=images, tag=body.tag, reason=body.reason
+        )
     )
 
 

@@ -5,9 +5,11 @@ from typing import Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from mekiki.datasets.models import Dataset
 from mekiki.learning.figures import count
 from mekiki.learning.models import Head
 from mekiki.quality.models import Certificate
+from mekiki.review.models import SavedView
 
 PEOPLE, CERTIFIED, UNCERTIFIED = "people", "certified", "uncertified"
 
@@ -18,7 +20,17 @@ class FreezeForm(forms.Form):
     Without a certificate in use it offers no certified labels, and without a calibrated head no predictions.
     """
 
-    field_order = ("labels", "machine_threshold", "note", "include_images")
+    field_order = ("labels", "machine_threshold", "view", "note", "include_images")
+    view = forms.ModelChoiceField(
+        label=_("Only the images of a saved view"),
+        queryset=SavedView.objects.none(),
+        required=False,
+        empty_label=_("all images"),
+        help_text=_(
+            "The images that match the filters of the view when the job begins. The label set names the view "
+            "and its filters."
+        ),
+    )
     note = forms.CharField(
         label=_("Note"),
         max_length=300,
@@ -43,9 +55,19 @@ class FreezeForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, head: Head | None, certificate: Certificate | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        dataset: Dataset,
+        head: Head | None,
+        certificate: Certificate | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        views = SavedView.objects.filter(dataset=dataset)
+        if views.exists():
+            cast(forms.ModelChoiceField, self.fields["view"]).queryset = views
+        else:
+            self.fields.pop("view")
         choices: list[tuple[str, Any]] = [(PEOPLE, _("Labels of people only"))]
         if certificate is not None:
             text = _("Labels of people, and the %(shown)s labels that certificate %(number)s set by machine")

@@ -222,6 +222,12 @@ def heads_book(heads: list[Head]) -> dict[str, Any]:
                 "decisions_digest": head.decisions_digest,
                 "seed": head.seed,
                 "code_version": head.code_version,
+                # Only of a head that was trained without the images of a saved view.
+                **(
+                    {"without": {"view": head.without_view, "query": head.without_query}}
+                    if head.without_query
+                    else {}
+                ),
                 "created_at": _utc(head.created_at),
             }
             for head in heads

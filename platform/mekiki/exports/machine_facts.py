@@ -69,8 +69,9 @@ def _certified(shown: int, record: dict[str, Any]) -> str:
     if shown != claim["left"]:
         rest = (
             _(
-                "This label set holds %(shown)s of these labels. People have decided, skipped or flagged the "
-                "other images since; the largest number of wrong labels stays the same."
+                "This label set holds %(shown)s of these labels. People have decided, skipped, flagged or "
+                "excluded the other images since, or the saved view of the label set does not hold them. The "
+                "largest number of wrong labels stays the same."
             )
             % values
         )

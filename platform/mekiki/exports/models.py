@@ -36,6 +36,9 @@ class LabelSet(models.Model):
     machine_threshold = models.FloatField(null=True)
     # The labels of this certificate are included. Null: none.
     certificate = models.ForeignKey(Certificate, null=True, on_delete=models.PROTECT, related_name="+")
+    # Only images of this saved view are included: its name and its filters at the request. Empty: all images.
+    view_name = models.CharField(max_length=80, blank=True, default="")
+    view_query = models.TextField(blank=True, default="")
     state = models.CharField(max_length=10, choices=State.choices, default=State.FREEZING)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL)
     file = models.CharField(max_length=300, default="")  # in the storage

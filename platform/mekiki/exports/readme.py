@@ -5,12 +5,13 @@ from typing import Any
 from mekiki.exports.facts import once_critical_sentences
 from mekiki.exports.machine_facts import machine_sentence
 from mekiki.exports.models import LabelSet
+from mekiki.exports.view_images import contents_sentence
 
 _TEXT = """\
 Mekiki label set: {dataset}, version {version}
 frozen {frozen_at} by {by}
 {human} labels by people, {machine} by machine
-{machine_en}{critical_en}
+{machine_en}{contents_en}{critical_en}
 manifest.json    what this label set is: counts, accuracy statement, SHA-256 and size of every file
 manifest.sig     Ed25519 signature over the bytes of manifest.json (64 bytes)
 public_key.pem   the key that signed; compare its fingerprint with the one the platform shows
@@ -38,7 +39,7 @@ somebody you trust: the one in this zip shows only that nothing was changed sinc
 Mekiki ラベルセット：{dataset}、バージョン {version}
 凍結 {frozen_at}（{by}）
 人のラベル {human} 件、機械のラベル {machine} 件
-{machine_ja}{critical_ja}
+{machine_ja}{contents_ja}{critical_ja}
 manifest.json    このラベルセットの内容：件数、精度の説明、全ファイルの SHA-256 とサイズ
 manifest.sig     manifest.json のバイト列に対する Ed25519 署名（64 バイト）
 public_key.pem   署名した鍵。フィンガープリントをプラットフォームの表示と照合してください
@@ -87,6 +88,8 @@ def readme(label_set: LabelSet) -> str:
         machine=label_set.machine_labels,
         machine_en=_machine(fixed, "en"),
         machine_ja=_machine(fixed, "ja"),
+        contents_en=_contents(fixed, "en"),
+        contents_ja=_contents(fixed, "ja"),
         files_en=_FILES_EN if "certificate" in fixed else "",
         files_ja=_FILES_JA if "certificate" in fixed else "",
         critical_en=_critical(fixed, "en"),
@@ -100,6 +103,12 @@ def _machine(fixed: dict[str, Any], language: str) -> str:
     """Return the line about the labels set by machine."""
     sentence = machine_sentence(fixed.get("machine"), language)
     return f"\n{sentence}\n" if sentence else ""
+
+
+def _contents(fixed: dict[str, Any], language: str) -> str:
+    """Return the line about the view of the label set and about excluded images."""
+    sentence = contents_sentence(fixed, language)
+    return f"{sentence}\n" if sentence else ""
 
 
 def _critical(fixed: dict[str, Any], language: str) -> str:

@@ -15,7 +15,7 @@ from mekiki.learning.selectors import champion
 from mekiki.quality.models import Certificate, CertificateImage
 from mekiki.review.blinding import blind_items, hidden_condition
 from mekiki.review.models import ConfirmedLabel
-from mekiki.review.selectors import active_decisions, without_tests
+from mekiki.review.selectors import active_decisions, is_excluded, without_tests
 from verification import signing
 
 PAGE = 25
@@ -43,13 +43,15 @@ def label_sets(dataset: Dataset, *, before: int | None = None) -> tuple[list[Lab
         once_critical=KeyTransform("once_critical", "snapshot"),
         machine_by_label=KeyTransform("machine_by_label", "snapshot"),
         machine=KeyTransform("machine", "snapshot"),
+        view=KeyTransform("view", "snapshot"),
+        excluded=KeyTransform("excluded", "snapshot"),
     )
     return page_by(rows, "version", PAGE, after=before, descending=True)
 
 
 def human_label_count(dataset: Dataset) -> int:
-    """Return the number of images with a confirmed label."""
-    return ConfirmedLabel.objects.filter(dataset=dataset).count()
+    """Return the number of images with a confirmed label that are not excluded."""
+    return ConfirmedLabel.objects.filter(~is_excluded("image"), dataset=dataset).count()
 
 
 def calibrated_champion(dataset: Dataset) -> Head | None:
@@ -72,7 +74,7 @@ def machine_label_count(dataset: Dataset, threshold: float) -> int:
         Prediction.objects.filter(
             head=head, confidence__gte=threshold, label__critical=False, label__archived_at__isnull=True
         )
-        .filter(~Exists(decided), ~Exists(blind))
+        .filter(~Exists(decided), ~Exists(blind), ~is_excluded("image"))
         .count()
     )
 

@@ -15,10 +15,12 @@ from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, snapshot
 from mekiki.exports.machine_facts import no_certificate, stopped_sentences
 from mekiki.exports.models import LabelSet
+from mekiki.exports.view_images import view_images
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import FreezePayload
 from mekiki.quality.models import Certificate
+from mekiki.review.models import SavedView
 
 
 @transaction.atomic
@@ -30,20 +32,24 @@ def freeze(
     include_images: bool = False,
     machine_threshold: float | None = None,
     certified: bool = False,
+    view: SavedView | None = None,
 ) -> LabelSet:
     """Request the next label set. A job writes it with the labels at the start of the job.
 
     With `certified`, the set also holds the labels that the certificate in use has set. `machine_threshold`
     is in (0, 1]. With it, the set also holds predictions of the champion at or above this calibrated
     confidence, for images that nobody has decided and labels that are not critical, and says that no
-    certificate covers them. Raises PermissionDenied if the user is no admin of the dataset. Raises
+    certificate covers them. With `view`, it holds only images of this saved view. Excluded images are never
+    in a label set. Raises PermissionDenied if the user is no admin of the dataset. Raises
     ValidationError if there is nothing to export, no certificate in use, no calibrated head, or if a
-    threshold or note is out of bounds.
+    threshold or note is out of bounds, or if a filter of the view has a value that does not exist any more.
     """
     require_role(user, dataset, Role.ADMIN)
     # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     certificate = _certificate_for(dataset) if certified else None
+    if view is not None:
+        view_images(dataset, user, view.query)
     if machine_threshold is not None:
         if certified:
             raise ValidationError(
@@ -67,6 +73,8 @@ def freeze(
         include_images=include_images,
         machine_threshold=machine_threshold,
         certificate=certificate,
+        view_name=view.name if view is not None else "",
+        view_query=view.query if view is not None else "",
         created_by=user,
     )
     label_set.clean_fields(exclude={f.name for f in LabelSet._meta.fields} - {"note"})
@@ -81,8 +89,9 @@ def freeze(
             "note": label_set.note,
             "include_images": include_images,
             "machine_threshold": machine_threshold,
-            # A key that older events do not have.
+            # Keys that older events do not have.
             **({"certificate": certificate.version} if certificate is not None else {}),
+            **({"view": view.name, "query": view.query} if view is not None else {}),
         },
     )
     _enqueue(label_set, user)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import EmptyResultSet, ValidationError
 from django.db import connection, transaction
 from django.utils.translation import gettext_lazy, override
 
@@ -13,6 +13,7 @@ from mekiki.exports.facts import machine_counts, once_critical
 from mekiki.exports.machine_facts import machine_facts, not_accepted
 from mekiki.exports.models import LabelSet
 from mekiki.exports.selectors import hidden_machine_labels
+from mekiki.exports.view_images import view_images
 from mekiki.labeling.models import Label
 from mekiki.labeling.selectors import current_schema
 from mekiki.learning.accuracy import (
@@ -29,6 +30,7 @@ from mekiki.learning.models import Evaluation, Head
 from mekiki.learning.selectors import champion
 from mekiki.quality.models import Certificate
 from mekiki.review.audit_counts import audit_counts
+from mekiki.review.exclusions import excluded_count
 from mekiki.review.models import BLIND_STREAMS
 
 if TYPE_CHECKING:
@@ -76,7 +78,10 @@ INSERT INTO exports_labelsetentry
 SELECT %(label_set)s, row_number() OVER (ORDER BY i.sha256 COLLATE "C"),
        e.image_id, e.label_id, e.decision_id, e.opinions, e.head_id, e.confidence
 FROM entry e JOIN datasets_image i ON i.id = e.image_id AND i.dataset_id = %(dataset)s
+WHERE NOT EXISTS (SELECT FROM review_excludedimage x WHERE x.image_id = e.image_id)
 """
+# Added for the label set of a saved view.
+_ONLY = "AND e.image_id IN ({images})"
 
 
 def take_snapshot(label_set: LabelSet) -> LabelSet:
@@ -100,7 +105,7 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
         by_machine = [x.pk for x in labels if not x.critical and x.archived_at is None]
         with connection.cursor() as cursor:
             cursor.execute(
-                _TAKE,
+                _TAKE + _only_view(label_set, cursor),
                 {
                     "dataset": label_set.dataset_id,
                     "label_set": label_set.pk,
@@ -148,6 +153,7 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
             ],
             "accuracy": _accuracy(label_set.dataset, head, certified=bool(machine and certificate)),
             # Keys of a JSON object are strings.
+            **_left_out(label_set),
             "machine_by_label": {str(label_id): n for label_id, n in sorted(by_label.items())},
             "once_critical": once_critical(sorted(labels, key=lambda x: (x.position, x.pk)), by_label),
         }
@@ -160,6 +166,31 @@ def take_snapshot(label_set: LabelSet) -> LabelSet:
         label_set.reserve_labels = hidden_machine_labels(label_set).count() if machine else 0
         label_set.save(update_fields=["human_labels", "machine_labels", "reserve_labels", "snapshot"])
     return label_set
+
+
+def _only_view(label_set: LabelSet, cursor: Any) -> str:
+    """Return the condition for the images of the view of a label set, or an empty text.
+
+    Raises ValidationError if a filter of the view has a value that does not exist any more.
+    """
+    if not label_set.view_query:
+        return ""
+    images = view_images(label_set.dataset, label_set.created_by, label_set.view_query).order_by()
+    try:
+        statement = cursor.mogrify(*images.values("pk").query.sql_with_params())
+    except EmptyResultSet:  # the filters exclude each other, or no image was imported on these days
+        return "AND FALSE"
+    return _ONLY.format(images=statement.replace("%", "%%"))
+
+
+def _left_out(label_set: LabelSet) -> dict[str, Any]:
+    """Return the view of a label set and the number of excluded images, if there are any."""
+    view = {"name": label_set.view_name, "query": label_set.view_query}
+    excluded = excluded_count(label_set.dataset)
+    return {
+        **({"view": view} if label_set.view_query else {}),
+        **({"excluded": excluded} if excluded else {}),
+    }
 
 
 def _schema_version(dataset: Dataset) -> dict[str, Any]:

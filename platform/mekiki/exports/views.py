@@ -27,11 +27,13 @@ from mekiki.exports.facts import (
 from mekiki.exports.forms import FreezeForm
 from mekiki.exports.machine_facts import later_sentences, machine_sentence, stopped_sentences, stopped_since
 from mekiki.exports.models import LabelSet
+from mekiki.exports.view_images import contents_sentence, excluded_sentence
 from mekiki.jobs.models import State
 from mekiki.jobs.progress import job_status
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import AuditCounts
 from mekiki.review.audit_counts import audit_counts
+from mekiki.review.exclusions import excluded_count
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -42,7 +44,13 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     head = selectors.calibrated_champion(dataset)
     certificates = selectors.certificates_with_labels(dataset)
     certificate = selectors.certificate_in_use(certificates)
-    form = FreezeForm(request.POST if request.method == "POST" else None, head=head, certificate=certificate)
+    form = FreezeForm(
+        request.POST if request.method == "POST" else None,
+        dataset=dataset,
+        head=head,
+        certificate=certificate,
+        initial={"view": parse_number(request.GET.get("view", ""))},
+    )
     if request.method == "POST" and form.is_valid():
         try:
             label_set = services.freeze(dataset=dataset, user=user_of(request), **form.cleaned_data)
@@ -58,6 +66,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
     before = request.GET.get("before", "")
     newest_first, more = selectors.label_sets(dataset, before=parse_number(before))
     human = selectors.human_label_count(dataset)
+    excluded = excluded_count(dataset)
     context = {
         "dataset": dataset,
         "section": "exports",
@@ -68,7 +77,11 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
         "possible": bool(human or head or certificate),
-        "left_out": [*later_sentences(certificate), *stopped_sentences(certificates)],
+        "left_out": [
+            *([excluded_sentence(excluded)] if excluded else []),
+            *later_sentences(certificate),
+            *stopped_sentences(certificates),
+        ],
         "fingerprint": selectors.key_fingerprint(),
     }
     return render(request, "exports/exports.html", context, status=422 if form.errors else 200)
@@ -87,6 +100,7 @@ def _rows(label_sets: list[Any], dataset: Dataset) -> list[dict[str, Any]]:
             {
                 **_row(label_set, dataset),
                 "machine": machine_sentence(label_set.machine),
+                "contents": contents_sentence({"view": label_set.view, "excluded": label_set.excluded}),
                 "stopped": stopped_since(label_set),
                 "accuracy": accuracy_facts(label_set.accuracy or {}, counts),
                 "critical": once_critical_sentences(label_set.once_critical or [])

@@ -172,8 +172,11 @@ def _manifest(
     fixed = label_set.snapshot
     labels = label_set.human_labels + label_set.machine_labels
     machine = {"machine_labels": fixed["machine"]} if "machine" in fixed else {}
+    # Only of label sets that have them. Other label sets have the same bytes as before.
+    contents = {name: fixed[name] for name in ("view", "excluded") if name in fixed}
     return {
         **machine,
+        **contents,
         "format": form.FORMAT,
         "format_version": format_version,
         "dataset": fixed["dataset"],

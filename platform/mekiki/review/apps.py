@@ -13,6 +13,8 @@ class ReviewConfig(AppConfig):
         from mekiki.datasets import hooks
         from mekiki.jobs.chores import register_function
         from mekiki.labeling import effects
+        from mekiki.review.exclusions import unqueued_ids
+        from mekiki.review.hooks import register_settled_images
         from mekiki.review.label_counts import gold_by_label, waiting_by_label
         from mekiki.review.sealing import AUDIT_RETIREMENTS, DECISIONS
         from mekiki.review.selectors import answers_by_label, audited_by_label
@@ -22,6 +24,7 @@ class ReviewConfig(AppConfig):
         hooks.register_kept_images(by_name("mekiki.review.imported.images_in_use"))
         hooks.register_image_dependents(by_name("mekiki.review.imported.delete_reviews"))
         hooks.register_undo_hook(by_name("mekiki.review.imported.delete_names"))
+        register_settled_images(unqueued_ids)
         effects.register_counter("answers", answers_by_label)
         effects.register_counter("audited", audited_by_label)
         effects.register_counter("gold", gold_by_label)

@@ -25,11 +25,11 @@ from mekiki.review.blinding import on_page_condition, unshown_condition
 from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
-from mekiki.review.selectors import openly_waiting_items
+from mekiki.review.selectors import is_excluded, openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
 # Filters that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag", "q")
+_HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag", "use", "q")
 # Orders by the confidence of the head in use. Images without a prediction are not in them.
 CONFIDENCE_ORDERS = ("unsure", "sure")
 # The order by name compares this many characters of it, because an entry of an index has a limited length.
@@ -106,6 +106,11 @@ class FilterForm(forms.Form):
     until = _day_field(_("to, day included"))
     batch = forms.IntegerField(label=_("Import no."), required=False, min_value=1, max_value=2**63 - 1)
     tag = forms.ChoiceField(label=_("Tag"), required=False)
+    use = forms.ChoiceField(
+        label=_("Exclusion"),
+        required=False,
+        choices=[("", _("any")), ("excluded", _("excluded")), ("in_use", _("not excluded"))],
+    )
     metadata = PairsField(label=_("Metadata"), required=False)
     q = forms.CharField(label=_("Name contains"), required=False, max_length=200)
     sort = forms.ChoiceField(
@@ -245,6 +250,9 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(confirmed_label__decision__user_id=int(asked["reviewer"]))
     if asked.get("tag"):
         images = images.filter(Exists(ImageTag.objects.filter(image=OuterRef("pk"), tag=int(asked["tag"]))))
+    if use := asked.get("use"):
+        excluded = is_excluded("pk")
+        images = images.filter(excluded if use == "excluded" else ~excluded)
     if asked.get("batch"):
         images = images.filter(batch_id=asked["batch"])
     if asked.get("since") or asked.get("until"):

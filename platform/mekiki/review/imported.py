@@ -10,7 +10,9 @@ from mekiki.review.blinding import reserve_condition, unshown_condition
 from mekiki.review.models import (
     ConfirmedLabel,
     Decision,
+    ExcludedImage,
     GoldImage,
+    ImageTag,
     ImportedLabel,
     ImportedName,
     Lease,
@@ -19,7 +21,7 @@ from mekiki.review.models import (
     RequalificationQuestion,
     WhyPanel,
 )
-from mekiki.review.selectors import ImageVotes, active_decisions
+from mekiki.review.selectors import ImageVotes, active_decisions, is_excluded
 
 _SHOWN_PAIRS = 20
 
@@ -40,7 +42,7 @@ def labels_to_train_on(dataset: Dataset, decided: Iterable[int] = ()) -> list[Im
             name__label__isnull=False,
             predicted=False,
         )
-        .filter(~Exists(active_decisions(image=OuterRef("image"))))
+        .filter(~Exists(active_decisions(image=OuterRef("image"))), ~is_excluded("image"))
         .filter(image__in=Image.objects.filter(dataset=dataset).exclude(reserve_condition(dataset)))
         .order_by("image_id", "-name__batch_id", "pk")
         .values_list("image_id", "name__batch_id", "name__label_id", "pk")
@@ -84,8 +86,10 @@ def images_in_use(ids: list[int]) -> set[int]:
 
 
 def delete_reviews(ids: list[int]) -> None:
-    """Delete the queue items of images without a decision, with their leases, panels and imported labels."""
+    """Delete the queue items of images without a decision, with leases, panels, tags and imported labels."""
     WhyPanel.objects.filter(image__in=ids).delete()
+    ImageTag.objects.filter(image__in=ids).delete()
+    ExcludedImage.objects.filter(image__in=ids).delete()
     ImportedLabel.objects.filter(image__in=ids).delete()
     for rows in (Lease.objects.filter(item__image__in=ids), QueueItem.objects.filter(image__in=ids)):
         rows._raw_delete(rows.db)  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ from mekiki.review.models import (
     TEST_STREAMS,
     ConfirmedLabel,
     Decision,
+    ExcludedImage,
     QueueItem,
     Stream,
 )
@@ -25,9 +26,20 @@ from mekiki.review.models import (
 ANSWERS = (Decision.Kind.CONFIRM, Decision.Kind.CORRECT, Decision.Kind.FLAG)
 
 
+def is_excluded(image: str) -> Exists:
+    """Return whether an admin has excluded the image that a field of the query names."""
+    return Exists(ExcludedImage.objects.filter(image=OuterRef(image)))
+
+
+def _trained_on(dataset: Dataset) -> QuerySet[ConfirmedLabel]:
+    """Return the confirmed labels that a head may be trained on."""
+    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    return rows.filter(~is_excluded("image"))
+
+
 def training_labels(dataset: Dataset) -> list[tuple[int, int, int]]:
     """Return (image id, label id, decision id) of all labels that a head may be trained on, by image id."""
-    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    rows = _trained_on(dataset)
     return list(rows.order_by("image_id").values_list("image_id", "label_id", "decision_id"))
 
 
@@ -51,10 +63,10 @@ def training_votes(dataset: Dataset) -> list[ImageVotes]:
     """Return all images that a head may be trained on, with all decisions about them, by image id.
 
     The result also contains images without a confirmed label on which the reviewers did not agree after all
-    decisions were made. The head is then trained on all their labels. The audit sample and archived labels
-    are left out.
+    decisions were made. The head is then trained on all their labels. The audit sample, archived labels and
+    excluded images are left out.
     """
-    rows = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True, label__archived_at__isnull=True)
+    rows = _trained_on(dataset)
     training, several = {}, {}
     for image, label, decision, item, wanted, kind in rows.values_list(
         *("image_id", "label_id", "decision_id", "decision__item_id", "decision__item__overlap"),
@@ -68,6 +80,7 @@ def training_votes(dataset: Dataset) -> list[ImageVotes]:
         ~Exists(ConfirmedLabel.objects.filter(image=OuterRef("image"))),
         ~Exists(active_decisions(item=OuterRef("pk"), kind=Decision.Kind.FLAG)),
         ~Exists(Decision.objects.filter(image=OuterRef("image"), item__stream=Stream.AUDIT)),
+        ~is_excluded("image"),
     )
     open_items = dict(undecided.order_by("pk").values_list("image_id", "pk"))  # the newest item of an image
     several |= {item: image for image, item in open_items.items()}

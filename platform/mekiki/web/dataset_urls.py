@@ -45,6 +45,7 @@ urlpatterns = [
     path("images/correct/", gallery.correct_selection, name="gallery-correct"),
     path("images/views/", gallery.save_view, name="gallery-view-save"),
     path("views/<int:pk>/", gallery.open_view, name="gallery-view"),
+    path("views/<int:pk>/train/", gallery.train_without, name="gallery-view-train"),
     path("views/<int:pk>/delete/", gallery.delete_view, name="gallery-view-delete"),
     path("images/gold/", gallery.mark_selection, name="gallery-gold"),
     path("images/<str:sha256>/", gallery.image, name="image"),

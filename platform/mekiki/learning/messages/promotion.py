@@ -82,6 +82,13 @@ REASONS.add(
 )
 REASONS.add("no_embeddings", gettext_noop("No image has an embedding yet. Bring in images first."))
 REASONS.add(
+    "view_changed",
+    gettext_noop(
+        "Not trained: a filter of the saved view whose images are left out has a value that does not exist "
+        "any more. Save the view again, then train without it."
+    ),
+)
+REASONS.add(
     "encoding_first",
     gettext_noop(
         "The weights of the encoder were replaced on this machine. The images are embedded again first, and"

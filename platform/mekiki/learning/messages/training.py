@@ -31,6 +31,15 @@ TRAINING_LOG.add(
     images=count,
 )
 TRAINING_LOG.add(
+    "without_view",
+    ngettext_noop(
+        "Left out: the saved view “%(view)s” (%(query)s), which %(shown)s image matches.",
+        "Left out: the saved view “%(view)s” (%(query)s), which %(shown)s images match.",
+        "images",
+    ),
+    shown=("images", count),
+)
+TRAINING_LOG.add(
     "made_with",
     gettext_noop("Encoder %(encoder)s (%(digest)s…), prompt set v%(version)s, seed %(seed)s."),
     version="prompt_set",

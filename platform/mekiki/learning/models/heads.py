@@ -40,6 +40,9 @@ class Head(models.Model):
     n_labels = models.PositiveIntegerField(default=0)  # confirmed labels it was trained on
     decisions_digest = models.CharField(max_length=64, default="")
     seed = models.BigIntegerField(default=0)
+    # The head was trained without the images of this saved view: its name and its filters. Empty: all images.
+    without_view = models.CharField(max_length=80, blank=True, default="", db_default="")
+    without_query = models.TextField(blank=True, default="", db_default="")
     code_version = models.CharField(max_length=40)
     metrics = HeadMetricsField(default=dict)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -107,6 +110,9 @@ class TrainingRun(models.Model):
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL)
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     head = models.OneToOneField(Head, null=True, on_delete=models.SET_NULL, related_name="run")
+    # It trains without the images of this saved view: its name and its filters. Empty: all images.
+    without_view = models.CharField(max_length=80, blank=True, default="", db_default="")
+    without_query = models.TextField(blank=True, default="", db_default="")
     promoted = models.BooleanField(default=False)
     reason = models.TextField(default="")  # why it did or did not replace the champion
     log = models.TextField(default="")  # format: learning.training_log

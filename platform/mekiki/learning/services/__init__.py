@@ -55,6 +55,7 @@ from mekiki.learning.services.predictions import (
 )
 from mekiki.learning.services.repeating import record_verification, request_verification
 from mekiki.learning.services.training import (
+    LeftOutView,
     finish_run,
     get_or_create_run,
     request_scheduled_training,
@@ -66,6 +67,7 @@ from mekiki.learning.services.training import (
 )
 
 __all__ = [
+    "LeftOutView",
     "begin_platform_switch",
     "cancel_change",
     "decisions_digest",

@@ -79,7 +79,7 @@ def record_head(
     label.
     detail: the detail descriptor whose vectors the head reads after the embedding.
     run: the run that trained this head. It is linked in the same transaction, so that a retry after a crash
-    continues with this head.
+    continues with this head. The head names the saved view whose images the run left out.
     """
     Dataset.objects.select_for_update(no_key=True).only("pk").get(pk=dataset.pk)
     head = Head.objects.create(
@@ -98,6 +98,8 @@ def record_head(
         seed=seed,
         code_version=code_version,
         metrics=metrics,
+        without_view=run.without_view if run is not None else "",
+        without_query=run.without_query if run is not None else "",
     )
     HeadTrainingLabel.objects.bulk_create(
         [
@@ -133,6 +135,10 @@ def record_head(
             "imported_labels": len(imported),
             "decisions_digest": head.decisions_digest,
             "code_version": code_version,
+            # Keys that older events do not have.
+            **(
+                {"without_view": head.without_view, "query": head.without_query} if head.without_query else {}
+            ),
         },
     )
     return head

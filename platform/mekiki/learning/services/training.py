@@ -1,6 +1,8 @@
 """Writes to training runs and training schedules."""
 
+import hashlib
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -29,8 +31,18 @@ from mekiki.learning.selectors import SCHEDULED_TASK, schedule_name
 logger = logging.getLogger(__name__)
 
 
-def request_training(*, dataset: Dataset, trigger: str, user: User | None = None) -> TrainingRun:
-    """Start a training run. If a run is already active, return that run.
+@dataclass(frozen=True)
+class LeftOutView:
+    """The saved view whose images a training leaves out: its name and the query string of its filters."""
+
+    name: str
+    query: str
+
+
+def request_training(
+    *, dataset: Dataset, trigger: str, user: User | None = None, without: LeftOutView | None = None
+) -> TrainingRun:
+    """Start a training run. If a run without the same images is already active, return that run.
 
     trigger: a TrainingRun.Trigger. user: an admin of the dataset, or None for the platform and for commands.
     Raises PermissionDenied for other users. Raises ValidationError if there are no labels or prompts, or no
@@ -38,11 +50,13 @@ def request_training(*, dataset: Dataset, trigger: str, user: User | None = None
     """
     if user is not None:
         require_role(user, dataset, Role.ADMIN)
-    return start_training(dataset=dataset, trigger=trigger, user=user)
+    return start_training(dataset=dataset, trigger=trigger, user=user, without=without)
 
 
 @transaction.atomic
-def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> TrainingRun:
+def start_training(
+    *, dataset: Dataset, trigger: str, user: User | None, without: LeftOutView | None = None
+) -> TrainingRun:
     """Start a training run as the result of a job. The permission was checked when the job was requested.
 
     user: who requested the job, None for the platform. Raises ValidationError as request_training does.
@@ -60,8 +74,11 @@ def start_training(*, dataset: Dataset, trigger: str, user: User | None) -> Trai
             code="nothing_confirmed",
         )
     payload = TrainPayload(trigger=str(trigger)).as_json()
-    job = enqueue(kind=Kind.TRAIN, dataset=dataset, payload=payload, user=user)
-    return get_or_create_run(job, trigger=trigger, user=user)
+    # The images that are left out belong to the run, so such a training is never joined with another.
+    digest = hashlib.sha256(without.query.encode()).hexdigest()[:16] if without is not None else ""
+    key = f"{Kind.TRAIN}:{dataset.pk}:without:{digest}" if without is not None else ""
+    job = enqueue(kind=Kind.TRAIN, dataset=dataset, key=key, payload=payload, user=user)
+    return get_or_create_run(job, trigger=trigger, user=user, without=without)
 
 
 def request_scheduled_training(*, dataset_id: int) -> str:
@@ -80,10 +97,13 @@ def request_scheduled_training(*, dataset_id: int) -> str:
 def can_learn(dataset: Dataset) -> bool:
     """Return whether there is an image to train on.
 
-    This is an image outside the audit sample with an active label, an image with an overlap above 1 whose
-    review is complete, or an image with an imported label on which heads may be trained.
+    This is an image outside the audit sample with an active label that is not excluded, an image with an
+    overlap above 1 whose review is complete, or an image with an imported label on which heads may be
+    trained.
     """
-    confirmed = dataset.confirmed_labels.filter(in_training=True, label__archived_at__isnull=True)
+    confirmed = dataset.confirmed_labels.filter(
+        in_training=True, label__archived_at__isnull=True, image__exclusion__isnull=True
+    )
     imported = dataset.imports.filter(
         label_use="train", label_names__label__isnull=False, label_names__label__archived_at__isnull=True
     )
@@ -95,7 +115,9 @@ def can_learn(dataset: Dataset) -> bool:
 
 
 @transaction.atomic
-def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) -> TrainingRun:
+def get_or_create_run(
+    job: Job, *, trigger: str = "", user: User | None = None, without: LeftOutView | None = None
+) -> TrainingRun:
     """Return the training run of a TRAIN job.
 
     The run is created if the job has none, for example if the platform requested the job. `user` is None if
@@ -109,6 +131,8 @@ def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) 
         defaults={
             "dataset": dataset,
             "trigger": trigger or TrainPayload.of(job).trigger or TrainingRun.Trigger.BUTTON,
+            "without_view": without.name if without is not None else "",
+            "without_query": without.query if without is not None else "",
             "created_by": user,
         },
     )
@@ -118,7 +142,10 @@ def get_or_create_run(job: Job, *, trigger: str = "", user: User | None = None) 
             actor=user,
             dataset=dataset,
             target=run,
-            data={"trigger": run.trigger},
+            data={
+                "trigger": run.trigger,
+                **({"without_view": run.without_view, "query": run.without_query} if without else {}),
+            },
         )
     return run
 

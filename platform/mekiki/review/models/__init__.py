@@ -12,7 +12,7 @@ from mekiki.review.models.imported import ImportedLabel, ImportedName
 from mekiki.review.models.queue import Lease, QueueItem, StreamOverlap
 from mekiki.review.models.references import ReferenceImage
 from mekiki.review.models.reviewers import Assignment, Requalification, RequalificationQuestion
-from mekiki.review.models.selections import BulkAct, ImageTag, SavedView, Tag
+from mekiki.review.models.selections import BulkAct, ExcludedImage, ImageTag, SavedView, Tag
 from mekiki.review.models.streams import (
     AUDIT_UNDO_PERIOD,
     BLIND_STREAMS,
@@ -40,6 +40,7 @@ __all__ = [
     "BulkAct",
     "ConfirmedLabel",
     "Decision",
+    "ExcludedImage",
     "GoldImage",
     "ImageTag",
     "ImportedLabel",

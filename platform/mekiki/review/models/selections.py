@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from mekiki.datasets.models import Dataset, Image
 
 NAME_LENGTH = 80
+REASON_LENGTH = 300
 
 
 class SavedView(models.Model):
@@ -56,6 +57,20 @@ class ImageTag(models.Model):
         return f"{self.image_id}: {self.tag_id}"
 
 
+class ExcludedImage(models.Model):
+    """An image that an admin has excluded: it is neither queued, trained on nor exported.
+
+    Its decisions stay. The row is deleted when the image is taken back; the events of the acts tell who did
+    what. The queue ignores an exclusion while the image belongs to the audit reserve (review.exclusions).
+    """
+
+    image = models.OneToOneField(Image, primary_key=True, on_delete=models.CASCADE, related_name="exclusion")
+    act = models.ForeignKey("BulkAct", on_delete=models.CASCADE, related_name="exclusions")
+
+    def __str__(self) -> str:
+        return str(self.image_id)
+
+
 class BulkAct(models.Model):
     """One act on all images that match filters, or on a list of images. It continues after `last_image`.
 
@@ -66,10 +81,13 @@ class BulkAct(models.Model):
         QUEUE = "queue", _("Send to review")
         TAG = "tag", _("Tag")
         UNTAG = "untag", _("Remove the tag")
+        EXCLUDE = "exclude", _("Exclude")
+        INCLUDE = "include", _("Take back")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="bulk_acts")
     act = models.CharField(max_length=10, choices=Act.choices)
     tag = models.ForeignKey(Tag, null=True, on_delete=models.CASCADE, related_name="+", db_index=False)
+    reason = models.CharField(max_length=REASON_LENGTH, blank=True, default="")  # of an exclusion
     query = models.TextField(blank=True, default="")  # the filters; not used with `image_ids`
     image_ids = models.JSONField(null=True)
     view_name = models.CharField(max_length=NAME_LENGTH, blank=True, default="")
@@ -78,6 +96,8 @@ class BulkAct(models.Model):
     changed = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0)  # already waiting, or already tagged
     left_out = models.PositiveIntegerField(default=0)  # images that hide their facts
+    # Images of the audit sample, which are never excluded: the accuracy must not improve by an exclusion.
+    audited = models.PositiveIntegerField(default=0)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     finished_at = models.DateTimeField(null=True)
@@ -85,10 +105,13 @@ class BulkAct(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=models.Q(act="queue", tag__isnull=True)
+                condition=models.Q(act__in=["queue", "exclude", "include"], tag__isnull=True)
                 | models.Q(act__in=["tag", "untag"], tag__isnull=False),
                 name="bulk_act_has_its_tag",
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(act="exclude") ^ models.Q(reason=""), name="exclusion_has_its_reason"
+            ),
         ]
 
     def __str__(self) -> str:

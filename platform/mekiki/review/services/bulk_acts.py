@@ -1,7 +1,8 @@
-"""Acts on many images: send them to review, tag them. Small ones are done at once, large ones by a job.
+"""Acts on many images: send to review, tag, exclude. Small ones are done at once, large ones by a job.
 
 Images that hide their facts are left out. An image of the audit sample must be judged blind first, and a tag
-would describe it.
+would describe it. Images of the audit sample are never excluded: the sample would not be random any more, and
+the accuracy could improve.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +23,10 @@ from mekiki.jobs.services import enqueue
 from mekiki.learning.selectors import champion
 from mekiki.review.blinding import unshown_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError
+from mekiki.review.exclusions import audited_ids
 from mekiki.review.finding import filter_images, filters_of_query, query_of_filters
-from mekiki.review.models import BulkAct, ImageTag, SavedView, Tag
+from mekiki.review.models import BulkAct, ExcludedImage, ImageTag, Lease, QueueItem, SavedView, Tag
+from mekiki.review.models.selections import REASON_LENGTH
 from mekiki.review.services.rechecking import queue_for_review
 from mekiki.review.services.saved_views import check_name
 
@@ -43,12 +46,15 @@ class ImageChoice:
     view: SavedView | None = None
 
 
-def start_bulk_act(*, dataset: Dataset, user: User, act: str, images: ImageChoice, tag: str = "") -> BulkAct:
+def start_bulk_act(
+    *, dataset: Dataset, user: User, act: str, images: ImageChoice, tag: str = "", reason: str = ""
+) -> BulkAct:
     """Act on images and return the act. `finished_at` is None if a job does it.
 
     Raises PermissionDenied unless the user is an admin of the dataset. Raises InvalidAnswerError for an
-    unknown act, a missing tag, no image or too many listed images, and as query_of_filters does. Raises
-    NotFoundForReviewerError if a listed image does not exist. Nothing is changed then.
+    unknown act, a missing tag, an exclusion without a reason, no image or too many listed images, and as
+    query_of_filters does. Raises NotFoundForReviewerError if a listed image does not exist. Nothing is
+    changed then.
     """
     require_role(user, dataset, Role.ADMIN)
     if act not in BulkAct.Act.values:
@@ -57,7 +63,8 @@ def start_bulk_act(*, dataset: Dataset, user: User, act: str, images: ImageChoic
         row = BulkAct(
             dataset=dataset,
             act=act,
-            tag=None if act == BulkAct.Act.QUEUE else _tag(dataset, tag, create=act == BulkAct.Act.TAG),
+            tag=_tag(dataset, tag, create=act == BulkAct.Act.TAG) if act in _TAGGING else None,
+            reason=_reason(reason) if act == BulkAct.Act.EXCLUDE else "",
             created_by=user,
             through=Image.objects.filter(dataset=dataset).aggregate(last=Max("pk"))["last"] or 0,
         )
@@ -79,6 +86,16 @@ def start_bulk_act(*, dataset: Dataset, user: User, act: str, images: ImageChoic
         else:
             row = run_bulk_act(act=row)
     return row
+
+
+def _reason(text: str) -> str:
+    text = " ".join(text.split())
+    if not text or len(text) > REASON_LENGTH or not text.isprintable():
+        raise InvalidAnswerError(
+            "reason",
+            _("Write a reason of 1 to %(most)d characters. Nothing was changed.") % {"most": REASON_LENGTH},
+        )
+    return text
 
 
 def _tag(dataset: Dataset, name: str, *, create: bool) -> Tag:
@@ -123,7 +140,7 @@ def run_bulk_act(*, act: BulkAct, report: Callable[[int], object] = lambda done:
     """
     while act.finished_at is None:
         act = _do_step(act.pk)
-        report(act.changed + act.unchanged + act.left_out)
+        report(act.changed + act.unchanged + act.left_out + act.audited)
     return act
 
 
@@ -137,10 +154,13 @@ def _do_step(act_id: int) -> BulkAct:
     ids = list(_images_of(act).values_list("pk", flat=True)[:STEP])
     hidden = unshown_ids(act.dataset, ids)
     visible = [pk for pk in ids if pk not in hidden]
+    audited = audited_ids(act.dataset, visible) if act.act == BulkAct.Act.EXCLUDE else set()
+    visible = [pk for pk in visible if pk not in audited]
     changed = _EFFECTS[BulkAct.Act(act.act)](act, visible) if visible else 0
     act.changed += changed
     act.unchanged += len(visible) - changed
     act.left_out += len(hidden)
+    act.audited += len(audited)
     act.last_image = ids[-1] if ids else act.last_image
     if len(ids) < STEP:
         act.finished_at = clock.now()
@@ -155,9 +175,11 @@ def _do_step(act_id: int) -> BulkAct:
                 "view": act.view_name,
                 "changed": act.changed,
                 "left_out": act.left_out,
+                # Keys that older events do not have.
+                **({"reason": act.reason, "audited": act.audited} if act.reason else {}),
             },
         )
-    act.save(update_fields=["changed", "unchanged", "left_out", "last_image", "finished_at"])
+    act.save(update_fields=["changed", "unchanged", "left_out", "audited", "last_image", "finished_at"])
     return act
 
 
@@ -176,8 +198,36 @@ def _remove_tag(act: BulkAct, ids: list[int]) -> int:
     return ImageTag.objects.filter(tag=act.tag, image__in=ids).delete()[0]
 
 
+def _exclude(act: BulkAct, ids: list[int]) -> int:
+    """Exclude images, and withdraw them from the queue. A late answer is kept."""
+    _lock(ids)
+    had = set(ExcludedImage.objects.filter(image__in=ids).values_list("image_id", flat=True))
+    new = [pk for pk in ids if pk not in had]
+    ExcludedImage.objects.bulk_create(ExcludedImage(image_id=pk, act=act) for pk in new)
+    waiting = QueueItem.objects.filter(image__in=new, state=QueueItem.State.WAITING)
+    items = list(waiting.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    now = clock.now()
+    Lease.objects.filter(item__in=items, ended_at__isnull=True).update(ended_at=now)
+    QueueItem.objects.filter(pk__in=items).update(
+        state=QueueItem.State.WITHDRAWN, finished_at=now, assigned_to=None
+    )
+    return len(new)
+
+
+def _include(act: BulkAct, ids: list[int]) -> int:
+    _lock(ids)
+    return ExcludedImage.objects.filter(image__in=ids).delete()[0]
+
+
+def _lock(ids: list[int]) -> None:
+    list(Image.objects.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
+_TAGGING = (BulkAct.Act.TAG, BulkAct.Act.UNTAG)
 _EFFECTS: dict[BulkAct.Act, Callable[[BulkAct, list[int]], int]] = {
     BulkAct.Act.QUEUE: _queue,
     BulkAct.Act.TAG: _add_tag,
     BulkAct.Act.UNTAG: _remove_tag,
+    BulkAct.Act.EXCLUDE: _exclude,
+    BulkAct.Act.INCLUDE: _include,
 }

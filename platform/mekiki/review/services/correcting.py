@@ -21,7 +21,7 @@ from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueIt
 from mekiki.review.overlap import least_overlap, overlap_rules
 from mekiki.review.services.confirmed import update_confirmed_label
 from mekiki.review.services.decisions import active_label, check_note, record_decision, request_follow_up_work
-from mekiki.review.services.items import move_to_front
+from mekiki.review.services.items import move_to_front, refuse_excluded
 from mekiki.review.services.leases import shown_of_items
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.request_keys import decision_of_key
@@ -213,11 +213,12 @@ def request_recheck(
 
     An image of the audit sample is judged blind again, and its first answer stays the audit answer. The label
     stays until the new answer. Raises PermissionDenied if the user is not a reviewer. Raises ReviewError if
-    the image has no confirmed label or must be judged blind anyway.
+    the image has no confirmed label, must be judged blind anyway, or is excluded.
     """
     require_role(user, dataset, Role.REVIEWER)
     lock_reviewer(user.pk)
     image, current = _lock(dataset, image_id)
+    refuse_excluded(image.pk)
     rows = QueueItem.objects.filter(image=image, state=QueueItem.State.WAITING)
     waiting = rows.exclude(stream__in=TEST_STREAMS).first()
     audited = current.stream == Stream.AUDIT and not current.in_training

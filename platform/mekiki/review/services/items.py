@@ -16,6 +16,7 @@ from mekiki.review.models import (
     OVERLAP_STREAMS,
     TEST_STREAMS,
     Decision,
+    ExcludedImage,
     Lease,
     QueueItem,
     Stream,
@@ -72,6 +73,15 @@ def move_to_front(item: QueueItem) -> QueueItem:
                 raise
     first.image = item.image
     return first
+
+
+def refuse_excluded(image_id: int) -> None:
+    """Raise ReviewError if an admin has excluded the image. The caller holds the image's lock."""
+    if ExcludedImage.objects.filter(image=image_id).exists():
+        raise ReviewError(
+            "excluded",
+            _("An admin has excluded this image. Nothing was changed; take the image back first."),
+        )
 
 
 def withdraw_tests(image_id: int) -> None:

@@ -28,7 +28,7 @@ from mekiki.review.models import (
     QueueItem,
     Stream,
 )
-from mekiki.review.selectors import active_decisions, without_tests
+from mekiki.review.selectors import active_decisions, is_excluded, without_tests
 from mekiki.review.unresolved import reviewers_of
 
 # A test that its reviewer has seen but not answered waits this long. Then the reviewer may get others.
@@ -131,6 +131,7 @@ def _gold(dataset: Dataset, reviewer: User, now: datetime) -> list[_Candidate]:
     rows = GoldImage.objects.filter(
         ~Exists(own),
         ~Exists(_asked(dataset, reviewer, now)),
+        ~is_excluded("image"),
         Exists(current),
         dataset=dataset,
         ended_at__isnull=True,
@@ -154,6 +155,7 @@ def _repeats(dataset: Dataset, reviewer: User, now: datetime) -> list[_Candidate
         ~Exists(without_tests(newer)),
         ~Exists(_asked(dataset, reviewer, now)),
         ~Exists(set_aside),
+        ~is_excluded("image"),
         pk__lt=limit,
         kind__in=LABEL_KINDS,
         label__archived_at__isnull=True,

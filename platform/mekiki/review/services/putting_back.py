@@ -12,7 +12,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.review.errors import ReviewError
 from mekiki.review.models import Decision, QueueItem
 from mekiki.review.services.decisions import record_decision
-from mekiki.review.services.items import move_to_front
+from mekiki.review.services.items import move_to_front, refuse_excluded
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.resolving import lock_decision, refuse_answered
 from mekiki.review.unresolved import unresolved_decisions
@@ -26,8 +26,8 @@ def return_to_queue(*, dataset: Dataset, user: User, decision_id: int) -> QueueI
     stream and propensity, so an audited image is judged blind again. A refill does not replace the item.
 
     Raises PermissionDenied if the user is not an admin. Raises NotFoundForReviewerError if the dataset has no
-    such decision. Raises ReviewError if the decision was undone or if the image has all decisions that its
-    overlap requires.
+    such decision. Raises ReviewError if the decision was undone, if the image has all decisions that its
+    overlap requires, or if it is excluded.
     """
     require_role(user, dataset, Role.ADMIN)
     lock_reviewer(user.pk)
@@ -36,6 +36,7 @@ def return_to_queue(*, dataset: Dataset, user: User, decision_id: int) -> QueueI
     if Decision.objects.filter(supersedes=decision).exists():
         raise ReviewError("already_undone", _("This answer was already undone. Nothing was changed."))
     refuse_answered(item)
+    refuse_excluded(item.image_id)
     for one in active:
         undo = Decision.objects.create(
             dataset=dataset,

@@ -15,9 +15,18 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind, State
 from mekiki.jobs.services import enqueue
 from mekiki.learning.models import Head, Prediction, TrainingRun
 from mekiki.learning.selectors import has_champion
-from mekiki.review.models import LABEL_KINDS, TEST_STREAMS, ConfirmedLabel, Decision, Lease, QueueItem, Stream
+from mekiki.review.models import (
+    LABEL_KINDS,
+    TEST_STREAMS,
+    ConfirmedLabel,
+    Decision,
+    ExcludedImage,
+    Lease,
+    QueueItem,
+    Stream,
+)
 from mekiki.review.overlap import overlap_rules
-from mekiki.review.selectors import active_decisions, audits_under_archived_labels
+from mekiki.review.selectors import active_decisions, audits_under_archived_labels, is_excluded
 from mekiki.review.services.locks import lock_training_request
 from mekiki.review.services.mixing import TESTS_KEPT, draw_tests
 
@@ -47,8 +56,8 @@ def fill_queue(
 
     Return the number of added items. A waiting item stays if it has an active lease or decisions, if its flag
     was undone, if a person requested it or sent it to a reviewer, if it is an audit item that was ever
-    leased, or if a certificate drew it. Images of other datasets, images that still wait, and images with an
-    active label are skipped. An image with an active label is not skipped if its stream is in
+    leased, or if a certificate drew it. Images of other datasets, images that still wait, excluded images and
+    images with an active label are skipped. An image with an active label is not skipped if its stream is in
     REVIEW_LABELLED_STREAMS, if its audit label is archived, or if the audit draws an image that was judged
     for a certificate only. Gold images and hidden repeats are mixed in by the shares of the dataset. Raises
     ValueError if the lengths differ.
@@ -77,9 +86,12 @@ def fill_queue(
     is_test = Q(stream__in=TEST_STREAMS)
     # For the same reason, a test that its reviewer has seen stays for some time.
     seen_test = Q(Exists(Lease.objects.filter(item=OuterRef("pk"))), created_at__gt=now - TESTS_KEPT)
+    # An undo of an answer can return an excluded image to the queue.
+    excluded = Q(is_excluded("image")) & ~Q(stream=Stream.AUDIT)
     replaceable = waiting.filter(
         Q(~is_test, ~Exists(decided), ~put_back, ~asked_again, ~ever_leased, assigned_to=None)
-        | Q(is_test, ~seen_test),
+        | Q(is_test, ~seen_test)
+        | excluded,
         ~Exists(live),
     ).exclude(stream=Stream.CERTIFY)
     withdrawn = replaceable.filter(pk__in=locked).update(state=QueueItem.State.WITHDRAWN, finished_at=now)
@@ -87,6 +99,8 @@ def fill_queue(
     for image_id, stream, propensity in zip(image_ids, streams, propensities):
         chosen.setdefault(int(image_id), (Stream(stream), float(propensity)))
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(chosen)).values_list("pk", flat=True))
+    excluded_ids = ExcludedImage.objects.filter(image__in=known).values_list("image_id", flat=True)
+    known -= {image_id for image_id in excluded_ids if chosen[image_id][0] != Stream.AUDIT}
     # Waiting images first: an answer that is saved between the two statements is then seen as a label.
     waiting_images = set(waiting.filter(image__in=list(chosen)).values_list("image_id", flat=True))
     labels = ConfirmedLabel.objects.filter(image__in=list(chosen), label__archived_at__isnull=True)
@@ -210,7 +224,7 @@ def _enough_for_training(dataset: Dataset) -> bool:
     if not wanted:
         return False
     last = TrainingRun.objects.filter(dataset=dataset).order_by("-id").values_list("created_at").first()
-    new = ConfirmedLabel.objects.filter(dataset=dataset, in_training=True)
+    new = ConfirmedLabel.objects.filter(~is_excluded("image"), dataset=dataset, in_training=True)
     # A last run in the future means that the clock was set back. Then times cannot be compared and all labels
     # count.
     if last is not None and last[0] <= clock.now():

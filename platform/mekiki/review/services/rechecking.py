@@ -7,7 +7,7 @@ from django.db.models import Min
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.selectors import champion
-from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, QueueItem, Stream
+from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ExcludedImage, QueueItem, Stream
 from mekiki.review.overlap import overlap_rules
 from mekiki.review.services.items import withdraw_tests
 
@@ -18,11 +18,12 @@ BATCH = 1000
 def queue_rechecks(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
     """Put images first in the queue, in their order, to be reviewed again; return how many were added.
 
-    An image that waits already keeps its item.
+    An image that waits already keeps its item. Excluded images are skipped.
     """
     known = set(Image.objects.filter(dataset=dataset, pk__in=list(image_ids)).values_list("pk", flat=True))
     waiting = QueueItem.objects.filter(dataset=dataset, state=QueueItem.State.WAITING)
     known -= set(waiting.filter(image__in=list(known)).values_list("image_id", flat=True))
+    known -= set(ExcludedImage.objects.filter(image__in=known).values_list("image_id", flat=True))
     wanted = [image_id for image_id in dict.fromkeys(image_ids) if image_id in known]
     head = champion(dataset)
     first = (waiting.aggregate(first=Min("position"))["first"] or 0.0) - len(wanted) - 1
@@ -49,10 +50,10 @@ def queue_rechecks(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
 def queue_for_review(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
     """Put images first in the queue on behalf of an admin, as `request_recheck` does for one image.
 
-    Return how many were added. An image that waits already, or that is set aside, stays as it is. An image of
-    the audit sample is judged blind again. If it waits to measure a reviewer, that item is withdrawn, so that
-    the number does not tell which images are tests. Images without a label may be given too, but none that
-    hides its facts.
+    Return how many were added. An image that waits already, or that is set aside or excluded, stays as it is.
+    An image of the audit sample is judged blind again. If it waits to measure a reviewer, that item is
+    withdrawn, so that the number does not tell which images are tests. Images without a label may be given
+    too, but none that hides its facts.
     """
     ids = list(
         Image.objects.filter(dataset=dataset, pk__in=list(image_ids))
@@ -67,6 +68,7 @@ def queue_for_review(*, dataset: Dataset, image_ids: Sequence[int]) -> int:
         withdraw_tests(image_id)
     taken = set(waiting.exclude(stream__in=TEST_STREAMS).values_list("image_id", flat=True))
     taken |= set(items.filter(state=QueueItem.State.SET_ASIDE).values_list("image_id", flat=True))
+    taken |= set(ExcludedImage.objects.filter(image__in=ids).values_list("image_id", flat=True))
     labels = {
         row.image_id: row for row in ConfirmedLabel.objects.filter(image__in=ids).select_related("decision")
     }

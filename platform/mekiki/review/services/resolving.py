@@ -21,7 +21,7 @@ from mekiki.review.services.confirmed import (
 )
 from mekiki.review.services.correcting import create_finished_item, overlap_of_answer
 from mekiki.review.services.decisions import active_label, record_decision, request_follow_up_work
-from mekiki.review.services.items import lock_item, move_to_front
+from mekiki.review.services.items import lock_item, move_to_front, refuse_excluded
 from mekiki.review.services.leases import SHOWN
 from mekiki.review.services.locks import lock_reviewer
 from mekiki.review.services.request_keys import decision_of_key
@@ -153,6 +153,7 @@ def send_to_reviewer(*, dataset: Dataset, user: User, decision_id: int, reviewer
         )
     decision, item = lock_unresolved(dataset, decision_id)
     refuse_answered(item)
+    refuse_excluded(item.image_id)
     item = move_to_front(item)
     if active_decisions(image=item.image, item=item, user=receiver).exists():
         raise ReviewError(

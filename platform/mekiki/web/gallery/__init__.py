@@ -1,7 +1,14 @@
 """The gallery of images, narrowed by filters, a text or an image, and the page of one image."""
 
 from mekiki.review.finding import filter_images
-from mekiki.web.gallery.acts import act, correct_selection, delete_view, open_view, save_view
+from mekiki.web.gallery.acts import (
+    act,
+    correct_selection,
+    delete_view,
+    open_view,
+    save_view,
+    train_without,
+)
 from mekiki.web.gallery.facets import facets
 from mekiki.web.gallery.files import original
 from mekiki.web.gallery.gold import mark_selection
@@ -38,4 +45,5 @@ __all__ = [
     "remove_reference",
     "save_view",
     "take_back",
+    "train_without",
 ]

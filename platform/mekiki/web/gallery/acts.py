@@ -4,6 +4,7 @@ import uuid
 from collections import Counter
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -13,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from mekiki.accounts.http import parse_number, user_of
 from mekiki.accounts.models import Role
-from mekiki.datasets.access import dataset_for
+from mekiki.datasets.access import dataset_for, image_for
 from mekiki.review import services
 from mekiki.review.access import view_for
 from mekiki.review.errors import NotFoundForReviewerError, ReviewError
@@ -54,6 +55,23 @@ def delete_view(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     services.delete_view(dataset=view.dataset, user=user_of(request), view=view)
     messages.success(request, _("The view “%(name)s” is deleted. Its images stay.") % {"name": view.name})
     return redirect("images", slug)
+
+
+@require_POST
+def train_without(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Start a training without the images of a saved view."""
+    view = view_for(user_of(request), slug, pk, Role.ADMIN)
+    try:
+        services.train_without_view(dataset=view.dataset, user=user_of(request), view=view)
+    except ReviewError as error:
+        messages.error(request, error.message)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        text = _("A head is trained without the images of the view “%(name)s”.")
+        messages.success(request, text % {"name": view.name})
+        return redirect("models", slug)
+    return redirect(_gallery(slug, view.query))
 
 
 @require_POST
@@ -120,6 +138,7 @@ def act(request: HttpRequest, slug: str) -> HttpResponse:
             act=request.POST.get("act", ""),
             images=chosen,
             tag=request.POST.get("tag", ""),
+            reason=request.POST.get("reason", ""),
         )
     except NotFoundForReviewerError as error:
         raise Http404 from error
@@ -127,6 +146,9 @@ def act(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, error.message)
     else:
         messages.success(request, result_of(done))
+    if sent_from := request.POST.get("from"):  # the page of an image
+        image = image_for(user, slug, sent_from)
+        return redirect(reverse("image", args=[slug, image.sha256]) + (f"?{query}" if query else ""))
     return redirect(_gallery(slug, query))
 
 
@@ -144,6 +166,14 @@ def result_of(act: BulkAct) -> str:
         text = ngettext(
             "%(n)s image has the tag “%(tag)s” now.", "%(n)s images have the tag “%(tag)s” now.", act.changed
         )
+    elif act.act == BulkAct.Act.EXCLUDE:
+        text = ngettext(
+            "%(n)s image is excluded now: it is neither reviewed, trained on nor exported.",
+            "%(n)s images are excluded now: they are neither reviewed, trained on nor exported.",
+            act.changed,
+        )
+    elif act.act == BulkAct.Act.INCLUDE:
+        text = ngettext("%(n)s image is taken back.", "%(n)s images are taken back.", act.changed)
     else:
         text = ngettext(
             "The tag “%(tag)s” was removed from %(n)s image.",
@@ -164,5 +194,14 @@ def result_of(act: BulkAct) -> str:
                 act.left_out,
             )
             % {"n": count(act.left_out)}
+        )
+    if act.audited:
+        parts.append(
+            ngettext(
+                "%(n)s image of the audit sample was not excluded: the accuracy is measured on it.",
+                "%(n)s images of the audit sample were not excluded: the accuracy is measured on them.",
+                act.audited,
+            )
+            % {"n": count(act.audited)}
         )
     return " ".join(parts)

@@ -27,7 +27,7 @@ from mekiki.review.errors import NotFoundForReviewerError, ReviewError
 from mekiki.review.history import correction_by, history_of
 from mekiki.review.imported import imported_labels_of
 from mekiki.review.messages import why_texts
-from mekiki.review.models import ConfirmedLabel, Decision, GoldImage, Stream
+from mekiki.review.models import ConfirmedLabel, Decision, ExcludedImage, GoldImage, Stream
 from mekiki.review.references import references_of
 from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.services.gold import known_sources
@@ -75,6 +75,9 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "decisions": history_of(picture, current) if is_visible else [],
         "near": neighbours(dataset, head, picture, narrowed, user_of(request)),
         "query": narrowed.query,
+        "excluded": ExcludedImage.objects.filter(image=picture).select_related("act__created_by").first()
+        if is_visible
+        else None,
         "disputed": disputed_items(dataset).filter(image=picture).first(),
         "may_rule": may_rule,
         "may_review": may_review,

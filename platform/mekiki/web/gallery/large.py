@@ -23,11 +23,11 @@ COUNT_UP_TO = 2_000
 def large_image(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
     """Return the part of a page that shows one image in large. The gallery loads it into a dialog."""
     user = user_of(request)
-    found = image_for(user, slug, sha256)
-    dataset = found.dataset
+    picture = image_for(user, slug, sha256)
+    dataset = picture.dataset
     head = champion(dataset)
     narrowed = GalleryQuery.of(request, dataset, list(active_labels(dataset)))
-    (image,) = filter_images(dataset, head, {}).filter(pk=found.pk)
+    (image,) = filter_images(dataset, head, {}).filter(pk=picture.pk)
     attach_labels(dataset, [image])
     near = neighbours(dataset, head, image, narrowed, user, count_up_to=COUNT_UP_TO)
     context = {
