@@ -24,8 +24,9 @@ from mekiki.review.models import (
 )
 from mekiki.review.selectors import audits_under_archived_labels, reserve_limits
 
-# Above this number pages show "more than", so that the count stays fast.
-COUNT_UP_TO = 10_000
+# Above this number pages show "more than", so that the count stays fast: PostgreSQL then looks the labels of
+# these images up instead of reading all labels.
+COUNT_UP_TO = 1_000
 
 
 def neutral_name(sha256: str) -> str:
@@ -69,7 +70,9 @@ def reserve_condition(dataset: Dataset) -> Q:
 
 def hidden_condition(dataset: Dataset) -> Q:
     """Return the condition for images that hide their name, metadata, prediction and decisions."""
-    return _unjudged(dataset) | _waiting(dataset)
+    # Not equality: PostgreSQL would read all labels into a hash table for one page of images.
+    judged = _judged(dataset).filter(image__gte=OuterRef("pk"), image__lte=OuterRef("pk"))
+    return reserve_condition(dataset) & ~Q(Exists(judged)) | _waiting(dataset)
 
 
 def on_page_condition(dataset: Dataset) -> Q:

@@ -6,7 +6,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.db.models import Exists, F, FilteredRelation, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    FilteredRelation,
+    IntegerField,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
@@ -194,8 +207,9 @@ def reviewers_to_choose(dataset: Dataset) -> dict[int, str]:
         return {}
     users = User.objects.filter(pk=role_of)
     if _is_for_admin(dataset):
-        decided = Decision.objects.filter(dataset=dataset, user=OuterRef("pk"))
-        users = User.objects.filter(Exists(decided))
+        # A subquery with a limit is looked up for each user. EXISTS would read all decisions of the dataset.
+        decided = Decision.objects.filter(dataset=dataset, user=OuterRef("pk")).values("pk")[:1]
+        users = User.objects.alias(has_decided=Subquery(decided)).filter(has_decided__isnull=False)
     return dict(users.order_by("username").values_list("pk", "username"))
 
 
@@ -259,7 +273,15 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = _imported_between(images, dataset, asked.get("since"), asked.get("until"))
     if asked.get("q"):
         images = images.filter(name__icontains=asked["q"])
-    return images
+    return images.none() if _excludes_all(asked) else images
+
+
+def _excludes_all(asked: dict[str, Any]) -> bool:
+    """Return whether two filters exclude each other. PostgreSQL would look at all labels to find no image."""
+    labelled = asked.get("confirmed") not in (None, "", "none") or bool(asked.get("reviewer"))
+    by_person = asked.get("set_by") == "person" or bool(asked.get("reviewer"))
+    unlabelled = asked.get("confirmed") == "none"
+    return (labelled and asked.get("set_by") == "nobody") or (by_person and unlabelled)
 
 
 def metadata_condition(pairs: Iterable[tuple[str, str]]) -> Q:
@@ -297,7 +319,13 @@ def _imported_between(images: QuerySet[Any], dataset: Dataset, since: Any, until
     edges = Image.objects.filter(dataset=dataset, **dates).aggregate(first=Min(number), last=Max(number))
     if edges["first"] is None:
         return images.none()
-    images = images.filter(pk__gte=edges["first"], pk__lte=edges["last"], **dates)
+    # The times only check the images in this range. As plain conditions on the column, PostgreSQL would
+    # expect far fewer images from both ranges than there are, read all of them by their time, and sort them.
+    # From an inequality with a number, it expects nearly all images.
+    in_days = Case(When(**dates, then=1), default=0, output_field=IntegerField())
+    images = images.alias(in_days=in_days).filter(
+        ~Q(in_days=0), pk__gte=edges["first"], pk__lte=edges["last"]
+    )
     if "answered" in images.query.annotations:
         images = images.filter(answered__gte=edges["first"], answered__lte=edges["last"])
     return images
