@@ -120,7 +120,7 @@ def bytes_of_shifted_labels(dataset: Any, real: Head) -> bytes:
     X = np.asarray(mirror.vectors[at], np.float32)
     found = training_detail(dataset, mirror, at)
     detail = found[0] if found is not None else None
-    return trained_bytes(setting, X, y, detail=detail, seed=real.seed, log=ignore_step)[0]
+    return trained_bytes(setting, X, y, detail=detail, groups=None, seed=real.seed, log=ignore_step)[0]
 
 
 def test_head_trained_on_other_labels_than_recorded_is_detected(scene: tuple[Any, Any], work: Work) -> None:

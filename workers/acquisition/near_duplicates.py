@@ -128,7 +128,10 @@ def _none(n: int) -> Nearest:
 
 
 def _first_images_within(V: F4, value: F4, threshold: float) -> NDArray[np.bool_]:
-    """Return (b,) which rows of a block V (b, d) become first images. value (b,): cosine with earlier ones."""
+    """Return (b,) which rows of a block V (b, d) become first images.
+
+    value (b,): cosine with the first images before the block.
+    """
     leads = value < threshold
     candidates = np.flatnonzero(leads)
     similar = np.tril(V[candidates] @ V[candidates].T >= threshold, -1)

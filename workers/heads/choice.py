@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from workers.heads.averaging import DetailAverage
 from workers.heads.calibration import Calibration, fit_calibration
@@ -81,6 +81,7 @@ def choose_head(
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
     detail: ArrayLike | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> Choice:
     """Cross-validate each kind on (n, d) vectors and labels, and return the choice, fitted on all labels.
 
@@ -90,6 +91,8 @@ def choose_head(
     the detail, and the other kinds are fitted with the γ of its heaviest head. The chosen head is a linear
     map of (n, d + k) [embedding ; detail], or of the embedding alone if no averaged head reads the detail.
 
+    groups: (n,) numbers of groups of near-duplicates, which share a fold, or None.
+
     Raises:
         ValueError: an unknown kind, or `kinds` without the default. Others as `HeadEstimator.fit`.
     """
@@ -97,7 +100,7 @@ def choose_head(
         raise ValueError(f"kinds must hold {DEFAULT!r} and be among {', '.join(KINDS)}")
     default: HeadEstimator
     default = lead = LogisticTextPriorHead(class_embeddings, logit_scale=logit_scale, seed=seed)
-    data = read = lead.prepare(X, y, sample_weight)
+    data = read = lead.prepare(X, y, sample_weight, groups)
     block: DetailBlock | None = None
     strengths: tuple[tuple[float, float], ...] = ()
     if detail is None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from workers.heads.folds import group_copies, stratified_folds, stratified_sample
+from workers.heads.folds import group_copies, merge_groups, stratified_folds, stratified_sample
 from workers.heads.head import LinearHead, check_vectors
 from workers.heads.objective import F8, basis, log_softmax
 from workers.heads.targets import check_targets, check_weights
@@ -47,7 +47,7 @@ class LabelledData:
     v: F8  # (n,) ≥ 0
     scale: float  # the encoder's s
     seed: int
-    groups: NDArray[np.int64]  # (n,) equal for copies of one image
+    groups: NDArray[np.int64]  # (n,) equal for copies and near-duplicates of one image
     fold: NDArray[np.int64] | None  # (n,); None: too few labels to cross-validate
 
     def __len__(self) -> int:
@@ -144,16 +144,23 @@ class HeadEstimator(ClassifierMixin, BaseEstimator, ABC):
         data = self.prepare(X, y, sample_weight)
         return self.choose_parameters(data.subset).cross_validate(data).refit(data)
 
-    def prepare(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> LabelledData:
+    def prepare(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        groups: NDArray[np.int64] | None = None,
+    ) -> LabelledData:
         """Check the arguments of `fit` and assign folds, the same for every kind of head with one seed.
 
         There are no folds with fewer than two different images a class or a fold, or with one class only.
-        Copies share a fold.
+        Copies share a fold, and so do rows of one of the groups (n,): near-duplicates.
         """
         n_labels, dim = self._embeddings().shape
         vectors = check_vectors(X, dim=dim).astype(np.float64)
         Y, v = check_targets(y, len(vectors), n_labels), check_weights(sample_weight, len(vectors))
-        groups, hard, weighted = group_copies(vectors), Y.argmax(axis=1), v > 0
+        copies, hard, weighted = group_copies(vectors), Y.argmax(axis=1), v > 0
+        groups = copies if groups is None else merge_groups(copies, groups)
         images = len(np.unique(groups[weighted]))
         fold = None
         if images >= 2 * max(n_labels, self.folds) and len(np.unique(hard[weighted])) > 1:

@@ -1,4 +1,4 @@
-"""Seeded stratified folds: a rare class is allowed, and copies of an image share a fold."""
+"""Seeded stratified folds: a rare class is allowed, and copies and near-duplicates share a fold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 
 def group_copies(X: NDArray[Any]) -> NDArray[np.int64]:
@@ -19,13 +21,28 @@ def group_copies(X: NDArray[Any]) -> NDArray[np.int64]:
     return first[group].astype(np.int64)
 
 
+def merge_groups(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n,) the finest groups that keep rows together that share a group in `one` or in `other` (n,).
+
+    Each group is numbered by its first row.
+    """
+    n = len(one)
+    if not n:
+        return np.empty(0, np.int64)
+    links = [np.unique(groups, return_index=True, return_inverse=True)[1:] for groups in (one, other)]
+    first = np.concatenate([at[inverse.ravel()] for at, inverse in links])
+    graph = coo_array((np.ones(2 * n, np.int8), (np.tile(np.arange(n), 2), first)), shape=(n, n))
+    component = connected_components(graph, directed=False)[1]
+    return np.unique(component, return_index=True)[1][component].astype(np.int64)
+
+
 def stratified_folds(
     y: NDArray[np.int64], folds: int, seed: int, *, groups: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
     """Return the fold in [0, folds) of each row.
 
     Fold sizes differ by at most one, and so do the counts of each class over the folds: a class with fewer
-    examples than folds is missing in some. Rows of one group (n,) of `group_copies` share a fold; sizes are
+    examples than folds is missing in some. Rows of one group (n,) share a fold; sizes are
     then as equal as the groups allow.
     """
     if groups is not None:

@@ -47,6 +47,7 @@ def train_head(
     sample_weight: ArrayLike | None = None,
     kinds: tuple[str, ...] = KINDS,
     detail: ArrayLike | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> TrainedHead:
     """Cross-validate every kind of head, train the best one and calibrate it on out-of-fold scores.
 
@@ -61,6 +62,7 @@ def train_head(
         detail: (n, k) detail descriptors, or None. The head is one of (n, d + k) [embedding ; detail], or of
             the embedding alone if cross-validation prefers that. ``details["detail"]`` names the strengths of
             the heads that were averaged; the other parameters are those of the heaviest of them.
+        groups: (n,) numbers of groups of near-duplicates, which share a fold, or None.
 
     Raises:
         ValueError, NonFiniteVectors: as `HeadEstimator.fit`.
@@ -77,6 +79,7 @@ def train_head(
         sample_weight=sample_weight,
         kinds=kinds,
         detail=detail,
+        groups=groups,
     )
     hard = target.argmax(axis=1) if target.ndim == 2 else target.astype(np.int64)
     counts = np.bincount(hard, minlength=n_labels) if len(hard) else np.zeros(n_labels, np.int64)

@@ -29,6 +29,7 @@ from mekiki.jobs.services import enqueue, forget_deaths
 from mekiki.labeling.selectors import can_predict
 from mekiki.learning import models
 from mekiki.learning.selectors import embedded_count, unreadable_by
+from mekiki.learning.services import request_regrouping
 from workers.encoders import EncodedChunk, EncoderError, stream_detail
 from workers.runner import Report
 from workers.steps.detail import detail_row, is_detail_computed
@@ -80,6 +81,8 @@ def run(job: Job, report: Report) -> dict[str, Any]:
     own = job.kind == Kind.ENCODE and name == dataset.encoder_name
     if own and can_predict(dataset):
         enqueue(kind=Kind.PREDICT, dataset=dataset, user=job.created_by)
+    if own:
+        request_regrouping(dataset=dataset)
     return result
 
 

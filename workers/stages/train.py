@@ -37,7 +37,9 @@ from workers.steps.training import (
     HeadInputs,
     NewHead,
     compute_head,
+    fold_groups,
     images_left_out,
+    near_audit_left_out,
     record_new_head,
     seed_of_head,
     training_set,
@@ -90,6 +92,7 @@ class Gathered:
     stored: models.Head | None  # the head that an earlier attempt of this run has stored
     before: models.Head | None  # the champion; None if an earlier attempt has promoted `stored`
     audit: EmbeddedAuditSample | None  # None without `before`
+    near_left_out: int  # images that are left out as near-duplicates of the audit reserve
 
     @property
     def label_ids(self) -> list[int]:
@@ -187,6 +190,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report, log: Log) -> Gath
         stored=run_.head,
         before=before,
         audit=embedded_audit_sample(dataset, mirror, label_ids) if before is not None else None,
+        near_left_out=near_audit_left_out(dataset),
     )
 
 
@@ -221,11 +225,14 @@ def compute(gathered: Gathered, report: Report, log: Log) -> Computed:
     new, stored = None, gathered.stored
     if stored is None:
         log("learning_from", labels=len(gathered.y), images=len(gathered.mirror))
+        if gathered.near_left_out:
+            log("near_audit_left_out", images=gathered.near_left_out)
         new = compute_head(
             gathered.setting,
             gathered.X,
             gathered.y,
             detail=gathered.detail,
+            groups=fold_groups(gathered.training),
             seed=gathered.seed,
             report=report,
             log=log,

@@ -22,7 +22,14 @@ from workers.messages import encoder_problem
 from workers.runner import Report
 from workers.steps.encoders import load_cached_encoder
 from workers.steps.probing import require_recorded_vectors
-from workers.steps.training import HeadInputs, trained_bytes, training_set_digest, votes_of, zero_shot_bytes
+from workers.steps.training import (
+    HeadInputs,
+    fold_groups,
+    trained_bytes,
+    training_set_digest,
+    votes_of,
+    zero_shot_bytes,
+)
 from workers.steps.vectors import load_vectors, read_detail
 from workers.versions import code_version
 
@@ -85,7 +92,9 @@ def _repeat(head: models.Head, report: Report) -> tuple[bytes, dict[str, Any]]:
     X, detail = _vectors(head, training, report)
     y = make_targets(votes_of(training), head.label_ids)
     report(stage="training", unit="labels", total=len(y))
-    weights, _trained = trained_bytes(setting, X, y, detail=detail, seed=head.seed, log=ignore_step)
+    weights, _trained = trained_bytes(
+        setting, X, y, detail=detail, groups=fold_groups(training), seed=head.seed, log=ignore_step
+    )
     report(done=len(y))
     return weights, {
         "relabelled": training_set_digest(head.dataset, training) != head.decisions_digest,
@@ -100,16 +109,16 @@ def _votes(head: models.Head) -> list[ImageVotes]:
     """
     rows = list(
         head.training_labels.order_by("image_id").values_list(
-            "image_id", "label_id", "decision_id", "imported", "others"
+            "image_id", "label_id", "decision_id", "imported", "others", "near_group"
         )
     )
-    decisions = Decision.objects.filter(pk__in=[pk for *_row, others in rows for pk in others])
+    decisions = Decision.objects.filter(pk__in=[pk for row in rows for pk in row[4]])
     label_of = dict(decisions.values_list("pk", "label_id"))
-    if any(pk not in label_of for *_row, others in rows for pk in others):
+    if any(pk not in label_of for row in rows for pk in row[4]):
         raise NotRepeatableError("labels_gone")
     return [
-        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others), imported)
-        for image, label, decision, imported, others in rows
+        ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others), imported, group)
+        for image, label, decision, imported, others, group in rows
     ]
 
 

@@ -12,6 +12,7 @@ from mekiki.learning import models
 from mekiki.learning.reports import EvaluationReport
 from mekiki.learning.services import record_evaluation
 from mekiki.review.audit_counts import audit_counts
+from mekiki.review.near_duplicates import near_trained_images
 from mekiki.review.selectors import AuditStratum, audit_sample, audit_strata, training_labels
 from workers.embeddings import Mirror
 from workers.evaluation.metrics import MacroRecall, accuracy, confusion_matrix, macro_recall, per_label
@@ -158,6 +159,8 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         stratum=sample.stratum,
         strata=sample.layers,
     )
+    near = near_trained_images(head, mirror.ids[sample.rows].tolist()) if head.is_trained else set()
+    is_near = np.isin(mirror.ids[sample.rows], list(near))
     # The sample was read once: an audit answer that came since is part of the next estimate.
     answers = len(training_labels(dataset)) + total.n + sample.not_embedded
     return record_evaluation(
@@ -170,6 +173,8 @@ def evaluate(dataset: Dataset, head: models.Head, scores: Scores, mirror: Mirror
         left_out=sample.left_out,
         answers=answers,
         counts=counts,
+        near_trained=int(is_near.sum()),
+        near_trained_right=int((is_near & (truth == predicted)).sum()),
         pool=pool,
         report=report,
     )

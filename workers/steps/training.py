@@ -20,6 +20,7 @@ from mekiki.learning.services import (
     record_long_prompts,
     seed_for,
 )
+from mekiki.review import near_duplicates
 from mekiki.review.errors import ReviewError
 from mekiki.review.finding import filter_images, filters_of_query
 from mekiki.review.imported import labels_to_train_on
@@ -100,16 +101,32 @@ def training_set(
     """Return (rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each target).
 
     Labels outside `label_ids` (archived since), images without an embedding and the images `left_out` are
-    left out.
+    left out, and so are near-duplicates of the audit reserve if the dataset leaves them out.
     """
     known = set(label_ids)
     decided = training_votes(dataset)
     imported = labels_to_train_on(dataset, {votes.image for votes in decided})
     both = sorted((*decided, *imported), key=lambda votes: votes.image)
-    votes_of_images = [votes for votes in both if votes.label in known and votes.image not in left_out]
+    wanted = [votes for votes in both if votes.label in known and votes.image not in left_out]
+    votes_of_images = near_duplicates.without_near_audit(dataset, wanted)
     rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
     kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
-    return rows[embedded], make_targets(votes_of(kept), label_ids), kept
+    return rows[embedded], make_targets(votes_of(kept), label_ids), near_duplicates.with_groups(dataset, kept)
+
+
+def near_audit_left_out(dataset: Dataset) -> int:
+    """Return how many images are not trained on because a near-duplicate is in the audit reserve."""
+    decided = training_votes(dataset)
+    both = [*decided, *labels_to_train_on(dataset, {votes.image for votes in decided})]
+    return len(both) - len(near_duplicates.without_near_audit(dataset, both))
+
+
+def fold_groups(training: list[ImageVotes]) -> NDArray[np.int64] | None:
+    """Return (n,) numbers of the groups of near-duplicates in a training set, or None if there are none."""
+    if not any(votes.near_group is not None for votes in training):
+        return None
+    # An image without a group has a number of its own. First images of groups are positive ids.
+    return np.array([-votes.image if votes.near_group is None else votes.near_group for votes in training])
 
 
 def votes_of(training: list[ImageVotes]) -> list[list[int]]:
@@ -118,13 +135,21 @@ def votes_of(training: list[ImageVotes]) -> list[list[int]]:
 
 
 def training_set_digest(dataset: Dataset, training: list[ImageVotes]) -> str:
-    """Return the digest of a training set, 64 characters, with one line per decision."""
+    """Return the digest of a training set, 64 characters, with one line per decision.
+
+    A line names the group of near-duplicates, if the training set has several images of it.
+    """
     names = {label.pk: label.name for label in dataset.labels.all()}
     hashes = dict(
         Image.objects.filter(pk__in=[votes.image for votes in training]).values_list("pk", "sha256")
     )
+
+    def source(votes: ImageVotes, decision: int) -> str:
+        group = "" if votes.near_group is None else f" near {votes.near_group}"
+        return f"{'imported ' if votes.imported else ''}{decision}{group}"
+
     return decisions_digest(
-        (hashes[votes.image], names[label], f"imported {decision}" if votes.imported else decision)
+        (hashes[votes.image], names[label], source(votes, decision))
         for votes in training
         for label, decision in ((votes.label, votes.decision), *votes.others)
     )
@@ -146,18 +171,26 @@ def trained_bytes(
     y: np.ndarray,
     *,
     detail: np.ndarray | None,
+    groups: np.ndarray | None,
     seed: int,
     log: Log,
 ) -> tuple[bytes, TrainedHead]:
     """Return (serialized head trained on X (n, d), y (n,) or soft (n, L), the trained head).
 
-    detail: (n, k) detail descriptors, or None.
+    detail: (n, k) detail descriptors, or None. groups: (n,) of near-duplicates, or None.
 
     It is used to train a head and to repeat its training; the same inputs give the same bytes.
     """
     scale = setting.encoder.logit_scale
     trained = train_head(
-        X, y, class_embeddings=setting.text, logit_scale=scale, seed=seed, log=log, detail=detail
+        X,
+        y,
+        class_embeddings=setting.text,
+        logit_scale=scale,
+        seed=seed,
+        log=log,
+        detail=detail,
+        groups=groups,
     )
     return dump_head(trained.head), trained
 
@@ -210,13 +243,15 @@ def compute_head(
     y: np.ndarray,
     *,
     detail: tuple[np.ndarray, models.Encoder] | None,
+    groups: np.ndarray | None,
     seed: int,
     report: Report,
     log: Log,
 ) -> NewHead:
     """Return a head trained on X (n, d), y (n,) or soft (n, L), and detail descriptors (n, k) with their row.
 
-    The head leaves the detail out if cross-validation prefers that.
+    Rows of one of the groups (n,) share a fold. The head leaves the detail out if cross-validation prefers
+    that.
     """
     report(stage="training", unit="labels", total=len(y))
     log(
@@ -229,8 +264,11 @@ def compute_head(
     differ = int((y.max(axis=1) < 1).sum()) if y.ndim == 2 else 0
     if differ:
         log("decisions_differ", images=differ)
+    if groups is not None:
+        sizes = np.unique(groups, return_counts=True)[1]
+        log("near_duplicates", images=int(sizes[sizes > 1].sum()), groups=int((sizes > 1).sum()))
     values = None if detail is None else detail[0]
-    weights, trained = trained_bytes(setting, X, y, detail=values, seed=seed, log=log)
+    weights, trained = trained_bytes(setting, X, y, detail=values, groups=groups, seed=seed, log=log)
     report(done=len(y))
     prompts_alone = prompts_log_loss(X, hard_labels(y), setting.text, setting.encoder.logit_scale)
     metrics = HeadMetrics.current(
@@ -268,6 +306,7 @@ def record_new_head(
         training=[(votes.image, votes.label, votes.decision) for votes in training],
         others={votes.image: [decision for _label, decision in votes.others] for votes in training},
         imported={votes.image for votes in training if votes.imported},
+        near_groups={votes.image: votes.near_group for votes in training if votes.near_group is not None},
         training_digest=digest,
         detail=new.detail,
         run=run,
@@ -307,7 +346,8 @@ def best_head(
     if trained is None:
         X = np.asarray(mirror.vectors[rows], np.float32)
         seed = seed_of_head(setting.dataset, next_version(setting.dataset))
-        new = compute_head(setting, X, y, detail=detail, seed=seed, report=report, log=log)
+        groups = fold_groups(training)
+        new = compute_head(setting, X, y, detail=detail, groups=groups, seed=seed, report=report, log=log)
         trained = record_new_head(setting, new, training, digest, run=None, user=user)
     assert trained.metrics.prompts_log_loss is not None  # every trained head has it
     verdict = decide_promotion(

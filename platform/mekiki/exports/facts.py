@@ -44,6 +44,8 @@ def accuracy_facts(stated: dict[str, Any], now: AuditCounts) -> dict[str, Any] |
             high=stated["high"],
             accuracy=stated["estimate"],
             left_out=stated.get("images_left_out", 0),
+            near_trained=stated.get("audited_near_trained", 0),
+            near_trained_right=stated.get("audited_near_trained_right", 0),
             **{name: n + since.get(name, 0) for name, n in counts.items()},
         ),
     )

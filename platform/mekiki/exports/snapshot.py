@@ -246,7 +246,7 @@ def _accuracy(dataset: Dataset, head: Head | None, *, certified: bool = False) -
             "取り込み時期の異なる画像は、監査した1枚が代表する枚数で重み付けしているため、単純な割合とは異なります。"
         )
     # A claim about the whole dataset requires that every drawn image counts, with a label of the schema.
-    if not newest.left_out and not stated and not since:
+    if not newest.left_out and not newest.near_trained and not stated and not since:
         en.append("This describes the head's predictions over the whole dataset.")
         ja.append("これはデータセット全体に対する判定モデルの予測の精度です。")
     with override("en"):
@@ -262,6 +262,14 @@ def _accuracy(dataset: Dataset, head: Head | None, *, certified: bool = False) -
         "level": 0.95,
         "method": "Wilson" if plain else "Wilson, weighted by stratum",
         "images_left_out": newest.left_out,
+        **(
+            {
+                "audited_near_trained": newest.near_trained,
+                "audited_near_trained_right": newest.near_trained_right,
+            }
+            if newest.near_trained
+            else {}
+        ),
         "audited_drawn": stated.drawn,
         **{f"audited_{name}": getattr(stated, name) for name in COUNT_COLUMNS},
         "since_stated": {name: n for name in COUNT_COLUMNS if (n := getattr(since, name))},

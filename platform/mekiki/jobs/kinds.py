@@ -27,3 +27,4 @@ class Kind(models.TextChoices):
     AGREEMENT = "agreement", _("Compute the agreement of a study")
     PURGE = "purge", _("Delete the files of a dataset")
     BULK_ACT = "bulk_act", _("Act on many images")
+    NEAR_DUPLICATES = "near_duplicates", _("Group near-duplicates")

@@ -39,6 +39,8 @@ for _stage in (
     gettext_noop("writing the report"),
     gettext_noop("deleting files"),
     gettext_noop("acting on images"),
+    gettext_noop("comparing images"),
+    gettext_noop("storing groups"),
 ):
     STAGES.add(_stage, _stage)
 

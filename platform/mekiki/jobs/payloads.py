@@ -147,3 +147,10 @@ class AgreementPayload(Payload):
     """`study`: the id of the study whose report is computed."""
 
     study: int
+
+
+@dataclass(frozen=True)
+class NearDuplicatesPayload(Payload):
+    """`grouping`: the id of the grouping to compute, None for a survey of several thresholds."""
+
+    grouping: int | None = None

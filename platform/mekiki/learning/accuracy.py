@@ -29,6 +29,8 @@ class AuditedEstimate(Estimate, Protocol):
     """An accuracy figure with what it leaves out. It has the fields of AuditCounts, except `counted`."""
 
     left_out: int  # images of a stratum without an audited image
+    near_trained: int  # images of n with near-duplicates that the head was trained on
+    near_trained_right: int  # correct ones of them
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,30 @@ def all_notes(evaluation: AuditedEstimate, now: AuditCounts | None = None) -> li
             )
             % {"shown": count(evaluation.left_out)}
         )
+    if evaluation.near_trained:
+        sentences.append(_near_sentence(evaluation))
     sentences += notes_on_counts(counts_of(evaluation))
     since = notes_on_counts(changes_since(evaluation, now)) if now is not None else []
     return sentences + [_("Since this figure was computed: %(note)s") % {"note": note} for note in since]
+
+
+def _near_sentence(evaluation: AuditedEstimate) -> str:
+    others = evaluation.n - evaluation.near_trained
+    near = ngettext(
+        "The head was trained on near-duplicates of %(n)s audited image (right: %(right)s).",
+        "The head was trained on near-duplicates of %(n)s audited images (right: %(right)s).",
+        evaluation.near_trained,
+    ) % {"n": count(evaluation.near_trained), "right": count(evaluation.near_trained_right)}
+    if not others:
+        return near
+    rest = ngettext(
+        "Of %(n)s other audited image, %(right)s is right: this share is closer to the accuracy on new "
+        "images.",
+        "Of %(n)s other audited images, %(right)s are right: this share is closer to the accuracy on new "
+        "images.",
+        others,
+    ) % {"n": count(others), "right": count(evaluation.correct - evaluation.near_trained_right)}
+    return _("%(near)s %(rest)s") % {"near": near, "rest": rest}
 
 
 def notes_on_counts(counts: AuditCounts) -> list[str]:

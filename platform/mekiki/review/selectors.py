@@ -57,6 +57,8 @@ class ImageVotes:
     others: tuple[tuple[int, int], ...] = ()  # (label id, decision id)
     # The label came with the image, and `decision` is the id of the imported label (review.imported).
     imported: bool = False
+    # The first image of its near-duplicates, if another image of the training set has the same one.
+    near_group: int | None = None
 
 
 def training_votes(dataset: Dataset) -> list[ImageVotes]:

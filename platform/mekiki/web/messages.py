@@ -32,6 +32,15 @@ EVENTS.add("schema.copied", gettext_noop("Labels and prompts copied from another
 EVENTS.add("view.saved", gettext_noop("View of the gallery saved"))
 EVENTS.add("view.deleted", gettext_noop("View of the gallery deleted"))
 EVENTS.add("images.acted_on", gettext_noop("Act on many images"))
+EVENTS.add(
+    "near_duplicates.threshold_chosen",
+    gettext_noop("Threshold of near-duplicates chosen: cosine %(threshold)s"),
+)
+EVENTS.add("near_duplicates.stopped", gettext_noop("Groups of near-duplicates deleted"))
+EVENTS.add(
+    "near_duplicates.use_changed",
+    gettext_noop("Use of near-duplicates of the audit reserve in training changed"),
+)
 EVENTS.add("dataset.deleted", gettext_noop("Dataset deleted"))
 EVENTS.add("dataset.restored", gettext_noop("Dataset restored"))
 EVENTS.add("dataset.purged", gettext_noop("Files of the deleted dataset removed"))

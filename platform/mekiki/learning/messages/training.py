@@ -54,6 +54,25 @@ TRAINING_LOG.add(
     shown=("images", count),
 )
 TRAINING_LOG.add(
+    "near_duplicates",
+    ngettext_noop(
+        "%(images)s of them are near-duplicates, in %(shown)s group. Images of a group share a fold.",
+        "%(images)s of them are near-duplicates, in %(shown)s groups. Images of a group share a fold.",
+        "groups",
+    ),
+    images=count,
+    shown=("groups", count),
+)
+TRAINING_LOG.add(
+    "near_audit_left_out",
+    ngettext_noop(
+        "%(shown)s label is not used, because a near-duplicate of its image is in the audit reserve.",
+        "%(shown)s labels are not used, because a near-duplicate of their images is in the audit reserve.",
+        "images",
+    ),
+    shown=("images", count),
+)
+TRAINING_LOG.add(
     "predicting",
     ngettext_noop(
         "Head #%(version)s predicts %(shown)s image.",

@@ -25,6 +25,11 @@ from mekiki.learning.models.heads import (
     TrainingRun,
     confidence_of_runner_up,
 )
+from mekiki.learning.models.near_duplicates import (
+    GroupedImage,
+    NearDuplicateGrouping,
+    NearDuplicateSurvey,
+)
 from mekiki.learning.models.prompt_trials import PromptTrial
 
 __all__ = [
@@ -37,10 +42,13 @@ __all__ = [
     "EncoderProbe",
     "EncodingProblem",
     "Evaluation",
+    "GroupedImage",
     "Head",
     "HeadTrainingLabel",
     "HeatMap",
     "LongPrompt",
+    "NearDuplicateGrouping",
+    "NearDuplicateSurvey",
     "Prediction",
     "PromptEmbedding",
     "PromptTrial",

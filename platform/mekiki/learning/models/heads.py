@@ -77,6 +77,9 @@ class HeadTrainingLabel(models.Model):
     others = ArrayField(models.BigIntegerField(), default=list)  # decision ids
     # The label came with the image (review.ImportedLabel), and no reviewer has decided about the image.
     imported = models.BooleanField(default=False, db_default=False)
+    # The id of the first image of its near-duplicates. Images with the same number are in one fold. Null: no
+    # near-duplicate was known.
+    near_group = models.BigIntegerField(null=True)
 
     class Meta:
         triggers = append_only()
@@ -156,6 +159,9 @@ class Evaluation(models.Model):
     share_changed = models.PositiveIntegerField(default=0)
     prediction_shown = models.PositiveIntegerField(default=0)
     not_embedded = models.PositiveIntegerField(default=0)
+    # Part of n: the head was trained on near-duplicates of these images. `near_trained_right`: correct ones.
+    near_trained = models.PositiveIntegerField(default=0)
+    near_trained_right = models.PositiveIntegerField(default=0)
     answers = models.PositiveIntegerField(default=0)
     # The share of right labels of all images: people's labels, and labels by this head elsewhere
     # (workers.evaluation.certificates.pool). Null: there is no figure.

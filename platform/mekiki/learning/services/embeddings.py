@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils.translation import gettext_lazy
 from numpy.typing import ArrayLike
 
@@ -18,6 +19,7 @@ from mekiki.learning.models import (
     Embedding,
     Encoder,
     EncodingProblem,
+    GroupedImage,
     Head,
     HeatMap,
 )
@@ -143,6 +145,7 @@ def delete_derived_data(*, dataset: Dataset, image_ids: list[int]) -> int:
         Image.objects.filter(dataset=dataset, pk__in=image_ids).order_by("pk").values_list("pk", flat=True)
     )
     EncodingProblem.objects.filter(image_id__in=ids).delete()
+    _delete_from_groups(ids)
     heads = list(Head.objects.filter(dataset=dataset).values_list("pk", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -159,4 +162,13 @@ def delete_computed(ids: list[int]) -> None:
     """
     EncodingProblem.objects.filter(image__in=ids).delete()
     HeatMap.objects.filter(image__in=ids).delete()
+    _delete_from_groups(ids)
     Embedding.objects.filter(image__in=ids).delete()
+
+
+def _delete_from_groups(ids: list[int]) -> None:
+    """Delete images from their groups of near-duplicates, with the groups of which they are the first image.
+
+    The next grouping treats the other images of these groups as new.
+    """
+    GroupedImage.objects.filter(Q(image__in=ids) | Q(first__in=ids)).delete()

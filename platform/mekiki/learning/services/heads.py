@@ -65,6 +65,7 @@ def record_head(
     training: Sequence[tuple[int, int, int]] = (),
     others: Mapping[int, Sequence[int]] | None = None,
     imported: Collection[int] = (),
+    near_groups: Mapping[int, int] | None = None,
     training_digest: str = "",
     detail: Encoder | None = None,
     run: TrainingRun | None = None,
@@ -77,6 +78,7 @@ def record_head(
     others: image id → other decisions about the image that the head was trained on.
     imported: ids of the images whose label came with the image. Their decision id is that of the imported
     label.
+    near_groups: image id → first image of its near-duplicates, which shared a fold.
     detail: the detail descriptor whose vectors the head reads after the embedding.
     run: the run that trained this head. It is linked in the same transaction, so that a retry after a crash
     continues with this head. The head names the saved view whose images the run left out.
@@ -110,6 +112,7 @@ def record_head(
                 decision_id=decision,
                 others=list((others or {}).get(image, ())),
                 imported=image in imported,
+                near_group=(near_groups or {}).get(image),
             )
             for image, label, decision in training
         ],
@@ -187,18 +190,24 @@ def record_evaluation(
     share: float | None = None,
     left_out: int = 0,
     counts: AuditCounts | None = None,
+    near_trained: int = 0,
+    near_trained_right: int = 0,
     pool: PoolFigure | None = None,
 ) -> Evaluation:
     """Store an estimate of a head's accuracy, and the figure of all images if there is one.
 
     share: the estimate, if it is not correct / n. left_out: number of images that the estimate does not
     cover.
-    counts: the states of the images that were drawn for the audit. If the newest estimate has the same
+    counts: the states of the images that were drawn for the audit.
+    near_trained: images of n with near-duplicates that the head was trained on. near_trained_right: the
+    correct ones of them.
+    If the newest estimate has the same
     figures, it is returned and nothing is stored.
     """
     figures = {
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,
         "answers": answers, "report": report,
+        "near_trained": near_trained, "near_trained_right": near_trained_right,
         **{name: getattr(counts or AuditCounts(), name) for name in COUNT_COLUMNS},
         **(pool or PoolFigure()).columns,
     }  # fmt: skip
