@@ -16,6 +16,7 @@ from mekiki.datasets.importing import report
 from mekiki.datasets.models import Dataset, Image, ImportBatch
 from mekiki.jobs.models import Job, State
 from tests.datasets.helpers import Files, lines, picture, zipped
+from tests.roles import set_fixed
 
 Upload = Callable[[Files], ImportBatch]
 
@@ -84,6 +85,16 @@ def test_the_page_groups_lines_by_outcome(admin: User, dataset: Dataset, upload:
     only = client.get(url + "?outcome=skipped").content.decode()
     assert "already stored" in only and "Not imported (1)" not in only
     assert client.get(url + "?outcome=else").status_code == 404
+    again = upload({"d.png": picture(1)})
+    page = client.get(reverse("import-batch", args=[dataset.slug, again.pk])).content.decode()
+    assert "already stored under the names a.png, b.png." in page
+    image = dataset.images.get(name="a.png")
+    set_fixed(image, audit_key=0.9)
+    page = client.get(reverse("image", args=[dataset.slug, image.sha256])).content.decode()
+    assert "Also imported as" in page and "b.png" in page and "d.png" in page
+    set_fixed(image, audit_key=0.0)
+    page = client.get(reverse("image", args=[dataset.slug, image.sha256])).content.decode()
+    assert "b.png" not in page, "the names of an image of the audit reserve are hidden"
     assert client.get(url + "?outcome=skipped&after=x").status_code == 200
 
 

@@ -34,7 +34,7 @@ class SurveyLevel:
 
 def survey_of(dataset: Dataset) -> NearDuplicateSurvey | None:
     """Return the survey of a dataset, or None."""
-    return NearDuplicateSurvey.objects.select_related("encoder").filter(dataset=dataset).first()
+    return NearDuplicateSurvey.objects.select_related("encoder", "dataset").filter(dataset=dataset).first()
 
 
 def levels_of(survey: NearDuplicateSurvey) -> list[SurveyLevel]:
@@ -47,7 +47,7 @@ def grouping_in_use(dataset: Dataset) -> NearDuplicateGrouping | None:
     rows = NearDuplicateGrouping.objects.filter(
         dataset=dataset, grouped_at__isnull=False, ended_at__isnull=True
     )
-    return rows.select_related("encoder", "created_by").first()
+    return rows.select_related("encoder", "dataset", "created_by").first()
 
 
 def grouping_under_way(dataset: Dataset) -> NearDuplicateGrouping | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.labelled_vectors import labelled_vectors
 from workers.heads import estimator
-from workers.heads.folds import group_copies, stratified_folds, stratified_sample
+from workers.heads.folds import group_copies, merge_groups, stratified_folds, stratified_sample
 from workers.heads.gaussian import GaussianDiscriminant
 from workers.heads.logistic import LAMBDA_GRID, LogisticTextPriorHead
 from workers.heads.plain import PlainLogistic
@@ -26,6 +26,32 @@ def test_copies_share_a_fold() -> None:
     fold = stratified_folds(np.concatenate([y, y[:25], y[:5]]), 5, 1, groups=groups)
     assert (fold[40:65] == fold[:25]).all()
     assert (fold[65:] == fold[:5]).all()
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(0, 5)), max_size=30))
+def test_merged_groups_are_the_finest_that_keep_both(pairs: list[tuple[int, int]]) -> None:
+    one, other = np.array(pairs, np.int64).reshape(-1, 2).T
+    merged = merge_groups(one, other)
+    reached = [{row} for row in range(len(pairs))]
+    for _round in pairs:
+        reached = [
+            {j for j in range(len(pairs)) for i in rows if one[i] == one[j] or other[i] == other[j]} | rows
+            for rows in reached
+        ]
+    assert merged.tolist() == [min(rows) for rows in reached]
+
+
+def test_near_duplicates_share_a_fold() -> None:
+    """Groups that are given join the copies. They also count once for the number of images."""
+    X, y, T = labelled_vectors(n=40)
+    groups = np.arange(40) // 2
+    data = LogisticTextPriorHead(T, logit_scale=10.0).prepare(
+        np.concatenate([X, X[:2]]), np.r_[y, y[:2]], groups=np.r_[groups, 90, 91]
+    )
+    assert data.fold is not None and (data.fold[:40:2] == data.fold[1:40:2]).all()
+    assert (data.fold[40:] == data.fold[:2]).all() and len(np.unique(data.fold)) == 5
+    few = LogisticTextPriorHead(T, logit_scale=10.0).prepare(X, y, groups=np.arange(40) // 8)
+    assert few.fold is None, "five groups are too few images for five folds"
 
 
 def test_copies_do_not_improve_cross_validated_accuracy() -> None:

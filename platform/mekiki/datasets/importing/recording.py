@@ -19,6 +19,8 @@ from mekiki.datasets.models import Image, ImageName, ImportBatch, ImportProblem,
 from mekiki.datasets.problems import ProblemError, ReportLine
 from mekiki.jobs.in_hand import ItemsInHand
 
+NAMES_LISTED = 10  # other names of an image in one line of the report
+
 
 class AlreadyFinishedError(Exception):
     """Error for a batch that another worker has finished in the meantime."""
@@ -185,6 +187,7 @@ class Recorder:
             "sha256", "name", "batch_id", "metadata"
         )
         kept = {image.sha256: image for image in stored}
+        others = _other_names([image.pk for image in stored])
         lines: list[tuple[str, ProblemError | ReportLine]] = []
         names, updates, labelled = [], [], []
         for entry, sha256 in taken:
@@ -194,7 +197,9 @@ class Recorder:
             where = entry.where or entry.name
             is_own = image.batch_id == self.batch.pk and image.name == entry.name and self.met.add(image.pk)
             if not is_own:
-                lines.append((where, ProblemError("duplicate", kept=image.name)))
+                known = [name for name in others.get(image.pk, []) if name != entry.name]
+                shown = {"others": ", ".join(known[:NAMES_LISTED])} if known else {}
+                lines.append((where, ProblemError("duplicate", kept=image.name, **shown)))
                 if entry.name != image.name:
                     names.append(ImageName(image=image, name=entry.name, batch=self.batch))
             if entry.labels:
@@ -207,6 +212,16 @@ class Recorder:
         ImageName.objects.bulk_create(names, ignore_conflicts=True)
         lines += store_labels(self.batch, labelled)
         return [*lines, *apply_updates(self.batch, updates, self.applied)]
+
+
+def _other_names(image_ids: list[int]) -> dict[int, list[str]]:
+    """Return image id → its other names, in the order in which they came."""
+    names: dict[int, list[str]] = {}
+    for image, name in (
+        ImageName.objects.filter(image__in=image_ids).order_by("pk").values_list("image_id", "name")
+    ):
+        names.setdefault(image, []).append(name)
+    return names
 
 
 def _image(

@@ -5,7 +5,7 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from django.utils.formats import number_format
 
-from mekiki.config.messages import Messages, gettext_noop
+from mekiki.config.messages import Messages, gettext_noop, when
 
 
 def as_number(value: Any) -> Any:
@@ -351,7 +351,11 @@ PROBLEMS.add(
 )
 PROBLEMS.add(
     "duplicate",
-    gettext_noop("The same picture is already stored under the name %(kept)s."),
+    when(
+        lambda v: not v.get("others"),
+        gettext_noop("The same picture is already stored under the name %(kept)s."),
+    ),
+    when("others", gettext_noop("The same picture is already stored under the names %(kept)s, %(others)s.")),
     gettext_noop("No action is needed. If the two folders stand for two labels, check which label is right."),
 )
 PROBLEMS.add(

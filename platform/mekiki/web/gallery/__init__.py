@@ -21,12 +21,14 @@ from mekiki.web.gallery.image import (
     take_back,
 )
 from mekiki.web.gallery.large import large_image
+from mekiki.web.gallery.near_duplicates import act_on_near_duplicates, near_duplicates
 from mekiki.web.gallery.pages import PAGE_SIZE, load_page, load_page_of_hits
 from mekiki.web.gallery.views import images
 
 __all__ = [
     "PAGE_SIZE",
     "act",
+    "act_on_near_duplicates",
     "add_reference",
     "ask_again",
     "correct",
@@ -40,6 +42,7 @@ __all__ = [
     "load_page",
     "load_page_of_hits",
     "mark_selection",
+    "near_duplicates",
     "open_view",
     "original",
     "remove_reference",

@@ -33,6 +33,8 @@ from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.services.gold import known_sources
 from mekiki.web.gallery.narrowed import GalleryQuery, neighbours
 
+OTHER_NAMES = 50
+
 
 @require_safe
 def image(request: HttpRequest, slug: str, sha256: str) -> HttpResponse:
@@ -67,6 +69,9 @@ def _page(request: HttpRequest, picture: Image, *, problem: str = "", status: in
         "confirmed": current,
         "machine_label": machine_label_of(picture) if is_visible and current is None else None,
         "machine_labels": machine_label_history(picture) if is_visible else [],
+        "other_names": list(picture.other_names.order_by("pk").values_list("name", flat=True)[:OTHER_NAMES])
+        if is_visible
+        else [],
         "imported_labels": imported_labels_of(picture) if is_visible else [],
         "audited_as": current.audit_label if current is not None else None,
         "counts_for_audit": current is not None
