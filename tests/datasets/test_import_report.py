@@ -89,10 +89,10 @@ def test_the_page_groups_lines_by_outcome(admin: User, dataset: Dataset, upload:
     page = client.get(reverse("import-batch", args=[dataset.slug, again.pk])).content.decode()
     assert "already stored under the names a.png, b.png." in page
     image = dataset.images.get(name="a.png")
-    set_fixed(image, audit_key=0.9)
+    set_fixed(image, audit_key=0.4)
     page = client.get(reverse("image", args=[dataset.slug, image.sha256])).content.decode()
     assert "Also imported as" in page and "b.png" in page and "d.png" in page
-    set_fixed(image, audit_key=0.0)
+    Dataset.objects.update(audit_fraction=0.5)
     page = client.get(reverse("image", args=[dataset.slug, image.sha256])).content.decode()
     assert "b.png" not in page, "the names of an image of the audit reserve are hidden"
     assert client.get(url + "?outcome=skipped&after=x").status_code == 200

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.test import Client
@@ -21,7 +22,10 @@ from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
 from mekiki.jobs.models import Job, Kind, State
+from mekiki.learning.models import NearDuplicateGrouping
+from mekiki.learning.near_duplicates import SurveyLevel
 from mekiki.learning.selectors import verification_key
+from mekiki.learning.services import record_survey, store_groups
 from mekiki.review.services import save_view
 from mekiki.web.messages import EVENTS
 from tests.e2e import screenshots
@@ -105,7 +109,18 @@ def create_full_dataset() -> tuple[Any, Any]:
     deleted = {"archived_at": running.started_at, "deleted_at": running.started_at}
     DatasetFactory(slug="trial", name="試験", admin=admin, **deleted)
     save_view(dataset=dataset, user=admin, name="不確かな画像", query="high=70")
+    create_near_duplicates(dataset, encoder, [image.pk for image in images])
     return admin, dataset
+
+
+def create_near_duplicates(dataset: Any, encoder: Any, ids: list[int]) -> None:
+    """Create a survey of thresholds, and a group of three images and one of two."""
+    pairs = [(ids[n + 1], ids[n], 0.995 - n / 1000) for n in range(3)]
+    levels = [SurveyLevel(t, 5, 12, 3, pairs, pairs if t < 0.99 else []) for t in (0.999, 0.98, 0.9)]
+    record_survey(dataset=dataset, encoder=encoder, total=24, images=24, levels=levels)
+    grouping = NearDuplicateGrouping.objects.create(dataset=dataset, encoder=encoder, threshold=0.98)
+    first = np.array([ids[0] if n < 3 else ids[3] if n == 4 else pk for n, pk in enumerate(ids)])
+    store_groups(grouping=grouping, image_ids=np.array(ids), first_ids=first, cosines=np.full(24, 0.99))
 
 
 def addresses(slug: str) -> dict[str, str]:
@@ -127,7 +142,14 @@ def addresses(slug: str) -> dict[str, str]:
         addresses[name] = _reverse(name)
     pages = ["overview", "images", "import", "labels", "review", "models", "quality", "exports", "activity"]
     pages += ["members", "reviewers", "dataset-settings", "label-reorganise"]
-    pages += ["review-grid", "review-queue", "review-adjudication", "review-overlap", "gold-images"]
+    pages += [
+        "review-grid",
+        "review-queue",
+        "review-adjudication",
+        "review-overlap",
+        "gold-images",
+        "near-duplicates",
+    ]
     for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")

@@ -12,7 +12,6 @@ from django.urls import reverse
 from PIL import Image as PillowImage
 
 from mekiki.audit.models import Event
-from mekiki.datasets.hooks import delete_dependents
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning import services
 from mekiki.learning.accuracy import all_notes
@@ -157,7 +156,20 @@ def test_groups_from_the_survey_to_training_audit_and_later_imports(
     assert "5b.png" in page and reverse("image", args=[dataset.slug, new[0].sha256]) in page
     hidden = dataset.images.get(name="blue-5.png")
     assert hidden.sha256 not in page and "are not shown: 1" in page
-    # A group whose first image is deleted is formed again.
+
+    # The gallery filters by them. One image of each group outside the audit reserve is not among the others.
+    def found(choice: str) -> set[str]:
+        gallery = client.get(reverse("images", args=[dataset.slug]), {"near": choice}).content.decode()
+        numbers = {image.name.split("-")[1]: image.sha256 for image in dataset.images.all()}
+        return {name.removesuffix(".png") for name, sha in numbers.items() if f"/{sha}/" in gallery}
+
+    assert found("others") == {"1b", "1c", "2b", "3b", "4b"}
+    assert found("group") == {"1", "1b", "1c", "2", "2b", "3", "3b", "4", "4b", "0b", "5b"}
+    assert not found("alone") & found("group") and {"7", "8"} <= found("alone")
+    # A group whose first image is deleted is formed again with the next import.
     first = dataset.images.get(name="green-1.png")
-    delete_dependents([first.pk])
+    services.delete_computed([first.pk])
     assert first.pk not in GroupedImage.objects.values_list("first_id", flat=True)
+    services.request_regrouping(dataset=dataset)
+    assert work(dataset, "near_duplicates")["new"] == 2, "the group had two other images"
+    assert frozenset({"1b", "1c"}) in group_names(dataset)

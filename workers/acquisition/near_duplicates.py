@@ -99,8 +99,8 @@ def group_near_duplicates(
         for begin in range(0, len(part), _BLOCK):
             rows = part[begin : begin + _BLOCK]
             V = _unit(X, rows)
-            at, value = (array[begin : begin + _BLOCK] for array in before)
-            at, value = _better((at, value), recent.nearest(rows, V))
+            slot = slice(begin, begin + _BLOCK)
+            at, value = _better((before[0][slot], before[1][slot]), recent.nearest(rows, V))
             leads = _first_images_within(V, value, threshold)
             at, value = _better((at, value), _nearest_within(rows, V, leads))
             nearest[rows], cosine[rows] = at, value

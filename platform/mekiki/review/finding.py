@@ -47,6 +47,12 @@ _HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag",
 CONFIDENCE_ORDERS = ("unsure", "sure")
 # The order by name compares this many characters of it, because an entry of an index has a limited length.
 NAME_START = 200
+from mekiki.review.near_duplicates import near_condition
+from mekiki.review.selectors import openly_waiting_items
+from mekiki.review.streams import STREAM_NAMES
+
+# Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
+_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "batch", "tag", "near", "q")
 # The most pairs of key and value in one filter.
 MOST_PAIRS = 20
 MOST_PAIR_CHARACTERS = 410
@@ -112,6 +118,16 @@ class FilterForm(forms.Form):
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
     set_by = forms.ChoiceField(label=_("Labelled by"), required=False)
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
+    near = forms.ChoiceField(
+        label=_("Near-duplicates"),
+        required=False,
+        choices=[
+            ("", _("any")),
+            ("group", _("in a group")),
+            ("others", _("all but one of each group")),
+            ("alone", _("in no group")),
+        ],
+    )
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
     reviewer = forms.ChoiceField(label=_("Label given by"), required=False)
@@ -258,6 +274,8 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     if waiting := asked.get("waiting"):
         items = openly_waiting_items(dataset).filter(image=OuterRef("pk"))
         images = images.filter(Exists(items if waiting == "waiting" else items.filter(stream=waiting)))
+    if near := asked.get("near"):
+        images = images.filter(near_condition(dataset, near))
     if pairs := asked.get("metadata"):
         images = images.filter(metadata_condition(pairs))
     if asked.get("reviewer"):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from django.db.models import Count, F, Window
+from django.db.models import Count, Exists, F, OuterRef, Q, Window
 from django.db.models.functions import RowNumber
 
 from mekiki.datasets.models import Dataset, Image
@@ -70,6 +70,26 @@ def near_trained_images(head: Head, image_ids: Sequence[int]) -> set[int]:
     rows = GroupedImage.objects.filter(grouping=grouping, first__in=set(first.values()), image__in=trained)
     groups = set(rows.values_list("first_id", flat=True))
     return {image for image, group in first.items() if group in groups}
+
+
+def near_condition(dataset: Dataset, choice: str) -> Exists | Q:
+    """Return the condition for images by their near-duplicates.
+
+    choice: "group" (a group has the image and others), "others" (an earlier image of its group is outside the
+    audit reserve, so one image of each group is kept) or "alone" (no group has the image).
+    """
+    grouping = grouping_in_use(dataset)
+    if grouping is None:
+        return Q() if choice == "alone" else Q(pk__in=[])
+    rows = GroupedImage.objects.filter(grouping=grouping)
+    own = rows.filter(image=OuterRef("pk"))
+    if choice == "others":
+        kept = Image.objects.filter(dataset=dataset).exclude(reserve_condition(dataset))
+        earlier = rows.filter(first=OuterRef("first"), image__lt=OuterRef("image"), image__in=kept)
+        return Exists(own.filter(Exists(earlier)))
+    several = rows.filter(first=OuterRef("first")).exclude(image=OuterRef("image"))
+    in_group = Exists(own.filter(Exists(several)))
+    return in_group if choice == "group" else ~in_group
 
 
 @dataclass(frozen=True)
