@@ -95,18 +95,8 @@ def learning_curve(dataset: Dataset, until: Head | None = None) -> list[Evaluati
     points: dict[int, Evaluation] = {}
     # Leave out the reports: each has labels × labels entries, and each refill of the queue adds one.
     evaluations = Evaluation.objects.filter(head__dataset=dataset).select_related("head")
-    figures = (
-        "n",
-        "correct",
-        "share",
-        "low",
-        "high",
-        "left_out",
-        "answers",
-        "near_trained",
-        "near_trained_right",
-    )
-    figures += COUNT_COLUMNS
+    counts = (*COUNT_COLUMNS, "near_trained", "near_trained_right")
+    figures = ("n", "correct", "share", "low", "high", "left_out", "answers", *counts)
     evaluations = evaluations.only(*figures, "head__version")
     # Challengers that were not promoted are evaluated too, but they appear only on their own pages.
     others = evaluations.exclude(head__run__promoted=False)
