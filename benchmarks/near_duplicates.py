@@ -78,8 +78,8 @@ def photographs(folder: Path, encoder_name: str) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".jpg", ".png", ".bmp"})
     encoder = load_encoder(encoder_name, device="cpu")
     parts = list(encoder.encode_stream((at, path) for at, path in enumerate(files)))
-    found = {key: vector for part in parts for key, vector in zip(part.keys, part.vectors, strict=True)}
-    X = np.stack([found[at] for at in sorted(found)])
+    by_file = {key: vector for part in parts for key, vector in zip(part.keys, part.vectors, strict=True)}
+    X = np.stack([by_file[at] for at in sorted(by_file)])
     begin, figures = time.perf_counter(), {"photos": len(X)}
     for threshold in THRESHOLDS:
         sizes = np.bincount(group_near_duplicates(X, threshold).first)

@@ -189,8 +189,8 @@ class _CellsOfFirstImages:
         for cell, places in self._by_cell(V):
             members = np.concatenate([np.empty(0, np.int64), *self._members[cell]])
             self._members[cell] = [members]
-            found = _nearest_of(self._X, members, V[places])
-            at[places], value[places] = _better((at[places], value[places]), found)
+            closest = _nearest_of(self._X, members, V[places])
+            at[places], value[places] = _better((at[places], value[places]), closest)
         return at, value
 
     def _by_cell(self, V: F4) -> list[tuple[int, I8]]:
@@ -210,7 +210,7 @@ def _nearest_of(X: NDArray[Any], firsts: I8, V: F4) -> Nearest:
         for begin in range(0, len(V), _BLOCK):
             S = V[begin : begin + _BLOCK] @ _unit(X, part).T
             at = S.argmax(axis=1)
-            found = part[at], S[places[: len(S)], at]
+            closest = part[at], S[places[: len(S)], at]
             slot = slice(begin, begin + _BLOCK)
-            best[0][slot], best[1][slot] = _better((best[0][slot], best[1][slot]), found)
+            best[0][slot], best[1][slot] = _better((best[0][slot], best[1][slot]), closest)
     return best

@@ -21,7 +21,7 @@ class SurveyLevel:
     largest group.
     above: (image id, id of the first image, cosine) of images that just reach the threshold, the lowest
     cosine first.
-    below: the same for images that just miss it, the highest cosine first.
+    below: the same for images that are just below it, the highest cosine first.
     """
 
     threshold: float
@@ -73,6 +73,6 @@ def first_images(dataset: Dataset, image_ids: Iterable[int] | None = None) -> di
         return {}
     rows = GroupedImage.objects.filter(grouping=grouping).order_by()
     others = rows.exclude(first=F("image"))
-    found = rows if image_ids is None else rows.filter(image__in=list(image_ids))
-    pairs = found.filter(first__in=others.values("first")).values_list("image_id", "first_id")
+    wanted = rows if image_ids is None else rows.filter(image__in=list(image_ids))
+    pairs = wanted.filter(first__in=others.values("first")).values_list("image_id", "first_id")
     return dict(pairs.iterator(chunk_size=10_000))

@@ -105,7 +105,7 @@ class ExamplePair:
 class ShownLevel:
     """A level of a survey with pairs of images that hide nothing.
 
-    `above` just reach the threshold, `below` just miss it.
+    `above` just reach the threshold, `below` just do not.
     """
 
     level: SurveyLevel
@@ -124,17 +124,19 @@ def shown_levels(survey: NearDuplicateSurvey) -> list[ShownLevel]:
     images = _visible_images(survey.dataset, {pk for one, other, _cosine in pairs for pk in (one, other)})
 
     def shown(rows: list[tuple[int, int, float]]) -> list[ExamplePair]:
-        found = [row for row in rows if row[0] in images and row[1] in images]
-        return [ExamplePair(images[other], images[one], cosine) for one, other, cosine in found[:PAIRS_SHOWN]]
+        visible = [row for row in rows if row[0] in images and row[1] in images]
+        return [
+            ExamplePair(images[other], images[one], cosine) for one, other, cosine in visible[:PAIRS_SHOWN]
+        ]
 
     return [ShownLevel(level, shown(level.above), shown(level.below)) for level in levels]
 
 
 def _visible_images(dataset: Dataset, ids: Iterable[int]) -> dict[int, Image]:
     """Return the images of these ids that hide nothing, with the attributes of `set_shown_attributes`."""
-    found = list(Image.objects.filter(dataset=dataset, pk__in=list(ids)))
-    set_shown_attributes(dataset, found)
-    return {image.pk: image for image in found if not image.hidden}
+    images = list(Image.objects.filter(dataset=dataset, pk__in=list(ids)))
+    set_shown_attributes(dataset, images)
+    return {image.pk: image for image in images if not image.hidden}
 
 
 @dataclass(frozen=True)
