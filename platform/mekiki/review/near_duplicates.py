@@ -72,7 +72,7 @@ def near_trained_images(head: Head, image_ids: Sequence[int]) -> set[int]:
     return {image for image, group in first.items() if group in groups}
 
 
-def near_condition(dataset: Dataset, choice: str) -> Exists | Q:
+def near_condition(dataset: Dataset, choice: str) -> Q:
     """Return the condition for images by their near-duplicates.
 
     choice: "group" (a group has the image and others), "others" (an earlier image of its group is outside the
@@ -86,9 +86,9 @@ def near_condition(dataset: Dataset, choice: str) -> Exists | Q:
     if choice == "others":
         kept = Image.objects.filter(dataset=dataset).exclude(reserve_condition(dataset))
         earlier = rows.filter(first=OuterRef("first"), image__lt=OuterRef("image"), image__in=kept)
-        return Exists(own.filter(Exists(earlier)))
+        return Q(Exists(own.filter(Exists(earlier))))
     several = rows.filter(first=OuterRef("first")).exclude(image=OuterRef("image"))
-    in_group = Exists(own.filter(Exists(several)))
+    in_group = Q(Exists(own.filter(Exists(several))))
     return in_group if choice == "group" else ~in_group
 
 
