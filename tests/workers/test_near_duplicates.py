@@ -25,6 +25,7 @@ from mekiki.learning.near_duplicates import (
     survey_of,
 )
 from mekiki.learning.training_log import log_in_words
+from mekiki.review.models import ExcludedImage
 from tests.factories import MembershipFactory
 from tests.workers.conftest import COLOURS, add_image, picture
 
@@ -166,6 +167,16 @@ def test_groups_from_the_survey_to_training_audit_and_later_imports(
     assert found("others") == {"1b", "1c", "2b", "3b", "4b"}
     assert found("group") == {"1", "1b", "1c", "2", "2b", "3", "3b", "4", "4b", "0b", "5b"}
     assert not found("alone") & found("group") and {"7", "8"} <= found("alone")
+    # One act excludes all but one of each group. It can be repeated, and taken back.
+    act = {"act": "exclude", "all": "1", "query": "near=others", "reason": "near-duplicate"}
+    assert "Exclude all but one of each group" in client.get(page_url).content.decode()
+    for _time in range(2):
+        client.post(reverse("gallery-act", args=[dataset.slug]), act)
+        names = ExcludedImage.objects.values_list("image__name", flat=True)
+        assert {name.split("-")[1] for name in names} == {"1b.png", "1c.png", "2b.png", "3b.png", "4b.png"}
+        assert found("others") == {"1b", "1c", "2b", "3b", "4b"}
+    client.post(reverse("gallery-act", args=[dataset.slug]), act | {"act": "include"})
+    assert not ExcludedImage.objects.exists()
     # A group whose first image is deleted is formed again with the next import.
     first = dataset.images.get(name="green-1.png")
     services.delete_computed([first.pk])

@@ -38,21 +38,16 @@ from mekiki.review.blinding import on_page_condition, unshown_condition
 from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
+from mekiki.review.near_duplicates import near_condition
 from mekiki.review.selectors import is_excluded, openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
 # Filters that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag", "use", "q")
+_HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag", "use", "near", "q")
 # Orders by the confidence of the head in use. Images without a prediction are not in them.
 CONFIDENCE_ORDERS = ("unsure", "sure")
 # The order by name compares this many characters of it, because an entry of an index has a limited length.
 NAME_START = 200
-from mekiki.review.near_duplicates import near_condition
-from mekiki.review.selectors import openly_waiting_items
-from mekiki.review.streams import STREAM_NAMES
-
-# Filters and sort orders that use facts hidden for images of the audit reserve (review.blinding).
-_HIDDEN_FACTS = ("label", "low", "high", "sort", "metadata", "reviewer", "batch", "tag", "near", "q")
 # The most pairs of key and value in one filter.
 MOST_PAIRS = 20
 MOST_PAIR_CHARACTERS = 410

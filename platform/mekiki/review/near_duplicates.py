@@ -11,7 +11,7 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import GroupedImage, Head, NearDuplicateGrouping, NearDuplicateSurvey
 from mekiki.learning.near_duplicates import SurveyLevel, first_images, grouping_in_use, levels_of
 from mekiki.review.blinding import reserve_condition, set_shown_attributes
-from mekiki.review.selectors import ImageVotes
+from mekiki.review.selectors import ImageVotes, is_excluded
 
 PAIRS_SHOWN = 3  # on each side of a threshold
 GROUPS_SHOWN = 24
@@ -76,7 +76,7 @@ def near_condition(dataset: Dataset, choice: str) -> Q:
     """Return the condition for images by their near-duplicates.
 
     choice: "group" (a group has the image and others), "others" (an earlier image of its group is outside the
-    audit reserve, so one image of each group is kept) or "alone" (no group has the image).
+    audit reserve and not excluded, so one image of each group is kept) or "alone" (no group has the image).
     """
     grouping = grouping_in_use(dataset)
     if grouping is None:
@@ -84,7 +84,7 @@ def near_condition(dataset: Dataset, choice: str) -> Q:
     rows = GroupedImage.objects.filter(grouping=grouping)
     own = rows.filter(image=OuterRef("pk"))
     if choice == "others":
-        kept = Image.objects.filter(dataset=dataset).exclude(reserve_condition(dataset))
+        kept = Image.objects.filter(~is_excluded("pk"), dataset=dataset).exclude(reserve_condition(dataset))
         earlier = rows.filter(first=OuterRef("first"), image__lt=OuterRef("image"), image__in=kept)
         return Q(Exists(own.filter(Exists(earlier))))
     several = rows.filter(first=OuterRef("first")).exclude(image=OuterRef("image"))

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('learning', '0029_near_group_of_training_labels'),
+        ('learning', '0030_near_group_of_training_labels'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('learning', '0028_near_duplicates'),
+        ('learning', '0029_near_duplicates'),
     ]
 
     operations = [

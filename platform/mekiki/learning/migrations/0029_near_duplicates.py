@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('datasets', '0027_import_options'),
-        ('learning', '0027_imported_training_labels'),
+        ('learning', '0028_without_view'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
