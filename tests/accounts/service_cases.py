@@ -309,6 +309,15 @@ CASES: dict[str, Case] = {
         "reviewer",
         lambda w: {"dataset": w.dataset, "encoder": w.head.encoder},
     ),
+    **{
+        f"learning/services/near_duplicates.py:{name}": (getattr(learning, name), "reviewer", arguments)
+        for name, arguments in (
+            ("request_survey", dataset_arguments()),
+            ("choose_threshold", dataset_arguments(threshold=0.9)),
+            ("set_leave_out", dataset_arguments(leave_out=True)),
+            ("stop_grouping", dataset_arguments()),
+        )
+    },
     "learning/services/repeating.py:request_verification": (
         learning.request_verification,
         "reviewer",

@@ -99,6 +99,7 @@ MUTABLE = {
     "learning_textembedding", "learning_heatmap", "learning_promptembedding", "review_whypanel",
     "learning_trainingrun", "learning_workerdifference", "learning_workerreport", "review_confirmedlabel",
     "jobs_inhand", "quality_machinelabel",
+    "learning_nearduplicatesurvey", "learning_nearduplicategrouping", "learning_groupedimage",
     "quality_studyimage", "quality_studylabel", "quality_studyreviewer",  # fixed at the start
     # An item without a decision is deleted with its image (keep_answered); how an image was drawn is fixed.
     "review_queueitem",
