@@ -159,6 +159,16 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "once and not tuned. A label of the textile set looks like chance: `pocket` does not see its "
         "defects.",
     ),
+    "near_duplicates": (
+        "Groups of near-duplicates",
+        "python benchmarks/near_duplicates.py --photos FOLDER --json benchmarks/results/near_duplicates.json",
+        "Random float16 vectors of 512 dimensions, a tenth of them at a cosine of 0.96 to 1 with an earlier "
+        "one, grouped at 0.95 on one thread. `exact` compares with all first images (the product, up to "
+        "100,000 images), `cells` with those of the nearest cells (above). `found_share` is the share of the "
+        "near-duplicates in the group of their source. `later_1000` are 1,000 images of a later import. "
+        "`photos_*`: the NEU photographs with `pocket`, for which a cosine of 0.95 says little. Other work "
+        "filled the cores, so the figures are processor seconds.",
+    ),
     "search": (
         "Search in the gallery",
         "python benchmarks/search.py --table --json benchmarks/results/search.json",
