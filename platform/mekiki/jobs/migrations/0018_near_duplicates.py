@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0017_pause_and_import_kinds'),
+        ('jobs', '0001_squashed_0017_pause_and_import_kinds'),
     ]
 
     operations = [

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('datasets', '0027_import_options'),
+        ('datasets', '0001_squashed_0027_import_options'),
         ('learning', '0028_without_view'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
