@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mekiki.datasets.models import Dataset
 from mekiki.learning import models
+from mekiki.learning.near_duplicates import first_images
 from mekiki.learning.services import seed_for
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.selectors import training_labels
@@ -49,15 +50,31 @@ def on_reviewed_labels(
     y = y[both]
     if not len(y):
         return None
+    groups = _near_groups(dataset, np.array(images, np.int64)[both])
     seed = seed_for(dataset, "encoders compared", len(y))
-    figures: dict[str, Any] = {"n": len(y), "new": _cross_validated(*new, new_rows, y, seed), "old": None}
+    figures: dict[str, Any] = {
+        "n": len(y),
+        "new": _cross_validated(*new, new_rows, y, groups, seed),
+        "old": None,
+    }
     if old is not None:
-        figures["old"] = _cross_validated(*old, old_rows, y, seed)
+        figures["old"] = _cross_validated(*old, old_rows, y, groups, seed)
     return figures
 
 
+def _near_groups(dataset: Dataset, images: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (n,) numbers of the groups of near-duplicates; negative ones for images that are in no group."""
+    first = first_images(dataset)
+    return np.array([first.get(image, -image) for image in images.tolist()], np.int64)
+
+
 def _cross_validated(
-    setting: HeadInputs, mirror: Mirror, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
+    setting: HeadInputs,
+    mirror: Mirror,
+    rows: NDArray[np.int64],
+    y: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    seed: int,
 ) -> dict[str, Any]:
     X, scale = np.asarray(mirror.vectors[rows], np.float32), setting.encoder.logit_scale
     detail = training_detail(setting.dataset, mirror, rows)
@@ -68,6 +85,7 @@ def _cross_validated(
         logit_scale=scale,
         seed=seed,
         detail=None if detail is None else detail[0],
+        groups=groups,
     )
     cross = trained.metrics["cross_validated_on_reviewed_labels"] or {}
     return {
