@@ -38,7 +38,7 @@ from mekiki.review.blinding import on_page_condition, unshown_condition
 from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
-from mekiki.review.near_duplicates import near_condition
+from mekiki.review.near_duplicates import NEAR_CHOICES, near_condition
 from mekiki.review.selectors import is_excluded, openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
 
@@ -113,16 +113,7 @@ class FilterForm(forms.Form):
     confirmed = forms.ChoiceField(label=_("Confirmed"), required=False)
     set_by = forms.ChoiceField(label=_("Labelled by"), required=False)
     waiting = forms.ChoiceField(label=_("Queue"), required=False)
-    near = forms.ChoiceField(
-        label=_("Near-duplicates"),
-        required=False,
-        choices=[
-            ("", _("any")),
-            ("group", _("in a group")),
-            ("others", _("all but one of each group")),
-            ("alone", _("in no group")),
-        ],
-    )
+    near = forms.ChoiceField(label=_("Near-duplicates"), required=False, choices=NEAR_CHOICES)
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
     reviewer = forms.ChoiceField(label=_("Label given by"), required=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import Count, Exists, F, OuterRef, Q, Window
 from django.db.models.functions import RowNumber
+from django.utils.translation import gettext_lazy as _
 
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import GroupedImage, Head, NearDuplicateGrouping, NearDuplicateSurvey
@@ -16,6 +17,13 @@ from mekiki.review.selectors import ImageVotes, is_excluded
 PAIRS_SHOWN = 3  # on each side of a threshold
 GROUPS_SHOWN = 24
 IMAGES_SHOWN = 12  # of a group
+# The choices of the filter of images; `near_condition` defines them.
+NEAR_CHOICES = [
+    ("", _("any")),
+    ("group", _("in a group")),
+    ("others", _("all but one of each group")),
+    ("alone", _("in no group")),
+]
 IMAGES_READ = 60  # of a group; those that hide their facts are not shown
 
 
