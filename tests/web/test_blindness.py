@@ -446,7 +446,7 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
         *("/encoder/", "/cancel", "/why", "/heat-map", "/assignments", "/reviewers/", "/studies/"),
         "/certificates/",
         *("/views", "/images/acts"),  # names of views and numbers of images (tests/web/test_gallery_acts.py)
-        *("/imports", "/jobs/"),  # acts on imports and jobs show no image
+        *("/imports", "/watched-folders", "/jobs/"),  # acts on imports and jobs show no image
     )
     assert all(any(part in path for part in allowed) for path in others), others
 
