@@ -226,7 +226,7 @@ def measure(images: int, watching: Watch) -> dict[str, Any]:
         figures["visible_s"] = round(time.perf_counter() - begun, 2)
     assert stored == images and page.status_code == 200
     surest = Image.objects.get(pk=int(mirror.ids[best])).sha256
-    first = re.search(r'gallery__item" href="([^"]+)"', page.content.decode())
+    first = re.search(r'gallery__item"[^>]*? href="([^"]+)"', page.content.decode())
     assert first and surest in first[1], "the first on the page is the one the new head is surest of"
     figures["wal_mb"] = round(
         float(ask("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), %s)", wal)) / 1e6
