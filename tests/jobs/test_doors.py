@@ -193,6 +193,10 @@ def remove_embeddings(world: World) -> None:
     world.post("encoder-remove", old.pk)
 
 
+def compare_images(world: World) -> None:
+    world.post("near-duplicates-act", survey="1")
+
+
 def make_pictures_again(world: World) -> None:
     world.post("dataset-rebuild")
 
@@ -277,6 +281,7 @@ REQUESTS: dict[Callable[[World], None], Kind | None] = {
     change_the_encoder_by_browser: Kind.CHANGE_ENCODER,
     change_the_encoder_by_api: Kind.CHANGE_ENCODER,
     remove_embeddings: Kind.REMOVE_EMBEDDINGS,
+    compare_images: Kind.NEAR_DUPLICATES,
     make_pictures_again: Kind.REBUILD_PICTURES,
     change_a_window: Kind.REBUILD_PICTURES,
     freeze: Kind.FREEZE,
@@ -366,6 +371,7 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "learning/services/embeddings.py",  # embed
         "learning/services/encoder_changes.py",  # change_the_encoder
         "learning/services/encoder_upkeep.py",  # remove_embeddings
+        "learning/services/near_duplicates.py",  # compare_images
         "learning/services/repeating.py",  # verify_a_head
         "learning/services/training.py",  # train_by_browser, train_by_command, train_on_schedule
         "quality/services/certificates/ending.py",  # tests/workers/test_pool_figure.py
