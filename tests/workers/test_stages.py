@@ -265,14 +265,11 @@ def test_a_training_computes_without_the_database(
     answer_queue(coloured)
     job = claim(str(enqueue(kind=Kind.TRAIN, dataset=coloured).pk))
     assert job is not None
-    gathered = train.gather(job, get_or_create_run(job), Report(job))
     lines: list[str] = []
+    log: Any = lambda code, **values: lines.append(code)  # noqa: E731
+    gathered = train.gather(job, get_or_create_run(job), Report(job), log)
     with django_assert_num_queries(0):
-        computed = train.compute(
-            gathered,
-            lambda **progress: None,
-            lambda code, **values: lines.append(code),  # type: ignore[arg-type]
-        )
+        computed = train.compute(gathered, lambda **progress: None, log)
     assert computed.new is not None and len(computed.scores.label) == 30
     assert lines[0] == "learning_from" and lines[-1] == "predicting"
     assert not Head.objects.exclude(kind="zero_shot").exists()

@@ -26,7 +26,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("study.",),
     "data": (
         "dataset.", "image.", "images.", "import.", "folder.", "labels.", "imported_label.",
-        "imported_labels.", "view.", "window.", "label_set.",
+        "imported_labels.", "near_duplicates.", "view.", "window.", "label_set.",
     ),
     "people": ("member.", "user.", "requalification."),
     "site": ("site.",),
