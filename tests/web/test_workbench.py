@@ -20,6 +20,7 @@ from tests.factories import (
     DatasetFactory,
     EncoderFactory,
     ImageFactory,
+    JobFactory,
     LabelFactory,
     PromptSetFactory,
     UserFactory,
@@ -55,7 +56,7 @@ class Setting:
         data = {"label": label.pk, "prompts": text}
         return self.client.post(self.url("workbench-draft"), data, headers={"HX-Request": "true"})
 
-    def answer(self, row: PromptTrial) -> None:
+    def answer(self, row: PromptTrial, images: int = 4) -> None:
         good, scratch = (label.pk for label in self.labels)
         ids = [image.pk for image in self.images]
         prompts = {
@@ -75,7 +76,7 @@ class Setting:
         }
         figure = {"k": 1, "n": 2, "low": 0.1, "high": 0.9, "value": 0.5, "trials": 2}
         result = {
-            "images": 4, "context": 64, "labels": [good, scratch], "counts": [1, 3], "before": [2, 2],
+            "images": images, "context": 64, "labels": [good, scratch], "counts": [1, 3], "before": [2, 2],
             "changed": 1, "flips": [[good, scratch, 1, [ids[0], ids[1]]]],
             "best": {str(good): ids[2:], str(scratch): ids}, "prompts": prompts,
             "pairs": [[good, scratch, 0.99, 4, 0.01]],
@@ -150,10 +151,17 @@ def test_trial_goes_on_while_images_are_embedded(setting: Setting, monkeypatch: 
     setting.answer(waiting)  # of the first four images
     first = setting.client.get(setting.url("workbench-results")).content.decode()
     assert "1 of 4 images changes its label" in first
+    assert "More images are being embedded" in first and 'hx-trigger="load delay:5s"' in first
     later = clock.now() + timedelta(seconds=30)
     monkeypatch.setattr("mekiki.config.clock.now", lambda *_: later)
     assert "Computing" in setting.client.get(setting.url()).content.decode()
     assert PromptTrial.objects.get(answered_at=None) == waiting
+    setting.answer(waiting, images=5)
+    complete = setting.client.get(setting.url("workbench-results")).content.decode()
+    assert "1 of 5 images changes its label" in complete and "load delay" not in complete
+    # More images follow while an import runs.
+    JobFactory(dataset=setting.dataset, kind=Kind.IMPORT_IMAGES, running=True)
+    assert "load delay:5s" in setting.client.get(setting.url("workbench-results")).content.decode()
 
 
 def test_draft_is_private_and_can_be_discarded(setting: Setting) -> None:

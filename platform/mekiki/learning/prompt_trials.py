@@ -21,7 +21,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -35,6 +35,7 @@ from mekiki.accounts.models import Role, User
 from mekiki.config import clock
 from mekiki.datasets.models import Dataset
 from mekiki.jobs import broker
+from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.learning.explaining.requests import EXPIRES, NO_WORKER_AFTER, RESEND_AFTER, RETRY_AFTER
 from mekiki.learning.messages import TRIALS
 from mekiki.learning.models import Encoder, PromptTrial
@@ -48,6 +49,7 @@ RECIPE = 3
 # If more images are embedded by now, a result is used for RETRY_AFTER only.
 FRESH = timedelta(minutes=5)
 KEEP = 500
+EMBEDDING_KINDS = (Kind.IMPORT_IMAGES, Kind.ENCODE)
 
 # A waiting page occupies a thread of the web server. If all places are taken, a page asks again later.
 _waiting = threading.BoundedSemaphore(4)
@@ -73,6 +75,8 @@ class TrialState:
     """A result, a problem, or neither while a worker computes."""
 
     result: dict[str, Any] | None = None
+    # Images are still embedded, or were embedded since the result: a later trial has more images.
+    is_partial: bool = False
     problem: Problem | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
@@ -110,7 +114,19 @@ def try_prompts(
             _wait(row, wait)
         finally:
             _waiting.release()
-    return _state(row)
+    state = _state(row)
+    return replace(state, is_partial=_is_partial(row)) if state.result is not None else state
+
+
+def _is_partial(row: PromptTrial) -> bool:
+    jobs = Job.objects.filter(dataset=row.dataset, kind__in=EMBEDDING_KINDS, state__in=ACTIVE_STATES)
+    return jobs.exists() or _has_other_images(row)
+
+
+def _has_other_images(row: PromptTrial) -> bool:
+    """Return whether another number of images is embedded than the result is about."""
+    embedded = embedded_count(encoder=row.encoder, dataset=row.dataset)
+    return row.result is not None and row.result["images"] != embedded
 
 
 def _wait(row: PromptTrial, seconds: float) -> None:
@@ -152,9 +168,7 @@ def _row(dataset: Dataset, encoder: Encoder, prompts: Texts, before: Texts, user
             },
         )
         PromptTrial.objects.filter(pk=row.pk).update(used_at=now)
-    images = embedded_count(encoder=encoder, dataset=dataset)
-    changed = row.result is not None and row.result["images"] != images
-    after = RETRY_AFTER if row.problem or changed else FRESH
+    after = RETRY_AFTER if row.problem or _has_other_images(row) else FRESH
     if row.answered_at is not None and clock.has_passed(after, row.answered_at, at=now):
         again = PromptTrial.objects.filter(pk=row.pk, answered_at=row.answered_at)
         fresh: dict[str, Any] = {"result": None, "problem": "", "detail": {}, "answered_at": None}
