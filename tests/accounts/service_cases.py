@@ -220,6 +220,11 @@ CASES: dict[str, Case] = {
         lambda w: {"max_images": 1, "max_bytes": None},
     ),
     "datasets/services/uploads.py:start_upload": (datasets.start_upload, "reviewer", dataset_arguments()),
+    "datasets/services/uploads.py:import_files": (
+        datasets.import_files,
+        "reviewer",
+        dataset_arguments(files=[("a.png", io.BytesIO(b"x"), 1)]),
+    ),
     "datasets/services/uploads.py:add_file": (datasets.add_file, "reviewer", file_arguments),
     "datasets/services/uploads.py:add_files": (
         datasets.add_files,

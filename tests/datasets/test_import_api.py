@@ -58,6 +58,24 @@ def test_images_and_zips_are_sent_in_one_request(client: Client, dataset: Datase
     assert {"c.txt", "empty.png"} <= {line["name"].rpartition("/")[2] for line in lines}
 
 
+def test_hostile_names_and_files_above_the_limit_are_reported(
+    client: Client, dataset: Dataset, settings: Any
+) -> None:
+    settings.MAX_FILE_BYTES = 20_000
+    url = f"{base(dataset)}/imports/upload"
+    files = [sent("..\\..\\etc\\passwd.png", picture(1)), sent("big.png", b"x" * 20_001)]
+    begun = client.post(url, {"files": files}).json()
+    batch = run(begun["id"])
+    assert (batch.added, batch.rejected) == (1, 1)
+    assert ".." not in Image.objects.get().name
+    assert [line["name"] for line in client.get(f"{base(dataset)}/imports/{batch.pk}/report").json()] == [
+        "big.png"
+    ]
+    # The name of a single file becomes the name of the source of labels, without characters that hide others.
+    given = {"files": sent("a\u202egnp.png", picture(2)), "label_use": "compare", "folder_labels": "1"}
+    assert client.post(url, given).json()["label_source"].isprintable()
+
+
 @pytest.mark.parametrize(
     ("values", "status"),
     [

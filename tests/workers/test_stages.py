@@ -218,7 +218,7 @@ def test_same_labels_and_seed_give_the_same_head(
     labels, prompt_set = schema_of(coloured)
     embeddings.delete_mirror(row, coloured)
     mirror = load_vectors(row, coloured, lambda **_facts: None)
-    rows, y, training = training_set(coloured, mirror, [label.pk for label in labels])
+    rows, y, training, _near = training_set(coloured, mirror, [label.pk for label in labels])
     text = class_embeddings(encoder, labels, ordered_prompts(labels, prompt_set))
     X = np.asarray(mirror.vectors[rows], np.float32)
     assert training_detail(coloured, mirror, rows) is None, "a dataset uses no local detail at first"

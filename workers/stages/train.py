@@ -39,7 +39,6 @@ from workers.steps.training import (
     compute_head,
     fold_groups,
     images_left_out,
-    near_audit_left_out,
     record_new_head,
     seed_of_head,
     training_set,
@@ -163,7 +162,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report, log: Log) -> Gath
         left_out = images_left_out(run_)
     except ReviewError as error:
         raise NothingToTrain("view_changed", **facts) from error
-    rows, y, training = training_set(dataset, mirror, setting.label_ids, left_out)
+    rows, y, training, near_left_out = training_set(dataset, mirror, setting.label_ids, left_out)
     if run_.without_query:
         log("without_view", view=run_.without_view, query=run_.without_query, images=len(left_out))
     if not len(rows):
@@ -190,7 +189,7 @@ def gather(job: Job, run_: models.TrainingRun, report: Report, log: Log) -> Gath
         stored=run_.head,
         before=before,
         audit=embedded_audit_sample(dataset, mirror, label_ids) if before is not None else None,
-        near_left_out=near_audit_left_out(dataset),
+        near_left_out=near_left_out,
     )
 
 

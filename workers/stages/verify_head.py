@@ -112,9 +112,10 @@ def _votes(head: models.Head) -> list[ImageVotes]:
             "image_id", "label_id", "decision_id", "imported", "others", "near_group"
         )
     )
-    decisions = Decision.objects.filter(pk__in=[pk for row in rows for pk in row[4]])
+    others_of_all = [pk for *_row, others, _group in rows for pk in others]
+    decisions = Decision.objects.filter(pk__in=others_of_all)
     label_of = dict(decisions.values_list("pk", "label_id"))
-    if any(pk not in label_of for row in rows for pk in row[4]):
+    if any(pk not in label_of for pk in others_of_all):
         raise NotRepeatableError("labels_gone")
     return [
         ImageVotes(image, label, decision, tuple((label_of[pk], pk) for pk in others), imported, group)

@@ -2,7 +2,7 @@
 
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.labeling.models import Label, PromptSet
 from mekiki.learning import models
 from mekiki.learning.reports import HeadMetrics
-from mekiki.learning.selectors import champion
 from mekiki.learning.services import (
     decisions_digest,
     next_version,
@@ -22,9 +21,9 @@ from mekiki.learning.services import (
 )
 from mekiki.review import near_duplicates
 from mekiki.review.errors import ReviewError
-from mekiki.review.finding import filter_images, filters_of_query
 from mekiki.review.imported import labels_to_train_on
 from mekiki.review.selectors import ImageVotes, training_votes
+from mekiki.review.view_images import images_of_view
 from workers.embeddings import Mirror
 from workers.encoders import Encoder
 from workers.heads.log import Log
@@ -90,15 +89,27 @@ def images_left_out(run: models.TrainingRun) -> set[int]:
         return set()
     if run.created_by is None:
         raise ReviewError("no_user", "The user who requested the training was deleted.")
-    asked = filters_of_query(run.dataset, run.created_by, run.without_query, as_admin=True)
-    images = filter_images(run.dataset, champion(run.dataset), asked)
+    images = images_of_view(run.dataset, run.created_by, run.without_query)
     return set(images.order_by().values_list("pk", flat=True))
+
+
+class TrainingSet(NamedTuple):
+    """The n images that a head is trained on.
+
+    rows: (n,) of the mirror. y: targets as of `make_targets`. votes: the decisions behind each target.
+    near_left_out: number of further images that are left out as near-duplicates of the audit reserve.
+    """
+
+    rows: np.ndarray
+    y: np.ndarray
+    votes: list[ImageVotes]
+    near_left_out: int
 
 
 def training_set(
     dataset: Dataset, mirror: Mirror, label_ids: list[int], left_out: Set[int] = frozenset()
-) -> tuple[np.ndarray, np.ndarray, list[ImageVotes]]:
-    """Return (rows (n,) of the mirror, targets as of `make_targets`, the decisions behind each target).
+) -> TrainingSet:
+    """Return the images of a dataset that a head is trained on.
 
     Labels outside `label_ids` (archived since), images without an embedding and the images `left_out` are
     left out, and so are near-duplicates of the audit reserve if the dataset leaves them out.
@@ -111,14 +122,12 @@ def training_set(
     votes_of_images = near_duplicates.without_near_audit(dataset, wanted)
     rows, embedded = mirror.rows_of([votes.image for votes in votes_of_images])
     kept = [votes for votes, there in zip(votes_of_images, embedded, strict=True) if there]
-    return rows[embedded], make_targets(votes_of(kept), label_ids), near_duplicates.with_groups(dataset, kept)
-
-
-def near_audit_left_out(dataset: Dataset) -> int:
-    """Return how many images are not trained on because a near-duplicate is in the audit reserve."""
-    decided = training_votes(dataset)
-    both = [*decided, *labels_to_train_on(dataset, {votes.image for votes in decided})]
-    return len(both) - len(near_duplicates.without_near_audit(dataset, both))
+    return TrainingSet(
+        rows[embedded],
+        make_targets(votes_of(kept), label_ids),
+        near_duplicates.with_groups(dataset, kept),
+        len(wanted) - len(votes_of_images),
+    )
 
 
 def fold_groups(training: list[ImageVotes]) -> NDArray[np.int64] | None:
@@ -323,7 +332,7 @@ def best_head(
     head of the prompts. An existing head from the same inputs is reused.
     """
     prompts = zero_shot_head(setting, user)
-    rows, y, training = training_set(setting.dataset, mirror, setting.label_ids)
+    rows, y, training, _near = training_set(setting.dataset, mirror, setting.label_ids)
     if not len(rows):
         return prompts
     digest = training_set_digest(setting.dataset, training)

@@ -1,6 +1,6 @@
-"""Doors of the API through which images come in: uploads, manifests, and watched folders.
+"""Imports that programs start by sending files or a manifest, and watched folders.
 
-Folders of the server and buckets: imports.py.
+Imports of folders of the server and of buckets: imports.py.
 """
 
 from datetime import datetime
@@ -60,20 +60,12 @@ def upload(
 ) -> dict[str, Any]:
     """For admins of the dataset. A file that cannot be imported is named in the report of the import."""
     user = user_of(request)
-    names = [file.name or "" for file in files]
-    batch = services.start_upload(
+    batch = services.import_files(
         dataset=dataset_for(user, slug, Role.ADMIN),
         user=user,
+        files=[(file.name or "", file, file.size) for file in files],
         options=options.chosen(),
-        title=names[0] if len(names) == 1 else "",
     )
-    try:
-        for name, file in zip(names, files, strict=True):
-            services.add_file(batch=batch, user=user, name=name, file=file, size=file.size)
-        services.finish_upload(batch=batch, user=user)
-    except BaseException:
-        services.discard_import(batch=batch, user=user)
-        raise
     return import_out(import_for(user, slug, batch.pk))
 
 

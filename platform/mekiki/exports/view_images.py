@@ -11,9 +11,8 @@ from mekiki.accounts.models import User
 from mekiki.config.messages import join_sentences
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.figures import count
-from mekiki.learning.selectors import champion
 from mekiki.review.errors import ReviewError
-from mekiki.review.finding import filter_images, filters_of_query
+from mekiki.review.view_images import images_of_view
 
 
 def view_images(dataset: Dataset, user: User | None, query: str) -> QuerySet[Image]:
@@ -26,10 +25,9 @@ def view_images(dataset: Dataset, user: User | None, query: str) -> QuerySet[Ima
             _("The user who requested this was deleted. Nothing was written; request it again.")
         )
     try:
-        asked = filters_of_query(dataset, user, query, as_admin=True)
+        return images_of_view(dataset, user, query)
     except ReviewError as error:
         raise ValidationError(error.message) from error
-    return filter_images(dataset, champion(dataset), asked)
 
 
 def contents_sentence(fixed: dict[str, Any], language: str | None = None) -> str:

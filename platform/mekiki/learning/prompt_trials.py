@@ -21,7 +21,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -114,8 +114,7 @@ def try_prompts(
             _wait(row, wait)
         finally:
             _waiting.release()
-    state = _state(row)
-    return replace(state, is_partial=_is_partial(row)) if state.result is not None else state
+    return _state(row)
 
 
 def _is_partial(row: PromptTrial) -> bool:
@@ -204,7 +203,7 @@ def _state(row: PromptTrial) -> TrialState:
     if row.problem:
         return TrialState(problem=Problem(row.problem), detail=row.detail)
     if row.result is not None:
-        return TrialState(result=row.result)
+        return TrialState(result=row.result, is_partial=_is_partial(row))
     if clock.has_passed(NO_WORKER_AFTER, row.began_at):
         return TrialState(problem=Problem.NO_WORKER)
     return TrialState()

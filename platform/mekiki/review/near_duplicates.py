@@ -17,6 +17,7 @@ from mekiki.review.selectors import ImageVotes, is_excluded
 PAIRS_SHOWN = 3  # on each side of a threshold
 GROUPS_SHOWN = 24
 IMAGES_SHOWN = 12  # of a group
+IMAGES_READ = 60  # of a group; images that hide their facts are not shown
 # The choices of the filter of images; `near_condition` defines them.
 NEAR_CHOICES = [
     ("", _("any")),
@@ -24,7 +25,6 @@ NEAR_CHOICES = [
     ("others", _("all but one of each group")),
     ("alone", _("in no group")),
 ]
-IMAGES_READ = 60  # of a group; those that hide their facts are not shown
 
 
 def with_groups(dataset: Dataset, training: Sequence[ImageVotes]) -> list[ImageVotes]:

@@ -32,6 +32,7 @@ from mekiki.datasets.services.uploads import (
     add_files,
     discard_import,
     finish_upload,
+    import_files,
     relocate_uploads,
     start_upload,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "images_to_purge",
     "import_allowed_folder",
     "import_bucket",
+    "import_files",
     "import_folder",
     "import_manifest",
     "purge_images",

@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.config.disk import require_disk_space
 from mekiki.datasets import quotas
+from mekiki.datasets.importing import names
 from mekiki.datasets.models import Dataset, Image, ImportBatch, ImportProblem
 from mekiki.datasets.options import DEFAULTS, ImportOptions
 from mekiki.datasets.problems import ProblemError
@@ -50,7 +51,7 @@ def start_upload(
     nearly full.
     """
     require_role(user, dataset, Role.ADMIN)
-    columns = options.columns(title)
+    columns = options.columns(names.readable_name(title) if title else "")
     require_disk_space()
     _discard_abandoned_uploads(dataset)
     return with_folder(
@@ -215,6 +216,29 @@ def enqueue_import(*, batch: ImportBatch, user: User | None) -> Job:
         payload=ImportImagesPayload(batch=row.pk).as_json(),
         user=user,
     )
+
+
+def import_files(
+    *,
+    dataset: Dataset,
+    user: User,
+    files: Sequence[tuple[str, Readable, int | None]],
+    options: ImportOptions = DEFAULTS,
+) -> ImportBatch:
+    """Import files that one request has sent: (name, file, number of bytes if known).
+
+    Nothing is kept if a file does not arrive completely. Raises the errors of start_upload and add_file.
+    """
+    title = files[0][0] if len(files) == 1 else ""
+    batch = start_upload(dataset=dataset, user=user, options=options, title=title)
+    try:
+        for name, file, size in files:
+            add_file(batch=batch, user=user, name=name, file=file, size=size)
+        finish_upload(batch=batch, user=user)
+    except BaseException:
+        discard_import(batch=batch, user=user)
+        raise
+    return batch
 
 
 @transaction.atomic

@@ -27,7 +27,6 @@ from mekiki.datasets.import_forms import (
     add_errors,
     options_of,
 )
-from mekiki.datasets.importing.names import readable_name
 from mekiki.datasets.models import Dataset
 from mekiki.datasets.selectors import image_count, imports_of, watched_folders
 from mekiki.datasets.services.incoming import Readable
@@ -52,25 +51,17 @@ def import_page(request: HttpRequest, slug: str) -> HttpResponse:
             )
             return _import_page(request, dataset)
         try:
-            batch = services.start_upload(
+            batch = services.import_files(
                 dataset=dataset,
                 user=user_of(request),
+                files=[(file.name or "", file, file.size) for file in files],
                 options=options_of(request),
-                title=_title_of([file.name or "" for file in files]),
             )
         except ValidationError as error:
             messages.error(request, " ".join(error.messages))
             return _import_page(request, dataset)
-        for file in files:
-            services.add_file(batch=batch, user=user_of(request), name=file.name or "", file=file)
-        services.finish_upload(batch=batch, user=user_of(request))
         return redirect("import-batch", slug, batch.pk)
     return _import_page(request, dataset)
-
-
-def _title_of(names: list[str]) -> str:
-    """Return the name of a single file that is sent, or "" for several files."""
-    return readable_name(names[0]) if len(names) == 1 else ""
 
 
 # The forms that start an import from elsewhere. The name is the prefix of their ids and of their context.
@@ -203,12 +194,13 @@ def import_start(request: HttpRequest, slug: str) -> HttpResponse:
     The form has the options of the import, and `title` if one file is sent.
     """
     dataset = dataset_for(user_of(request), slug, Role.ADMIN)
+    titles = request.POST.getlist("title")
     try:
         batch = services.start_upload(
             dataset=dataset,
             user=user_of(request),
             options=options_of(request),
-            title=_title_of(request.POST.getlist("title")),
+            title=titles[0] if len(titles) == 1 else "",
         )
     except ValidationError as error:
         return JsonResponse({"detail": " ".join(error.messages)}, status=422)

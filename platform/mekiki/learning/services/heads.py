@@ -198,11 +198,10 @@ def record_evaluation(
 
     share: the estimate, if it is not correct / n. left_out: number of images that the estimate does not
     cover.
-    counts: the states of the images that were drawn for the audit.
-    near_trained: images of n with near-duplicates that the head was trained on. near_trained_right: the
-    correct ones of them.
-    If the newest estimate has the same
-    figures, it is returned and nothing is stored.
+    counts: the states of the images that were drawn for the audit. near_trained: images of n with
+    near-duplicates that the head was trained on. near_trained_right: the correct ones of them.
+
+    If the newest estimate has the same figures, it is returned and nothing is stored.
     """
     figures = {
         "n": n, "correct": correct, "share": share, "low": low, "high": high, "left_out": left_out,

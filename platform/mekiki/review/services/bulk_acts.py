@@ -20,15 +20,15 @@ from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Kind
 from mekiki.jobs.payloads import BulkActPayload
 from mekiki.jobs.services import enqueue
-from mekiki.learning.selectors import champion
 from mekiki.review.blinding import unshown_ids
 from mekiki.review.errors import InvalidAnswerError, NotFoundForReviewerError
 from mekiki.review.exclusions import audited_ids
-from mekiki.review.finding import filter_images, filters_of_query, query_of_filters
+from mekiki.review.finding import query_of_filters
 from mekiki.review.models import BulkAct, ExcludedImage, ImageTag, Lease, QueueItem, SavedView, Tag
 from mekiki.review.models.selections import REASON_LENGTH
 from mekiki.review.services.rechecking import queue_for_review
 from mekiki.review.services.saved_views import check_name
+from mekiki.review.view_images import images_of_view
 
 # An act on more images than this is a job.
 AT_ONCE = 200
@@ -128,8 +128,7 @@ def _images_of(act: BulkAct) -> QuerySet[Image]:
     if act.image_ids is not None:
         images = Image.objects.filter(dataset=act.dataset, pk__in=act.image_ids)
     else:
-        asked = filters_of_query(act.dataset, act.created_by, act.query, as_admin=True)
-        images = filter_images(act.dataset, champion(act.dataset), asked)
+        images = images_of_view(act.dataset, act.created_by, act.query)
     return images.filter(pk__gt=act.last_image, pk__lte=act.through).order_by("pk")
 
 
