@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from mekiki.jobs.models import Job, State
 from mekiki.review.models import QueueItem
@@ -42,6 +42,22 @@ def test_page_is_not_reloaded_while_the_pointer_moves(enter: Callable[..., Page]
     assert is_same_page(page)
     page.wait_for_function("() => window.stillTheSamePage === undefined")
     expect(page.locator("[data-job]")).to_have_count(0)
+
+
+def test_reload_does_not_replace_a_page_that_the_user_waits_for(enter: Callable[..., Page], live_server: Any):
+    station = station_with(1)
+    page = enter(station, station.reviewer("admin"))
+    end_job_on_page(page, station, f"{live_server.url}/d/{station.dataset.slug}/models/")
+    address = f"{live_server.url}/d/{station.dataset.slug}/labels/"
+
+    def answer_late(route: Route) -> None:
+        # Longer than the poll that learns of the end and the rest before a reload.
+        page.wait_for_timeout(6000)
+        route.continue_()
+
+    page.route(address, answer_late)
+    page.locator(f"nav a[href='/d/{station.dataset.slug}/labels/']").first.click(no_wait_after=True)
+    page.wait_for_url(address)
 
 
 def test_changed_form_is_kept_when_a_job_ends(enter: Callable[..., Page], live_server: Any):

@@ -132,7 +132,7 @@ def test_page_is_loaded_again_when_the_audit_has_ended() -> None:
     world = Audit()
     world.end()
     answer = world.live(world.admin)
-    assert answer.status_code == 204 and answer["HX-Refresh"] == "true"
+    assert answer.status_code == 204 and answer["HX-Trigger"] == "mekiki:reload"
 
 
 def test_result_shows_its_bound_the_weaker_statement_and_the_way_to_explanations() -> None:

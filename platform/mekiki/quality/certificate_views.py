@@ -107,12 +107,12 @@ def _audit_state_key(shown: Certificate, progress: AuditProgress) -> str:
 def live(request: HttpRequest, slug: str, version: int) -> HttpResponse:
     """Return the part of the page that changes while the audit runs.
 
-    The answer is 204 if nothing is new since the state that the page names, and it reloads the page when the
-    audit has ended. It writes nothing.
+    The answer is 204 if nothing is new since the state that the page names. When the audit has ended, the
+    answer tells the page to load itself again (js/reload.js). It writes nothing.
     """
     shown = certificate_for(user_of(request), slug, version)
     if shown.state != _State.AUDITING:
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        return HttpResponse(status=204, headers={"HX-Trigger": "mekiki:reload"})
     progress = audit_progress(shown)
     if request.GET.get("state") == _audit_state_key(shown, progress):
         return HttpResponse(status=204)

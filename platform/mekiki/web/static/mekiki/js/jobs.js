@@ -3,6 +3,7 @@
 // as soon as nobody is using it.
 
 import { get } from "./http.js";
+import { reloadAtRest } from "./reload.js";
 
 const FAST = 1000;
 const SLOW = 15000;
@@ -43,23 +44,6 @@ function poll(url, render, wait = FAST) {
 
 function ended(job) {
   document.dispatchEvent(new CustomEvent("mekiki:job-ended", { detail: job }));
-}
-
-// A page that is loaded again moves its buttons: not while somebody points, types or answers a question, and not where
-// a form has been changed.
-const REST = 1500;
-let touched = -REST;
-let changed = false;
-for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
-  document.addEventListener(name, () => (touched = performance.now()), { passive: true, capture: true });
-}
-document.addEventListener("input", () => (changed = true), { capture: true });
-
-function reloadAtRest() {
-  if (changed) return;
-  const left = document.querySelector("dialog[open]") ? REST : touched + REST - performance.now();
-  if (left > 0) setTimeout(reloadAtRest, left);
-  else location.reload();
 }
 
 function follow(element) {
