@@ -30,7 +30,7 @@ SETTINGS = {
     "DATABASE_URL": "",
     "BROKER_URL": "",
     "MEKIKI_LEASE_SECONDS": str(LEASE_SECONDS),
-    "MEKIKI_EMBEDDING_CHUNK": "16",
+    "MEKIKI_EMBEDDING_CHUNK": "8",
 }
 
 
@@ -49,8 +49,8 @@ def count_different(photos: Path) -> int:
 
 @pytest.fixture(scope="module")
 def photos(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return 210 photographs, which are many chunks of embeddings."""
-    return copy_photographs(photographs, tmp_path_factory.mktemp("photographs"), 35)
+    """Return 90 photographs, which are many chunks of embeddings."""
+    return copy_photographs(photographs, tmp_path_factory.mktemp("photographs"), 15)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def site(
     The dataset "answers" is predicted and waits for reviewers, with more images than they can answer. The
     other datasets are empty.
     """
-    many = copy_photographs(photographs, tmp_path_factory.mktemp("many"), 70)
+    many = copy_photographs(photographs, tmp_path_factory.mktemp("many"), 40)
     home = prepared_homes.prepare(tmp_path_factory.mktemp("killing") / "home")
     platform = Platform(home, quiet=True, env=SETTINGS)
     try:

@@ -16,6 +16,7 @@ from tests.e2e.station_setup import (
     expect_saved,
     image_with_files,
     item_of,
+    open_again,
     press_and_wait,
     station_with,
 )
@@ -180,7 +181,8 @@ def test_zoom_is_kept_for_the_next_image_only_by_choice_of_the_person(enter: Cal
     press_and_wait(page, "Enter")
     expect(zoom).to_have_text("100 %")
     expect(fitted).to_have_attribute("aria-pressed", "false")
-    page.reload()
+    expect_saved(page)
+    open_again(page)
     item_of(page)
     page.keyboard.press("*")
     press_and_wait(page, "Enter")

@@ -14,7 +14,7 @@ from mekiki.jobs import broker
 from mekiki.learning.explaining import heat_maps, prompts
 from mekiki.learning.models import HeatMap
 from mekiki.review.models import Decision, Lease, Stream
-from tests.e2e.station_setup import expect_saved, image_with_files, item_of, press_and_wait
+from tests.e2e.station_setup import expect_saved, image_with_files, item_of, open_again, press_and_wait
 from tests.e2e.test_pages import save_screenshot
 from tests.why_setup import WhyStation
 
@@ -173,7 +173,7 @@ def test_panel_on_a_phone_stays_open_for_the_session_and_closes_by_its_button(
     expect(page.locator(".why-layer")).to_have_count(1)
     panel.scroll_into_view_if_needed()
     save_screenshot(page, "why-phone")
-    page.reload()
+    open_again(page)
     item_of(page)
     expect(panel.locator(".why__tile")).to_have_count(4)  # of the tab's session
     panel.locator("[data-why-close]").tap()
