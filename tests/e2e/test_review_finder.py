@@ -205,6 +205,21 @@ def test_letters_typed_after_the_image_is_lost_are_not_commands(enter: Callable[
     assert Decision.objects.count() == 0
 
 
+def test_key_for_a_lost_image_is_ignored_with_a_hint(enter: Callable[..., Page]):
+    """The key comes while the page does not yet show another image, and nothing was typed before."""
+    station = station_with_names(items=6)
+    page = enter(station, station.reviewer())
+    item_of(page)
+    # The page ignores keys for a second. The clock stands still, so that a slow machine is not too late.
+    page.evaluate("() => { const now = performance.now(); performance.now = () => now; }")
+    take_leases_away(page, station)
+    page.wait_for_selector("[data-station]:not([data-item])", state="attached")
+    expect(page.locator("[data-hint]")).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-hint]")).to_contain_text("Nothing was recorded; type again.")
+    assert Decision.objects.count() == 0
+
+
 def slow_images(page: Page) -> list[Any]:
     """Delay all images until the test releases them."""
     waiting: list[Any] = []

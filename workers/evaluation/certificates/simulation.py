@@ -94,6 +94,8 @@ def run_watched(
                 goals.append(left[k] if left[k] > n else n + 1)
             elif not refuted and not pending:
                 goals.append(step[k] if k < len(step) and step[k] > n else n + 1)
+            elif not refuted:
+                goals.append(_next_lower_promise(numbers, size, asked, n))
             if any(not group.is_reachable(*count, limit - spent) for group, count in pending):
                 break
             if certified >= 0:
@@ -116,6 +118,20 @@ def run_watched(
         if not refuted or pending:
             break
     return _run(order, wrong, sizes, certified + 1, audited)
+
+
+def _next_lower_promise(numbers: Numbers, size: int, asked: NDArray[np.bool_], n: int) -> int:
+    """Return how many members are asked when the machine sets fewer labels, and may set fewer wrong ones.
+
+    asked: (members,) whether each member of the region was asked, the first n without a gap.
+    """
+    alpha, count = numbers.protocol.alpha, int(asked.sum())
+    promised = allowed_errors(size, alpha, count)
+    waiting = np.flatnonzero(~asked[n:])
+    for more, at in enumerate(waiting.tolist(), start=1):
+        if allowed_errors(size, alpha, count + more) < promised:
+            return n + at + 1
+    return len(asked)
 
 
 def _is_certified(

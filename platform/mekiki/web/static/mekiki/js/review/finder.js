@@ -109,7 +109,7 @@ export class Finder {
     this.deafUntil = performance.now() + PAUSE;
   }
 
-  /** Is this key the rest of such a word? */
+  /** Is this key the rest of such a word? Then it does nothing, and the hint says so. */
   swallows(event) {
     if (
       performance.now() >= this.deafUntil ||
@@ -118,6 +118,7 @@ export class Finder {
       return false;
     }
     this.deafen();
+    this.refuse("type_again");
     return true;
   }
 
