@@ -145,7 +145,7 @@ def measure(images: int, pages: int, plans: bool) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20,000 images, 5 pages of each kind")
+    parser.add_argument("--quick", action="store_true", help="4,000 images, 5 pages of each kind")
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--pages", type=int, default=None, help="of each kind")
     parser.add_argument("--plans", action="store_true")
@@ -153,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     with fresh_platform():
         figures = measure(
-            options.images or (20_000 if options.quick else 1_000_000),
+            options.images or (4_000 if options.quick else 1_000_000),
             options.pages or (5 if options.quick else 20),
             options.plans,
         )

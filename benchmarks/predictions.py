@@ -261,7 +261,7 @@ def measure(images: int, watching: Watch) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="20,000 images")
+    parser.add_argument("--quick", action="store_true", help="4,000 images")
     parser.add_argument("--images", type=int, default=None)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--watch", choices=["read", "import"], help=argparse.SUPPRESS)
@@ -270,7 +270,7 @@ def main() -> None:
         watch(options.watch)
         return
     with fresh_platform(), Watch() as watching:
-        figures = measure(options.images or (20_000 if options.quick else 1_000_000), watching)
+        figures = measure(options.images or (4_000 if options.quick else 1_000_000), watching)
     report(figures, options.json)
 
 

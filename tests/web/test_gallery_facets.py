@@ -58,7 +58,9 @@ def test_every_number_is_that_of_the_gallery(role: str) -> None:
     Membership.objects.filter(user=world.user).update(role=role)
     good = str(world.labels[0].pk)
     seen = set()
-    for query in ({}, {"label": good}, {"metadata": ["line=1"]}, {"confirmed": "none", "low": "51"}):
+    # The role changes which facets are offered, and not how they are counted.
+    filters = [{"label": good}, {"metadata": ["line=1"]}, {"confirmed": "none", "low": "51"}]
+    for query in ({}, *(filters if role == "reviewer" else ())):
         response = world.client.get(ADDRESS, query)
         facets = response.context["facets"]
         assert facets.matches.n == len(world.numbers(**query)) and not facets.is_estimated
