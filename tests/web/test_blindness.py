@@ -274,7 +274,7 @@ class World:
         ]
 
     def addresses_with_filters(self) -> Iterator[tuple[str, str]]:
-        """Return the gallery and the search with every filter, and the pages of one image that they lead to."""
+        """Return the gallery and the search with every filter, and the pages of images that they lead to."""
         yield from (("images", url) for url in self.search_addresses())
         for image in (*self.secret, self.plain[0]):
             for query in (f"label={self.labels[1].pk}", "sort=sure", f"q={NAME}", "low=80"):
