@@ -6,13 +6,15 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from tests.shared_rows import rows_of_module
 
 if TYPE_CHECKING:
     from mekiki.datasets.models import Dataset, Image
@@ -111,10 +113,21 @@ def add_image(dataset: Dataset, content: bytes, name: str, audit_key: float) -> 
 @pytest.fixture
 def coloured(db: None, tiny_encoder: str) -> Dataset:
     """Create thirty pictures of three colours, with labels and prompts. A fifth is in the audit reserve."""
+    return create_coloured(tiny_encoder, "admin")
+
+
+@pytest.fixture(scope="module")
+def coloured_of_module(django_db_setup: None, django_db_blocker: Any, tiny_encoder: str) -> Iterator[Dataset]:
+    """Create what `coloured` is, once for all tests of a module (tests/shared_rows.py)."""
+    with rows_of_module(django_db_blocker):
+        yield create_coloured(tiny_encoder, "admin of the module")
+
+
+def create_coloured(tiny_encoder: str, admin_name: str) -> Dataset:
     from mekiki.labeling.services import set_schema
     from tests.factories import DatasetFactory, UserFactory
 
-    admin = UserFactory(username="admin")
+    admin = UserFactory(username=admin_name)
     dataset = DatasetFactory(
         admin=admin,
         encoder_name=tiny_encoder,
@@ -147,6 +160,11 @@ def fixed_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def work(db: None) -> Callable[..., dict[str, Any]]:
+    """Return the function that runs a job (run_job)."""
+    return run_job
+
+
+def run_job(dataset: Dataset, kind: str, **payload: Any) -> dict[str, Any]:
     """Request a job of a kind, or take the queued one, run its stage here and return its result.
 
     The stage runs without the heartbeat thread, which would not see rows of an open test transaction.
@@ -155,45 +173,44 @@ def work(db: None) -> Callable[..., dict[str, Any]]:
     from mekiki.jobs.services import claim, enqueue, succeed
     from workers.runner import Report, stage_of
 
-    def run(dataset: Dataset, kind: str, **payload: Any) -> dict[str, Any]:
-        waiting: Job | None = Job.objects.filter(dataset=dataset, kind=kind, state=State.QUEUED).first()
-        job = claim(str((waiting or enqueue(kind=kind, dataset=dataset, payload=payload)).pk))
-        assert job is not None
-        result = stage_of(kind)(job, Report(job)) or {}
-        succeed(job, result)
-        return result
-
-    return run
+    waiting: Job | None = Job.objects.filter(dataset=dataset, kind=kind, state=State.QUEUED).first()
+    job = claim(str((waiting or enqueue(kind=kind, dataset=dataset, payload=payload)).pk))
+    assert job is not None
+    result = stage_of(kind)(job, Report(job)) or {}
+    succeed(job, result)
+    return result
 
 
 @pytest.fixture
-def answer_queue(db: None) -> Callable[[Dataset], int]:
-    """Answer the whole queue correctly as one reviewer. The file's name contains the label."""
+def answer_queue(db: None) -> Callable[..., int]:
+    """Return the function that answers the queue (answer_waiting)."""
+    return answer_waiting
+
+
+def answer_waiting(dataset: Dataset, limit: int = 1000) -> int:
+    """Answer the queue correctly as one new reviewer. The file's name contains the label."""
     import uuid
 
     from mekiki.labeling.models import Label
     from mekiki.review.services import answer, next_items
     from tests.factories import MembershipFactory
 
-    def run(dataset: Dataset, limit: int = 1000) -> int:
-        user = MembershipFactory(dataset=dataset).user
-        labels = {label.name: label for label in Label.objects.filter(dataset=dataset)}
-        done = 0
-        while done < limit and (leased := next_items(dataset=dataset, user=user, count=1)):
-            item = leased[0]
-            answer(
-                dataset=dataset,
-                user=user,
-                item_id=item.item.pk,
-                lease_id=item.lease.pk,
-                kind="correct",
-                label=labels[item.item.image.name.split("-")[0]].pk,
-                client_key=uuid.uuid4(),
-            )
-            done += 1
-        return done
-
-    return run
+    user = MembershipFactory(dataset=dataset).user
+    labels = {label.name: label for label in Label.objects.filter(dataset=dataset)}
+    done = 0
+    while done < limit and (leased := next_items(dataset=dataset, user=user, count=1)):
+        item = leased[0]
+        answer(
+            dataset=dataset,
+            user=user,
+            item_id=item.item.pk,
+            lease_id=item.lease.pk,
+            kind="correct",
+            label=labels[item.item.image.name.split("-")[0]].pk,
+            client_key=uuid.uuid4(),
+        )
+        done += 1
+    return done
 
 
 @pytest.fixture

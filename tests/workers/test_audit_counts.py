@@ -15,6 +15,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from mekiki.datasets.models import Dataset
 from mekiki.exports.snapshot import _accuracy
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Evaluation
@@ -23,26 +24,33 @@ from mekiki.review.models import ConfirmedLabel, QueueItem, Stream
 from mekiki.review.selectors import audit_sample
 from mekiki.review.services import answer, next_items, retire_audit, undo
 from tests.factories import ImageFactory
+from tests.workers.conftest import answer_waiting, run_job
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def admin(coloured: Any) -> Any:
-    return coloured.memberships.get(role="admin").user
-
-
-@pytest.fixture
-def measured(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+@pytest.fixture(scope="module")
+def audited(coloured_of_module: Any) -> Any:
     """Audit every image of the reserve and measure the champion on them."""
-    work(coloured, "encode")
-    work(coloured, "predict")
+    run_job(coloured_of_module, "encode")
+    run_job(coloured_of_module, "predict")
     for _ in range(3):
-        answer_queue(coloured)
-        work(coloured, "refill")
-    assert newest(coloured).n >= 6
-    return coloured
+        answer_waiting(coloured_of_module)
+        run_job(coloured_of_module, "refill")
+    assert newest(coloured_of_module).n >= 6
+    return coloured_of_module
+
+
+@pytest.fixture
+def measured(audited: Any, db: None) -> Any:
+    """Return the dataset as it was before the test."""
+    return Dataset.objects.get(pk=audited.pk)
+
+
+@pytest.fixture
+def admin(measured: Any) -> Any:
+    return measured.memberships.get(role="admin").user
 
 
 def newest(dataset: Any) -> Evaluation:
@@ -143,7 +151,8 @@ def test_every_image_that_leaves_the_sample_is_counted_by_its_reason(
     assert accuracy["since_stated"]["retired"] == moved and "whole dataset" not in accuracy["statement"]["en"]
 
 
-def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work, admin: Any) -> None:
+def test_skipped_and_flagged_audit_images_are_counted(coloured: Any, work: Work) -> None:
+    admin = coloured.memberships.get(role="admin").user
     coloured.queue_target = 20
     coloured.save()
     work(coloured, "encode")

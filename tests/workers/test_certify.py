@@ -10,7 +10,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.jobs.models import Kind
 from mekiki.labeling.models import Label
 from mekiki.labeling.services import update_label
@@ -30,7 +30,7 @@ from mekiki.review.selectors import audit_sample, reviewed_image_ids, training_l
 from mekiki.review.services import answer, next_items
 from tests.factories import HeadFactory, MembershipFactory
 from tests.quality_setup import make_protocol
-from tests.workers.conftest import COLOURS, add_image, picture
+from tests.workers.conftest import COLOURS, add_image, answer_waiting, picture, run_job
 from verification.certificates.order import audit_order, commitment, order_key
 from verification.certificates.stream import stream_audits
 
@@ -40,19 +40,26 @@ State = Certificate.State
 IMAGES = 260
 
 
-@pytest.fixture
-def trained(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
-    """A dataset of 260 images with a head that knows the colours, and an admin."""
-    names = list(COLOURS)
+@pytest.fixture(scope="module")
+def with_head(coloured_of_module: Any) -> Any:
+    """Create a dataset of 260 images with a head that knows the colours."""
+    dataset, names = coloured_of_module, list(COLOURS)
     for number in range(30, IMAGES):
         name = names[number % 3]
-        add_image(coloured, picture(COLOURS[name], number), f"{name}-{number}.png", (number % 10) / 10 + 0.05)
-    work(coloured, Kind.ENCODE)
-    work(coloured, Kind.PREDICT)
-    answer_queue(coloured)
-    work(coloured, Kind.TRAIN)
-    coloured.admin = MembershipFactory(dataset=coloured, role="admin").user
-    return coloured
+        add_image(dataset, picture(COLOURS[name], number), f"{name}-{number}.png", (number % 10) / 10 + 0.05)
+    run_job(dataset, Kind.ENCODE)
+    run_job(dataset, Kind.PREDICT)
+    answer_waiting(dataset)
+    run_job(dataset, Kind.TRAIN)
+    return dataset
+
+
+@pytest.fixture
+def trained(with_head: Any, db: None) -> Any:
+    """Return the dataset as it was before the test, with an admin."""
+    dataset: Any = Dataset.objects.get(pk=with_head.pk)
+    dataset.admin = MembershipFactory(dataset=dataset, role="admin").user
+    return dataset
 
 
 def begin(dataset: Any, work: Work, **protocol: Any) -> Certificate:

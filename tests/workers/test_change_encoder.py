@@ -38,7 +38,7 @@ from mekiki.learning.services import (
     request_switch,
 )
 from mekiki.review.models import ConfirmedLabel, QueueItem
-from tests.workers.conftest import COLOURS, add_image, make_model, picture
+from tests.workers.conftest import COLOURS, add_image, answer_waiting, make_model, picture, run_job
 from workers.errors import StageError
 from workers.locks import _LOCK_NAMESPACE
 from workers.runner import Report
@@ -58,16 +58,23 @@ def _fresh_models() -> Any:
     encoders._loaded.cache_clear()
 
 
-@pytest.fixture
-def scene(coloured: Dataset, work: Work, answer_queue: Callable[..., int]) -> tuple[Dataset, Any]:
-    """Create (dataset, admin): embedded, predicted, twenty images answered, a trained head in use."""
-    work(coloured, "encode")
-    work(coloured, "predict")
+@pytest.fixture(scope="module")
+def trained(coloured_of_module: Dataset) -> Dataset:
+    """Create a dataset that is embedded and predicted: twenty images answered, a trained head in use."""
+    run_job(coloured_of_module, "encode")
+    run_job(coloured_of_module, "predict")
     for _round in range(2):
-        answer_queue(coloured)
-        work(coloured, "train")
+        answer_waiting(coloured_of_module)
+        run_job(coloured_of_module, "train")
     Job.objects.filter(state=State.QUEUED).delete()
-    return coloured, coloured.memberships.get(role="admin").user
+    return coloured_of_module
+
+
+@pytest.fixture
+def scene(trained: Dataset, db: None) -> tuple[Dataset, Any]:
+    """Return (dataset, admin), as they were before the test."""
+    dataset = Dataset.objects.get(pk=trained.pk)
+    return dataset, dataset.memberships.get(role="admin").user
 
 
 def step(change: EncoderChange) -> dict[str, Any]:
@@ -139,7 +146,7 @@ def test_change_is_prepared_switched_and_reverted(
     assert waiting_heads(dataset) == {champion.head.version}
     assert list(ConfirmedLabel.objects.order_by("pk").values_list("image_id", "label_id")) == confirmed
     event = Event.objects.get(kind="encoder.switched")
-    assert event.actor_name == "admin"
+    assert event.actor_name == admin.username
     assert event.data["from"]["digest"] == old_head.encoder.digest
     assert event.data["to"]["digest"] == champion.head.encoder.digest
     assert (event.data["head_before"], event.data["head_after"]) == (old_head.version, champion.head.version)
@@ -156,7 +163,7 @@ def test_change_is_prepared_switched_and_reverted(
     assert Champion.objects.get().head == old_head, "the same labels and prompts give the head of before"
     assert Dataset.objects.get().encoder_name == old_name
     assert waiting_heads(dataset) == {old_head.version}
-    assert Event.objects.filter(kind="encoder.taken_back", actor_name="admin").count() == 1
+    assert Event.objects.filter(kind="encoder.taken_back", actor_name=admin.username).count() == 1
     assert EncoderChange.objects.count() == 1
 
 
@@ -316,22 +323,25 @@ def test_replaced_weights_start_a_change_by_the_platform(
 ) -> None:
     settings.MODEL_FOLDERS = [tmp_path]
     folder = tmp_path / "mine"
-    Dataset.objects.update(encoder_name=make_model(folder, seed=5))
+    Dataset.objects.filter(pk=coloured.pk).update(encoder_name=make_model(folder, seed=5))
     coloured.refresh_from_db()
     work(coloured, "encode")
     work(coloured, "predict")
-    before = Champion.objects.get().head
+    before = Champion.objects.get(dataset=coloured).head
     shutil.rmtree(folder)
     make_model(folder, seed=6)
     encoders._loaded.cache_clear()
     assert work(coloured, "predict")["code"] == "encoding_first"
     assert work(coloured, "train")["code"] == "encoding_first"
-    assert Champion.objects.get().head == before and Prediction.objects.filter(head=before).count() == 30
-    change = EncoderChange.objects.get()
+    assert (
+        Champion.objects.get(dataset=coloured).head == before
+        and Prediction.objects.filter(head=before).count() == 30
+    )
+    change = EncoderChange.objects.get(dataset=coloured)
     assert change.created_by is None and change.from_encoder == before.encoder
     step(change)
     assert change.state == S.SWITCHED, "the change waits for no admin, because the old weights are missing"
-    after = Champion.objects.get().head
+    after = Champion.objects.get(dataset=coloured).head
     assert after.encoder == change.to_encoder != before.encoder
     assert change.comparison["reviewed"] is None
     assert Event.objects.get(kind="encoder.switched").actor_name == ""
@@ -341,14 +351,14 @@ def test_replaced_weights_start_a_change_by_the_platform(
     with pytest.raises(StageError, match="other weights"):
         step(change)
     change.refresh_from_db()
-    assert change.state == S.SWITCHED and Champion.objects.get().head == after
+    assert change.state == S.SWITCHED and Champion.objects.get(dataset=coloured).head == after
     # A worker that still has the old weights does not change the dataset back.
     shutil.rmtree(folder)
     make_model(folder, seed=5)
     encoders._loaded.cache_clear()
     with pytest.raises(StageError, match="before the last change"):
         work(coloured, "predict")
-    assert EncoderChange.objects.count() == 1
+    assert EncoderChange.objects.filter(dataset=coloured).count() == 1
 
 
 def test_old_embeddings_are_removed_on_request_and_prevent_a_revert(
@@ -424,7 +434,8 @@ def test_a_dataset_without_labels_or_images_can_change(tiny_encoder: str, other_
     assert change.state == S.READY and change.comparison == {} and change.to_head is None
     request_switch(change=change, user=admin)
     step(change)
-    assert change.state == S.SWITCHED and Dataset.objects.get().encoder_name == other_encoder
+    dataset.refresh_from_db()
+    assert change.state == S.SWITCHED and dataset.encoder_name == other_encoder
     assert encoder_in_use(dataset) is None
 
 

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from mekiki.datasets.models import Dataset
 from mekiki.jobs.models import Job
 from mekiki.labeling.services import archive_label
 from mekiki.learning.models import Head, Prediction
@@ -20,20 +21,27 @@ from mekiki.quality.services.certificates import revoke
 from mekiki.review.models import ConfirmedLabel, Decision
 from mekiki.review.services import undo
 from tests.factories import CertificateFactory, HeadFactory, UserFactory
+from tests.workers.conftest import answer_waiting, run_job
 from tests.workers.test_auditing import Work, add_later_images, create_import, newest
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def reviewed(coloured: Any, work: Work, answer_queue: Callable[..., int]) -> Any:
+@pytest.fixture(scope="module")
+def answered(coloured_of_module: Any) -> Any:
     """Answer a part of the queue of 30 images, and compute the estimate."""
-    create_import(coloured, list(coloured.images.all()))
-    work(coloured, "encode")
-    work(coloured, "predict")
-    answer_queue(coloured)
-    work(coloured, "refill")
-    return coloured
+    create_import(coloured_of_module, list(coloured_of_module.images.all()))
+    run_job(coloured_of_module, "encode")
+    run_job(coloured_of_module, "predict")
+    answer_waiting(coloured_of_module)
+    run_job(coloured_of_module, "refill")
+    return coloured_of_module
+
+
+@pytest.fixture
+def reviewed(answered: Any, db: None) -> Any:
+    """Return the dataset as it was before the test."""
+    return Dataset.objects.get(pk=answered.pk)
 
 
 def figure(dataset: Any) -> PoolFigure:
