@@ -58,6 +58,14 @@ SECTIONS: dict[str, tuple[str, str, str]] = {
         "Measured by the same command with the weights of version 0, before they were replaced. It shows "
         "how the better encoder changes the number of labels needed (`answers_to_85`, `_90`, `_95`).",
     ),
+    "replay_certify": (
+        "The same photographs to a finished pool",
+        "mekiki replay FOLDER --certify 0.02,0.05 --json OUT",
+        "One run (seed 0) of 300 answers, a certificate with at most 2 % wrong labels and 5 % risk, its "
+        "audits, and an answer for each image that the machine leaves to people. `certificate_answers` is "
+        "the number of all answers to a label for each of the 1,799 images. `certificate_wrong` counts "
+        "labels that the machine set wrong, by the folders, which the certificate does not know.",
+    ),
     "pocket": (
         "The bundled encoder",
         "make pocket-eval PHOTOS=FOLDER",
