@@ -19,14 +19,9 @@ def judged(db: None) -> Any:
 @pytest.fixture
 def frozen(judged: Any) -> Any:
     """Freeze a label set with images and with labels of reviewers and of the machine."""
-    from mekiki.exports.services import freeze
-    from mekiki.exports.writing import write_label_set
-    from tests.exports.helpers import ignore_progress
+    from tests.exports.helpers import freeze_judged
 
-    draft = freeze(
-        dataset=judged.dataset, user=judged.admin, note="first", include_images=True, machine_threshold=0.94
-    )
-    return write_label_set(label_set=draft, progress=ignore_progress)
+    return freeze_judged(judged)
 
 
 @pytest.fixture(autouse=True)

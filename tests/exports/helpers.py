@@ -7,6 +7,8 @@ from typing import Any
 from django.core.files.storage import default_storage
 
 from mekiki.exports.models import LabelSet
+from mekiki.exports.services import freeze
+from mekiki.exports.writing import write_label_set
 from mekiki.review.models import Decision, Stream
 from tests import factories
 
@@ -87,6 +89,14 @@ def make_judged() -> Judged:
         elif number == 8:
             factories.DecisionFactory(**common, kind=Decision.Kind.FLAG, label=None, note="odd light")
     return Judged(dataset, admin, reviewer, [good, scratch, dent], head, images)
+
+
+def freeze_judged(judged: Judged) -> LabelSet:
+    """Freeze a label set with images and with labels of reviewers and of the machine."""
+    draft = freeze(
+        dataset=judged.dataset, user=judged.admin, note="first", include_images=True, machine_threshold=0.94
+    )
+    return write_label_set(label_set=draft, progress=ignore_progress)
 
 
 def ignore_progress(done: int, total: int) -> None:

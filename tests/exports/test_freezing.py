@@ -15,7 +15,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, OperationalError, connection, transaction
 
-from mekiki.audit.models import Event
+from mekiki.audit.models import Event, Seal
 from mekiki.config import csv_files
 from mekiki.exports import selectors, snapshot, writing
 from mekiki.exports.models import LabelSet
@@ -38,6 +38,23 @@ from verification.label_set.verify import verify
 def rows_of(path: Path) -> list[dict]:
     with zipfile.ZipFile(path) as archive:
         return [json.loads(line) for line in archive.read(form.ROWS).splitlines()]
+
+
+def test_freeze_seals_the_decisions_first(judged: Judged) -> None:
+    assert not Seal.objects.exists()
+    frozen = write_label_set(
+        label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=ignore_progress
+    )
+    assert Seal.objects.filter(table="decisions").exists() and verify(path_of(frozen)).ok
+
+
+def test_a_label_set_of_machine_labels_alone_needs_no_seal(judged: Judged) -> None:
+    ConfirmedLabel.objects.all().delete()
+    draft = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
+    file = path_of(write_label_set(label_set=draft, progress=ignore_progress))
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read(form.SEALS) == b""
+    assert verify(file).ok
 
 
 def test_every_label_carries_its_lineage(judged: Judged, frozen: LabelSet) -> None:

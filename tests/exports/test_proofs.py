@@ -3,30 +3,43 @@
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mekiki.audit.models import Seal
-from mekiki.audit.private_key import load_key, rotate_key
+from mekiki.audit.private_key import load_key, rotate_key, settle_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.exports.models import LabelSet
 from mekiki.exports.services import freeze
 from mekiki.exports.writing import write_label_set
 from mekiki.review.models import Decision
 from tests import factories
-from tests.exports.helpers import Judged, ignore_progress, path_of
+from tests.exports.helpers import Judged, ignore_progress, make_judged, path_of
 from tests.exports.test_verify import codes, contents_of, pack, reseal
+from tests.shared_rows import rows_of_module
 from verification.label_set import format as form
 from verification.label_set.verify import verify
 
 Rows = list[dict[str, Any]]
 
 
+@pytest.fixture(scope="module")
+def sealed_rows(django_db_setup: None, django_db_blocker: Any) -> Iterator[LabelSet]:
+    with rows_of_module(django_db_blocker):
+        settle_key()
+        yield freeze_sealed(make_judged())
+
+
 @pytest.fixture
-def sealed_label_set(judged: Judged) -> LabelSet:
+def sealed_label_set(sealed_rows: LabelSet, db: None) -> LabelSet:
+    """Return the label set of freeze_sealed, as it was before the test."""
+    return LabelSet.objects.get(pk=sealed_rows.pk)
+
+
+def freeze_sealed(judged: Judged) -> LabelSet:
     """Freeze a label set whose decisions lie under several seals, by two keys, among other decisions."""
     seal_new_rows()
     for number in range(3):
@@ -76,23 +89,6 @@ def test_every_decision_is_proven_under_the_newest_seal(sealed_label_set: LabelS
     for row in rows_in(contents):
         assert row["sealed"]["client_key"] == str(Decision.objects.get(pk=row["decision_id"]).client_key)
     assert "sealed" not in contents[form.TABLE].decode("utf-8-sig").splitlines()[0]
-
-
-def test_freeze_seals_the_decisions_first(judged: Judged) -> None:
-    assert not Seal.objects.exists()
-    frozen = write_label_set(
-        label_set=freeze(dataset=judged.dataset, user=judged.admin), progress=ignore_progress
-    )
-    assert Seal.objects.filter(table="decisions").exists() and verify(path_of(frozen)).ok
-
-
-def test_a_label_set_of_machine_labels_alone_needs_no_seal(judged: Judged) -> None:
-    from mekiki.review.models import ConfirmedLabel
-
-    ConfirmedLabel.objects.all().delete()
-    draft = freeze(dataset=judged.dataset, user=judged.admin, machine_threshold=0.94)
-    contents = contents_of(path_of(write_label_set(label_set=draft, progress=ignore_progress)))
-    assert contents[form.SEALS] == b"" and verify(path_of(LabelSet.objects.get())).ok
 
 
 def _change_time(row: dict[str, Any]) -> None:

@@ -3,21 +3,24 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mekiki.audit.private_key import settle_key
 from mekiki.config import csv_files
-from mekiki.exports.models import LabelSet
-from tests.exports.helpers import path_of
+from tests.exports.helpers import freeze_judged, make_judged, path_of
 from tests.offline import run_from_source, run_verifier
+from tests.shared_rows import rows_of_module
 from verification import signing
 from verification.label_set import archive as zips
 from verification.label_set import format as form
@@ -68,9 +71,15 @@ def reseal(contents: dict[str, bytes], key: Ed25519PrivateKey | None = None) -> 
     return changed
 
 
-@pytest.fixture
-def valid_file(frozen: LabelSet) -> Path:
-    return path_of(frozen)
+@pytest.fixture(scope="module")
+def valid_file(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the file of a label set. Its platform is gone, as for everyone who verifies."""
+    with rows_of_module(django_db_blocker):
+        settle_key()
+        file = path_of(freeze_judged(make_judged()))
+        return Path(shutil.copy(file, tmp_path_factory.mktemp("label-set")))
 
 
 def test_a_label_set_as_written_verifies(valid_file: Path) -> None:
