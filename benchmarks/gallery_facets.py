@@ -29,10 +29,11 @@ LABELLED = 20
 
 
 def insert_images(dataset: Any, images: int) -> None:
-    """Insert images of imports on sixty days, with metadata of four keys, audit keys and confirmed labels."""
+    """Insert images of imports on sixty days, with metadata of six keys, audit keys and confirmed labels."""
     from django.db import connection
 
     from mekiki.accounts.models import User
+    from mekiki.datasets.importing.filling import scan_fields
     from mekiki.datasets.models import ImportBatch
     from mekiki.labeling.models import Label
 
@@ -46,11 +47,13 @@ def insert_images(dataset: Any, images: int) -> None:
                audit_key, batch_id, created_at, window_version, rendition)
                SELECT %s, encode(sha256(n::text::bytea), 'hex'), 'part-' || n, 'PNG', 200, 200, 10000,
                jsonb_build_object('line', (n %% 10)::text, 'camera', (n %% 10 / 4)::text,
-                   'lot', 'lot ' || (n / 500), 'shift', CASE n %% 200 WHEN 0 THEN 'night' ELSE 'day' END),
+                   'lot', 'lot ' || (n / 500), 'shift', CASE n %% 200 WHEN 0 THEN 'night' ELSE 'day' END,
+                   'temperature', (n %% 4001 / 100.0)::text,
+                   'taken', to_char(date '2026-01-01' + (n * 300 / %s)::int, 'YYYY-MM-DD')),
                (hashtext(n::text) & 65535) / 65536.0, %s + (n * %s) / %s,
                now() - make_interval(days => (60 - (n * %s) / %s)::int), 0, 0
                FROM generate_series(0::bigint, %s - 1) AS n""",
-            [dataset.pk, batches[0], IMPORTS, images, IMPORTS, images, images],
+            [dataset.pk, images, batches[0], IMPORTS, images, IMPORTS, images, images],
         )
         cursor.execute(
             """INSERT INTO review_decision (dataset_id, image_id, user_id, kind, label_id, shown, client_key,
@@ -65,6 +68,9 @@ def insert_images(dataset: Any, images: int) -> None:
                in_training)
                SELECT dataset_id, image_id, label_id, id, 'uncertain', true FROM review_decision"""
         )
+    begun = time.perf_counter()
+    scan_fields(dataset)
+    print(f"fields of {images} images read in {time.perf_counter() - begun:.1f} s", file=sys.stderr)
 
 
 def values(dataset: Any, head: Any, images: int) -> dict[str, list[dict[str, str]]]:
@@ -97,6 +103,15 @@ def values(dataset: Any, head: Any, images: int) -> dict[str, list[dict[str, str
         "camera": [{"metadata": "camera=1"}],
         "lot": [{"metadata": "lot=lot 3"}],
         "shift": [{"metadata": "shift=day"}, {"metadata": "shift=night"}],
+        "temperature": [
+            {"from.temperature": "10", "to.temperature": "30"},
+            {"from.temperature": "39.9"},
+            {"to.temperature": "0.01"},
+        ],
+        "taken": [
+            {"from.taken": "2026-02-01"},
+            {"to.taken": "2026-01-01"},
+        ],
     }
 
 

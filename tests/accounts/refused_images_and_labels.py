@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mekiki.datasets import services as datasets
-from mekiki.datasets.models import WatchedFolder
+from mekiki.datasets.models import MetadataField, WatchedFolder
 from mekiki.jobs import services as jobs
 from mekiki.labeling import services as labeling
 from mekiki.labeling.starters import starter
@@ -63,6 +63,17 @@ IMAGES_AND_LABELS: dict[str, Case] = {
                 "dataset": w.dataset,
                 "name": "a.csv",
                 "file": io.BytesIO(b"path\n"),
+            },
+        },
+    ),
+    **_cases(
+        "datasets/services/metadata_fields.py",
+        "reviewer",
+        {
+            datasets.read_metadata_fields: _dataset(),
+            datasets.set_metadata_type: lambda w: {
+                "field": MetadataField(dataset=w.dataset, key="line"),
+                "type": "number",
             },
         },
     ),

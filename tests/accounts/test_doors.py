@@ -83,7 +83,7 @@ ADMIN = {
     "workbench", "workbench-draft", "workbench-results", "workbench-save", "workbench-discard",
     "prompt-versions", "prompt-version-use", "label-reorganise", "labels-read-file",
     "gallery-act", "api:bulk-acts", "api:bulk-act", "dataset-delete",
-    "near-duplicates", "near-duplicates-act",
+    "near-duplicates", "near-duplicates-act", "metadata-fields",
     "import-manifest", "import-folder", "import-bucket", "import-watch-end", "import-undo",
     "import-labels", "import-labels-act", "api:import-begin", "api:import-undo",
 }  # fmt: skip

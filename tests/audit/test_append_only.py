@@ -82,6 +82,8 @@ KEPT = {
 }
 # State, and rows that can be derived or requested again. The events record who changed them.
 MUTABLE = {
+    "datasets_metadatafield",
+    "datasets_metadatavalue",
     "review_bulkact",
     "review_excludedimage",
     "review_imagetag",

@@ -54,7 +54,8 @@ def test_images_files_and_names_of_an_import_are_deleted(
     batch.refresh_from_db()
     assert batch.undone_at is None and dataset.images.count() == 5
     # Another import without decisions is deleted with its files, and the rest stays.
-    third = upload({f"{n}.png": picture(n, kind="PNG") for n in range(10, 13)})
+    table = b"file,temperature\n" + b"".join(b"%d.png,%d.5\n" % (n, n) for n in range(10, 13))
+    third = upload({f"{n}.png": picture(n, kind="PNG") for n in range(10, 13)} | {"metadata.csv": table})
     page = client.get(f"/d/{dataset.slug}/import/{third.pk}/").content.decode()
     assert f"/import/{third.pk}/undo" in page
     client.post(f"/d/{dataset.slug}/import/{third.pk}/undo")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from mekiki.accounts.models import OutgoingMail, SiteSettings
 from mekiki.audit.private_key import make_first_key
 from mekiki.audit.sealing import seal_new_rows
 from mekiki.audit.services import record
+from mekiki.datasets.importing.filling import scan_fields
+from mekiki.datasets.models import Image
 from mekiki.jobs.models import Job, Kind, State
 from mekiki.learning.models import NearDuplicateGrouping
 from mekiki.learning.near_duplicates import SurveyLevel
@@ -68,6 +71,13 @@ def create_full_dataset() -> tuple[Any, Any]:
     labels = [LabelFactory(dataset=dataset, name=name) for name in names]
     prompts = PromptSetFactory(dataset=dataset)
     images = [ImageFactory(dataset=dataset, stored=True) for _ in range(24)]
+    for n, image in enumerate(images):
+        image.metadata |= {
+            "temperature": "n/a" if n == 3 else f"{20 + n / 10}",
+            "撮影日": f"2026-11-{n + 1:02d}",
+        }
+    Image.objects.bulk_update(images, ["metadata"])
+    scan_fields(dataset)
     dataset.max_images, dataset.max_bytes = len(images), 1024**3  # full, and the pages show it
     dataset.save()
     encoder = EncoderFactory()
@@ -149,12 +159,15 @@ def addresses(slug: str) -> dict[str, str]:
         "review-overlap",
         "gold-images",
         "near-duplicates",
+        "metadata-fields",
     ]
     for name in [*pages, "study-create", "certificate-create"]:
         addresses[name] = _reverse(name, slug)
         addresses[f"{name}-empty"] = _reverse(name, "empty")
     images = _reverse("images", slug)
-    addresses["images-selection"] = f"{images}?confirmed=none&metadata=line%3DA&select=images"
+    filters = "confirmed=none&metadata=line%3DA"
+    addresses["images-selection"] = f"{images}?{filters}&from.temperature=20&select=images"
+    addresses["images-use"] = f"{_reverse('gallery-use', slug)}?act=export&{urlencode({'query': filters})}"
     return {name: address for name, address in addresses.items() if address} | {"not-found": "/d/nothing/"}
 
 

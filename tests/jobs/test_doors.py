@@ -351,6 +351,7 @@ def test_every_file_that_requests_work_is_listed() -> None:
         "datasets/services/datasets.py",  # change_the_settings
         "datasets/services/imports.py",  # finish_an_import
         "datasets/services/lifecycle.py",  # the sweeper
+        "datasets/services/metadata_fields.py",  # tests/datasets/test_metadata_fields.py
         "datasets/services/undoing.py",  # take_an_import_back
         "datasets/services/uploads.py",  # import_by_browser, import_by_command
         "datasets/services/windows.py",  # make_pictures_again, change_a_window

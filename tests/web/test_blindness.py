@@ -25,7 +25,8 @@ from PIL.PngImagePlugin import PngInfo
 from mekiki.api.api import api
 from mekiki.audit.models import Event
 from mekiki.datasets import storage
-from mekiki.datasets.models import Image
+from mekiki.datasets.importing.filling import fill_fields
+from mekiki.datasets.models import Image, MetadataField, MetadataValue
 from mekiki.exports.models import LabelSet, LabelSetEntry
 from mekiki.learning.models import EncodingProblem, Prediction, TextEmbedding, TrainingRun
 from mekiki.learning.search import texts
@@ -85,6 +86,9 @@ class World:
         self.plain = [ImageFactory(dataset=self.dataset) for _ in range(6)]
         self.secret = [self.create_reserve_image(i) for i in range(3)]
         self.secret.append(self.create_reserve_image(3, audit_key=0.5))
+        for key in ("weight", "width"):  # texts that are no numbers, and numbers
+            MetadataField.objects.create(dataset=self.dataset, key=key, type="number", is_complete=False)
+        fill_fields(self.dataset)
         images = self.plain + self.secret
         store_embeddings(
             encoder=self.encoder,
@@ -160,7 +164,7 @@ class World:
             dataset=self.dataset,
             sha256=hashlib.sha256(out.getvalue()).hexdigest(),
             name=f"{FOLDER}/{NAME}-{i}.png",
-            metadata={"line": VALUE, "camera": "1"},
+            metadata={"line": VALUE, "camera": "1", "weight": VALUE, "width": f"{i}.5"},
             audit_key=0.01 + i / 100 if audit_key is None else audit_key,
         )
         default_storage.save(
@@ -258,6 +262,7 @@ class World:
             *(f"confirmed={label}", "confirmed=none", "text=scratch", f"text=scratch&label={label}"),
             *(f"reviewer={self.other.pk}", f"reviewer={self.user.pk}", "since=2000-01-01", "batch=1"),
             f"metadata=line%3D{VALUE}&metadata=camera%3D1",
+            *("from.width=0", "to.width=1", "unfit.weight=1"),
             *(f"like={image.sha256}" for image in (*self.secret, self.plain[0])),
             *(f"text=scratch&{name}={self.secret[0].sha256}" for name in ("more", "less")),
             f"like={self.plain[0].sha256}&less_text=scratch&more={self.plain[2].sha256}",
@@ -266,7 +271,13 @@ class World:
         facets = reverse("image-facets", args=["world"])
         # The facets use the filters of the gallery, so one of each kind is enough.
         counted = [f"label={label}", "low=80", f"metadata=line%3D{VALUE}", f"q={NAME}", f"confirmed={label}"]
-        counted += ["set_by=certificate-1", "waiting=audit", f"reviewer={self.user.pk}"]
+        counted += [
+            "from.width=1",
+            "unfit.weight=1",
+            "set_by=certificate-1",
+            "waiting=audit",
+            f"reviewer={self.user.pk}",
+        ]
         return [
             *(f"{address}?{q}" for address in ("/d/world/images/", search) for q in filters),
             *(f"{facets}?{q}" for q in counted),
@@ -368,6 +379,7 @@ def test_no_address_shows_reviewers_or_depends_on_values_of_the_audit_reserve() 
     Image.objects.filter(pk__in=[image.pk for image in world.secret]).update(
         name="other.png", metadata={"camera": "2"}
     )
+    MetadataValue.objects.filter(image__in=world.secret).update(number=7)
     Prediction.objects.filter(image__in=world.secret).update(
         label=world.labels[0], runner_up=world.labels[1], confidence=0.31
     )
@@ -448,6 +460,8 @@ def test_no_api_operation_shows_values_of_the_audit_reserve() -> None:
         "/certificates/",
         *("/views", "/images/acts"),  # names of views and numbers of images (tests/web/test_gallery_acts.py)
         *("/imports", "/watched-folders", "/jobs/"),  # acts on imports and jobs show no image
+        # Acts on whole datasets (tests/api/test_lifecycle_api.py).
+        *("/datasets/{slug}/archive", "/datasets/{slug}/delete", "/archived-datasets/"),
     )
     assert all(any(part in path for part in allowed) for path in others), others
 

@@ -10,8 +10,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mekiki.accounts.models import Membership, Role, User
-from mekiki.datasets.models import Image, ImportBatch
+from mekiki.datasets.importing.filling import fill_fields
+from mekiki.datasets.models import Image, ImportBatch, MetadataField
 from mekiki.review.facets import Facets, counting
+from mekiki.review.models import BulkAct, ExcludedImage
 from tests.roles import set_fixed
 from tests.web.test_gallery import World, decide, wait
 
@@ -48,7 +50,18 @@ def create_world() -> World:
     month_ago = timezone.now() - timedelta(days=31)
     for number in range(10):
         set_fixed(world.images[number], created_at=month_ago)
+    # Numbers of visible and hidden images, and texts that are none.
+    for number in range(10, 90, 10):
+        weight = "?" if number in (10, 70) else f"{number / 4}"
+        Image.objects.filter(pk=world.images[number].pk).update(metadata={"line": "1", "weight": weight})
     Image.objects.filter(pk=world.images[60].pk).update(metadata={"line": "1", "camera": "<b>"})
+    MetadataField.objects.create(dataset=world.dataset, key="weight", type="number", is_complete=False)
+    fill_fields(world.dataset)
+    act = BulkAct.objects.create(
+        dataset=world.dataset, act="exclude", reason="blurred", created_by=world.user, through=0
+    )
+    for number in (12, 33, 34):  # 12 is hidden
+        ExcludedImage.objects.create(image=world.images[number], act=act)
     return world
 
 
@@ -64,7 +77,10 @@ def test_every_number_is_that_of_the_gallery(role: str) -> None:
         response = world.client.get(ADDRESS, query)
         facets = response.context["facets"]
         assert facets.matches.n == len(world.numbers(**query)) and not facets.is_estimated
-        for facet, links in response.context["links"]:
+        for facet, links, _kept in response.context["links"]:
+            if facet.range is not None:
+                ends = {"from.weight": facet.range.least, "to.weight": facet.range.greatest}
+                assert facet.range.count.n == len(world.numbers(**query, **ends)) > 0
             for link in links:
                 # The link adds the value to the filters, or removes it.
                 parameters = parse_qs(urlsplit(link.url).query)
@@ -82,8 +98,10 @@ def test_every_number_is_that_of_the_gallery(role: str) -> None:
         "Labelled by",
         "Queue",
         "Imported on",
+        "Exclusion",
         "line",
         "camera",
+        "weight",
     }
     expected |= {"Import"} if role == "admin" else set()
     expected |= {"Label given by"} if role != "viewer" else set()

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 from ninja import Field, Query, Router, Schema
 
 from mekiki.accounts.http import user_of
@@ -17,6 +18,7 @@ from mekiki.review.blinding import set_shown_attributes
 from mekiki.review.errors import InvalidAnswerError, ReviewError
 from mekiki.review.facets import Facets, facets_of
 from mekiki.review.finding import FilterForm
+from mekiki.review.metadata_filters import is_range, ranges_as_filters
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
 
 router = Router(tags=["images"])
@@ -52,6 +54,13 @@ class FiltersIn(Schema):
     until: str = Field("", max_length=10, description="Imported on this day or earlier, YYYY-MM-DD.")
     batch: str = Field("", max_length=20, description="Number of an import. Only for admins.")
     metadata: list[str] = Field([], max_length=20, description="key=value, several times for several keys")
+    range: list[str] = Field(
+        [],
+        max_length=20,
+        description="key=from..to of a number or date field, several times for several keys. Either end may "
+        "be empty. key=unfit: texts that are no number or no date.",
+    )
+    use: str = Field("", max_length=10, description="excluded, or in_use: not excluded.")
     q: str = Field("", max_length=200, description="Part of the name.")
 
 
@@ -95,6 +104,19 @@ class FacetValueOut(Schema):
     count: CountOut
 
 
+class FacetRangeOut(Schema):
+    """The range of a number or date field. `low` and `high`: the part that is chosen. \
+`exact`: `least` and `greatest` are of all images, not of a sample."""
+
+    is_date: bool
+    least: str
+    greatest: str
+    low: str
+    high: str
+    count: CountOut
+    exact: bool
+
+
 class FacetOut(Schema):
     """A filter with its values. `more`: further values exist. `too_slow`: counting took too long."""
 
@@ -103,6 +125,7 @@ class FacetOut(Schema):
     values: list[FacetValueOut]
     more: bool
     too_slow: bool
+    range: FacetRangeOut | None
 
 
 class FacetsOut(Schema):
@@ -127,7 +150,15 @@ class SearchOut(Schema):
 
 def _valid_form(query: FiltersIn, dataset: Dataset) -> FilterForm:
     """Return the form with the filters. Raises InvalidAnswerError if one is not valid."""
-    form = FilterForm(query.dict(), list(active_labels(dataset)), dataset)
+    given = query.dict()
+    given |= ranges_as_filters(given.pop("range"))
+    form = FilterForm(given, list(active_labels(dataset)), dataset)
+    if unknown := sorted(name for name in given if is_range(name) and name not in form.fields):
+        raise InvalidAnswerError(
+            "filter",
+            gettext("No number or date field has this name: %(name)s.")
+            % {"name": unknown[0].partition(".")[2]},
+        )
     if not form.is_valid():
         raise InvalidAnswerError(
             "filter", " ".join(str(line) for lines in form.errors.values() for line in lines)

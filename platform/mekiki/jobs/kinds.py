@@ -28,3 +28,4 @@ class Kind(models.TextChoices):
     PURGE = "purge", _("Delete the files of a dataset")
     BULK_ACT = "bulk_act", _("Act on many images")
     NEAR_DUPLICATES = "near_duplicates", _("Group near-duplicates")
+    TYPE_METADATA = "type_metadata", _("Read the types of metadata")

@@ -40,6 +40,7 @@ for _stage in (
     gettext_noop("deleting files"),
     gettext_noop("acting on images"),
     gettext_noop("comparing images"),
+    gettext_noop("reading metadata"),
     gettext_noop("storing groups"),
 ):
     STAGES.add(_stage, _stage)

@@ -154,3 +154,10 @@ class NearDuplicatesPayload(Payload):
     """`grouping`: the id of the grouping to compute, None for a survey of several thresholds."""
 
     grouping: int | None = None
+
+
+@dataclass(frozen=True)
+class TypeMetadataPayload(Payload):
+    """`scan`: whether the fields of all images are read first."""
+
+    scan: bool | None = None

@@ -1,6 +1,6 @@
 """The filters of the gallery and of the search: labels, confidence, stream, metadata, import and name."""
 
-from collections.abc import Iterable
+import re
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -23,8 +23,6 @@ from django.db.models import (
 from django.db.models.functions import Left
 from django.http import QueryDict
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -37,6 +35,14 @@ from mekiki.learning.models import Head
 from mekiki.review.blinding import on_page_condition, unshown_condition
 from mekiki.review.errors import InvalidAnswerError
 from mekiki.review.hooks import images_with_label_set_by, label_source_choices
+from mekiki.review.metadata_filters import (
+    PairsField,
+    day_field,
+    in_ranges,
+    is_range,
+    metadata_condition,
+    range_inputs,
+)
 from mekiki.review.models import TEST_STREAMS, ConfirmedLabel, Decision, ImageTag, Tag
 from mekiki.review.near_duplicates import NEAR_CHOICES, near_condition
 from mekiki.review.selectors import is_excluded, openly_waiting_items
@@ -48,62 +54,26 @@ _HIDDEN_FACTS = ("label", "low", "high", "metadata", "reviewer", "batch", "tag",
 CONFIDENCE_ORDERS = ("unsure", "sure")
 # The order by name compares this many characters of it, because an entry of an index has a limited length.
 NAME_START = 200
-# The most pairs of key and value in one filter.
-MOST_PAIRS = 20
-MOST_PAIR_CHARACTERS = 410
+# The most images of a selection.
+MOST_SELECTED = 1000
 # Dates outside of this range are moved to its ends.
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
 
 
-class PairsInput(forms.Widget):
-    """One text input for each pair key=value of the filter, and at least one."""
+class IdsField(forms.CharField):
+    """A selection of images: their ids, with points between them."""
 
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
-        """Return the texts of all inputs with this name."""
-        values = data.getlist(name) if hasattr(data, "getlist") else data.get(name) or []
-        return [values] if isinstance(values, str) else list(values)
+    widget = forms.HiddenInput
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Return the inputs. The label of the field belongs to the first one."""
-        return format_html_join(
-            "",
-            '<input class="input" type="text" name="{}" value="{}" maxlength="{}" placeholder="line=3" {}>',
-            [
-                (name, text, MOST_PAIR_CHARACTERS, _described(attrs or {}, first=not place))
-                for place, text in enumerate(value or [""])
-            ],
-        )
-
-
-def _described(attrs: dict[str, Any], *, first: bool) -> SafeString:
-    return (
-        format_html('id="{}"', attrs.get("id", ""))
-        if first
-        else format_html('aria-label="{}"', _("Metadata"))
-    )
-
-
-class PairsField(forms.Field):
-    """Pairs of a metadata key and its value, each written as key=value."""
-
-    widget = PairsInput
-
-    def clean(self, value: Any) -> list[tuple[str, str]]:
-        """Return the pairs without spaces around them. Raises ValidationError if a part is missing."""
-        pairs = []
-        for text in value or []:
-            key, _sign, rest = (part.strip() for part in str(text).partition("="))
-            if not key and not rest:
-                continue
-            if not key or not rest or len(text) > MOST_PAIR_CHARACTERS or "\0" in text:
-                raise forms.ValidationError(_("Write it as key=value, for example line=3."))
-            pairs.append((key, rest))
-        return list(dict.fromkeys(pairs))[:MOST_PAIRS]
-
-
-def _day_field(title: Any) -> forms.DateField:
-    widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
-    return forms.DateField(label=title, required=False, input_formats=["%Y-%m-%d"], widget=widget)
+    def clean(self, value: Any) -> list[int]:
+        """Return the ids. Raises ValidationError for other texts, and for more than MOST_SELECTED ids."""
+        text = super().clean(value)
+        if not text:
+            return []
+        ids = text.split(".")
+        if len(ids) > MOST_SELECTED or not all(re.fullmatch(r"[0-9]{1,18}", one) for one in ids):
+            raise forms.ValidationError(_("This is no selection of images."))
+        return sorted({int(one) for one in ids})
 
 
 class FilterForm(forms.Form):
@@ -117,8 +87,8 @@ class FilterForm(forms.Form):
     low = forms.FloatField(label=_("Confidence from, %"), required=False, min_value=0, max_value=100)
     high = forms.FloatField(label=_("to, %"), required=False, min_value=0, max_value=100)
     reviewer = forms.ChoiceField(label=_("Label given by"), required=False)
-    since = _day_field(_("Imported from"))
-    until = _day_field(_("to, day included"))
+    since = day_field(_("Imported from"))
+    until = day_field(_("to, day included"))
     batch = forms.IntegerField(label=_("Import no."), required=False, min_value=1, max_value=2**63 - 1)
     tag = forms.ChoiceField(label=_("Tag"), required=False)
     use = forms.ChoiceField(
@@ -155,6 +125,7 @@ class FilterForm(forms.Form):
             self.fields.pop("tag")
         if not _is_for_admin(dataset):
             self.fields.pop("batch")  # the list of imports is for admins
+        self.fields.update(range_inputs(dataset))
         self._choose("label", [("", _("any")), *named])
         self._choose(
             "confirmed", [("", _("any")), ("none", _("not confirmed")), ("some", _("confirmed")), *named]
@@ -264,6 +235,8 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
         images = images.filter(near_condition(dataset, near))
     if pairs := asked.get("metadata"):
         images = images.filter(metadata_condition(pairs))
+    if ranges := {name: value for name, value in asked.items() if is_range(name)}:
+        images = in_ranges(images, dataset, ranges)
     if asked.get("reviewer"):
         images = images.filter(confirmed_label__decision__user_id=int(asked["reviewer"]))
     if asked.get("tag"):
@@ -286,25 +259,6 @@ def _excludes_all(asked: dict[str, Any]) -> bool:
     by_person = asked.get("set_by") == "person" or bool(asked.get("reviewer"))
     unlabelled = asked.get("confirmed") == "none"
     return (labelled and asked.get("set_by") == "nobody") or (by_person and unlabelled)
-
-
-def metadata_condition(pairs: Iterable[tuple[str, str]]) -> Q:
-    """Return the condition for images with these values. Of two values of one key, either is enough.
-
-    Keys with one value are one condition, so that the index of the metadata compares them together.
-    """
-    values: dict[str, list[str]] = {}
-    for key, value in pairs:
-        values.setdefault(key, []).append(value)
-    single = {key: several[0] for key, several in values.items() if len(several) == 1}
-    condition = Q(metadata__contains=single) if single else Q()
-    for key, several in values.items():
-        if len(several) > 1:
-            either = Q()
-            for value in several:
-                either |= Q(metadata__contains={key: value})
-            condition &= either
-    return condition
 
 
 def _imported_between(images: QuerySet[Any], dataset: Dataset, since: Any, until: Any) -> QuerySet[Any]:
@@ -360,7 +314,8 @@ def _valid_form(dataset: Dataset, user: User, query: str, as_admin: bool) -> Fil
     dataset.role = Role.ADMIN if as_admin else role_in(user, dataset)
     dataset.role_of = user.pk
     form = FilterForm(given, list(active_labels(dataset)), dataset)
-    lost = [name for name in FilterForm.base_fields if given.get(name) and name not in form.fields]
+    names = {*FilterForm.base_fields, *(name for name in given if is_range(name))}
+    lost = [name for name in names if given.get(name) and name not in form.fields]
     if lost or not form.is_valid():
         raise InvalidAnswerError(
             "filter", gettext("A filter has a value that does not exist (any more). Nothing was changed.")
@@ -390,4 +345,5 @@ def uses_hidden_facts(asked: dict[str, Any]) -> bool:
         or by_machine
         or asked.get("sort") in ("name", *CONFIDENCE_ORDERS)
         or any(asked.get(name) not in ("", None, []) for name in _HIDDEN_FACTS)
+        or any(is_range(name) for name in asked)
     )

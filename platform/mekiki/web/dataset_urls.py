@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mekiki.web import gallery, heads, reviewers, views, workbench
+from mekiki.web.metadata_fields import metadata_fields
 
 urlpatterns = [
     path("", views.overview, name="overview"),
@@ -39,6 +40,7 @@ urlpatterns = [
     path("labels/workbench/discard/", workbench.discard, name="workbench-discard"),
     path("labels/versions/", workbench.compare, name="prompt-versions"),
     path("labels/versions/<int:version>/use/", workbench.use, name="prompt-version-use"),
+    path("settings/metadata/", metadata_fields, name="metadata-fields"),
     path("images/", gallery.images, name="images"),
     path("images/facets/", gallery.facets, name="image-facets"),
     path("images/act/", gallery.act, name="gallery-act"),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mekiki.audit.models import Event
+from mekiki.datasets.models import MetadataField
 from mekiki.jobs.errors import translate_stored_text
 from mekiki.learning import reasons, repeating
 from mekiki.review.blinding import neutral_name
@@ -26,7 +27,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "quality": ("study.",),
     "data": (
         "dataset.", "image.", "images.", "import.", "folder.", "labels.", "imported_label.",
-        "imported_labels.", "near_duplicates.", "view.", "window.", "label_set.",
+        "imported_labels.", "metadata_field.", "near_duplicates.", "view.", "window.", "label_set.",
     ),
     "people": ("member.", "user.", "requalification."),
     "site": ("site.",),
@@ -94,6 +95,10 @@ def detail(event: Event) -> str:
         window = data.get("after") or data
         group = " ".join(str(data[name]) for name in ("camera", "sample") if data.get(name))
         return f"{group}: {window.get('black', 0):.9g} – {window.get('white', 0):.9g}"
+    if event.kind == "metadata_field.changed":
+        names = dict(MetadataField.Type.choices)
+        before, after = (names.get(data.get(side, ""), "") for side in ("before", "after"))
+        return f"{data.get('name', '')}: {before} → {after}"
     if event.kind == "head.verified":
         return f"#{data.get('version', '')}: {repeating.sentence(data)}"
     if event.kind == "head.chosen":

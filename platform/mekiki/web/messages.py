@@ -47,6 +47,7 @@ EVENTS.add("dataset.purged", gettext_noop("Files of the deleted dataset removed"
 EVENTS.add("dataset.address_changed", gettext_noop("Address of the dataset changed"))
 EVENTS.add("dataset.settings_changed", gettext_noop("Settings changed"))
 EVENTS.add("window.estimated", gettext_noop("Pixel window estimated from images"))
+EVENTS.add("metadata_field.changed", gettext_noop("Type of a metadata field changed"))
 EVENTS.add("window.changed", gettext_noop("Pixel window changed"))
 EVENTS.add("images.imported", gettext_noop("Images imported"))
 EVENTS.add("import.limit_reached", gettext_noop("A storage limit was reached"))

@@ -10,6 +10,7 @@ from django.db.models import F
 from mekiki.datasets.hooks import LabelledImage, store_labels
 from mekiki.datasets.importing import metadata
 from mekiki.datasets.importing.manifests.rows import MAX_KEYS, RowLabel
+from mekiki.datasets.importing.metadata_fields import ImportedFields
 from mekiki.datasets.importing.report import NumberSet, Report
 from mekiki.datasets.importing.windows import reassign_windows
 from mekiki.datasets.models import Dataset, Image, ImageName, ImportBatch
@@ -31,10 +32,11 @@ class Update:
 
 
 def apply_updates(
-    batch: ImportBatch, updates: list[Update], applied: NumberSet
+    batch: ImportBatch, updates: list[Update], applied: NumberSet, fields: ImportedFields
 ) -> list[tuple[str, ReportLine]]:
     """Write metadata values into images and return report lines. Call it in a transaction.
 
+    The transaction has locked `fields` already.
     All other values of an image are kept. `applied` holds the images that got values from this import. A
     second, different value for such an image is reported and not written.
     """
@@ -67,8 +69,9 @@ def apply_updates(
             image.metadata = merged
             changed[image.pk] = image
     reassign_windows(changed.values())
-    fields = ["metadata", "window", "window_version"]
-    Image.objects.bulk_update(changed.values(), fields, batch_size=_CHUNK)
+    columns_of_image = ["metadata", "window", "window_version"]
+    Image.objects.bulk_update(changed.values(), columns_of_image, batch_size=_CHUNK)
+    fields.store(changed.values())
     known = sum(image.batch_id != batch.pk for image in changed.values())
     if known:
         ImportBatch.objects.filter(pk=batch.pk).update(metadata_changed=F("metadata_changed") + known)
@@ -76,7 +79,11 @@ def apply_updates(
 
 
 def match_known(
-    batch: ImportBatch, tables: list[metadata.Tables], report: Report, applied: NumberSet
+    batch: ImportBatch,
+    tables: list[metadata.Tables],
+    report: Report,
+    applied: NumberSet,
+    fields: ImportedFields,
 ) -> None:
     """Apply rows that matched no file of the import to images of the dataset. Report unused rows."""
     for table in (table for folder_tables in tables for table in folder_tables.all()):
@@ -89,7 +96,7 @@ def match_known(
                 row = by_hash[sha256]
                 table.mark_used(row)
                 updates.append(Update(pk, f"{table.label} ({row.line})", row.values, row.labels))
-            _write(batch, updates, report, applied)
+            _write(batch, updates, report, applied, fields)
         if not table.only_unmatched():
             continue
         for pk, name in _known_names(batch.dataset):
@@ -101,21 +108,24 @@ def match_known(
                 where = f"{table.label} ({table_row.line})"
                 updates.append(Update(pk, where, table_row.values, table_row.labels))
             if len(updates) >= _CHUNK:
-                _write(batch, updates, report, applied)
+                _write(batch, updates, report, applied, fields)
                 updates = []
-        _write(batch, updates, report, applied)
+        _write(batch, updates, report, applied, fields)
     for folder_tables in tables:
         report.add(folder_tables.lines())
 
 
-def _write(batch: ImportBatch, updates: list[Update], report: Report, applied: NumberSet) -> None:
+def _write(
+    batch: ImportBatch, updates: list[Update], report: Report, applied: NumberSet, fields: ImportedFields
+) -> None:
     if not updates:
         return
     with transaction.atomic():
         # The batch is locked first, as in the pipeline, so that two workers on one import wait for each
         # other.
         ImportBatch.objects.select_for_update(no_key=True).get(pk=batch.pk)
-        report.add(apply_updates(batch, [update for update in updates if update.values], applied))
+        fields.lock()
+        report.add(apply_updates(batch, [update for update in updates if update.values], applied, fields))
         labelled = [LabelledImage(one.image, one.where, one.labels) for one in updates if one.labels]
         report.add(store_labels(batch, labelled))
 

@@ -103,7 +103,8 @@ def store_all(
             # One window is decoded while the next is read.
             finish_all_but(0 if window.alone else 1)
         finish_all_but(0)
-        match_known(batch, walk.tables, report, run.applied)
+        match_known(batch, walk.tables, report, run.applied, run.fields)
+        report.add(run.fields.close())
         report.close()
     except BaseException:
         hand.release_all()

@@ -12,6 +12,7 @@ from mekiki.datasets.hooks import LabelledImage, store_labels
 from mekiki.datasets.importing import pictures
 from mekiki.datasets.importing.entries import Entry
 from mekiki.datasets.importing.manifests.rows import MAX_KEYS
+from mekiki.datasets.importing.metadata_fields import ImportedFields
 from mekiki.datasets.importing.metadata_updates import Update, apply_updates
 from mekiki.datasets.importing.path_patterns import PathPattern, compile_pattern
 from mekiki.datasets.importing.report import NumberSet, Report
@@ -69,6 +70,7 @@ class Recorder:
         self.batch = batch
         self._hand = hand
         self.report = Report(batch)
+        self.fields = ImportedFields(batch)
         # `met`: images of this import with an entry that was seen. `applied`: images that got metadata.
         self.met, self.applied = NumberSet(), NumberSet()
         self._pattern = compile_pattern(batch.path_pattern)
@@ -102,6 +104,7 @@ class Recorder:
             row = ImportBatch.objects.select_for_update(no_key=True).filter(pk=self.batch.pk).first()
             if row is None or row.finished_at is not None:
                 raise AlreadyFinishedError
+            self.fields.lock()
             full = self._beyond_limits([image for _entry, image, _picture in new])
             rows = []
             for entry, image, picture in new:
@@ -210,8 +213,9 @@ class Recorder:
                 else:
                     updates.append(Update(image.pk, where, entry.metadata))
         ImageName.objects.bulk_create(names, ignore_conflicts=True)
+        self.fields.store(image for image in stored if image.batch_id == self.batch.pk)
         lines += store_labels(self.batch, labelled)
-        return [*lines, *apply_updates(self.batch, updates, self.applied)]
+        return [*lines, *apply_updates(self.batch, updates, self.applied, self.fields)]
 
 
 def _other_names(image_ids: list[int]) -> dict[int, list[str]]:

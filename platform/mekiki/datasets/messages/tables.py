@@ -101,3 +101,19 @@ PROBLEMS.add(
     gettext_noop("Rows that name no file: %(count)s (%(rows)s). They were not used."),
     gettext_noop("Fill in the column with the file names, then send the table again."),
 )
+PROBLEMS.add(
+    "metadata_no_number",
+    gettext_noop(
+        "Images whose “%(column)s” is no number: %(count)s. The texts were kept; ranges of numbers leave "
+        "these images out."
+    ),
+    gettext_noop("Write numbers with a decimal point, or change the type of the field to text."),
+)
+PROBLEMS.add(
+    "metadata_no_date",
+    gettext_noop(
+        "Images whose “%(column)s” is no date: %(count)s. The texts were kept; ranges of dates leave "
+        "these images out."
+    ),
+    gettext_noop("Write dates as 2026-11-01, or change the type of the field to text."),
+)

@@ -11,6 +11,7 @@ from mekiki.datasets.models.datasets import (
 )
 from mekiki.datasets.models.images import Image, ImageName, PixelWindow
 from mekiki.datasets.models.imports import ImportBatch, ImportProblem
+from mekiki.datasets.models.metadata import MetadataField, MetadataValue
 from mekiki.datasets.models.quotas import DatasetUsage, PlatformQuota
 from mekiki.datasets.models.review_settings import (
     DEFAULT_DISPLAY_MS,
@@ -40,6 +41,8 @@ __all__ = [
     "ImageName",
     "ImportBatch",
     "ImportProblem",
+    "MetadataField",
+    "MetadataValue",
     "PixelWindow",
     "PlatformQuota",
     "SeenFile",

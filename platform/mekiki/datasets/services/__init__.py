@@ -24,6 +24,7 @@ from mekiki.datasets.services.lifecycle import (
     restore_dataset,
 )
 from mekiki.datasets.services.manifests import allowed_folder, import_allowed_folder, import_manifest
+from mekiki.datasets.services.metadata_fields import read_metadata_fields, set_metadata_type
 from mekiki.datasets.services.purging import images_to_purge, purge_images, purge_imports
 from mekiki.datasets.services.quotas import set_dataset_limits, set_platform_limits
 from mekiki.datasets.services.undoing import request_undo, run_undo
@@ -70,6 +71,7 @@ __all__ = [
     "purge_images",
     "purge_imports",
     "purge_time",
+    "read_metadata_fields",
     "rebuild_old_pictures",
     "rebuild_picture",
     "record_purge",
@@ -83,6 +85,7 @@ __all__ = [
     "run_undo",
     "scan_watched_folder",
     "set_dataset_limits",
+    "set_metadata_type",
     "set_platform_limits",
     "start_due_scans",
     "start_upload",

@@ -8,7 +8,16 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 
 from mekiki.datasets import storage
-from mekiki.datasets.models import Dataset, DatasetUsage, Image, ImageName, ImportBatch, ImportProblem
+from mekiki.datasets.models import (
+    Dataset,
+    DatasetUsage,
+    Image,
+    ImageName,
+    ImportBatch,
+    ImportProblem,
+    MetadataField,
+    MetadataValue,
+)
 
 FOLDERS = ("originals", "thumbs", "display")
 # An image whose files are purged has this name, which no import gives.
@@ -35,6 +44,7 @@ def purge_images(*, dataset: Dataset, images: list[Image]) -> int:
     ids = [image.pk for image in images]
     with transaction.atomic():
         ImageName.objects.filter(image__in=ids).delete()
+        MetadataValue.objects.filter(image__in=ids).delete()
         Image.objects.filter(pk__in=ids).update(name=PURGED_NAME, metadata={}, has_display=False)
     return sum(image.size for image in images)
 
@@ -51,6 +61,7 @@ def purge_imports(*, dataset: Dataset) -> None:
     for pk in batches.filter(waiting_bytes__gt=0).values_list("pk", flat=True):
         shutil.rmtree(settings.HOME / "incoming" / str(pk), ignore_errors=True)
     ImportProblem.objects.filter(batch__in=batches).delete()
+    MetadataField.objects.filter(dataset=dataset).delete()
     batches.update(location="", waiting_bytes=0)
     DatasetUsage.objects.filter(dataset=dataset).update(images=0, bytes=0)
     for folder in FOLDERS:

@@ -16,7 +16,7 @@ from mekiki.audit.services import record
 from mekiki.config import clock
 from mekiki.datasets import storage
 from mekiki.datasets.hooks import delete_dependents, kept_images, run_undo_hooks
-from mekiki.datasets.models import Image, ImageName, ImportBatch, SeenFile
+from mekiki.datasets.models import Image, ImageName, ImportBatch, MetadataValue, SeenFile
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import UndoImportPayload
 from mekiki.jobs.services import enqueue
@@ -132,6 +132,7 @@ def _delete_rows(ids: list[int]) -> None:
     """
     delete_dependents(ids)
     ImageName.objects.filter(image__in=ids).delete()
+    MetadataValue.objects.filter(image__in=ids).delete()
     images = Image.objects.filter(pk__in=ids)
     images._raw_delete(images.db)  # type: ignore[attr-defined]
     with connection.cursor() as cursor:

@@ -18,13 +18,16 @@ from django.db.models.functions import Floor, Least, TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from mekiki.datasets.models import Dataset, ImportBatch
+from mekiki.datasets.models import Dataset, ImportBatch, MetadataField
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.models import Head
+from mekiki.review.exclusions import excluded_images
 from mekiki.review.facets.counting import Base, Count, Counter
 from mekiki.review.facets.metadata import metadata_values
+from mekiki.review.facets.ranges import FieldValues, field_values
 from mekiki.review.finding import FilterForm, reviewers_to_choose
 from mekiki.review.hooks import label_source_choices
+from mekiki.review.metadata_filters import LEAST, MOST, UNFIT, ordered_fields
 from mekiki.review.models import Tag
 from mekiki.review.selectors import openly_waiting_items
 from mekiki.review.streams import STREAM_NAMES
@@ -49,6 +52,23 @@ class FacetValue:
 
 
 @dataclass(frozen=True)
+class FacetRange:
+    """The range of a number or date field: the values that images have, and the part that is chosen.
+
+    Dates are written as in addresses, 2026-11-01. count: the images with a value that fits. exact: whether
+    `least` and `greatest` are of all images and not of a sample.
+    """
+
+    is_date: bool
+    least: str
+    greatest: str
+    low: str
+    high: str
+    count: Count
+    exact: bool
+
+
+@dataclass(frozen=True)
 class Facet:
     """A filter with its values.
 
@@ -62,6 +82,7 @@ class Facet:
     more: bool = False
     too_slow: bool = False
     key: str = ""
+    range: "FacetRange | None" = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +100,7 @@ class Facets:
     def is_estimated(self) -> bool:
         """Return whether a count is estimated."""
         counts = [self.matches, *self.histogram, *(v.count for f in self.facets for v in f.values)]
+        counts += [facet.range.count for facet in self.facets if facet.range is not None]
         return any(not count.exact for count in counts)
 
 
@@ -101,6 +123,7 @@ class _FacetCounter:
             for code, title, build in self._parts():
                 facet = self._in_time(build, Facet(code, title, too_slow=True))
                 made += [facet] if facet.values or facet.too_slow else []
+            made += self._in_time(self._ranges, [Facet("range", _("Numbers and dates"), too_slow=True)])
             made += self._in_time(self._metadata, [Facet("metadata", _("Metadata"), too_slow=True)])
             return Facets(
                 matches=self._in_time(
@@ -133,7 +156,7 @@ class _FacetCounter:
             parts.append(("reviewer", _("Label given by"), self._reviewer))
         if "tag" in self.form.fields:
             parts.append(("tag", _("Tag"), self._tag))
-        parts.append(("since", _("Imported on"), self._date))
+        parts += [("use", _("Exclusion"), self._use), ("since", _("Imported on"), self._date)]
         if "batch" in self.form.fields:
             parts.append(("batch", _("Import"), self._batch))
         return parts
@@ -212,6 +235,16 @@ class _FacetCounter:
         values = [self._value("tag", pk, name, counts[pk]) for pk, name in names]
         return Facet("tag", _("Tag"), values[:MOST_VALUES], more=len(values) > MOST_VALUES)
 
+    def _use(self) -> Facet:
+        title, others = _("Exclusion"), self._without("use")
+        if not excluded_images(self.dataset).exists():
+            return Facet("use", title)
+        names = (("excluded", _("excluded")), ("in_use", _("not excluded")))
+        values = [
+            self._value("use", code, name, self.counter.count(others | {"use": code})) for code, name in names
+        ]
+        return Facet("use", title, values)
+
     def _date(self) -> Facet:
         base = self.counter.base(self._without("since", "until"), visible=False)
         zone = timezone.get_current_timezone()
@@ -245,16 +278,68 @@ class _FacetCounter:
         ]
         return Facet("batch", _("Import"), values, more=len(newest) > MOST_VALUES)
 
+    def _ranges(self) -> list[Facet]:
+        fields = ordered_fields(self.dataset)
+        if not fields:
+            return []
+        chosen = [one for one in fields if self._of_field(one).keys() & self.asked.keys()]
+        shown: list[Facet] = []
+        # All fields within all filters, and then each field with a filter without that filter.
+        for part in (fields, *([one] for one in chosen)):
+            names = self._of_field(part[0]) if part is not fields else {}
+            base = self.counter.base(self._without(*names), visible=True)
+            values = field_values(base.images, part)
+            shown += [
+                self._range(one, values[one.pk], base)
+                for one in part
+                if one.pk in values and (part is not fields or one not in chosen)
+            ]
+        return sorted(shown, key=lambda facet: facet.key)
+
+    @staticmethod
+    def _of_field(of: MetadataField) -> dict[str, str]:
+        return {beginning + of.key: beginning for beginning in (LEAST, MOST, UNFIT)}
+
+    def _range(self, field: MetadataField, values: FieldValues, base: Base) -> Facet:
+        def shown(value: Any) -> str:
+            return "" if value is None else str(value) if isinstance(value, date) else f"{value:.12g}"
+
+        unfit = UNFIT + field.key
+        name = (
+            _("texts that are no date")
+            if field.type == MetadataField.Type.DATE
+            else _("texts that are no number")
+        )
+        odd = FacetValue({unfit: "1"}, name, base.count(values.unfit), unfit in self.asked)
+        return Facet(
+            f"range-{field.key}",
+            field.key,
+            [odd] if values.unfit else [],
+            key=field.key,
+            range=FacetRange(
+                is_date=field.type == MetadataField.Type.DATE,
+                least=shown(values.least),
+                greatest=shown(values.greatest),
+                low=shown(self.asked.get(LEAST + field.key)),
+                high=shown(self.asked.get(MOST + field.key)),
+                count=base.count(values.fitting),
+                exact=base.factor == 1.0,
+            ),
+        )
+
     def _metadata(self) -> list[Facet]:
         pairs: list[tuple[str, str]] = list(self.asked.get("metadata", []))
         facets: dict[str, Facet] = {}
+        types = dict(MetadataField.objects.filter(dataset=self.dataset).values_list("key", "type"))
+        ordered = {field.key for field in ordered_fields(self.dataset)} - {key for key, _value in pairs}
+        choices = [key for key, type in types.items() if type == MetadataField.Type.CHOICE]
         keys = dict.fromkeys(key for key, _value in pairs)
         # All keys within all filters, and then each key with a filter without that filter.
         for only in (None, *keys):
             others = self._without("metadata")
             left = [pair for pair in pairs if pair[0] != only]
             base = self.counter.base(others | ({"metadata": left} if left else {}), visible=True)
-            for key, values, more in metadata_values(base.images, only):
+            for key, values, more in metadata_values(base.images, only, leave_out=ordered, choices=choices):
                 facets[key] = Facet(
                     f"metadata-{key}",
                     key,

@@ -15,8 +15,9 @@ from mekiki.datasets.quotas import dataset_usage
 from mekiki.labeling.selectors import active_labels
 from mekiki.learning.selectors import champion
 from mekiki.review import blinding
-from mekiki.review.facets import Count, FacetValue, facets_of
+from mekiki.review.facets import Count, Facet, FacetValue, facets_of
 from mekiki.review.finding import FilterForm, uses_hidden_facts
+from mekiki.review.metadata_filters import LEAST, MOST, UNFIT
 
 # Parameters of the gallery that facet links keep, besides the filters.
 _SEARCH = ("text", "like", "more", "less", "less_text", "select")
@@ -43,7 +44,11 @@ def facets(request: HttpRequest, slug: str) -> HttpResponse:
     }
     base = reverse("images", args=[slug])
     links = [
-        (facet, [FacetLink(one, base + _query(kept, one)) for one in facet.values])
+        (
+            facet,
+            [FacetLink(one, base + _query(kept, one)) for one in facet.values],
+            _kept_fields(kept, *_names_of_range(facet)) if facet.range is not None else [],
+        )
         for facet in counted.facets
     ]
     context = {
@@ -52,12 +57,7 @@ def facets(request: HttpRequest, slug: str) -> HttpResponse:
         "facets": counted,
         "links": links,
         "bars": _bars(counted.histogram),
-        "kept_fields": [
-            (name, value)
-            for name, values in kept.items()
-            if name not in ("low", "high")
-            for value in (values if isinstance(values, list) else [values])
-        ],
+        "kept_fields": _kept_fields(kept, "low", "high"),
         "low": form.asked.get("low"),
         "high": form.asked.get("high"),
         "all": dataset_usage(dataset)["images"],
@@ -67,6 +67,20 @@ def facets(request: HttpRequest, slug: str) -> HttpResponse:
         "left_out_limit": blinding.COUNT_UP_TO,
     }
     return render(request, "web/_facets.html", context)
+
+
+def _names_of_range(facet: Facet) -> tuple[str, str, str]:
+    return LEAST + facet.key, MOST + facet.key, UNFIT + facet.key
+
+
+def _kept_fields(kept: dict[str, Any], *without: str) -> list[tuple[str, str]]:
+    """Return the hidden inputs (name, value) of a form that keeps all other filters."""
+    return [
+        (name, value)
+        for name, values in kept.items()
+        if name not in without
+        for value in (values if isinstance(values, list) else [values])
+    ]
 
 
 def _query(kept: dict[str, Any], one: FacetValue) -> str:
