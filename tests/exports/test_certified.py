@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from mekiki.audit.private_key import settle_key
 from mekiki.exports.models import LabelSet
@@ -24,6 +25,7 @@ from mekiki.quality.services.certificates import (
     revoke,
 )
 from mekiki.review.models import Decision, QueueItem, Stream
+from mekiki.review.services import ImageChoice, start_bulk_act
 from tests.exports.certified_setup import AcceptedPool, rows_of
 from tests.exports.helpers import Judged, ignore_progress, path_of
 from tests.exports.test_verify import contents_of
@@ -102,6 +104,51 @@ def test_labels_of_later_images_are_left_out_and_counted(world: AcceptedPool) ->
     assert sentence in contents[form.README].decode() and in_japanese in contents[form.README].decode()
     assert json.loads(contents[form.MANIFEST])["machine_labels"]["later_labels_left_out"] == 3
     assert not {one.sha256 for one in later} & {row["image_sha256"] for row in rows_of(contents)}
+
+
+def test_images_excluded_after_a_certificate_are_counted_and_improve_no_figure(world: AcceptedPool) -> None:
+    """Neither the bound nor the audit of a certificate gets better when images are excluded (invariant 4)."""
+    before, first = checked(world.label_set())
+    book = json.loads(before[form.CERTIFICATE])
+    audited = [json.loads(line) for line in before[form.AUDIT].splitlines()]
+    wrong = next(line["image_sha256"] for line in audited if line["label_id"] == world.labels[1].pk)
+    by_machine = certified_image(world)
+    chosen = [by_machine, world.dataset.images.get(sha256=wrong), world.labelled_otherwise]
+    # The audited images hide their facts for some time after their answers.
+    QueueItem.objects.filter(image__in=chosen).update(finished_at=timezone.now() - timedelta(days=1))
+    act = start_bulk_act(
+        dataset=world.dataset,
+        user=world.admin,
+        act="exclude",
+        images=ImageChoice(image_ids=[image.pk for image in chosen]),
+        reason="blurred",
+    )
+    assert (act.changed, act.left_out, act.audited) == (3, 0, 0)
+    label_set = world.label_set()
+    contents, report = checked(label_set)
+    after = json.loads(contents[form.CERTIFICATE])
+    # The certificate states the same, and lists the image that it leaves to the machine and the set lacks.
+    assert after["not_included"] == [by_machine.sha256] and not book["not_included"]
+    for name in ("claim", "promised", "audited", "others", "protocol"):
+        assert after[name] == book[name], name
+    assert contents[form.AUDIT] == before[form.AUDIT] and contents[form.POOL] == before[form.POOL]
+    # The set holds fewer labels, and says so first, in both languages.
+    rows = {row["image_sha256"] for row in rows_of(contents)}
+    assert rows == {row["image_sha256"] for row in rows_of(before)} - {image.sha256 for image in chosen}
+    manifest, earlier = json.loads(contents[form.MANIFEST]), json.loads(before[form.MANIFEST])
+    assert manifest["excluded"] == 3 and "excluded" not in earlier
+    assert manifest["counts"]["machine"] == earlier["counts"]["machine"] - 1
+    assert manifest["counts"]["human"] == earlier["counts"]["human"] - 2
+    left = f"{book['claim']['left']} labels to the machine. At most {book['promised']} of them"
+    for sentence in (left, f"holds {manifest['counts']['machine']} of these labels", "excluded"):
+        assert sentence in manifest["machine_labels"]["statement"]["en"]
+    readme = contents[form.README].decode()
+    assert "3 images that an admin has excluded are left out." in readme and "除外" in readme
+    # The figures of the head are those of the audit sample, which the act left alone.
+    assert manifest["accuracy"] == earlier["accuracy"]
+    assert report.summary["certificate"] == first.summary["certificate"]
+    world.certificate.refresh_from_db()
+    assert world.certificate.accepted == earlier["counts"]["machine"]
 
 
 def test_verifier_alone_checks_the_certificate(world: AcceptedPool) -> None:
