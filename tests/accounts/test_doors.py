@@ -84,6 +84,7 @@ ADMIN = {
     "prompt-versions", "prompt-version-use", "label-reorganise", "labels-read-file",
     "gallery-act", "api:bulk-acts", "api:bulk-act", "dataset-delete",
     "near-duplicates", "near-duplicates-act", "metadata-fields",
+    "api:dataset-change", "api:dataset-archive", "api:dataset-delete",
     "import-manifest", "import-folder", "import-bucket", "import-watch-end", "import-undo",
     "import-labels", "import-labels-act", "api:import-begin", "api:import-undo",
 }  # fmt: skip
@@ -119,6 +120,7 @@ LOGGED_IN = {
     "password-change", "sessions", "sign-on-link", "sign-on-confirm", "sign-on-unlink", "own-mail",
     "own-mail-link", "api:review-preferences", "review-keys",
     "archived-datasets", "archived-restore", "archived-delete",
+    "api:archived-datasets", "api:archived-restore", "api:archived-delete",
 }  # fmt: skip
 # The description of the API and its root.
 API_ITSELF = {"api:openapi-json", "api:api-root"}
@@ -264,6 +266,8 @@ BODIES = {
     "api:imports": {"path": "/nowhere"},
     "api:watch-begin": {"path": "/nowhere"},
     "api:watched-folders": {"path": "/nowhere"},
+    "api:dataset-delete": {"name": "Parts"},
+    "api:archived-delete": {"name": "Parts"},
     "api:assignments": {"reviewer": 1, "key": "line", "value": "A"},
     "api:reviewer-requalification": {"act": "waive"},
 }
@@ -272,7 +276,7 @@ SENT_FILES = {"api:import-upload": "files", "api:import-manifest": "file"}
 
 
 def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]:
-    """Return the statuses of GET and POST, or of DELETE if neither is allowed."""
+    """Return the statuses of GET and POST, or of DELETE and PATCH if neither is allowed."""
     url = address(name, world)
     body = BODIES.get(name, {})
     is_json = name.startswith("api:") and name not in SENT_FILES
@@ -282,8 +286,12 @@ def statuses(client: Client, name: str, world: dict[str, Any]) -> dict[str, int]
     answers = {"GET": client.get(url).status_code, "POST": client.post(url, body, **kind).status_code}
     allowed = {method: status for method, status in answers.items() if status != 405}
     if not allowed:
-        allowed = {"DELETE": client.delete(url).status_code}
-    assert set(allowed.values()) != {405}, f"{name} takes neither GET, POST nor DELETE"
+        answers = {
+            "DELETE": client.delete(url).status_code,
+            "PATCH": client.patch(url, {}, **kind).status_code,
+        }
+        allowed = {method: status for method, status in answers.items() if status != 405}
+    assert allowed, f"{name} takes neither GET, POST, DELETE nor PATCH"
     return allowed
 
 

@@ -18,6 +18,8 @@ from mekiki.api.import_sources import TAKE_FILES
 from mekiki.api.import_sources import router as import_sources
 from mekiki.api.imports import router as imports
 from mekiki.api.jobs import router as jobs
+from mekiki.api.lifecycle import archived
+from mekiki.api.lifecycle import router as lifecycle
 from mekiki.api.overlap import router as overlap
 from mekiki.api.quotas import of_dataset, of_platform
 from mekiki.api.review import router as review
@@ -73,4 +75,6 @@ api.add_router("/datasets", selections)
 api.add_router("/datasets", imports)
 api.add_router("/datasets", import_sources)
 api.add_router("/datasets", of_dataset)
+api.add_router("/datasets", lifecycle)
+api.add_router("/archived-datasets", archived)
 api.add_router("/quota", of_platform)
