@@ -148,10 +148,11 @@ IMAGES_AND_LABELS: dict[str, Case] = {
         "review/services/training_views.py",
         "reviewer",
         {
+            review.train_without_images: _dataset(query="confirmed=none"),
             review.train_without_view: lambda w: {
                 "dataset": w.dataset,
                 "view": SavedView(dataset=w.dataset, name="a", query="label=1"),
-            }
+            },
         },
     ),
     **_cases(

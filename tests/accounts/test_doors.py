@@ -82,7 +82,7 @@ ADMIN = {
     "job-pause", "job-resume", "api:job-pause", "api:job-resume",
     "workbench", "workbench-draft", "workbench-results", "workbench-save", "workbench-discard",
     "prompt-versions", "prompt-version-use", "label-reorganise", "labels-read-file",
-    "gallery-act", "api:bulk-acts", "api:bulk-act", "dataset-delete",
+    "gallery-act", "gallery-use", "gallery-train", "api:bulk-acts", "api:bulk-act", "dataset-delete",
     "near-duplicates", "near-duplicates-act", "metadata-fields",
     "api:dataset-change", "api:dataset-archive", "api:dataset-delete",
     "import-manifest", "import-folder", "import-bucket", "import-watch-end", "import-undo",

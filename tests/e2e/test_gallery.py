@@ -113,5 +113,7 @@ def use_gallery(page: Page, live_server: Any) -> None:
     boxes.nth(4).click(modifiers=["Shift"])
     assert boxes.evaluate_all("all => all.filter(box => box.checked).length") == 4
     page.get_by_role("button", name="Send to review").click()
+    expect(page.get_by_text(re.compile(r"images? (?:is|are) put first in the queue"))).to_be_visible()
+    page.get_by_role("button", name="Send to review").click()
     expect(page.get_by_text(re.compile(r"images? waits? first in the queue now"))).to_be_visible()
     assert QueueItem.objects.filter(stream=Stream.RECHECK).exists()

@@ -163,7 +163,9 @@ def gather(job: Job, run_: models.TrainingRun, report: Report, log: Log) -> Gath
     except ReviewError as error:
         raise NothingToTrain("view_changed", **facts) from error
     rows, y, training, near_left_out = training_set(dataset, mirror, setting.label_ids, left_out)
-    if run_.without_query:
+    if run_.without_query and not run_.without_view:
+        log("without_images", images=len(left_out))
+    elif run_.without_query:
         log("without_view", view=run_.without_view, query=run_.without_query, images=len(left_out))
     if not len(rows):
         raise NothingToTrain("no_labels" if len(mirror) else "no_embeddings", **facts)

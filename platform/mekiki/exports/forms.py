@@ -31,6 +31,8 @@ class FreezeForm(forms.Form):
             "and its filters."
         ),
     )
+    # Images that were chosen in the gallery, as a query string.
+    query = forms.CharField(required=False, max_length=21_000, widget=forms.HiddenInput)
     note = forms.CharField(
         label=_("Note"),
         max_length=300,

@@ -70,7 +70,7 @@ def _certified(shown: int, record: dict[str, Any]) -> str:
         rest = (
             _(
                 "This label set holds %(shown)s of these labels. People have decided, skipped, flagged or "
-                "excluded the other images since, or the saved view of the label set does not hold them. The "
+                "excluded the other images since, or these images were not chosen for the label set. The "
                 "largest number of wrong labels stays the same."
             )
             % values

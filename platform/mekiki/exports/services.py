@@ -15,7 +15,7 @@ from mekiki.datasets.models import Dataset
 from mekiki.exports import selectors, snapshot
 from mekiki.exports.machine_facts import no_certificate, stopped_sentences
 from mekiki.exports.models import LabelSet
-from mekiki.exports.view_images import view_images
+from mekiki.exports.view_images import valid_query, view_images
 from mekiki.jobs import services as jobs
 from mekiki.jobs.models import Job, Kind
 from mekiki.jobs.payloads import FreezePayload
@@ -33,23 +33,28 @@ def freeze(
     machine_threshold: float | None = None,
     certified: bool = False,
     view: SavedView | None = None,
+    query: str = "",
 ) -> LabelSet:
     """Request the next label set. A job writes it with the labels at the start of the job.
 
     With `certified`, the set also holds the labels that the certificate in use has set. `machine_threshold`
     is in (0, 1]. With it, the set also holds predictions of the champion at or above this calibrated
     confidence, for images that nobody has decided and labels that are not critical, and says that no
-    certificate covers them. With `view`, it holds only images of this saved view. Excluded images are never
-    in a label set. Raises PermissionDenied if the user is no admin of the dataset. Raises
-    ValidationError if there is nothing to export, no certificate in use, no calibrated head, or if a
-    threshold or note is out of bounds, or if a filter of the view has a value that does not exist any more.
+    certificate covers them. With `view`, it holds only images of this saved view, with `query` only those of
+    a filter or a selection of the gallery. Excluded images are never in a label set. Raises PermissionDenied
+    if the user is no admin of the dataset. Raises ValidationError if there is nothing to export, no
+    certificate in use, no calibrated head, or if a threshold or note is out of bounds, or if a filter has a
+    value that does not exist any more.
     """
     require_role(user, dataset, Role.ADMIN)
     # The lock ensures that each version number is used once.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
     certificate = _certificate_for(dataset) if certified else None
-    if view is not None:
-        view_images(dataset, user, view.query)
+    if view is not None and query:
+        raise ValidationError(_("Choose a saved view or images of the gallery, not both."))
+    query = view.query if view is not None else query and valid_query(dataset, user, query)
+    if query:
+        view_images(dataset, user, query)
     if machine_threshold is not None:
         if certified:
             raise ValidationError(
@@ -74,7 +79,7 @@ def freeze(
         machine_threshold=machine_threshold,
         certificate=certificate,
         view_name=view.name if view is not None else "",
-        view_query=view.query if view is not None else "",
+        view_query=query,
         created_by=user,
     )
     label_set.clean_fields(exclude={f.name for f in LabelSet._meta.fields} - {"note"})
@@ -91,7 +96,8 @@ def freeze(
             "machine_threshold": machine_threshold,
             # Keys that older events do not have.
             **({"certificate": certificate.version} if certificate is not None else {}),
-            **({"view": view.name, "query": view.query} if view is not None else {}),
+            **({"view": view.name} if view is not None else {}),
+            **({"query": query} if query else {}),
         },
     )
     _enqueue(label_set, user)

@@ -11,7 +11,9 @@ from mekiki.accounts.models import User
 from mekiki.config.messages import join_sentences
 from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.figures import count
+from mekiki.learning.left_out import describe_images
 from mekiki.review.errors import ReviewError
+from mekiki.review.finding import query_of_filters
 from mekiki.review.view_images import images_of_view
 
 
@@ -30,6 +32,14 @@ def view_images(dataset: Dataset, user: User | None, query: str) -> QuerySet[Ima
         raise ValidationError(error.message) from error
 
 
+def valid_query(dataset: Dataset, user: User, query: str) -> str:
+    """Return the filters of a query string of the gallery. Raises ValidationError if one is not valid."""
+    try:
+        return query_of_filters(dataset, user, query)
+    except ReviewError as error:
+        raise ValidationError(error.message) from error
+
+
 def contents_sentence(fixed: dict[str, Any], language: str | None = None) -> str:
     """Return the sentences about the view and the excluded images of a label set, or an empty text.
 
@@ -38,7 +48,16 @@ def contents_sentence(fixed: dict[str, Any], language: str | None = None) -> str
     """
     sentences = []
     with override(language or get_language()):
-        if view := fixed.get("view"):
+        view = fixed.get("view")
+        if view and not view["name"]:
+            sentences.append(
+                _(
+                    "It holds only images that were chosen: %(images)s. Images that hid their label from the "
+                    "filters are not in it. The accuracy is that of all images of the dataset."
+                )
+                % {"images": describe_images("", view["query"])}
+            )
+        elif view:
             sentences.append(
                 _(
                     "It holds only images of the saved view “%(name)s” (%(query)s). Images that hid their "

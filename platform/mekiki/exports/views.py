@@ -32,6 +32,7 @@ from mekiki.jobs.models import State
 from mekiki.jobs.progress import job_status
 from mekiki.labeling.models import Label
 from mekiki.learning.accuracy import AuditCounts
+from mekiki.learning.left_out import describe_images
 from mekiki.review.audit_counts import audit_counts
 from mekiki.review.exclusions import excluded_count
 
@@ -74,6 +75,7 @@ def exports(request: HttpRequest, slug: str) -> HttpResponse:
         "older_url": f"?before={more}" if more else "",
         "newer_url": "?" if before else "",
         "form": form,
+        "chosen": describe_images("", form["query"].value()) if form["query"].value() else "",
         "may_freeze": includes_role(dataset.role, Role.ADMIN),
         "human": human,
         "possible": bool(human or head or certificate),

@@ -97,6 +97,7 @@ class FilterForm(forms.Form):
         choices=[("", _("any")), ("excluded", _("excluded")), ("in_use", _("not excluded"))],
     )
     metadata = PairsField(label=_("Metadata"), required=False)
+    ids = IdsField(required=False, max_length=20 * MOST_SELECTED)
     q = forms.CharField(label=_("Name contains"), required=False, max_length=200)
     sort = forms.ChoiceField(
         label=_("Order"),
@@ -244,6 +245,8 @@ def filter_images(dataset: Dataset, head: Head | None, asked: dict[str, Any]) ->
     if use := asked.get("use"):
         excluded = is_excluded("pk")
         images = images.filter(excluded if use == "excluded" else ~excluded)
+    if asked.get("ids"):
+        images = images.filter(pk__in=asked["ids"])
     if asked.get("batch"):
         images = images.filter(batch_id=asked["batch"])
     if asked.get("since") or asked.get("until"):

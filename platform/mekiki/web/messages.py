@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from mekiki.accounts.models import Role
 from mekiki.config.messages import Messages, gettext_noop, ngettext_noop, when
 from mekiki.jobs.models import Kind
+from mekiki.learning.figures import count
 from mekiki.review.models import Decision
 
 # -- kinds of events ----------------------------------------------------------------------------------------
@@ -298,4 +299,63 @@ NOTICES.add(
     ngettext_noop("%(n)d prompt is too long for the encoder", "%(n)d prompts are too long for the encoder"),
     gettext_noop("Only its beginning is read. Shorten it: %(labels)s."),
     gettext_noop("Edit the prompts"),
+)
+
+# Why an act on chosen images leaves some of them out (review.chosen_images).
+USE_LEFT_OUT = Messages("images that an act leaves out")
+USE_LEFT_OUT.add(
+    "blind",
+    ngettext_noop(
+        "%(shown)s image of the audit sample must be judged blind first.",
+        "%(shown)s images of the audit sample must be judged blind first.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "excluded",
+    ngettext_noop(
+        "%(shown)s image is excluded.",
+        "%(shown)s images are excluded.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "waiting",
+    ngettext_noop(
+        "%(shown)s image waits already or is set aside.",
+        "%(shown)s images wait already or are set aside.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "unlabelled",
+    ngettext_noop(
+        "%(shown)s image has no label of a person.",
+        "%(shown)s images have no label of a person.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "not_trained_excluded",
+    ngettext_noop(
+        "%(shown)s image is excluded and not trained on anyway.",
+        "%(shown)s images are excluded and not trained on anyway.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "not_trained_audit",
+    ngettext_noop(
+        "%(shown)s image of the audit sample is not trained on anyway.",
+        "%(shown)s images of the audit sample are not trained on anyway.",
+    ),
+    shown=("n", count),
+)
+USE_LEFT_OUT.add(
+    "not_trained",
+    ngettext_noop(
+        "%(shown)s image has no label that heads are trained on.",
+        "%(shown)s images have no label that heads are trained on.",
+    ),
+    shown=("n", count),
 )

@@ -40,6 +40,15 @@ TRAINING_LOG.add(
     shown=("images", count),
 )
 TRAINING_LOG.add(
+    "without_images",
+    ngettext_noop(
+        "Left out: %(shown)s image chosen in the gallery.",
+        "Left out: %(shown)s images chosen in the gallery.",
+        "images",
+    ),
+    shown=("images", count),
+)
+TRAINING_LOG.add(
     "made_with",
     gettext_noop("Encoder %(encoder)s (%(digest)s…), prompt set v%(version)s, seed %(seed)s."),
     version="prompt_set",

@@ -33,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LeftOutView:
-    """The saved view whose images a training leaves out: its name and the query string of its filters."""
+    """The images that a training leaves out: the query string of their filters, and the name of a saved view.
+
+    The name is empty for a filter or a selection without a view.
+    """
 
     name: str
     query: str

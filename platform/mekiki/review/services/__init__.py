@@ -43,7 +43,7 @@ from mekiki.review.services.requalifying import (
 )
 from mekiki.review.services.resolving import answer_unresolved, send_to_reviewer, set_aside
 from mekiki.review.services.saved_views import delete_view, save_view
-from mekiki.review.services.training_views import train_without_view
+from mekiki.review.services.training_views import train_without_images, train_without_view
 from mekiki.review.services.undoing import undo
 from mekiki.review.services.why import (
     PanelContent,
@@ -113,6 +113,7 @@ __all__ = [
     "set_overlaps",
     "start_bulk_act",
     "take_back_correction",
+    "train_without_images",
     "train_without_view",
     "undo",
     "undo_page",

@@ -1,11 +1,11 @@
-"""A training without the images of a saved view."""
+"""A training without the images of a saved view, a filter or a selection of the gallery."""
 
 from mekiki.accounts.access import require_role
 from mekiki.accounts.models import Role, User
 from mekiki.datasets.models import Dataset
 from mekiki.learning.models import TrainingRun
 from mekiki.learning.services import LeftOutView, request_training
-from mekiki.review.finding import filters_of_query
+from mekiki.review.finding import filters_of_query, query_of_filters
 from mekiki.review.models import SavedView
 
 
@@ -24,3 +24,15 @@ def train_without_view(*, dataset: Dataset, user: User, view: SavedView) -> Trai
         user=user,
         without=LeftOutView(view.name, view.query),
     )
+
+
+def train_without_images(*, dataset: Dataset, user: User, query: str) -> TrainingRun:
+    """Start a training without the images of a query string of the gallery: a filter or a selection.
+
+    The query string is kept with run and head. Otherwise it is the same as train_without_view. Raises
+    PermissionDenied unless the user is an admin of the dataset, InvalidAnswerError as query_of_filters does,
+    and ValidationError as request_training does.
+    """
+    require_role(user, dataset, Role.ADMIN)
+    left_out = LeftOutView("", query_of_filters(dataset, user, query))
+    return request_training(dataset=dataset, trigger=TrainingRun.Trigger.BUTTON, user=user, without=left_out)

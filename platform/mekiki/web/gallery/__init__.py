@@ -23,6 +23,7 @@ from mekiki.web.gallery.image import (
 from mekiki.web.gallery.large import large_image
 from mekiki.web.gallery.near_duplicates import act_on_near_duplicates, near_duplicates
 from mekiki.web.gallery.pages import PAGE_SIZE, load_page, load_page_of_hits
+from mekiki.web.gallery.using import train_without_images, use_images
 from mekiki.web.gallery.views import images
 
 __all__ = [
@@ -49,4 +50,6 @@ __all__ = [
     "save_view",
     "take_back",
     "train_without",
+    "train_without_images",
+    "use_images",
 ]

@@ -22,7 +22,7 @@ from mekiki.review.models import BulkAct
 from mekiki.web.templatetags.shell import count
 
 
-def _gallery(slug: str, query: str) -> str:
+def gallery_address(slug: str, query: str) -> str:
     """Return the address of the gallery with a query string."""
     return reverse("images", args=[slug]) + (f"?{query}" if query else "")
 
@@ -36,7 +36,7 @@ def save_view(request: HttpRequest, slug: str) -> HttpResponse:
         view = services.save_view(dataset=dataset, user=user, name=request.POST.get("name", ""), query=query)
     except ReviewError as error:
         messages.error(request, error.message)
-        return redirect(_gallery(slug, query))
+        return redirect(gallery_address(slug, query))
     messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
     return redirect("gallery-view", slug, view.pk)
 
@@ -45,7 +45,7 @@ def save_view(request: HttpRequest, slug: str) -> HttpResponse:
 def open_view(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Open the gallery with the filters of a saved view."""
     view = view_for(user_of(request), slug, pk)
-    return redirect(f"{_gallery(slug, view.query)}&view={view.pk}")
+    return redirect(f"{gallery_address(slug, view.query)}&view={view.pk}")
 
 
 @require_POST
@@ -71,7 +71,7 @@ def train_without(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         text = _("A head is trained without the images of the view “%(name)s”.")
         messages.success(request, text % {"name": view.name})
         return redirect("models", slug)
-    return redirect(_gallery(slug, view.query))
+    return redirect(gallery_address(slug, view.query))
 
 
 @require_POST
@@ -94,7 +94,7 @@ def correct_selection(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404 from error
     except ReviewError as error:
         messages.error(request, error.message)
-        return redirect(_gallery(slug, query))
+        return redirect(gallery_address(slug, query))
     if result.changed:
         text = ngettext(
             "Your answer for %(n)s image is recorded.",
@@ -105,7 +105,7 @@ def correct_selection(request: HttpRequest, slug: str) -> HttpResponse:
     for reason, n in Counter(reason for _image, reason in result.refused).items():
         text = ngettext("%(n)s image: %(reason)s", "%(n)s images: %(reason)s", n)
         messages.warning(request, text % {"n": count(n), "reason": reason})
-    return redirect(_gallery(slug, query))
+    return redirect(gallery_address(slug, query))
 
 
 def _key(text: str) -> uuid.UUID:
@@ -149,7 +149,7 @@ def act(request: HttpRequest, slug: str) -> HttpResponse:
     if sent_from := request.POST.get("from"):  # the page of an image
         image = image_for(user, slug, sent_from)
         return redirect(reverse("image", args=[slug, image.sha256]) + (f"?{query}" if query else ""))
-    return redirect(_gallery(slug, query))
+    return redirect(gallery_address(slug, query))
 
 
 def result_of(act: BulkAct) -> str:

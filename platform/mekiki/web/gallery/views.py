@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from mekiki.accounts.access import includes_role
@@ -121,6 +122,8 @@ def _views_context(
         "views": views,
         "current_view": current,
         "filter_query": query,
+        "use_url": reverse("gallery-use", args=[dataset.slug])
+        + f"?{urlencode({'view': current.pk} if current is not None else {'query': query})}",
         "may_save": may_save,
         "may_act": bool(query) and is_admin,
         "may_delete_view": current is not None and (is_admin or current.created_by_id == user_of(request).pk),

@@ -1,0 +1,21 @@
+"""Names of images that were chosen in the gallery: a saved view, a filter, or a selection."""
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from mekiki.learning.figures import count
+
+# The filter that is a selection: ids of images with points between them.
+IDS = "ids"
+
+
+def describe_images(view: str, query: str) -> str:
+    """Return the words for the images of a query string of the gallery. view: a saved view, or ""."""
+    if view:
+        return _("the images of the saved view “%(name)s” (%(query)s)") % {"name": view, "query": query}
+    if selected := QueryDict(query).get(IDS):
+        n = selected.count(".") + 1
+        text = ngettext("%(n)s image selected in the gallery", "%(n)s images selected in the gallery", n)
+        return text % {"n": count(n)}
+    return _("the images of a filter of the gallery (%(query)s)") % {"query": query}
