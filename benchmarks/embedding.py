@@ -1,6 +1,7 @@
 """Speed of embedding: our pipeline against the plain open_clip loop and the bare network.
 
     python benchmarks/embedding.py [--quick] [--images N] [--photos FOLDER] [--encoder NAME] [--json PATH]
+    python benchmarks/embedding.py --detail [--quick] [--images N] [--json PATH]
 
 Without `--encoder`, two encoders are measured: `pocket`, and the architecture ViT-B-32 with random weights
 (ViT-B-16 on a GPU). Both use the same 200×200 JPEG files, drawn here or taken from `--photos`. The variants
@@ -11,6 +12,10 @@ run in turns in one run, so that all meet the same load:
 - `forward`: the network alone on prepared tensors, batches of 32 (256 on a GPU);
 - `pipeline`: Encoder.encode_stream, decoding included;
 - `onnx` and `int8`: the pipeline with these variants of the encoder.
+
+With `--detail`, only `pocket` and the local detail are measured, on files of 200 × 200 and 512 × 512 pixels
+in turns: `pipeline` alone, `pipeline_detail` with the descriptor of every image, and `descriptor` alone, on
+decoded images, in one thread per core.
 
 `…_cosine_min` and `…_cosine_mean` compare the vectors of a variant with those of fp32 on these images. The
 keys of the first encoder have no prefix; those of the second begin with its architecture.
@@ -37,14 +42,14 @@ sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 SIDE, BATCH = 200, 32
 
 
-def draw(count: int, folder: Path) -> list[Path]:
-    """Write JPEG files of 200×200, all different, and return their paths."""
+def draw(count: int, folder: Path, side: int = SIDE) -> list[Path]:
+    """Write JPEG files of side × side, all different, and return their paths."""
     from PIL import Image
 
     from workers.encoders.probes import probe_images
 
     folder.mkdir(parents=True, exist_ok=True)
-    base = probe_images(64, SIDE)
+    base = probe_images(64, side)
     files = []
     for number in range(count):
         pixels = base[number % 64]
@@ -152,6 +157,44 @@ def pipeline(encoder: Any, files: Iterable[Path]) -> Any:
     return np.concatenate([chunk.vectors for chunk in encoder.encode_stream(enumerate(files))])
 
 
+def measure_detail(encoder: Any, folder: Path, count: int, rounds: int) -> dict[str, float]:
+    """Return the images per second with and without the local detail, the best of the rounds."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import numpy as np
+    from PIL import Image
+
+    from workers.encoders import detail_vector
+    from workers.encoders.pipeline import core_count
+
+    def with_detail(files: list[Path]) -> None:
+        for _chunk in encoder.encode_stream(enumerate(files), needs_detail=lambda _key: True):
+            pass
+
+    def descriptor(pictures: list[Any]) -> None:
+        with ThreadPoolExecutor(core_count()) as pool:
+            list(pool.map(detail_vector, pictures))
+
+    ways: dict[str, tuple[Callable[[], Any], int]] = {}
+    for side, number in ((SIDE, count), (512, count // 4)):
+        files = draw(number, folder / f"of-{side}", side)
+        pictures = [np.asarray(Image.open(file).convert("RGB")) for file in files[:256]]
+        ways[f"pipeline_{side}"] = (lambda f=files: pipeline(encoder, f)), number
+        ways[f"pipeline_detail_{side}"] = (lambda f=files: with_detail(f)), number
+        ways[f"descriptor_{side}"] = (lambda p=pictures: descriptor(p)), len(pictures)
+    pipeline(encoder, files[:BATCH])
+    best = dict.fromkeys(ways, 0.0)
+    processor = dict.fromkeys(ways, float("inf"))
+    for _round, (name, (run, number)) in itertools.product(range(rounds), ways.items()):
+        begun, cpu = time.perf_counter(), time.process_time()
+        run()
+        best[name] = max(best[name], number / (time.perf_counter() - begun))
+        processor[name] = min(processor[name], (time.process_time() - cpu) / number * 1000)
+    return {f"{name}_ips": round(value, 1) for name, value in best.items()} | {
+        f"{name}_cpu_ms": round(value, 2) for name, value in processor.items()
+    }
+
+
 def memory(encoder: Any, files: list[Path], count: int) -> dict[str, float]:
     """Return this process's memory in MB after a tenth of a stream of ``count`` images, and at its end."""
     import psutil
@@ -223,6 +266,7 @@ def main() -> None:
         "--images", type=int, default=0, help="how many (pocket; an eighth of it for the larger)"
     )
     parser.add_argument("--photos", type=Path, help="use the JPEG files under this folder")
+    parser.add_argument("--detail", action="store_true", help="measure the local detail")
     parser.add_argument("--encoder", help="measure this one alone; an architecture without weights is random")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
@@ -238,8 +282,17 @@ def main() -> None:
     from workers.encoders.pipeline import core_count
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    figures: dict[str, Any]
     with tempfile.TemporaryDirectory(prefix="mekiki-embedding-") as temporary:
         folder = Path(temporary)
+        if arguments.detail:
+            encoder = load_encoder("pocket", device="cpu", cache_dir=folder / "cache")
+            figures = {"device": f"CPU, {core_count()} cores", "images": count}
+            figures |= measure_detail(encoder, folder, count, rounds)
+            for key, value in figures.items():
+                print(f"{key:>28}  {value}")
+            write_figures(arguments.json, figures)
+            return
         if arguments.photos:
             files = sorted(p for p in arguments.photos.rglob("*") if p.suffix.lower() in {".jpg", ".jpeg"})[
                 :count
@@ -248,7 +301,7 @@ def main() -> None:
             files = draw(count, folder / "pictures")
         if not files:
             raise SystemExit(f"There is no JPEG file in {arguments.photos}.")
-        figures: dict[str, Any] = {
+        figures = {
             "device": torch.cuda.get_device_name() if device == "cuda" else f"CPU, {core_count()} cores",
             "images": len(files),
         }
@@ -272,9 +325,14 @@ def main() -> None:
             print(f"\n{name}: {len(some)} images on {figures['device']}")
             for key, value in measured.items():
                 print(f"{key:>22}  {value:,}")
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+    write_figures(arguments.json, figures)
+
+
+def write_figures(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write the figures to a JSON file, if there is a path."""
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

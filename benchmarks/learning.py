@@ -2,11 +2,13 @@
 
     python benchmarks/learning.py [--photos FOLDER] [--cache FOLDER] [--seeds N]
                                   [--quick] [--json PATH] [--docs]
+    python benchmarks/learning.py --detail [--textile FOLDER] ...
 
 Every method gets the same pool, the same answers and, if it draws at random, the same images. All are
 measured on a test part that neither acquisition nor training uses. Accuracy is weighted to the pool's mixture
-of labels. --docs also writes the plots and the page docs/benchmarks.md. The page is written from
-benchmarks/results/learning.json, so --json must name this file.
+of labels. With --detail, our head with and without the local detail is compared in place of the published
+methods, also on the textile set of benchmarks/adaptation.py. --docs also writes the plots and the page
+docs/benchmarks.md. The page is written from benchmarks/results/learning.json, so --json must name this file.
 """
 
 import argparse
@@ -43,14 +45,18 @@ def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
     per_label = 6 if given.quick else PER_LABEL
     sets: list[tuple[data.Data, tuple[str, ...]]] = []
     if "digits" in given.data:
-        sets.append((data.digits(150 if given.quick else None), CONDITIONS[: 1 if given.quick else 2]))
+        digits = data.digits(150 if given.quick else None, detail=given.detail)
+        sets.append((digits, CONDITIONS[: 1 if given.quick else 2]))
     if "photographs" in given.data:
         if given.photos:
-            sets.append((data.photographs(given.photos, given.cache), CONDITIONS[:2]))
+            sets.append((data.photographs(given.photos, given.cache, detail=given.detail), CONDITIONS[:2]))
         else:
             print("photographs: skipped, no --photos FOLDER was given")
+    if given.textile and given.detail:
+        textile = data.photographs(given.textile, given.cache, name="textile", detail=True)
+        sets.append((textile, CONDITIONS[:2]))
     if "pictures" in given.data:
-        drawn = data.pictures(data.picture_counts(per_label), given.cache)
+        drawn = data.pictures(data.picture_counts(per_label), given.cache, detail=given.detail)
         if not given.quick:
             sets.append((data.balanced(drawn, per_label), CONDITIONS[:2]))
         sets.append((drawn, CONDITIONS[3 if given.quick else 2 :]))
@@ -116,6 +122,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", type=Path, help="a folder of photographs, one folder a class")
     parser.add_argument(
+        "--detail", action="store_true", help="compare our head with and without local detail"
+    )
+    parser.add_argument("--textile", type=Path, help="the textile set, with --detail")
+    parser.add_argument(
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "mekiki-bench-learning",
@@ -137,6 +147,8 @@ def main() -> None:
         given.photos = None  # `make bench-learning` without PHOTOS
     if given.docs and not given.json:
         parser.error("the page is written from a file of figures: give --json PATH")
+    if given.docs and given.detail:
+        parser.error("--docs draws the published methods; benchmarks/write.py reads the figures of --detail")
     begun = time.perf_counter()
     todo = list(jobs(given))
     rows = summary.rows(measure(todo, 1 if given.quick else given.processes))
@@ -144,7 +156,9 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     print(table(rows))
     print()
-    for target, met, figures in summary.verdicts(rows):
+    if given.detail:
+        print(summary.detail_table(rows))
+    for target, met, figures in [] if given.detail else summary.verdicts(rows):
         print(f"{'met   ' if met else 'MISSED'}  {target}: {figures}")
     print(f"\n{time.perf_counter() - begun:.0f} s in all, {len(todo)} runs")
     if given.json:

@@ -1,6 +1,7 @@
 """Accuracy by number of answers on a folder of labelled images, beside simple controls.
 
-    python benchmarks/replay.py FOLDER [--budget N] [--batch N] [--seeds N] [--quick] [--json PATH]
+    python benchmarks/replay.py FOLDER [--budget N] [--batch N] [--seeds N] [--detail on|off]
+                                [--quick] [--json PATH]
 
 Runs `mekiki replay` on a folder of folders once per seed, on a separate platform with the services of the
 product. The controls use neither prompts nor active acquisition. They fit a plain logistic regression
@@ -22,14 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "platform"), str(ROOT)]
 
 
-def replay(folder: Path, budget: int, batch: int, seed: int) -> dict[str, Any]:
-    """Return the figures of one `mekiki replay`."""
+def replay(folder: Path, budget: int, batch: int, seed: int, detail: str | None) -> dict[str, Any]:
+    """Return the figures of one `mekiki replay`. detail: "on", "off" or None for that of a new dataset."""
     with tempfile.TemporaryDirectory() as temporary:
         out = Path(temporary) / "replay.json"
         subprocess.run(
             [
                 *(sys.executable, str(ROOT / "manage.py"), "replay", str(folder), "--budget", str(budget)),
                 *("--batch", str(batch), "--seed", str(seed), "--json", str(out)),
+                *(("--detail", detail) if detail else ()),
             ],
             check=True,
         )
@@ -60,12 +62,13 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=300)
     parser.add_argument("--batch", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--detail", choices=("on", "off"), help="default: that of a new dataset")
     parser.add_argument("--quick", action="store_true", help="one seed, 60 answers")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     seeds, budget = (1, 60) if given.quick else (given.seeds, given.budget)
 
-    runs = [replay(given.folder, budget, given.batch, seed) for seed in range(seeds)]
+    runs = [replay(given.folder, budget, given.batch, seed, given.detail) for seed in range(seeds)]
 
     from workers.encoders import load_encoder
     from workers.pocket.evaluate import photographs, untrained
@@ -83,6 +86,7 @@ def main() -> None:
         "labels": runs[0]["labels"],
         "budget": budget,
         "seeds": seeds,
+        "detail": runs[0]["detail"],
         "zero_shot_accuracy": median(r["zero_shot_accuracy"] for r in runs),
         "final_accuracy": median(r["final_accuracy"] for r in runs),
         "final_accuracies": [r["final_accuracy"] for r in runs],

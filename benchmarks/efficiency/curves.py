@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.efficiency.data import Data, Split, split
-from benchmarks.efficiency.methods import FLOOR, HEADS, METHODS, QUESTIONS, Fitted, Moment, zero_shot
+from benchmarks.efficiency.methods import (
+    FLOOR,
+    HEADS,
+    HEADS_OF_DETAIL,
+    METHODS,
+    METHODS_OF_DETAIL,
+    QUESTIONS,
+    Fitted,
+    Moment,
+    zero_shot,
+)
 from workers.heads.calibration import expected_calibration_error
 
 
@@ -40,12 +50,13 @@ def run(job: Job, methods: list[tuple[str, str]] | None = None) -> dict[str, Any
     """
     from threadpoolctl import threadpool_limits
 
+    heads, usual = (HEADS, METHODS) if job.data.detail is None else (HEADS_OF_DETAIL, METHODS_OF_DETAIL)
     with threadpool_limits(limits=1):
         parts = job.split()
         prompts = zero_shot(job.data)
         everything = {
             head: measure(fit(job.data, parts.pool, parts.answers, job.seed), job.data, parts)["accuracy"]
-            for head, fit in HEADS.items()
+            for head, fit in heads.items()
         }
         return {
             "data": job.data.name,
@@ -55,7 +66,7 @@ def run(job: Job, methods: list[tuple[str, str]] | None = None) -> dict[str, Any
             "zero_shot": None if prompts is None else measure(prompts, job.data, parts),
             "curves": {
                 f"{head}/{question}": curve(job, parts, head, question)
-                for head, question in (methods or METHODS)
+                for head, question in (methods or usual)
             },
         }
 
@@ -67,10 +78,11 @@ def curve(job: Job, parts: Split, head: str, question: str) -> list[dict[str, fl
     """
     data = job.data
     X = data.X[parts.pool]
+    fit = (HEADS | HEADS_OF_DETAIL)[head]
     order = np.random.default_rng([job.seed, 29]).permutation(len(X))
     known = np.empty(0, np.int64)
     # Before the first answer our head uses the prompts; a plain regression has no information.
-    fitted: Fitted | None = zero_shot(data) if head == "ours" else None
+    fitted: Fitted | None = zero_shot(data) if head in HEADS_OF_DETAIL else None
     points = []
     for number, count in enumerate(job.labels):
         begun = time.perf_counter()
@@ -83,12 +95,13 @@ def curve(job: Job, parts: Split, head: str, question: str) -> list[dict[str, fl
             n_labels=data.n_labels,
             order=order,
             seed=1000 * job.seed + number,
+            joined=data.read_by(fitted, parts.pool),
         )
         asked = QUESTIONS[question](now, min(count, len(X)) - len(known))
         known = np.concatenate([known, asked])
         if len(np.unique(known)) != len(known):
             raise RuntimeError(f"{question} asked about an image twice")
-        fitted = HEADS[head](data, parts.pool[known], parts.answers[known], job.seed)
+        fitted = fit(data, parts.pool[known], parts.answers[known], job.seed)
         seconds = time.perf_counter() - begun
         points.append({"labels": len(known), "seconds": seconds, **measure(fitted, data, parts)})
     return points
@@ -99,7 +112,7 @@ def measure(head: Fitted, data: Data, parts: Split) -> dict[str, float]:
 
     Accuracy is weighted to the pool's mixture of labels.
     """
-    p = np.asarray(head.predict_proba(data.X[parts.test]), np.float64)
+    p = np.asarray(head.predict_proba(data.read_by(head, parts.test)), np.float64)
     truth = data.y[parts.test]
     right = p.argmax(axis=1) == truth
     recall = np.bincount(truth, weights=right, minlength=data.n_labels) / np.bincount(

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ class Data:
     text: NDArray[np.float32] | None  # (L, d) unit rows, or None if the labels have no words
     logit_scale: float
     n_labels: int
+    detail: NDArray[np.float32] | None = None  # (n, k) detail descriptors, where they are compared
+
+    def read_by(self, head: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what a head reads of these rows: the embedding, or [embedding ; detail] (m, head.dim)."""
+        if self.detail is None or getattr(head, "dim", 0) <= self.X.shape[1]:
+            return self.X[rows]
+        return np.concatenate([self.X[rows], self.detail[rows]], axis=1)
 
     @property
     def class_embeddings(self) -> NDArray[np.float32]:
@@ -82,16 +89,27 @@ def shares(n_labels: int) -> NDArray[np.float64]:
     return IMBALANCE ** -np.linspace(0.0, 1.0, n_labels)
 
 
-def digits(limit: int | None = None) -> Data:
-    """Return handwritten digits: 8 × 8 grey values, normalised to length one, without class embeddings."""
+def digits(limit: int | None = None, *, detail: bool = False) -> Data:
+    """Return handwritten digits: 8 × 8 grey values, normalised to length one, without class embeddings.
+
+    Their detail is that of the image enlarged to 64 × 64 pixels.
+    """
+    from PIL import Image
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     X = digits.data[:limit] / np.linalg.norm(digits.data[:limit], axis=1, keepdims=True)
-    return Data("digits", X.astype(np.float32), digits.target[:limit].astype(np.int64), None, 100.0, 10)
+    data = Data("digits", X.astype(np.float32), digits.target[:limit].astype(np.int64), None, 100.0, 10)
+    if not detail:
+        return data
+    images = (Image.fromarray((pixels * 15).astype(np.uint8)) for pixels in digits.images[:limit])
+    large = [image.resize((64, 64), Image.Resampling.BICUBIC) for image in images]
+    return replace(data, detail=_detail(large))
 
 
-def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
+def photographs(
+    folder: Path, cache: Path, say: Any = print, *, name: str = "photographs", detail: bool = False
+) -> Data:
     """Return photographs of a folder with one folder per class, embedded by `pocket`.
 
     Text comes from the folder names in the templates of the model card.
@@ -113,12 +131,16 @@ def photographs(folder: Path, cache: Path, say: Any = print) -> Data:
         return batch.vectors, np.searchsorted(labels, names[batch.ok_indices])
 
     X, y = _cached(cache, f"photographs-{encoder.digest}-{described}", embed)
+    Z = None
+    if detail:
+        say(f"computing the detail of {len(files)} photographs …")
+        Z, _ = _cached(cache, f"photographs-{_detail_version()}-{described}", lambda: (_detail(files), y))
     flaws = [CLASSES["en"].get(name, name.replace("_", " ").replace("-", " ")) for name in labels]
     text = class_embeddings_of(encoder, PHOTO_SUBJECT["en"], flaws, "en").astype(np.float32)
-    return Data("photographs", X, y, text, encoder.logit_scale, len(labels))
+    return Data(name, X, y, text, encoder.logit_scale, len(labels), Z)
 
 
-def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
+def pictures(counts: Sequence[int], cache: Path, say: Any = print, *, detail: bool = False) -> Data:
     """Return drawn inspection pictures in unseen capture conditions; text comes from the sample prompts.
 
     ``counts`` (8,) holds the number of pictures of each label of the sample dataset, `good` first.
@@ -130,12 +152,12 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
 
     encoder = load_encoder("pocket", device="cpu")
 
-    def embed() -> tuple[NDArray[Any], NDArray[Any]]:
+    def compute(what: Callable[[list[Any]], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
         from PIL import Image
 
         from workers.pocket.pictures import UNSEEN, choose, draw
 
-        say(f"drawing and embedding {sum(counts)} pictures …")
+        say(f"drawing and reading {sum(counts)} pictures …")
         rng = np.random.default_rng(BANK_SEED)
         y = np.repeat(np.arange(len(LABELS)), counts)
         vectors = []
@@ -145,17 +167,23 @@ def pictures(counts: Sequence[int], cache: Path, say: Any = print) -> Data:
                 subject = str(rng.choice(SUBJECTS))
                 spec = choose(rng, subject=subject, state=LABELS[label].name)
                 drawn.append(Image.fromarray(draw(spec, 208, UNSEEN)))
-            vectors.append(encoder.encode_images(drawn).vectors)
+            vectors.append(what(drawn))
         return np.concatenate(vectors), y
+
+    def embed() -> tuple[NDArray[Any], NDArray[Any]]:
+        return compute(lambda drawn: encoder.encode_images(drawn).vectors)
 
     key = hashlib.sha256(
         json.dumps([list(counts), SUBJECTS, BANK_SEED, generator_digest()]).encode()
     ).hexdigest()
     X, y = _cached(cache, f"pictures-{encoder.digest}-{key}", embed)
+    Z = None
+    if detail:
+        Z, _ = _cached(cache, f"pictures-{_detail_version()}-{key}", lambda: compute(_detail))
     prompts = [prompt for label in LABELS for prompt in label.english]
     owner = np.repeat(np.arange(len(LABELS)), [len(label.english) for label in LABELS])
     text = make_class_embeddings(encoder.encode_texts(prompts), owner, len(LABELS))
-    return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS))
+    return Data("pictures", X, y, text, encoder.logit_scale, len(LABELS), Z)
 
 
 def picture_counts(per_label: int) -> list[int]:
@@ -172,7 +200,26 @@ def picture_counts(per_label: int) -> list[int]:
 def balanced(data: Data, per_label: int) -> Data:
     """Return the first `each` rows of every label."""
     rows = np.concatenate([np.flatnonzero(data.y == label)[:per_label] for label in range(data.n_labels)])
-    return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels)
+    Z = None if data.detail is None else data.detail[rows]
+    return Data(data.name, data.X[rows], data.y[rows], data.text, data.logit_scale, data.n_labels, Z)
+
+
+def _detail(images: Sequence[Any]) -> NDArray[np.float32]:
+    """Return the detail descriptors (n, k) of paths or PIL images, as they are stored: in half precision."""
+    from workers.encoders import detail_vector
+    from workers.encoders.decode import open_picture
+
+    vectors = []
+    for image in images:
+        with open_picture(image, side=None) as picture:
+            vectors.append(detail_vector(picture))
+    return np.stack(vectors).astype(np.float16).astype(np.float32)
+
+
+def _detail_version() -> str:
+    from workers.encoders import detail
+
+    return f"detail-{detail.VERSION}"
 
 
 def _cached(folder: Path, key: str, make: Any) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -62,6 +62,19 @@ def fit_ours(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> F
     ).head
 
 
+def fit_with_detail(data: Data, rows: Rows, answers: NDArray[np.int64], seed: int) -> Fitted:
+    """Return the head that the product trains with the local detail."""
+    assert data.detail is not None
+    return train_head(
+        data.X[rows],
+        answers,
+        class_embeddings=data.class_embeddings,
+        logit_scale=data.logit_scale,
+        seed=seed,
+        detail=data.detail[rows],
+    ).head
+
+
 def zero_shot(data: Data) -> ZeroShotHead | None:
     return None if data.text is None else ZeroShotHead(data.text, data.logit_scale)
 
@@ -70,6 +83,7 @@ HEADS: dict[str, Callable[[Data, Rows, NDArray[np.int64], int], Fitted]] = {
     "plain": fit_plain,
     "ours": fit_ours,
 }
+WITH_DETAIL = "ours with detail"
 
 
 # -- questions -----------------------------------------------------------------------------------------------
@@ -87,6 +101,12 @@ class Moment:
     n_labels: int
     order: Rows  # random order of the pool by the seed, the same for every method
     seed: int
+    joined: NDArray[Any] | None = None  # (n, d + k) what the current head reads, if it is not X
+
+    @property
+    def read(self) -> NDArray[Any]:
+        """Return what the current head reads of the pool."""
+        return self.X if self.joined is None else self.joined
 
     def at_random(self, k: int) -> Rows:
         """Return the next k free rows in the seed's order.
@@ -98,7 +118,7 @@ class Moment:
     def probabilities(self) -> NDArray[np.float64]:
         """Return (len(free), L) probabilities of the current head."""
         assert self.head is not None
-        return np.asarray(self.head.predict_proba(self.X[self.free]), np.float64)
+        return np.asarray(self.head.predict_proba(self.read[self.free]), np.float64)
 
 
 def ask_random(now: Moment, k: int) -> Rows:
@@ -164,7 +184,7 @@ def ask_ours(now: Moment, k: int) -> Rows:
     candidate[now.free] = True
     return choose_batch(
         X=now.X,
-        scores=score(now.head, now.X) if isinstance(now.head, LinearHead) else None,
+        scores=score(now.head, now.read) if isinstance(now.head, LinearHead) else None,
         candidate=candidate,
         reserve=np.zeros(len(now.X), bool),
         batch=k,
@@ -184,4 +204,7 @@ PUBLISHED: dict[str, Callable[[Moment, int], Rows]] = {
     "typiclust": ask_typiclust,
 }
 QUESTIONS = {**PUBLISHED, "ours": ask_ours}
+# With and without the local detail, compared apart from the published methods.
+HEADS_OF_DETAIL = {"ours": fit_ours, WITH_DETAIL: fit_with_detail}
+METHODS_OF_DETAIL = [(head, "ours") for head in HEADS_OF_DETAIL]
 METHODS = [(head, question) for head in HEADS for question in PUBLISHED] + [("ours", "ours")]

@@ -139,6 +139,26 @@ def _rounded(row: dict[str, Any]) -> dict[str, Any]:
     return {name: short(value) for name, value in row.items()}
 
 
+def detail_table(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of our head with and without the local detail, the same acquisition in both."""
+    lines = [
+        "| data | area without | area with | with − without | accuracy at the last point | nll | ece | s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key in dict.fromkeys((row["data"], row["condition"]) for row in rows):
+        mine = {(r["head"], r["acquisition"]): r for r in rows if (r["data"], r["condition"]) == key}
+        without, having = mine["ours", "ours"], mine["ours with detail", "ours"]
+        gain = [-having[name] for name in ("behind_ours", "behind_ours_high", "behind_ours_low")]
+        pairs = {name: f"{without[name]:.3f} → {having[name]:.3f}" for name in ("accuracy", "nll", "ece")} | {
+            "s": f"{without['seconds_per_round']:.2f} → {having['seconds_per_round']:.2f}"
+        }
+        lines.append(
+            f"| {key[0]}, {key[1]} | {without['area']:.4f} | {having['area']:.4f} "
+            f"| {gain[0]:+.4f} [{gain[1]:+.4f}, {gain[2]:+.4f}] | {' | '.join(pairs.values())} |"
+        )
+    return "\n".join(lines)
+
+
 def verdicts(rows: list[dict[str, Any]]) -> list[tuple[str, bool, str]]:
     """Return each target, whether it is met, and the figures behind it."""
     answer = []

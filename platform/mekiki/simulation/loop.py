@@ -90,6 +90,7 @@ def run(
     verified = freeze_and_verify(dataset, admin, say)
     return {
         "encoder": dataset.encoder_name,
+        "detail": dataset.use_detail,
         "images": len(truth.by_id),
         "labels": len(set(truth.by_id.values())),
         "zero_shot_accuracy": round(first.accuracy, 4),

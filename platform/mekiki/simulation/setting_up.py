@@ -62,8 +62,11 @@ def create_simulated_dataset(
     say: Callable[[str], None],
     encoder: str = "pocket",
     description: str = "",
+    use_detail: bool | None = None,
 ) -> Dataset:
     """Create a dataset from `folder`, with zero-shot predictions and a filled queue.
+
+    use_detail: whether heads use the local detail; None is the default of a dataset.
 
     Raises CommandError with the error of the job if importing, encoding or predicting failed.
     """
@@ -76,6 +79,7 @@ def create_simulated_dataset(
         queue_target=max(batch, 20),
         # The loop starts each training itself, after a fixed number of answers.
         retrain_every=0,
+        **({} if use_detail is None else {"use_detail": use_detail}),
     )
     set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)
     set_role(dataset=dataset, user=people.viewer, role=Role.VIEWER, actor=people.admin)

@@ -17,7 +17,18 @@ from mekiki.jobs.models import ACTIVE_STATES, Job, Kind
 from mekiki.jobs.services import cancel, enqueue
 
 CREATION_SETTINGS = frozenset(
-    {"encoder_name", "seed", "audit_fraction", "queue_target", "acquisition", "retrain_every", "overlap"}
+    {
+        *(
+            "encoder_name",
+            "seed",
+            "audit_fraction",
+            "queue_target",
+            "acquisition",
+            "retrain_every",
+            "overlap",
+        ),
+        "use_detail",
+    }
 )
 EDITABLE = frozenset(
     {
@@ -36,9 +47,9 @@ def create_dataset(
     """Create a dataset. The user becomes its admin.
 
     An empty `slug` is derived from the name. A name without any letter gives dataset-<n>. `settings` may hold
-    encoder_name, seed, audit_fraction, queue_target, acquisition, retrain_every and overlap. Raises
-    PermissionDenied unless the user may create datasets. Raises ValidationError if a value is out of range or
-    the address is taken.
+    encoder_name, seed, audit_fraction, queue_target, acquisition, retrain_every, overlap and use_detail.
+    Raises PermissionDenied unless the user may create datasets. Raises ValidationError if a value is out of
+    range or the address is taken.
     """
     require_may_create_datasets(user)
     if unknown := set(settings) - CREATION_SETTINGS:

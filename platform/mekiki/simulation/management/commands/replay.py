@@ -38,6 +38,9 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=0, help="seed of every random choice (default 0)")
         parser.add_argument("--encoder", default="pocket", help="the encoder (default pocket)")
         parser.add_argument(
+            "--detail", choices=("on", "off"), help="local detail (default: that of a new dataset)"
+        )
+        parser.add_argument(
             "--certify", default="", metavar="ALPHA,DELTA", help="run a certificate after the answers"
         )
         parser.add_argument("--json", type=Path, help="write the figures here")
@@ -72,7 +75,8 @@ class Command(BaseCommand):
         for name in ("prompts", "json"):
             if options[name] is not None:
                 arguments += [f"--{name}", str(options[name].expanduser().resolve())]
-        for name in ("budget", "batch", "seed", "encoder", *(["certify"] if options["certify"] else [])):
+        given = [name for name in ("certify", "detail") if options[name]]
+        for name in ("budget", "batch", "seed", "encoder", *given):
             arguments += [f"--{name}", str(options[name])]
         with tempfile.TemporaryDirectory(prefix="mekiki-replay-") as temporary:
             home = (options["home"] or Path(temporary) / "home").expanduser().resolve()
@@ -108,6 +112,7 @@ class Command(BaseCommand):
             batch=options["batch"],
             seed=options["seed"],
             encoder=options["encoder"],
+            use_detail=None if options["detail"] is None else options["detail"] == "on",
             people=people,
             say=self.stdout.write,
         )
