@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mekiki.datasets.models import Image
+from mekiki.datasets.models import Dataset, Image
 from mekiki.learning.models import Embedding, Prediction, TextEmbedding
 from mekiki.learning.search import texts
 from mekiki.learning.services import open_predictions, store_embeddings
@@ -155,6 +155,48 @@ def test_examples_turn_the_direction_of_a_search(fan: Fan) -> None:
     QueueItemFactory(dataset=fan.dataset, image=fan.images[90], head=fan.head, stream="audit")
     assert "has not been judged yet" in fan.page(like=hashes[50], more=[hashes[90]]).content.decode()
     assert fan.numbers(like=hashes[50], more=[hashes[90]]) == []
+
+
+def test_search_by_detail_orders_images_by_the_distance_of_their_detail(fan: Fan) -> None:
+    first = fan.images[0].sha256
+    assert "no local detail" not in fan.page(like=first).content.decode()  # not offered, not missing
+    text = fan.page(like=first, by="detail").content.decode()
+    assert "No image of this dataset has a local detail" in text
+    detail = EncoderFactory(kind="detail", name="detail", dim=3)
+    # By detail, the images from 90 on are far from 89, which is their neighbour by embedding.
+    far = [[float(i if i < 90 else i + 100), 0.0, 0.0] for i in range(99)]  # 99 has none
+    ids = [image.pk for image in fan.images[:99]]
+    store_embeddings(encoder=detail, image_ids=ids, vectors=np.array(far))
+    Dataset.objects.update(use_detail=True)
+    last = fan.images[89].sha256
+    assert f"like={last}&amp;by=detail" in fan.page(like=last).content.decode()
+    image_page = fan.client.get(f"/d/fan/images/{last}/").content.decode()
+    assert f"?like={last}&amp;by=detail" in image_page
+    page = fan.page(like=last, by="detail")
+    text = page.content.decode()
+    assert "Images with similar local detail:" in text and "No. 1 · difference in detail 1.00" in text
+    assert f"by=detail&amp;like={fan.images[88].sha256}" in text  # from each thumbnail
+    assert "Meaning of the difference" in text and "cosine" not in text
+    numbers = fan.numbers(like=last, by="detail")
+    assert numbers == [*range(88, -1, -1), *range(90, 99)]  # two pages
+    # A further page keeps the search, and so does the page of an image.
+    assert "by=detail" in page.context["older_url"]
+    query = {"like": last, "by": "detail"}
+    assert "2 of 98" in fan.client.get(f"/d/fan/images/{fan.images[87].sha256}/", query).content.decode()
+    assert numbers != fan.numbers(like=last, by="detail", less_text="scratch")  # a text: by embedding
+    missing = fan.page(like=fan.images[99].sha256, by="detail").content.decode()
+    assert "The local detail of this image is not computed yet" in missing
+    url = "/api/v1/datasets/fan/images/search"
+    hits = fan.client.get(url, {**query, "limit": 2}).json()["hits"]
+    assert [(hit["name"][5:8], hit["similarity"]) for hit in hits] == [("088", -1.0), ("087", -2.0)]
+    refused = fan.client.get(url, {**query, "text": "scratch"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "detail_needs_image")
+    # Images that wait for a blind answer take no part.
+    QueueItemFactory(dataset=fan.dataset, image=fan.images[88], head=fan.head, stream="audit")
+    assert fan.numbers(like=last, by="detail")[:2] == [87, 86]
+    blind = fan.images[88].sha256
+    assert "has not been judged yet" in fan.page(like=blind, by="detail").content.decode()
+    assert fan.client.get(url, {"like": blind, "by": "detail"}).json()["code"] == "blind"
 
 
 def test_filters_restrict_the_results_of_a_search(fan: Fan) -> None:

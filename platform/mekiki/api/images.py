@@ -66,18 +66,21 @@ class FiltersIn(Schema):
 
 class SearchIn(FiltersIn):
     """What to search for, and the filters of the gallery. \
-One of `text` and `like` is needed; `text` goes first."""
+One of `text` and `like` is needed; `text` goes first. `by=detail` compares the local detail of images with \
+that of `like`, without a text and without examples."""
 
     text: str = Field("", max_length=10_000, description="Any language the encoder reads.")
     like: str = Field("", max_length=64, description="SHA-256 of an image of the dataset.")
     more: list[str] = Field([], max_length=MOST_EXAMPLES, description="SHA-256 of further images like it.")
     less: list[str] = Field([], max_length=MOST_EXAMPLES, description="SHA-256 of images unlike it.")
     less_text: str = Field("", max_length=10_000, description="What the images must not show.")
+    by: Literal["embedding", "detail"] = Field("embedding", description="What is compared.")
     limit: int = Field(50, ge=1, le=MAX_HITS)
 
 
 class HitOut(Schema):
-    """One image. `similarity` is a cosine: it orders, it is no probability."""
+    """One image. `similarity` is a cosine, or minus the distance of two local details: \
+it orders, it is no probability."""
 
     rank: int
     similarity: float
@@ -208,6 +211,7 @@ Images of the audit reserve that were not judged yet take no part (`left_out`)."
             [image_for(user, slug, sha256) for sha256 in query.less],
             query.less_text.strip(),
         ),
+        by_detail=query.by == "detail",
         wait=SEARCH_TIMEOUT,
         limit=query.limit,
     )

@@ -245,6 +245,24 @@ SEARCH_PROBLEMS.add(
     ),
 )
 SEARCH_PROBLEMS.add(
+    "no_detail",
+    gettext_noop(
+        "No image of this dataset has a local detail, so images cannot be compared by it. An admin switches "
+        "it on in the settings. It is computed together with the embeddings."
+    ),
+)
+SEARCH_PROBLEMS.add(
+    "detail_missing",
+    gettext_noop(
+        "The local detail of this image is not computed yet, or cannot be computed. Choose another image, or "
+        "search again later."
+    ),
+)
+SEARCH_PROBLEMS.add(
+    "detail_needs_image",
+    gettext_noop("Only an image can be compared by its local detail, without a text and without examples."),
+)
+SEARCH_PROBLEMS.add(
     "too_slow",
     gettext_noop(
         "The search took too long and was stopped. Use more filters, or search again when the search index is"

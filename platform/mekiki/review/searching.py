@@ -83,10 +83,14 @@ def search(
     text: str = "",
     like: Image | None = None,
     examples: Examples | None = None,
+    by_detail: bool = False,
     wait: float = 0.0,
     limit: int = vectors.MAX_HITS,
 ) -> Search:
     """Search by `text`, or by the image `like` if the text is empty, refined by `examples`.
+
+    `by_detail` compares the local detail of images with that of `like`. The similarity of a hit is then minus
+    the distance. A text and examples have no local detail: with them, the problem is `detail_needs_image`.
 
     A worker embeds the text, and this function waits for it up to `wait` seconds. `asked` is the cleaned data
     of finding.FilterForm. Its sort order is ignored. Raises PermissionDenied if the user is not a member of
@@ -94,12 +98,14 @@ def search(
     """
     require_role(user, dataset, Role.VIEWER)
     total = image_count(dataset)
-    encoder = vectors.serving_encoder(dataset)
+    examples = examples or Examples()
+    if by_detail and (text or like is None or examples != Examples()):
+        return Search(total, code="detail_needs_image")
+    encoder = vectors.serving_detail(dataset) if by_detail else vectors.serving_encoder(dataset)
     searched = min(total, embedded_count(encoder=encoder, dataset=dataset)) if encoder else 0
     if encoder is None or not searched:
-        return Search(total, code="nothing_embedded")
+        return Search(total, code="no_detail" if by_detail else "nothing_embedded")
     facts: dict[str, Any] = {"searchable": searched, "encoder": encoder, "left_out": hidden_count(dataset)}
-    examples = examples or Examples()
     try:
         vector = _direction(dataset, encoder, user, wait, text, like, examples)
     except _NotReadyError as error:
@@ -115,7 +121,7 @@ def search(
         nearest = vectors.nearest_images(encoder=encoder, vector=vector, images=images, limit=limit)
     except vectors.SearchTooSlowError:
         return Search(total, **facts, code="too_slow")
-    unindexed = searched > index.EXACT_UP_TO and not index.is_searchable(encoder)
+    unindexed = not by_detail and searched > index.EXACT_UP_TO and not index.is_searchable(encoder)
     return Search(total, **facts, hits=nearest.hits, exact=nearest.exact, unindexed=unindexed)
 
 
@@ -161,7 +167,8 @@ def _text_vector(encoder: Encoder, user: User, wait: float, text: str) -> NDArra
 def _image_vector(encoder: Encoder, image: Image) -> NDArray[np.floating]:
     vector = vectors.vector_of(encoder, image)
     if vector is None:
-        raise _NotReadyError(code="not_embedded")
+        is_detail = encoder.kind == Encoder.Kind.DETAIL
+        raise _NotReadyError(code="detail_missing" if is_detail else "not_embedded")
     return np.asarray(vector, np.float32)
 
 

@@ -7,7 +7,7 @@ from mekiki.learning.search.neighbours import (
     nearest_images,
     vector_of,
 )
-from mekiki.learning.search.serving import serving_encoder
+from mekiki.learning.search.serving import serving_detail, serving_encoder
 from mekiki.learning.search.tending import enqueue_index_build, maintain_search
 from mekiki.learning.search.texts import Problem, TextVectorResult, find_text_vector
 
@@ -21,6 +21,7 @@ __all__ = [
     "find_text_vector",
     "maintain_search",
     "nearest_images",
+    "serving_detail",
     "serving_encoder",
     "vector_of",
 ]

@@ -4,6 +4,9 @@ Similarity is the inner product of unit vectors, that is, the cosine. The method
 images that pass the other filters. A graph search that must discard most candidates is slow and misses some
 images, while comparing ten thousand vectors is fast and exact. If the graph search returns too few images,
 all vectors are compared. This is slower, but no result is missed.
+
+Detail descriptors are no unit vectors. They are compared by their Euclidean distance, all of them: they have
+no index.
 """
 
 from dataclasses import dataclass
@@ -34,6 +37,7 @@ class SearchTooSlowError(Exception):
 class Neighbours:
     """The most similar images as pairs (image id, similarity), best first.
 
+    Of detail descriptors the similarity is minus the distance.
     `exact` is True if it is certain that no more similar image was missed.
     """
 
@@ -64,6 +68,8 @@ def nearest_images(
         inner, parameters = wanted_ids.query.sql_with_params()
     except EmptyResultSet:
         return Neighbours([], exact=True)
+    if encoder.kind == Encoder.Kind.DETAIL:
+        return Neighbours(_exact(encoder, wanted, inner, parameters, limit), exact=True)
     few = wanted_ids[: EXACT_UP_TO + 1].count() <= EXACT_UP_TO
     if not few and is_searchable(encoder):
         hits = _by_graph(encoder, wanted, inner, parameters, limit)
@@ -98,7 +104,8 @@ def _exact(
     encoder: Encoder, wanted: str, inner: str, parameters: tuple[Any, ...], limit: int
 ) -> list[tuple[int, float]]:
     # “0 - …” differs from the index expression, so PostgreSQL does not use the index.
-    similarity = f"0 - ((e.vector::halfvec({encoder.dim})) <#> %s::halfvec({encoder.dim}))"
+    operator = "<->" if encoder.kind == Encoder.Kind.DETAIL else "<#>"
+    similarity = f"0 - ((e.vector::halfvec({encoder.dim})) {operator} %s::halfvec({encoder.dim}))"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")

@@ -31,6 +31,7 @@ class GalleryQuery:
     kept: dict[str, Any]
     text: str = ""
     like: Image | None = None
+    by_detail: bool = False
     examples: Examples = field(default_factory=Examples)
 
     @classmethod
@@ -48,13 +49,24 @@ class GalleryQuery:
         if text or like is not None:
             query_parameters.pop("sort", None)
             query_parameters |= {"text": text} if text else {"like": wanted}
-        examples = read_examples(request, dataset) if text or like is not None else Examples()
+        by_detail = like is not None and is_by_detail(request)
+        query_parameters |= {"by": "detail"} if by_detail else {}
+        compared = (text or like is not None) and not by_detail
+        examples = read_examples(request, dataset) if compared else Examples()
         query_parameters |= parameters_of(examples)
-        return cls(form.asked, query_parameters, text, like, examples)
+        return cls(form.asked, query_parameters, text, like, by_detail, examples)
 
     @property
     def query(self) -> str:
         return f"?{urlencode(self.kept, doseq=True)}" if self.kept else ""
+
+
+def is_by_detail(request: HttpRequest) -> bool:
+    """Return whether the address of a request asks for a search by local detail.
+
+    A text that must not apply has no local detail: with one, images are compared by their embeddings.
+    """
+    return request.GET.get("by") == "detail" and not request.GET.get("less_text", "").strip()
 
 
 def read_examples(request: HttpRequest, dataset: Dataset) -> Examples:
@@ -154,6 +166,7 @@ def _in_search(
         user=user,
         text=narrowed.text,
         like=narrowed.like,
+        by_detail=narrowed.by_detail,
         examples=narrowed.examples,
     )
     ids = [pk for pk, _similarity in result.hits]

@@ -24,7 +24,7 @@ from mekiki.review.facets import EXACT_UP_TO
 from mekiki.review.finding import CONFIDENCE_ORDERS, FilterForm, filter_images, uses_hidden_facts
 from mekiki.review.models import GoldImage, SavedView, Tag
 from mekiki.review.searching import MOST_EXAMPLES, Examples, search
-from mekiki.web.gallery.narrowed import parameters_of, read_examples
+from mekiki.web.gallery.narrowed import is_by_detail, parameters_of, read_examples
 from mekiki.web.gallery.pages import load_page, load_page_of_hits
 from mekiki.web.gallery.shown import attach_labels
 
@@ -69,10 +69,21 @@ def images(request: HttpRequest, slug: str) -> HttpResponse:
         form.fields.pop("sort")  # the most similar images come first
         kept.pop("sort", None)
         kept |= {"text": text} if text else {"like": request.GET["like"]}
-        examples = read_examples(request, dataset)
-        context |= _examples_context(dataset, kept, examples)
-        kept |= parameters_of(examples)
-        context |= _searched(request, dataset, head, asked, text, like, examples)
+        if like and is_by_detail(request):
+            context["by_embedding_url"] = f"?{urlencode(kept, doseq=True)}"
+            kept["by"] = "detail"
+            context["alike"] = context["alike"].removesuffix("like=") + "by=detail&like="
+            context |= _searched(request, dataset, head, asked, text, like, Examples(), by_detail=True)
+        else:
+            examples = read_examples(request, dataset)
+            context |= _examples_context(dataset, kept, examples)
+            kept |= parameters_of(examples)
+            context |= _searched(request, dataset, head, asked, text, like, examples)
+            if like and dataset.use_detail:
+                alone = {
+                    name: value for name, value in kept.items() if name not in ("more", "less", "less_text")
+                }
+                context["by_detail_url"] = f"?{urlencode(alone | {'by': 'detail'}, doseq=True)}"
     else:
         context |= _list_context(request, dataset, head, asked)
     attach_labels(dataset, context["images"])
@@ -188,8 +199,13 @@ def _searched(
     text: str,
     like: Any,
     examples: Examples,
+    *,
+    by_detail: bool = False,
 ) -> dict[str, Any]:
-    """Return the context of a page of the most similar images, with `.rank` and `.similarity`."""
+    """Return the context of a page of the most similar images, with `.rank` and `.similarity`.
+
+    By detail they have `.distance` in place of the similarity.
+    """
     result = search(
         dataset=dataset,
         head=head,
@@ -198,6 +214,7 @@ def _searched(
         text=text,
         like=like,
         examples=examples,
+        by_detail=by_detail,
         wait=SEARCH_WAIT_SECONDS,
     )
     after, before = request.GET.get("after", ""), request.GET.get("before", "")
@@ -208,10 +225,12 @@ def _searched(
     shown = []
     for rank, (pk, similarity) in enumerate(hits, first):
         if image := known.get(pk):
-            image.rank, image.similarity = rank, similarity  # type: ignore[attr-defined]
+            image.rank = rank  # type: ignore[attr-defined]
+            setattr(image, *(("distance", -similarity) if by_detail else ("similarity", similarity)))
             shown.append(image)
     return {
         "search": result,
+        "by_detail": by_detail,
         "images": shown,
         "newer": newer,
         "older": older,
