@@ -10,12 +10,13 @@ of JSON. The first output line is {"digest", "dim", "probe"} or {"error"}. An in
 - {"heat_map": {"file", "direction", "seconds"}}: the path of an image, the direction of the lead (d numbers)
   and the budget. While it is computed, lines {"done", "total"} may come. After each line the process waits:
   the parent can send texts, which are answered at once, and then sends null, so that the map goes on. The
-  answer is {"values", "method", "view", "lead", "blurred_lead"}, or {"too_slow": seconds for one image}, or
-  {"unreadable": reason}.
+  answer is {"values", "method", "view", "lead", "blurred_lead", "energy"}, or {"too_slow": seconds for one
+  image}, or {"unreadable": reason}. "energy" is null if the image cannot be decoded at its native size.
 
 Any answer can be {"error"}.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def _heat_map(encoder: "Encoder", request: dict[str, Any], write: Write) -> dict
     import numpy as np
 
     from workers.encoders import PictureError
+    from workers.encoders.decode import open_picture
+    from workers.encoders.energy_map import energy_map
     from workers.encoders.heat_map import TooSlowError, draw
 
     def give_way(done: int, total: int) -> None:
@@ -102,12 +105,16 @@ def _heat_map(encoder: "Encoder", request: dict[str, Any], write: Write) -> dict
         return {"too_slow": error.seconds}
     except PictureError as error:
         return {"unreadable": str(error)}
+    energy = None
+    with contextlib.suppress(PictureError), open_picture(request["file"], side=None) as image:
+        energy = energy_map(image).tolist()
     return {
         "values": made.values.tolist(),
         "method": made.method,
         "view": list(made.view),
         "lead": made.lead,
         "blurred_lead": made.blurred_lead,
+        "energy": energy,
     }
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from mekiki.datasets.models import Dataset
 from mekiki.jobs import broker
 from mekiki.learning.explaining import heat_maps, prompts
 from mekiki.learning.models import HeatMap
@@ -56,6 +57,7 @@ class SearchWorker:
             view=(0.0, 0.0, 1.0, 1.0),
             lead=2.0,
             blurred_lead=-1.0,
+            energy=np.eye(4),
         )
 
 
@@ -90,6 +92,7 @@ def test_reviewer_looks_at_the_reasons_by_keyboard_and_the_answer_records_them(
 ) -> None:
     station = WhyStationWithFiles(items=1, near=4, labels=4, prompts_known=False)
     station.item(stream=Stream.AUDIT, image=station.image(), predicted=False)
+    Dataset.objects.update(use_detail=True)
     user = station.reviewer()
     page = enter(station, user, language, viewport={"width": 1280, "height": 800})
     item_of(page)
@@ -119,6 +122,16 @@ def test_reviewer_looks_at_the_reasons_by_keyboard_and_the_answer_records_them(
     violations = Axe().run(page, options={"preload": False}).response["violations"]
     assert violations == [], violations
     save_screenshot(page, f"why-{language}")
+    # The fine structure in place of the heat map, and back.
+    structure = panel.locator("[data-heat-structure]")
+    structure.click()
+    expect(panel.locator("[data-heat-words]")).to_contain_text("50 %")
+    expect(panel.locator("[data-heat-against]")).to_be_hidden()
+    expect(structure).to_have_attribute("aria-pressed", "true")
+    assert boxes(layer) == boxes(image)
+    save_screenshot(page, f"why-structure-{language}")
+    structure.click()
+    expect(panel.locator("[data-heat-words]")).to_contain_text(where)
 
     # A neighbour beside the image, at one scale.
     panel.locator(".why__tile").first.focus()
@@ -138,7 +151,8 @@ def test_reviewer_looks_at_the_reasons_by_keyboard_and_the_answer_records_them(
     expect_saved(page)
     why = Decision.objects.get(item__isnull=False).shown["why"]
     row = HeatMap.objects.get()
-    assert why["heat_map"] == {"method": "occlusion", "digest": row.digest}
+    assert why["heat_map"] | {"energy": ""} == {"method": "occlusion", "digest": row.digest, "energy": ""}
+    assert len(why["heat_map"]["energy"]) == 64
     assert len(why["neighbours"]) == 8 and len(why["prompts"]) == 2 and worker.drawn == 1
 
     # The next image is blind: the open panel says why it is empty, and the server has made no panel.

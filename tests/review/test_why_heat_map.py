@@ -1,5 +1,6 @@
 """The heat map of the panel Why over HTTP: one request for each question, one in work for each user."""
 
+import hashlib
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mekiki.datasets.models import Dataset
 from mekiki.learning.explaining import delete_unused_heat_maps, heat_maps, request_heat_map
 from mekiki.learning.explaining.heat_maps import OpenHeatMapError
 from mekiki.learning.models import HeatMap
@@ -23,9 +25,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 VALUES = np.array([[1.0, 0.0], [0.0, -0.5]])
 
 
-def store(row: HeatMap, values: Any = VALUES) -> None:
+def store(row: HeatMap, values: Any = VALUES, energy: Any = None) -> None:
     heat_maps.record_heat_map(
-        row=row, values=values, method="gradient", view=(0, 0, 1, 1), lead=2.0, blurred_lead=0.0
+        row=row,
+        values=values,
+        method="gradient",
+        view=(0, 0, 1, 1),
+        lead=2.0,
+        blurred_lead=0.0,
+        energy=energy,
     )
 
 
@@ -47,9 +55,16 @@ def test_one_map_for_one_question_and_the_answer_records_it(sent: Any) -> None:
     assert drawn(sent) == [[row.pk]] and row.created_by == one.user
     heat_maps.record_heat_map_progress(row=row, done=3, total=12)
     assert one.send("post", f"why/{address}")["progress"] == 0.25
-    store(row)
+    energy = np.zeros((3, 4))
+    energy[0, 3] = 1.5
+    store(row, energy=energy)
     ready = one.send("post", f"why/{address}")
     assert ready["state"] == "ready" and ready["values"] == VALUES.tolist() and ready["view"] == [0, 0, 1, 1]
+    assert ready["energy"] == [] and ready["energy_words"] == "", "the dataset does not use the local detail"
+    Dataset.objects.update(use_detail=True)
+    ready = one.send("post", f"why/{address}")
+    assert ready["energy"] == energy.tolist()
+    assert "Most fine structure is in the upper right (100 %)" in ready["energy_words"]
     assert "upper left" in ready["words"] and "lower right" in ready["words"]
     one.answer(item, why=panel["id"])
     two.answer(other, why=same["id"])  # the second reviewer was never sent the finished map
@@ -57,7 +72,8 @@ def test_one_map_for_one_question_and_the_answer_records_it(sent: Any) -> None:
     recorded = [
         d.shown["why"]["heat_map"] for d in Decision.objects.filter(item__isnull=False).order_by("pk")
     ]
-    assert recorded == [{"method": "gradient", "digest": row.digest}, None]
+    sent_energy = hashlib.sha256(bytes(row.energy)).hexdigest()
+    assert recorded == [{"method": "gradient", "digest": row.digest, "energy": sent_energy}, None]
 
 
 def test_a_user_has_one_map_in_work(sent: Any) -> None:

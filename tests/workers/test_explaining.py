@@ -53,6 +53,7 @@ MAP = {
     "view": [0.0, 0.0, 1.0, 1.0],
     "lead": 3.0,
     "blurred_lead": 1.0,
+    "energy": [[0.0, 1.5, 0.25]],
 }
 
 
@@ -89,7 +90,9 @@ def test_heat_map_is_stored_with_the_lead_of_the_head(station: WhyStation, again
     expected = 20 * (head.weights[0] - head.weights[others].mean(0))
     assert np.allclose(reader.asked[0]["heat_map"]["direction"], expected, atol=1e-5)
     row.refresh_from_db()
-    assert heat_map_state(row).values.tolist() == MAP["values"] and row.method == "gradient"
+    state = heat_map_state(row)
+    assert state.values.tolist() == MAP["values"] and row.method == "gradient"
+    assert state.energy.tolist() == MAP["energy"]
     assert row.lead == pytest.approx(3.0 + float(head.bias[0] - head.bias[others].mean()), abs=1e-5)
     assert row.lead - row.blurred_lead == pytest.approx(2.0)
     # A message that arrives twice, and one about a map that was deleted.

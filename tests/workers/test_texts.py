@@ -9,12 +9,14 @@ import numpy as np
 import psutil
 import pytest
 from django.utils import timezone
+from PIL import Image
 
 from mekiki.learning.models import Encoder, TextEmbedding
 from mekiki.learning.search.texts import text_digest
 from tests.factories import EncoderFactory, png
 from tests.waiting import until
 from workers.encoders import load_encoder
+from workers.encoders.energy_map import energy_map
 from workers.encoders.heat_map import draw
 from workers.steps.texts import ReaderError, TextEncoderProcess, embed_search_text
 
@@ -61,6 +63,8 @@ def test_texts_are_embedded_as_by_the_encoder(
     drawn = reader.read(tiny_encoder, {"heat_map": asked})
     own = draw(loaded, str(file), direction, seconds=600)
     assert drawn["method"] == "gradient" and np.allclose(drawn["values"], own.values, atol=1e-4)
+    with Image.open(file) as picture:
+        assert np.allclose(drawn["energy"], energy_map(picture))
 
     # A search is answered between two parts of a map. A map whose process is killed is drawn by another one.
     parts: list[int] = []

@@ -28,7 +28,7 @@ _BRIGHTER = 2  # A neighbour is brighter if its grey value is higher by more tha
 # The patterns: 0 … 8 brighter neighbours, all beside each other, and all other patterns.
 PATTERNS = 10
 # Energy of a grey value's rounding error, about: below it, differences of log energy mean nothing.
-_NOISE = np.float32(0.1)
+NOISE = np.float32(0.1)
 _BAND = 64  # rows that are filtered at a time, so that they stay in the cache
 
 Grey = NDArray[np.float32]
@@ -57,25 +57,25 @@ def detail_vector(image: Image.Image | NDArray[np.uint8]) -> NDArray[np.float32]
     than a window. Memory beside the image is about six bytes a pixel. The numbers are sums of float32 in a
     fixed order: on processors whose vector units have other widths, they can differ in the last digits.
     """
-    level = _grey(image)
+    level = grey_values(image)
     parts = []
     for scale in range(SCALES):
         if scale:
-            level = _halved(level)
-        level = _at_least(level, 2 + WINDOWS[0])
+            level = halved(level)
+        level = at_least(level, 2 + WINDOWS[0])
         for kind in FILTERS:
-            parts.append(np.log(_statistics(_energy(level, kind)) + _NOISE))
+            parts.append(np.log(_statistics(energy(level, kind)) + NOISE))
         parts.append(np.sqrt(_pattern_shares(level)))
     return np.concatenate(parts).astype(np.float32, copy=False)
 
 
-def _grey(image: Image.Image | NDArray[np.uint8]) -> Grey:
+def grey_values(image: Image.Image | NDArray[np.uint8]) -> Grey:
     """Return the grey values (h, w), 0 … 255: Rec. 601 luma, rounded as Pillow rounds it."""
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     return np.asarray(picture.convert("L"), np.float32)
 
 
-def _at_least(grey: Grey, side: int) -> Grey:
+def at_least(grey: Grey, side: int) -> Grey:
     """Return the values, repeated at the border where a side is shorter than `side`."""
     height, width = grey.shape
     if height >= side and width >= side:
@@ -83,7 +83,7 @@ def _at_least(grey: Grey, side: int) -> Grey:
     return np.pad(grey, ((0, max(0, side - height)), (0, max(0, side - width))), mode="edge")
 
 
-def _halved(grey: Grey) -> Grey:
+def halved(grey: Grey) -> Grey:
     """Return the means of 2 × 2 pixels; an odd last row or column is left out."""
     even = grey[: max(1, len(grey) // 2 * 2), : max(1, grey.shape[1] // 2 * 2)]
     rows = even[::2] + even[1::2] if len(even) > 1 else even * np.float32(2)
@@ -92,7 +92,7 @@ def _halved(grey: Grey) -> Grey:
     return sums
 
 
-def _energy(grey: Grey, kind: str) -> Grey:
+def energy(grey: Grey, kind: str) -> Grey:
     """Return the sums of a filter's squares over 2 × 2 pixels (m, n); the border pixel has no filter."""
     height, width = (side // 2 - 1 for side in grey.shape)
     sums = np.empty((height, width), np.float32)

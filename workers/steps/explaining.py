@@ -106,6 +106,7 @@ def draw_requested_heat_map(heat_map_id: int, reader: TextEncoderProcess | None 
         view=tuple(reply["view"]),
         lead=reply["lead"] + bias,
         blurred_lead=reply["blurred_lead"] + bias,
+        energy=None if reply.get("energy") is None else np.asarray(reply["energy"], np.float32),
     )
     return "found"
 

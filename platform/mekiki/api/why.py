@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import numpy as np
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from ninja import Router, Schema
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from mekiki.accounts.http import user_of
@@ -24,7 +26,7 @@ from mekiki.labeling.models import Label
 from mekiki.learning.explaining import heat_map_state
 from mekiki.learning.models import HeatMap
 from mekiki.review import services
-from mekiki.review.heat_words import describe_heat_map
+from mekiki.review.heat_words import describe_energy_map, describe_heat_map
 from mekiki.review.services import PanelContent
 from mekiki.review.why import LabelScore
 
@@ -125,6 +127,9 @@ class HeatMapOut(Schema):
     `values` has a list for each row of a grid over `view`, which is what the encoder sees: left, top, right \
 and bottom, as shares of the image. A positive value supports the predicted label. `words`: the map in a \
 sentence. While it is `computing`, ask again in a moment; `progress` goes from 0 to 1.
+
+    `energy` has a list for each row of a grid over the whole image: how much fine structure is there, 0 or \
+more. It describes the image and not the prediction. It is empty if the dataset does not use the local detail.
     """
 
     state: Literal["ready", "computing", "failed"]
@@ -133,6 +138,8 @@ sentence. While it is `computing`, ask again in a moment; `progress` goes from 0
     values: list[list[float]]
     view: list[float]
     words: str
+    energy: list[list[float]]
+    energy_words: str
     problem: str
 
 
@@ -247,26 +254,35 @@ def _score_out(one: LabelScore) -> dict[str, Any]:
 
 def _heat_map_out(row: HeatMap) -> dict[str, Any]:
     state = heat_map_state(row)
-    out = {
+    out: dict[str, Any] = {
         "state": "computing",
         "progress": 0.0,
         "method": "",
         "values": [],
         "view": [],
         "words": "",
+        "energy": [],
+        "energy_words": "",
         "problem": "",
     }
     if state.problem is not None:
         return {**out, "state": "failed", "problem": state.problem.sentence(state.detail)}
     if state.values is None:
         return {**out, "progress": min(1.0, row.done / row.total) if row.total else 0.0}
+    if state.energy is not None and row.image.dataset.use_detail:
+        out["energy"] = _rounded(state.energy)
+        out["energy_words"] = describe_energy_map(state.energy)
     change = (row.lead or 0.0) - (row.blurred_lead or 0.0)
     return {
         **out,
         "state": "ready",
         "progress": 1.0,
         "method": row.method,
-        "values": [[round(float(value), 4) for value in line] for line in state.values],
+        "values": _rounded(state.values),
         "view": row.view,
         "words": describe_heat_map(state.values, row.view, row.label.name, change=change),
     }
+
+
+def _rounded(values: NDArray[np.float32]) -> list[list[float]]:
+    return [[round(float(value), 4) for value in line] for line in values]

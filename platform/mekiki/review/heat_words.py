@@ -51,6 +51,17 @@ def describe_heat_map(
     return ("" if sentences[0].endswith("。") else " ").join(sentences)
 
 
+def describe_energy_map(values: NDArray[np.floating]) -> str:
+    """Return where in the image most fine structure is, in the user's language. values: (rows, columns)."""
+    total = float(values.sum())
+    if total <= 0:
+        return HEAT.render("no_structure")
+    shares = _by_part(values, (0.0, 0.0, 1.0, 1.0))
+    first = max(shares, key=shares.__getitem__)
+    facts = {"place": PLACES.render(first), "percent": round(100 * shares[first] / total)}
+    return HEAT.render("structure", facts)
+
+
 def _by_part(values: NDArray[np.floating], view: Sequence[float]) -> dict[str, float]:
     """Return the sum of the values in each of the nine parts of the image."""
     left, top, right, bottom = view

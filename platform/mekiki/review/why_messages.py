@@ -61,6 +61,9 @@ WHY.add(
 )
 WHY.add("why_heat_again", gettext_noop("Try again"))
 WHY.add("why_heat_legend", gettext_noop("orange: supports {label}; blue: supports {other}"))
+WHY.add("why_structure", gettext_noop("Show the fine structure"))
+WHY.add("why_structure_hide", gettext_noop("Show the heat map again"))
+WHY.add("why_structure_legend", gettext_noop("orange: more fine structure than in most of the image"))
 WHY.add("why_heat_rest", gettext_noop("the other labels"))
 WHY.add("why_heat_frame", gettext_noop("The head sees only the part inside the frame."))
 
@@ -95,6 +98,14 @@ HEAT.add(
         "or rises."
     ),
 )
+HEAT.add(
+    "structure",
+    gettext_noop(
+        "Most fine structure is %(place)s (%(percent)d %%). This map describes the image at its native size. "
+        "It does not show what the prediction is based on."
+    ),
+)
+HEAT.add("no_structure", gettext_noop("The fine structure is the same everywhere in the image."))
 HEAT.add("against", gettext_noop("The strongest part against it is %(place)s."))
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from workers.encoders import detail_vector, load_encoder, stream_detail
 from workers.encoders.decode import open_sized
 from workers.encoders.detail import DIM, NAMES
+from workers.encoders.energy_map import energy_map
 
 Pixels = NDArray[np.uint8]
 
@@ -117,3 +118,21 @@ def test_large_jpegs_keep_their_detail(tiny_encoder: str) -> None:
     assert np.array_equal(chunk.detail["big"], expected)
     (alone,) = stream_detail([("big", data), ("no", b"no image")])
     assert np.array_equal(alone.vectors[0], expected) and set(alone.errors) == {"no"}
+
+
+@pytest.mark.parametrize("size", [(256, 256), (90, 300), (300, 60), (7, 5), (1, 1), (1, 40)])
+def test_an_energy_map_is_highest_at_the_spot(size: tuple[int, int]) -> None:
+    height, width = size
+    plain = cloth(1, 300)[:height, :width]
+    made = energy_map(plain)
+    assert made.dtype == np.float32 and made.min() >= 0 and np.isfinite(made).all()
+    assert max(made.shape) == min(24, max(1, max(size) // 8))
+    if min(size) < 60:
+        return
+    top, left = height * 2 // 3, width // 4
+    spotted = energy_map(with_spot(plain, top, left))
+    row, column = np.unravel_index(spotted.argmax(), spotted.shape)
+    # The spot is 6 × 10 pixels, and windows of the coarsest scale reach 32 pixels further.
+    assert abs((row + 0.5) * height / spotted.shape[0] - (top + 3)) < 32
+    assert abs((column + 0.5) * width / spotted.shape[1] - (left + 5)) < 32
+    assert spotted.max() > 2 * made.max()

@@ -30,8 +30,8 @@ from mekiki.learning.search.texts import QUEUE
 
 TASK = "workers.tasks.draw_heat_map"
 # Increase it when the worker would draw another map for the same question.
-RECIPE = 1
-KEEP = 20_000  # maps in the cache, each about 1 kB; the most recently used stay
+RECIPE = 2
+KEEP = 20_000  # maps in the cache, each 1 to 3 kB; the most recently used stay
 
 
 class OpenHeatMapError(Exception):
@@ -40,9 +40,13 @@ class OpenHeatMapError(Exception):
 
 @dataclass(frozen=True)
 class HeatMapState:
-    """A heat map as pages show it: ready with `values` (rows, columns), computing, or a problem."""
+    """A heat map as pages show it: ready with `values` (rows, columns), computing, or a problem.
+
+    `energy` (rows, columns) is the map of the fine structure of the image, None if it could not be computed.
+    """
 
     values: NDArray[np.float32] | None = None
+    energy: NDArray[np.float32] | None = None
     problem: Problem | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
@@ -121,7 +125,10 @@ def heat_map_state(row: HeatMap) -> HeatMapState:
         return HeatMapState(problem=Problem(row.problem), detail=row.detail)
     if row.answered_at is not None:
         values = np.frombuffer(bytes(row.values), "<f4").reshape(row.rows, row.columns)
-        return HeatMapState(values=values)
+        energy = np.frombuffer(bytes(row.energy), "<f4") if row.energy else None
+        if energy is not None:
+            energy = energy.reshape(row.energy_rows, row.energy_columns)
+        return HeatMapState(values=values, energy=energy)
     if row.asked_at is None:
         return HeatMapState(problem=Problem.NOT_SENT)
     if clock.has_passed(NO_WORKER_AFTER, row.began_at) and not row.done:
@@ -147,15 +154,22 @@ def record_heat_map(
     view: tuple[float, float, float, float],
     lead: float,
     blurred_lead: float,
+    energy: NDArray[np.floating] | None = None,
 ) -> None:
-    """Store the values (rows, columns) of a map. Raises ValueError if they are no map of finite numbers."""
-    array = np.ascontiguousarray(values, "<f4")
-    numbers = [*view, lead, blurred_lead]
-    if array.ndim != 2 or not 1 <= min(array.shape) <= max(array.shape) <= 64:
-        raise ValueError(f"a map has between 1 and 64 rows and columns, got {array.shape}")
-    if not np.isfinite(array).all() or not np.isfinite(numbers).all():
+    """Store the values (rows, columns) of a map, and of the map of the fine structure of its image.
+
+    Raises ValueError if they are no maps of finite numbers.
+    """
+    array = _checked_map(values)
+    if not np.isfinite([*view, lead, blurred_lead]).all():
         raise ValueError("the values of a map must be finite")
     data = array.tobytes()
+    structure = None if energy is None else _checked_map(energy)
+    if structure is None:
+        beside: dict[str, Any] = {"energy": b"", "energy_rows": 0, "energy_columns": 0}
+    else:
+        rows, columns = structure.shape
+        beside = {"energy": structure.tobytes(), "energy_rows": rows, "energy_columns": columns}
     HeatMap.objects.filter(pk=row.pk).update(
         values=data,
         digest=hashlib.sha256(data).hexdigest(),
@@ -168,7 +182,17 @@ def record_heat_map(
         problem="",
         detail={},
         answered_at=Now(),
+        **beside,
     )
+
+
+def _checked_map(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    array = np.ascontiguousarray(values, "<f4")
+    if array.ndim != 2 or not 1 <= min(array.shape) <= max(array.shape) <= 64:
+        raise ValueError(f"a map has between 1 and 64 rows and columns, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("the values of a map must be finite")
+    return array
 
 
 def record_heat_map_progress(*, row: HeatMap, done: int, total: int) -> None:

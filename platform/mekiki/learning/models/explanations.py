@@ -70,6 +70,10 @@ class HeatMap(models.Model):
     view = ArrayField(models.FloatField(), default=list)
     lead = models.FloatField(null=True)  # of the image
     blurred_lead = models.FloatField(null=True)  # of the blurred image, which the map starts from
+    # Where the fine structure of the whole image is (workers/encoders/energy_map.py), stored like `values`.
+    energy = models.BinaryField(default=b"", db_default=b"")
+    energy_rows = models.PositiveSmallIntegerField(default=0, db_default=0)
+    energy_columns = models.PositiveSmallIntegerField(default=0, db_default=0)
     problem = models.CharField(max_length=20, default="")  # a code of learning.messages.EXPLANATIONS
     detail = models.JSONField(default=dict)
     done = models.PositiveIntegerField(default=0)  # images computed

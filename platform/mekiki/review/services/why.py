@@ -1,5 +1,6 @@
 """The panel Why: who may open it, what it shows, and the heat map in it."""
 
+import hashlib
 import uuid
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -94,7 +95,10 @@ def request_heat_map(*, dataset: Dataset, user: User, panel_id: uuid.UUID) -> He
             ),
         ) from None
     if row.digest and (panel.shown.get("heat_map") or {}).get("digest") != row.digest:
-        _record_shown(panel, heat_map={"method": str(row.method), "digest": row.digest})
+        shown = {"method": str(row.method), "digest": row.digest}
+        if row.energy and dataset.use_detail:
+            shown["energy"] = hashlib.sha256(bytes(row.energy)).hexdigest()
+        _record_shown(panel, heat_map=shown)
     return row
 
 

@@ -10,16 +10,19 @@ const STEP = 0.15;
 export class HeatMap {
   /** box: the part of the panel. image(): the image on the screen. laid(): the map lies over the image. */
   constructor(box, cover, { image, laid }) {
-    Object.assign(this, { cover, image, laid, panel: null, timer: 0, wanted: false });
+    Object.assign(this, { cover, image, laid, panel: null, timer: 0, wanted: false, structure: false });
     const part = name => box.querySelector(`[data-heat-${name}]`);
     this.parts = Object.fromEntries(
-      ["button", "text", "again", "state", "progress", "opacity", "tools", "legend", "words"].map(name => [
-        name,
-        part(name),
-      ]),
+      "button text again state progress opacity tools legend words structure against"
+        .split(" ")
+        .map(name => [name, part(name)]),
     );
     this.parts.button.addEventListener("click", () => this.toggle());
     this.parts.again.addEventListener("click", () => this.#start());
+    this.parts.structure.addEventListener("click", () => {
+      this.structure = !this.structure;
+      this.#lay();
+    });
     this.parts.opacity.addEventListener("input", () => cover.fade(Number(this.parts.opacity.value) / 100));
   }
 
@@ -27,7 +30,7 @@ export class HeatMap {
   reset(panel = null) {
     clearTimeout(this.timer);
     if (!panel && !this.panel) return; // An empty station stays as it is.
-    Object.assign(this, { panel, values: null, wanted: false });
+    Object.assign(this, { panel, values: null, wanted: false, structure: false });
     this.cover.remove();
     this.#draw();
     this.#tell("");
@@ -99,8 +102,19 @@ export class HeatMap {
 
   #lay() {
     const image = this.image();
-    const { values, view, words } = this.values;
+    const { values, view, words, energy, energy_words } = this.values;
     if (!image?.naturalWidth) return;
+    this.parts.structure.hidden = !energy.length;
+    this.parts.structure.setAttribute("aria-pressed", String(this.structure));
+    this.parts.structure.textContent = say(this.structure ? "why_structure_hide" : "why_structure");
+    this.parts.against.hidden = this.structure;
+    if (this.structure) {
+      this.cover.lay(paint(energy), [0, 0, 1, 1], image);
+      this.laid();
+      this.parts.legend.textContent = say("why_structure_legend");
+      this.parts.words.textContent = energy_words;
+      return;
+    }
     this.cover.lay(paint(values), view, image);
     this.laid();
     const part = view[0] > 0.01 || view[1] > 0.01 || view[2] < 0.99 || view[3] < 0.99;
