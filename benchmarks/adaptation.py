@@ -1,6 +1,7 @@
 """Accuracy by labels per class, with and without the detail descriptor, on several kinds of images.
 
-    python benchmarks/adaptation.py [--textile FOLDER] [--photos FOLDER] [--draws N] [--quick] [--json PATH]
+    python benchmarks/adaptation.py [--textile FOLDER] [--photos FOLDER] [--draws N] [--no-control]
+                                    [--quick] [--json PATH]
 
 FOLDER has one folder per class. Textile: `conformal_clip/data/textile_images` of the PyPI package
 conformal-clip-data (arXiv 2501.12596). A set whose folder is not given is left out. Digits (8 × 8 pixels,
@@ -201,6 +202,7 @@ def main() -> None:
     parser.add_argument("--textile", type=Path)
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--no-control", action="store_true", help="leave out the untrained network")
     parser.add_argument("--quick", action="store_true", help="few images, one draw")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -212,7 +214,7 @@ def main() -> None:
     ]
     sets += [digits(150 if given.quick else None), pictures(12 if given.quick else DRAWN_PER_LABEL)]
     pocket = load_encoder("pocket", device="cpu")
-    encoders = {"pocket": pocket, "untrained": untrained(pocket)}
+    encoders = {"pocket": pocket} | ({} if given.no_control else {"untrained": untrained(pocket)})
     sizes, draws = ((10,), 1) if given.quick else (PER_CLASS, given.draws)
     begun = time.perf_counter()
     results = [result for data in sets for result in measure(data, encoders, sizes, draws)]

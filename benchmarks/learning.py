@@ -41,7 +41,7 @@ CONDITIONS = ("balanced", "balanced + wrong", "imbalanced", "imbalanced + wrong"
 def jobs(given: argparse.Namespace) -> Iterator[curves.Job]:
     """Yield every combination of data set, condition and seed to measure."""
     seeds = range(given.first_seed, given.first_seed + (2 if given.quick else given.seeds))
-    labels = (10, 20) if given.quick else LABELS
+    labels = (10, 20) if given.quick else LABELS[:-1] if given.detail else LABELS
     per_label = 6 if given.quick else PER_LABEL
     sets: list[tuple[data.Data, tuple[str, ...]]] = []
     if "digits" in given.data:

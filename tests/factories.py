@@ -62,6 +62,8 @@ class DatasetFactory(factory.django.DjangoModelFactory):
 
     slug = factory.Sequence(lambda n: f"dataset-{n}")
     name = factory.LazyAttribute(lambda o: o.slug.replace("-", " ").capitalize())
+    # New datasets use it (test_local_detail.py); most tests save its time.
+    use_detail = False
 
     @factory.post_generation
     def admin(self, create: bool, user: Any, **kwargs: Any) -> None:

@@ -302,7 +302,7 @@ def test_settings_page_saves_valid_values_only(admin: User, dataset: Dataset) ->
         "min_display_ms": "400",
         "critical_overlap": "1",
     }
-    assert not dataset.use_detail and 'name="use_detail"' in client.get(url).content.decode()
+    assert dataset.use_detail and 'name="use_detail"' in client.get(url).content.decode()
     assert client.post(url, {**values, "use_detail": "on"}).status_code == 302
     dataset.refresh_from_db()
     assert dataset.use_detail

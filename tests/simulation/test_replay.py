@@ -87,8 +87,9 @@ def test_replay_improves_the_accuracy_and_its_label_set_verifies(folder, tmp_pat
     figures = json.loads(out.read_text())
     assert set(figures) == {
         *("encoder", "images", "labels", "zero_shot_accuracy", "zero_shot_macro_recall", "final_accuracy"),
-        *("final_macro_recall", "answers", "seconds", "verified", "rounds", "certificate"),
+        *("final_macro_recall", "answers", "seconds", "verified", "rounds", "certificate", "detail"),
     }
+    assert figures["detail"] is True, "a new dataset uses the local detail"
     assert (figures["images"], figures["labels"], figures["answers"]) == (131, 3, 36)
     assert figures["verified"] is True
     assert [r["answers"] for r in figures["rounds"]] == [0, 18, 36]

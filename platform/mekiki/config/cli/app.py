@@ -230,6 +230,11 @@ def certify(**options: Any) -> None:
         "Run a certificate after the answers, such as 0.02,0.05, and count all answers to a finished pool."
     ),
 )
+@click.option(
+    "--detail",
+    type=click.Choice(["on", "off"]),
+    help=_("Use the local detail of the images or not. By default as in a new dataset."),
+)
 @click.option("--json", type=AnyPath, help=_("Write the figures to this file."))
 @click.option("--home", type=AnyPath, help=_("Keep the platform's data here instead of a temporary folder."))
 @click.option("--inside", is_flag=True, hidden=True)

@@ -59,7 +59,7 @@ class Dataset(ReviewSettings):
         _("acquisition function"), max_length=20, choices=Acquisition.choices, default=Acquisition.MARGIN
     )
     # Whether the local detail of each image is computed beside its embedding and used by heads.
-    use_detail = models.BooleanField(_("use the local detail of images"), default=False, db_default=False)
+    use_detail = models.BooleanField(_("use the local detail of images"), default=True, db_default=True)
     # Retrain after this many new confirmed labels. 0: the number of labels starts no training.
     retrain_every = models.PositiveIntegerField(_("retrain after this many answers"), default=50)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
