@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -70,6 +71,7 @@ def create_simulated_dataset(
 
     Raises CommandError with the error of the job if importing, encoding or predicting failed.
     """
+    own: dict[str, Any] = {} if use_detail is None else {"use_detail": use_detail}
     dataset = datasets.create_dataset(
         name=name[:NAME_LENGTH],
         user=people.admin,
@@ -79,7 +81,7 @@ def create_simulated_dataset(
         queue_target=max(batch, 20),
         # The loop starts each training itself, after a fixed number of answers.
         retrain_every=0,
-        **({} if use_detail is None else {"use_detail": use_detail}),
+        **own,
     )
     set_role(dataset=dataset, user=people.reviewer, role=Role.REVIEWER, actor=people.admin)
     set_role(dataset=dataset, user=people.viewer, role=Role.VIEWER, actor=people.admin)
