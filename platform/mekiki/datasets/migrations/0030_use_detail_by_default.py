@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("datasets", "0028_image_by_name")]
+    dependencies = [("datasets", "0029_metadata_fields")]
 
     operations = [
         migrations.AlterField(
