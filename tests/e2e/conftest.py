@@ -106,6 +106,8 @@ class ContextPool:
         context = free.pop() if free else self._new_context(**options)
         self._taken.append((key, context))
         page = context.new_page()
+        # A busy browser shows a new page late. The station would take that for a return to a hidden page.
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
         session = context.new_cdp_session(page)
         # Local storage and databases of the site, not the cache of the network.
         session.send("Storage.clearDataForOrigin", {"origin": self._url, "storageTypes": "all"})

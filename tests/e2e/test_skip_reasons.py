@@ -116,6 +116,7 @@ def test_skip_is_refused_if_the_image_changed_while_the_menu_was_open(enter: Cal
     page = enter(station, station.reviewer())
     item_of(page)
     page.keyboard.press("s")
+    expect(page.locator(MENU)).to_be_visible()
     take_leases_away(page, station)
     expect_item(page, station.items[3].pk)
     page.keyboard.press("1")
