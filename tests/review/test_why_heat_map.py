@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -124,6 +125,23 @@ def test_requests_at_the_same_time_make_one_map(sent: Any) -> None:
     row = HeatMap.objects.get()
     assert len(results) == 4 and set(results) <= {row.image_id, None} and row.image_id in results
     assert drawn(sent) == [[row.pk]]
+
+
+def test_new_map_is_never_without_the_time_of_its_request(sent: Any) -> None:
+    """Without that time it counts as abandoned, and a request about another image would delete it."""
+    station = WhyStation()
+    with CaptureQueriesContext(connection) as queries:
+        request_heat_map(
+            image=station.items[0].image,
+            head=station.head,
+            label=station.labels[0],
+            runner_up=None,
+            user=station.reviewer(),
+        )
+    row = HeatMap.objects.get()
+    assert row.asked_at is not None and drawn(sent) == [[row.pk]]
+    updates = [entry["sql"] for entry in queries.captured_queries if entry["sql"].startswith("UPDATE")]
+    assert not any('"asked_at"' in sql for sql in updates)
 
 
 def test_failed_map_is_asked_for_again_after_a_while(sent: Any) -> None:

@@ -5,6 +5,7 @@ The search worker is a small process of its own, so that a map does not wait for
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,10 @@ def request_heat_map(
         _end_abandoned(user)
         try:
             with transaction.atomic():
-                row = HeatMap.objects.create(**question, created_by=user, began_at=now, used_at=now)
+                row = HeatMap.objects.create(
+                    **question, created_by=user, began_at=now, asked_at=now, used_at=now
+                )
+                transaction.on_commit(partial(_send, row))
         except IntegrityError:  # another request was faster, with this question or with another one
             row = HeatMap.objects.filter(**question).first()
             if row is None:
@@ -78,16 +82,18 @@ def request_heat_map(
             "problem": "",
             "detail": {},
             "answered_at": None,
-            "asked_at": None,
+            # Not empty for a moment: a request about another image would take the map for abandoned.
+            "asked_at": now,
             "began_at": now,
         }
         try:
             with transaction.atomic():
-                again.update(**fresh, done=0, total=0, created_by=user)
+                if again.update(**fresh, done=0, total=0, created_by=user):
+                    transaction.on_commit(partial(_send, row))
         except IntegrityError:
             raise OpenHeatMapError from None
         row.refresh_from_db()
-    if row.answered_at is None:
+    elif row.answered_at is None:
         _send_when_due(row)
     HeatMap.objects.filter(pk=row.pk).update(used_at=now)
     return row
@@ -110,7 +116,7 @@ def _send_when_due(row: HeatMap) -> None:
     due = HeatMap.objects.filter(pk=row.pk, answered_at__isnull=True, asked_at=row.asked_at)
     if due.update(asked_at=now, **began):
         row.asked_at, row.began_at = now, began.get("began_at", row.began_at)
-        transaction.on_commit(lambda: _send(row))
+        transaction.on_commit(partial(_send, row))
 
 
 def _send(row: HeatMap) -> None:

@@ -94,11 +94,12 @@ def request_heat_map(*, dataset: Dataset, user: User, panel_id: uuid.UUID) -> He
                 "other heat map is ready."
             ),
         ) from None
-    if row.digest and (panel.shown.get("heat_map") or {}).get("digest") != row.digest:
+    if row.digest:
         shown = {"method": str(row.method), "digest": row.digest}
         if row.energy and dataset.use_detail:
             shown["energy"] = hashlib.sha256(bytes(row.energy)).hexdigest()
-        _record_shown(panel, heat_map=shown)
+        if panel.shown.get("heat_map") != shown:
+            _record_shown(panel, heat_map=shown)
     return row
 
 
