@@ -80,4 +80,4 @@ def test_step_in_a_large_dataset_counts_nothing(monkeypatch: pytest.MonkeyPatch)
     assert not any("COUNT(" in sql for sql in images)
     # By key: each neighbour is the first row of an ordered scan.
     ordered = [sql for sql in images if "LIMIT 1" in sql and "ORDER BY" in sql]
-    assert len(ordered) >= 2 and len(queries) <= 23
+    assert len(ordered) >= 2 and len(queries) <= 24
