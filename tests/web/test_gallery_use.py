@@ -141,6 +141,7 @@ def test_wrong_choices_are_refused_and_change_nothing() -> None:
     assert before == (TrainingRun.objects.count(), QueueItem.objects.count(), LabelSet.objects.count())
     # In words.
     assert describe_images("線 1", "low=1") == "the images of the saved view “線 1” (low=1)"
-    assert describe_images("", "low=1&high=2") == "the images of a filter of the gallery (low=1&high=2)"
+    words = describe_images("", "low=1&metadata=line%3DA")
+    assert words == "the images of a filter of the gallery (low=1, metadata=line=A)"
     set_fixed(world.images[5], audit_key=0.1)  # judged already, so it hides nothing
     assert world.ask("queue", 5).context["chosen"].used == 1
