@@ -112,7 +112,7 @@ def test_label_set_leaves_out_excluded_images_and_those_outside_of_its_view() ->
     narrow, numbers = entries(view=view)
     assert numbers == [2, 8, 11]
     assert narrow.snapshot["view"] == {"name": "線 2", "query": "metadata=line%3D2"}
-    assert "holds only images of the saved view “線 2” (metadata=line%3D2)" in readme(narrow)
+    assert "images that were chosen: the images of the saved view “線 2” (metadata=line=2)" in readme(narrow)
     assert "2 images that an admin has excluded are left out." in readme(narrow)
     event = Event.objects.filter(kind="label_set.requested").latest("pk")
     assert event.data["view"] == "線 2" and event.data["query"] == view.query

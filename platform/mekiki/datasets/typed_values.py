@@ -10,7 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.db import connection, transaction
 
 from mekiki.config import clock
-from mekiki.datasets.metadata_types import ENOUGH_VALUES, guess_type, parse_day, parse_number
+from mekiki.datasets.metadata_types import (
+    ENOUGH_VALUES,
+    MOST_VALUES,
+    guess_type,
+    parse_day,
+    parse_number,
+)
 from mekiki.datasets.models import Dataset, MetadataField, MetadataValue
 
 # The most fields of a dataset. Further keys of metadata are texts without a field.
@@ -35,6 +41,16 @@ def known_fields(dataset: Dataset, keys: Iterable[str]) -> dict[str, MetadataFie
         MetadataField.objects.bulk_create(rows, ignore_conflicts=True)
         fields = {field.key: field for field in MetadataField.objects.filter(dataset=dataset)}
     return fields
+
+
+def add_samples(
+    samples: dict[str, list[str]], fields: Mapping[str, MetadataField], metadata: Mapping[str, str]
+) -> None:
+    """Add the values of an image to the samples of the known fields, up to MOST_VALUES for each field."""
+    for key, text in metadata.items():
+        sample = samples.setdefault(key, []) if key in fields else []
+        if len(sample) < MOST_VALUES:
+            sample.append(str(text))
 
 
 def write_values(fields: Iterable[MetadataField], images: Sequence[tuple[int, Mapping[str, str]]]) -> None:

@@ -48,23 +48,13 @@ def contents_sentence(fixed: dict[str, Any], language: str | None = None) -> str
     """
     sentences = []
     with override(language or get_language()):
-        view = fixed.get("view")
-        if view and not view["name"]:
+        if view := fixed.get("view"):
             sentences.append(
                 _(
                     "It holds only images that were chosen: %(images)s. Images that hid their label from the "
                     "filters are not in it. The accuracy is that of all images of the dataset."
                 )
-                % {"images": describe_images("", view["query"])}
-            )
-        elif view:
-            sentences.append(
-                _(
-                    "It holds only images of the saved view “%(name)s” (%(query)s). Images that hid their "
-                    "label from the filters of the view are not in it. The accuracy is that of all images of "
-                    "the dataset."
-                )
-                % view
+                % {"images": describe_images(view["name"], view["query"])}
             )
         if excluded := fixed.get("excluded"):
             sentences.append(excluded_sentence(excluded))

@@ -59,7 +59,11 @@ def images_for_act(dataset: Dataset, user: User, act: str, query: str) -> Chosen
 
 
 def _queue(dataset: Dataset, images: QuerySet[Image]) -> ChosenImages:
-    """Return what services.rechecking.queue_for_review does with images. Tests must not be told apart."""
+    """Return what services.rechecking.queue_for_review does with images.
+
+    An image that waits only as a test item counts as an image that does not wait, so that the numbers do not
+    reveal the test.
+    """
     items = QueueItem.objects.filter(image=OuterRef("pk"))
     taken = Exists(
         items.filter(

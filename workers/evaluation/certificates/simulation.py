@@ -121,8 +121,9 @@ def run_watched(
 
 
 def _next_lower_promise(numbers: Numbers, size: int, asked: NDArray[np.bool_], n: int) -> int:
-    """Return how many members are asked when the machine sets fewer labels, and may set fewer wrong ones.
+    """Return the number of asked members at which the machine may set fewer wrong labels than now.
 
+    An audit takes a label from the machine, and at most α of the labels that are left may be wrong.
     asked: (members,) whether each member of the region was asked, the first n without a gap.
     """
     alpha, count = numbers.protocol.alpha, int(asked.sum())

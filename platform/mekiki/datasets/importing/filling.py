@@ -1,4 +1,4 @@
-"""Writing of the typed values of all images after the type of a field has changed, by the platform."""
+"""The typed values of all images, written again after the type of a field has changed."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Func, TextField, Value
 
 from mekiki.datasets import typed_values
-from mekiki.datasets.metadata_types import MOST_VALUES
 from mekiki.datasets.models import Dataset, Image, MetadataField, MetadataValue
 
 STEP = 5000
@@ -66,10 +65,7 @@ def scan_fields(dataset: Dataset, progress: Progress = lambda done: None) -> Non
             typed_values.lock_fields(dataset.pk)
             fields = typed_values.known_fields(dataset, {key for _pk, metadata in rows for key in metadata})
         for _pk, metadata in rows:
-            for key, text in metadata.items():
-                sample = samples.setdefault(key, []) if key in fields else []
-                if len(sample) < MOST_VALUES:
-                    sample.append(str(text))
+            typed_values.add_samples(samples, fields, metadata)
         before = rows[-1][0]
         progress(done := done + len(rows))
     typed_values.guess_types(dataset, samples)

@@ -6,7 +6,6 @@ from django.db.models import Count
 
 from mekiki.datasets import typed_values
 from mekiki.datasets.importing.filling import fill_fields
-from mekiki.datasets.metadata_types import MOST_VALUES
 from mekiki.datasets.models import Image, ImportBatch, MetadataField, MetadataValue
 from mekiki.datasets.problems import ReportLine
 
@@ -38,10 +37,7 @@ class ImportedFields:
         )
         typed_values.write_values(fields.values(), rows)
         for _pk, metadata in rows:
-            for key, text in metadata.items():
-                sample = self._samples.setdefault(key, []) if key in fields else []
-                if len(sample) < MOST_VALUES:
-                    sample.append(str(text))
+            typed_values.add_samples(self._samples, fields, metadata)
 
     def close(self) -> list[tuple[str, ReportLine]]:
         """Guess the types of new fields, write their values, and return lines about texts that do not fit."""

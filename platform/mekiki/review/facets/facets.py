@@ -282,11 +282,11 @@ class _FacetCounter:
         fields = ordered_fields(self.dataset)
         if not fields:
             return []
-        chosen = [one for one in fields if self._of_field(one).keys() & self.asked.keys()]
+        chosen = [one for one in fields if self._filters_of(one) & self.asked.keys()]
         shown: list[Facet] = []
         # All fields within all filters, and then each field with a filter without that filter.
         for part in (fields, *([one] for one in chosen)):
-            names = self._of_field(part[0]) if part is not fields else {}
+            names = self._filters_of(part[0]) if part is not fields else set()
             base = self.counter.base(self._without(*names), visible=True)
             values = field_values(base.images, part)
             shown += [
@@ -297,8 +297,8 @@ class _FacetCounter:
         return sorted(shown, key=lambda facet: facet.key)
 
     @staticmethod
-    def _of_field(of: MetadataField) -> dict[str, str]:
-        return {beginning + of.key: beginning for beginning in (LEAST, MOST, UNFIT)}
+    def _filters_of(field: MetadataField) -> set[str]:
+        return {beginning + field.key for beginning in (LEAST, MOST, UNFIT)}
 
     def _range(self, field: MetadataField, values: FieldValues, base: Base) -> Facet:
         def shown(value: Any) -> str:

@@ -1,5 +1,7 @@
 // Requests to this server, with the CSRF token, and errors that carry the server's own words.
 
+import { idleMilliseconds } from "./idle.js";
+
 export class HttpError extends Error {
   constructor(status, message, body) {
     super(message);
@@ -14,14 +16,9 @@ export function csrfToken() {
 }
 
 // A page that polls while nobody is there must not keep the session alive: each request says for how long nobody has
-// touched the page (accounts/sessions.py).
-let touched = performance.now();
-for (const name of ["pointerdown", "pointermove", "keydown", "wheel"]) {
-  document.addEventListener(name, () => (touched = performance.now()), { passive: true, capture: true });
-}
-
+// used the page (accounts/sessions.py).
 function idle() {
-  return { "X-Mekiki-Idle": String(Math.floor((performance.now() - touched) / 1000)) };
+  return { "X-Mekiki-Idle": String(Math.floor(idleMilliseconds() / 1000)) };
 }
 
 document.addEventListener("htmx:configRequest", event => Object.assign(event.detail.headers, idle()));
